@@ -1,0 +1,44 @@
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+#include "declip/model.h"
+
+namespace declip {
+
+/// JS handle on a loaded model. A call in flight holds its own share, so that
+/// dispose() lets it finish and frees the weights after it.
+class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit ModelHandle(const Napi::CallbackInfo& info);
+  ~ModelHandle() override;
+
+  /// loadModel({path, config, device, dtype}).
+  static Napi::Value load(const Napi::CallbackInfo& info);
+
+ private:
+  Napi::Value encode_text(const Napi::CallbackInfo& info);
+  Napi::Value encode_words(const Napi::CallbackInfo& info);
+  Napi::Value encode_image(const Napi::CallbackInfo& info);
+  Napi::Value encode_dense(const Napi::CallbackInfo& info);
+  Napi::Value encode_boxes(const Napi::CallbackInfo& info);
+  Napi::Value encode_masks(const Napi::CallbackInfo& info);
+  Napi::Value encode(const Napi::CallbackInfo& info);
+  Napi::Value segment(const Napi::CallbackInfo& info);
+  Napi::Value dispose(const Napi::CallbackInfo& info);
+
+  /// Queues `work(model, call)`, which returns a tensor.
+  template <class Work>
+  Napi::Value submit_tensor(const Napi::CallbackInfo& info,
+                            const Napi::Object& options,
+                            Work work);
+  std::shared_ptr<const Model> model() const;
+  void release(Napi::Env env);
+
+  std::shared_ptr<const Model> model_;
+};
+
+}  // namespace declip

@@ -1,0 +1,218 @@
+#include "queue.h"
+
+#include <ATen/Parallel.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <thread>
+
+#include "cancel_token.h"
+#include "declip/threads.h"
+
+namespace declip {
+namespace {
+
+/// How long an environment that is being torn down waits for its running job.
+/// Jobs stop between transformer blocks, so this is rarely used up.
+constexpr auto kCloseTimeout = std::chrono::seconds(10);
+/// Progress reports closer together than this are dropped, but for the last.
+constexpr auto kProgressInterval = std::chrono::milliseconds(50);
+
+/// The process's one inference thread. It owns LibTorch's intra-op threads, so
+/// that concurrent calls, models and workers never oversubscribe the machine.
+/// Never destroyed: at exit the thread may still be inside LibTorch.
+class InferenceThread {
+ public:
+  static InferenceThread& instance() {
+    static auto* thread = new InferenceThread();
+    return *thread;
+  }
+
+  void push(std::shared_ptr<Mailbox> owner, std::shared_ptr<Job> job) {
+    const std::lock_guard lock(mutex_);
+    jobs_.push_back({std::move(owner), std::move(job)});
+    if (!started_) {
+      started_ = true;
+      std::thread([this] { loop(); }).detach();
+    }
+    wake_.notify_one();
+  }
+
+  /// Drops the queued jobs of `owner` and waits for its running one.
+  void forget(const Mailbox* owner) {
+    std::unique_lock lock(mutex_);
+    const auto theirs = [&](const Entry& e) { return e.owner.get() == owner; };
+    jobs_.erase(std::remove_if(jobs_.begin(), jobs_.end(), theirs), jobs_.end());
+    idle_.wait_for(lock, kCloseTimeout, [&] { return running_ != owner; });
+  }
+
+  std::atomic<int> threads{default_threads()};
+
+ private:
+  struct Entry {
+    std::shared_ptr<Mailbox> owner;
+    std::shared_ptr<Job> job;
+  };
+
+  void loop() noexcept {
+    for (;;) {
+      Entry entry;
+      {
+        std::unique_lock lock(mutex_);
+        wake_.wait(lock, [&] { return !jobs_.empty(); });
+        entry = std::move(jobs_.front());
+        jobs_.pop_front();
+        running_ = entry.owner.get();
+      }
+      run(*entry.job);
+      entry.owner->deliver(std::move(entry.job));
+      {
+        const std::lock_guard lock(mutex_);
+        running_ = nullptr;
+      }
+      idle_.notify_all();
+    }
+  }
+
+  /// Touches the job's own members only, no JS value.
+  void run(Job& job) noexcept {
+    try {
+      // thread-local: has to be set on the thread that computes
+      if (at::get_num_threads() != threads) at::set_num_threads(threads);
+      const c10::InferenceMode guard;
+      job.call.check();
+      job.finish = job.work(job.call);
+    } catch (...) {
+      job.failure = current_error();
+    }
+    job.work = nullptr;  // frees the inputs here, not on the JS thread
+  }
+
+  std::mutex mutex_;
+  std::condition_variable wake_, idle_;
+  std::deque<Entry> jobs_;
+  const Mailbox* running_ = nullptr;
+  bool started_ = false;
+};
+
+}  // namespace
+
+void set_inference_threads(int threads) {
+  InferenceThread::instance().threads = threads;
+}
+
+int inference_threads() { return InferenceThread::instance().threads; }
+
+Mailbox::Mailbox(Napi::Env env) {
+  const auto status = napi_create_threadsafe_function(
+      env, nullptr, nullptr, Napi::String::New(env, "declip"),
+      /*max_queue_size=*/0, /*initial_thread_count=*/1, nullptr, nullptr, this,
+      &Mailbox::on_message, &tsfn_);
+  NAPI_THROW_IF_FAILED_VOID(env, status);
+  napi_unref_threadsafe_function(env, tsfn_);  // no job, no reason to stay alive
+}
+
+Napi::Promise Mailbox::submit(Napi::Env env,
+                              const Napi::Object& options,
+                              std::function<Finish(const Call&)> work) {
+  auto job = std::make_shared<Job>();
+  job->id = next_id_++;
+  job->work = std::move(work);
+  job->call.cancelled = CancelToken::flag_of(options.Get("token"));
+
+  Waiting waiting{Napi::Promise::Deferred::New(env), {}, job->call.cancelled};
+  const auto progress = options.Get("onProgress");
+  if (progress.IsFunction()) {
+    waiting.progress = Napi::Persistent(progress.As<Napi::Function>());
+    job->call.progress = [self = weak_from_this(), id = job->id,
+                          last = std::chrono::steady_clock::time_point()](
+                             int64_t done, int64_t total) mutable {
+      const auto now = std::chrono::steady_clock::now();
+      if (done < total && now - last < kProgressInterval) return;
+      last = now;
+      if (const auto mailbox = self.lock()) {
+        mailbox->deliver_progress(id, done, total);
+      }
+    };
+  }
+  const auto promise = waiting.deferred.Promise();
+  if (waiting_.empty()) napi_ref_threadsafe_function(env, tsfn_);
+  waiting_.emplace(job->id, std::move(waiting));
+  InferenceThread::instance().push(shared_from_this(), std::move(job));
+  return promise;
+}
+
+void Mailbox::post(std::function<void(Napi::Env)> message) {
+  const std::lock_guard lock(mutex_);
+  if (closing_) return;
+  auto held = std::make_unique<std::function<void(Napi::Env)>>(std::move(message));
+  if (napi_call_threadsafe_function(tsfn_, held.get(), napi_tsfn_blocking) ==
+      napi_ok) {
+    held.release();  // on_message takes it over
+  }
+}
+
+void Mailbox::deliver(std::shared_ptr<Job> job) {
+  post([this, job = std::move(job)](Napi::Env env) { settle(env, *job); });
+}
+
+void Mailbox::deliver_progress(uint64_t id, int64_t done, int64_t total) {
+  post([this, id, done, total](Napi::Env env) {
+    const auto it = waiting_.find(id);
+    if (it == waiting_.end() || it->second.progress.IsEmpty()) return;
+    it->second.progress.Call({Napi::Number::New(env, static_cast<double>(done)),
+                              Napi::Number::New(env, static_cast<double>(total))});
+  });
+}
+
+void Mailbox::on_message(napi_env raw, napi_value, void*, void* data) {
+  const std::unique_ptr<std::function<void(Napi::Env)>> message(
+      static_cast<std::function<void(Napi::Env)>*>(data));
+  if (raw == nullptr) return;  // the environment is gone
+  const Napi::Env env(raw);
+  const Napi::HandleScope scope(env);
+  try {
+    (*message)(env);
+  } catch (const Napi::Error& error) {
+    error.ThrowAsJavaScriptException();  // a progress callback that threw
+  }
+}
+
+void Mailbox::settle(Napi::Env env, Job& job) {
+  const auto it = waiting_.find(job.id);
+  if (it == waiting_.end()) return;
+  const auto waiting = std::move(it->second);
+  waiting_.erase(it);
+  if (waiting_.empty()) napi_unref_threadsafe_function(env, tsfn_);
+  if (!job.failure) {
+    try {
+      waiting.deferred.Resolve(job.finish ? job.finish(env) : env.Undefined());
+      return;
+    } catch (const Napi::Error& error) {
+      waiting.deferred.Reject(error.Value());
+      return;
+    } catch (...) {
+      job.failure = current_error();
+    }
+  }
+  waiting.deferred.Reject(to_js(env, *job.failure));
+}
+
+void Mailbox::close() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (closing_) return;
+    closing_ = true;
+  }
+  for (auto& [id, waiting] : waiting_) {
+    if (waiting.cancelled) *waiting.cancelled = true;
+  }
+  InferenceThread::instance().forget(this);
+  waiting_.clear();
+  napi_release_threadsafe_function(tsfn_, napi_tsfn_abort);
+}
+
+}  // namespace declip

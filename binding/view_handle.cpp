@@ -1,0 +1,102 @@
+#include "view_handle.h"
+
+#include <chrono>
+
+#include "addon_data.h"
+#include "convert.h"
+#include "declip/error.h"
+#include "tensor_handle.h"
+
+namespace declip {
+
+double elapsed_ms(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(
+             std::chrono::steady_clock::now() - start)
+      .count();
+}
+
+ViewHandle::ViewHandle(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<ViewHandle>(info) {
+  const auto env = info.Env();
+  if (info.Length() != 1 || !info[0].IsExternal()) {
+    throw Napi::TypeError::New(env, "Views are made with model.encode().");
+  }
+  view_ = *info[0].As<Napi::External<std::shared_ptr<const View>>>().Data();
+  const auto number = [&](const char* name, int64_t value) {
+    return Napi::PropertyDescriptor::Value(
+        name, Napi::Number::New(env, static_cast<double>(value)),
+        napi_enumerable);
+  };
+  info.This().As<Napi::Object>().DefineProperties(
+      {number("width", view_->width()), number("height", view_->height()),
+       number("windows", view_->windows()),
+       number("byteLength", view_->bytes())});
+  Napi::MemoryManagement::AdjustExternalMemory(env, view_->bytes());
+}
+
+ViewHandle::~ViewHandle() { release(Env()); }
+
+void ViewHandle::release(Napi::Env env) {
+  if (!view_) return;
+  const auto bytes = view_->bytes();
+  view_.reset();
+  Napi::MemoryManagement::AdjustExternalMemory(env, -bytes);
+}
+
+Napi::Function ViewHandle::define(Napi::Env env) {
+  return DefineClass(env, "NativeView",
+                     {InstanceMethod("segment", &ViewHandle::segment),
+                      InstanceMethod("similarity", &ViewHandle::similarity),
+                      InstanceMethod("dispose", &ViewHandle::dispose)});
+}
+
+Napi::Value ViewHandle::wrap(Napi::Env env, std::shared_ptr<const View> view) {
+  return addon_data(env).view.New(
+      {Napi::External<std::shared_ptr<const View>>::New(env, &view)});
+}
+
+std::shared_ptr<const View> ViewHandle::view() const {
+  if (!view_) throw Error(ErrorCode::kDisposed, "This view was disposed.");
+  return view_;
+}
+
+Napi::Value ViewHandle::segment(const Napi::CallbackInfo& info) {
+  const auto env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    const auto o = options_of(info);
+    return addon_data(env).mailbox->submit(
+        env, o,
+        [view = view(), text = TensorHandle::from(o.Get("text")),
+         words = get_integers(o, "wordClass"),
+         post = to_post(get_object(o, "post"))](const Call& call) -> Finish {
+          const auto start = std::chrono::steady_clock::now();
+          auto result = view->segment(text, words, post, call);
+          return [result = std::move(result),
+                  ms = elapsed_ms(start)](Napi::Env e) -> Napi::Value {
+            return to_js(e, result, 0, ms);
+          };
+        });
+  });
+}
+
+Napi::Value ViewHandle::similarity(const Napi::CallbackInfo& info) {
+  const auto env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    const auto o = options_of(info);
+    return addon_data(env).mailbox->submit(
+        env, o,
+        [view = view(), text = TensorHandle::from(o.Get("text"))](
+            const Call& call) -> Finish {
+          return [planes = view->similarity(text, call)](Napi::Env e) {
+            return TensorHandle::wrap(e, planes);
+          };
+        });
+  });
+}
+
+Napi::Value ViewHandle::dispose(const Napi::CallbackInfo& info) {
+  release(info.Env());
+  return info.Env().Undefined();
+}
+
+}  // namespace declip

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <napi.h>
+
+#include <chrono>
+#include <memory>
+
+#include "declip/view.h"
+
+namespace declip {
+
+/// JS handle on an encoded picture.
+class ViewHandle : public Napi::ObjectWrap<ViewHandle> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit ViewHandle(const Napi::CallbackInfo& info);
+  ~ViewHandle() override;
+
+  static Napi::Value wrap(Napi::Env env, std::shared_ptr<const View> view);
+
+ private:
+  Napi::Value segment(const Napi::CallbackInfo& info);
+  Napi::Value similarity(const Napi::CallbackInfo& info);
+  Napi::Value dispose(const Napi::CallbackInfo& info);
+  std::shared_ptr<const View> view() const;
+  void release(Napi::Env env);
+
+  std::shared_ptr<const View> view_;
+};
+
+/// Milliseconds since `start`.
+double elapsed_ms(std::chrono::steady_clock::time_point start);
+
+}  // namespace declip

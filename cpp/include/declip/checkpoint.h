@@ -1,0 +1,39 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "declip/config.h"
+
+namespace declip {
+
+/// A checkpoint in the package's own naming (docs/architecture.md): towers
+/// under `visual.` and `text.`, plus `logit_scale`. Tensors keep the dtype they
+/// have in the file; tensors of safetensors files alias the memory map, which
+/// lives as long as any of them.
+struct Checkpoint {
+  std::string path;
+  std::string format;  // 'openai-jit', 'openai', 'open_clip', 'huggingface',
+                       // 'eva-clip', 'trainer' (DeCLIP/CLIPSelf epoch file)...
+  ModelConfig config;
+  std::map<std::string, at::Tensor> tensors;
+  std::string stored_dtype;  // 'float16', 'float32', 'bfloat16' or 'mixed'
+  std::optional<int64_t> epoch;           // trainer files
+  std::optional<std::string> dense_mode;  // from the file's name (DeCLIP)
+  std::optional<std::string> license;     // from safetensors metadata
+  std::vector<std::string> notes;  // assumptions a reader should know, e.g.
+                                   // "activation assumed quick_gelu"
+};
+
+/// Reads a checkpoint file or Hugging Face folder without executing anything
+/// from it. `path` may be a folder holding config.json and weights.
+/// Throws Error(kWeights) naming file, key, expected and found; Error(kIo) when
+/// the file cannot be opened.
+Checkpoint load_checkpoint(const std::string& path,
+                           const ConfigOverrides& overrides = {});
+
+}  // namespace declip

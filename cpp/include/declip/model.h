@@ -1,0 +1,123 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "declip/call.h"
+#include "declip/checkpoint.h"
+#include "declip/config.h"
+#include "declip/dense.h"
+
+namespace declip {
+
+class VisionTower;
+class TextTower;
+
+struct LoadOptions {
+  ConfigOverrides overrides;
+  std::string device = "auto";  // 'auto', 'cpu', 'cuda', 'cuda:1'
+  std::string dtype = "auto";   // 'auto', 'float32', 'bfloat16', 'float16'
+};
+
+/// What a checkpoint is, without its weights.
+struct CheckpointInfo {
+  std::string path, format, stored_dtype;
+  ModelConfig config;
+  int64_t parameters = 0;
+  int64_t tensors = 0;
+  std::optional<double> logit_scale;  // exp of the stored value
+  std::optional<int64_t> epoch;
+  std::optional<std::string> dense_mode, license;
+  std::vector<std::string> notes;
+};
+
+CheckpointInfo describe(const Checkpoint& checkpoint);
+
+/// Boxes or masks of several pictures of one batch.
+struct RegionOptions {
+  DenseOptions dense;
+  bool normalize = true;
+  /// Default: true for the plain tower (CLIPSelf, DeCLIP), false for EVA
+  /// (DeCLIP); CLIPSelf's EVA code sets it.
+  std::optional<bool> normalize_before_pooling;
+  std::vector<int64_t> image_index;  // empty: all 0
+  /// Masks only: they lie on a picture whose long side fills the image's side,
+  /// with padding at the right and bottom (CLIPSelf's evaluation).
+  bool padded_masks = false;
+};
+
+/// A loaded model. Immutable: calls may overlap and share it.
+class Model {
+ public:
+  /// Throws Error(kWeights), Error(kIo), Error(kDevice), Error(kAborted).
+  static std::shared_ptr<const Model> load(const std::string& path,
+                                           const LoadOptions& options,
+                                           const Call& call);
+  ~Model();
+
+  const CheckpointInfo& info() const { return info_; }
+  const VisionTower& vision() const { return *vision_; }
+  at::ScalarType dtype() const { return dtype_; }
+  at::Device device() const { return device_; }
+  const std::string& device_reason() const { return device_reason_; }
+
+  // All results are float32. Images are normalised [B, 3, H, W] on any device.
+
+  /// tokens [T, L] int32 or int64 -> [T, E].
+  at::Tensor encode_text(const at::Tensor& tokens,
+                         bool normalize,
+                         const Call& call) const;
+  /// Prompt ensemble: tokens [Q * templates, L]; every prompt is normalised,
+  /// averaged over its word's templates, normalised again -> [Q, E].
+  at::Tensor encode_words(const at::Tensor& tokens,
+                          int64_t templates,
+                          const Call& call) const;
+  /// -> [B, E].
+  at::Tensor encode_image(const at::Tensor& image,
+                          bool normalize,
+                          bool scale_factor_positions,
+                          const Call& call) const;
+  /// -> [B, E, h, w].
+  at::Tensor encode_dense(const at::Tensor& image,
+                          const DenseOptions& options,
+                          bool normalize,
+                          const Call& call) const;
+  /// RoIAlign 1 x 1 of the dense features; boxes [K, 4] xyxy in pixels -> [K, E].
+  at::Tensor encode_boxes(const at::Tensor& image,
+                          const at::Tensor& boxes,
+                          const RegionOptions& options,
+                          const Call& call) const;
+  /// Mean of the patches under each mask; masks [K, h, w] on the patch grid or
+  /// [K, H, W] in pixels (resized bicubically, then > 0) -> [K, E].
+  at::Tensor encode_masks(const at::Tensor& image,
+                          const at::Tensor& masks,
+                          const RegionOptions& options,
+                          const Call& call) const;
+
+  /// Throws Error(kInvalidArg) unless `image` is float [B, 3, H, W].
+  void check_image(const at::Tensor& image) const;
+
+ private:
+  Model() = default;
+  at::Tensor region_map(const at::Tensor& image,
+                        const RegionOptions& options,
+                        int64_t regions,
+                        const Call& call) const;
+
+  CheckpointInfo info_;
+  std::unique_ptr<VisionTower> vision_;
+  std::unique_ptr<TextTower> text_;  // null for vision-only files
+  at::ScalarType dtype_ = at::kFloat;
+  at::Device device_ = at::kCPU;
+  std::string device_reason_;
+};
+
+/// x / max(|x|, 1e-12) along `dim`.
+at::Tensor l2_normalize(const at::Tensor& x, int64_t dim);
+
+}  // namespace declip

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include <cstdint>
+#include <string>
+
+namespace declip {
+
+/// What the engine runs on, for `declip doctor`.
+struct Runtime {
+  std::string libtorch;  // version
+  std::string cpu;       // instruction set LibTorch chose, e.g. "AVX2"
+  bool onednn = false;
+  bool cuda_build = false;
+  int64_t cuda_devices = 0;
+};
+
+Runtime runtime();
+
+/// 'cpu', 'cuda' or 'cuda:N'. Throws Error(kInvalidArg) or Error(kDevice).
+c10::Device device_from(const std::string& name);
+
+}  // namespace declip

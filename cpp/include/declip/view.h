@@ -1,0 +1,70 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "declip/call.h"
+#include "declip/dense.h"
+#include "declip/pipeline.h"
+
+namespace declip {
+
+class Model;
+
+/// From a picture to features of its windows.
+struct EncodeOptions {
+  DenseOptions dense;
+  int64_t short_side = 0;  // pixels; 0: the picture's own size
+  int64_t window = 224;    // pixels; 0: one pass over the whole picture
+  int64_t stride = 112;    // pixels
+  int64_t pad_to = 1;      // windows are zero-padded to a multiple of this
+  bool augment = false;    // ITACLIP's image engineering
+  double augment_weight = 0.75;  // original, grey, blurred against flipped
+};
+
+/// A picture: 8-bit RGB of any size, or pixels that are already normalised
+/// (then nothing is resized).
+struct Picture {
+  std::vector<uint8_t> rgb;  // height * width * 3, row-major
+  int64_t height = 0;
+  int64_t width = 0;
+  at::Tensor normalised;  // float [1, 3, H, W]; then the above is unused
+};
+
+/// An encoded picture. Any number of vocabularies can be asked of it without
+/// another pass through the tower. Immutable.
+class View {
+ public:
+  static std::shared_ptr<const View> encode(const Model& model,
+                                            const Picture& picture,
+                                            const EncodeOptions& options,
+                                            const Call& call);
+  ~View();
+
+  int64_t height() const;
+  int64_t width() const;
+  int64_t windows() const;
+  int64_t bytes() const;
+
+  /// text [Q, E], one row per word; word_class[q] is the class 0..C-1 of word q.
+  Segmentation segment(const at::Tensor& text,
+                       const std::vector<int64_t>& word_class,
+                       const PostOptions& options,
+                       const Call& call) const;
+
+  /// Cosine of every pixel with every row of text [K, E]: float32 [K, H, W],
+  /// averaged over windows, upsampled, neither refined nor scaled.
+  at::Tensor similarity(const at::Tensor& text, const Call& call) const;
+
+ private:
+  struct State;
+  explicit View(std::unique_ptr<State> state);
+  at::Tensor window_logits(const at::Tensor& text) const;
+
+  std::unique_ptr<const State> state_;
+};
+
+}  // namespace declip

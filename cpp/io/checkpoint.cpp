@@ -1,0 +1,98 @@
+#include "declip/checkpoint.h"
+
+#include <set>
+#include <utility>
+
+#include "declip/error.h"
+#include "io/convert.h"
+#include "io/dense_mode_name.h"
+#include "io/detect.h"
+#include "io/mapped_file.h"
+#include "io/model_config.h"
+#include "io/sidecar.h"
+#include "io/tower_shapes.h"
+#include "io/weight_files.h"
+
+namespace declip {
+namespace {
+
+std::string format_name(const WeightFiles& files, const Layout& layout,
+                        const Sidecar& sidecar) {
+  if (files.torchscript) return "openai-jit";
+  if (layout.naming == Naming::kHuggingFace) return "huggingface";
+  if (layout.naming == Naming::kDetector) return "detector";
+  if (files.trainer) return "trainer";
+  if (layout.family == Family::kEva) return "eva-clip";
+  const auto file_name = utf8_path(files.path).filename().u8string();
+  const bool open_clip = sidecar.open_clip ||
+                         layout.key_map.data() == custom_text_key_map().data() ||
+                         file_name.starts_with(u8"open_clip");
+  return open_clip ? "open_clip" : "openai";
+}
+
+std::string stored_dtype(const std::map<std::string, at::Tensor>& tensors) {
+  std::set<at::ScalarType> dtypes;
+  for (const auto& [name, tensor] : tensors) {
+    if (name != "logit_scale") dtypes.insert(tensor.scalar_type());
+  }
+  if (dtypes.size() != 1) return "mixed";
+  switch (*dtypes.begin()) {
+    case at::kHalf:
+      return "float16";
+    case at::kBFloat16:
+      return "bfloat16";
+    case at::kFloat:
+      return "float32";
+    case at::kDouble:
+      return "float64";
+    default:
+      return c10::toString(*dtypes.begin());
+  }
+}
+
+std::string unused_note(const std::vector<std::string>& keys) {
+  constexpr size_t kShown = 4;
+  std::string note = "ignored " + std::to_string(keys.size()) +
+                     " tensors outside the towers:";
+  for (size_t i = 0; i < keys.size() && i < kShown; ++i) {
+    note += (i > 0 ? ", " : " ") + keys[i];
+  }
+  return keys.size() > kShown ? note + ", ..." : note;
+}
+
+}  // namespace
+
+Checkpoint load_checkpoint(const std::string& path,
+                           const ConfigOverrides& overrides) {
+  const WeightFiles files = read_weight_files(path);
+  const Layout layout = detect_layout(files.tensors, files.path);
+  TowerTensors weights =
+      to_internal(files.tensors, layout.key_map, files.path);
+  const bool hugging_face = layout.naming == Naming::kHuggingFace;
+  const Sidecar sidecar = hugging_face
+                              ? read_hugging_face_sidecar(files.folder)
+                              : read_open_clip_sidecar(files.folder);
+
+  Checkpoint out;
+  out.path = files.path;
+  out.format = format_name(files, layout, sidecar);
+  if (hugging_face && !sidecar.hugging_face) {
+    out.notes.emplace_back(
+        "no config.json beside the weights: sizes read from the tensors, 64 "
+        "channels a head");
+  }
+  out.config = derive_config(weights, layout.family, sidecar, overrides,
+                             files.torchscript, out.notes);
+  check_towers(weights, out.config);
+  if (!weights.unused.empty()) {
+    out.notes.push_back(unused_note(weights.unused));
+  }
+  out.stored_dtype = stored_dtype(weights.tensors);
+  out.tensors = std::move(weights.tensors);
+  out.epoch = files.epoch;
+  out.dense_mode = dense_mode_from_name(files.path);
+  out.license = files.license;
+  return out;
+}
+
+}  // namespace declip

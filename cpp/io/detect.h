@@ -1,0 +1,29 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <string>
+
+#include "declip/config.h"
+#include "io/key_map.h"
+
+namespace declip {
+
+/// How a file names its tensors.
+enum class Naming { kClip, kHuggingFace, kBareTower, kDetector };
+
+struct Layout {
+  Naming naming = Naming::kClip;
+  Family family = Family::kPlain;
+  KeyMap key_map;
+};
+
+/// Tells the layout from the names of the tensors.
+/// Throws Error(kWeights) that begins with `path` and says what the file holds
+/// where that is something else: a timm tower, EVA01, a ResNet, SigLIP, a
+/// vision foundation model, or nothing known.
+Layout detect_layout(const std::map<std::string, at::Tensor>& tensors,
+                     const std::string& path);
+
+}  // namespace declip

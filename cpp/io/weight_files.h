@@ -1,0 +1,31 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+namespace declip {
+
+/// Every tensor of a checkpoint under the names its files give them, and what
+/// the containers say besides.
+struct WeightFiles {
+  std::string path;    // the file, or the index of a sharded checkpoint
+  std::string folder;  // where JSON files beside the weights are looked for
+  std::map<std::string, at::Tensor> tensors;
+  bool torchscript = false;
+  bool trainer = false;
+  std::optional<int64_t> epoch;
+  std::optional<std::string> license;
+};
+
+/// Reads a .safetensors file, a torch.save or TorchScript file, a sharded
+/// checkpoint by its *.index.json, or the weights found in a folder. The
+/// container is told by its first bytes, not by its name. A `module.` prefix
+/// from data-parallel training is removed.
+/// Throws Error(kIo) if nothing can be opened, Error(kWeights) otherwise.
+WeightFiles read_weight_files(const std::string& path);
+
+}  // namespace declip

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "declip/call.h"
+
+namespace declip {
+
+// Pixel-adaptive mask refinement (Araslanov and Roth, arXiv:2005.08104), as
+// ITACLIP, SCLIP and NACLIP run it: every pixel of a plane becomes a mean of
+// its 8 neighbours per dilation, weighted by how alike the image's pixels are.
+
+/// Weights of every pixel's neighbours, for one image.
+struct PamrAffinity {
+  at::Tensor weights;  // float32 [H, P, W], P = 8 * dilations; sums to 1 over P
+  std::vector<int64_t> dilations;  // pixels
+};
+
+/// image is float32 CPU [1, 3, H, W]; 1 to 8 dilations of 1 to 1024 pixels.
+PamrAffinity pamr_affinity(const at::Tensor& image,
+                           const std::vector<int64_t>& dilations);
+
+/// Planes that pamr_apply() refines at once, so that a weight that was fetched
+/// serves several of them.
+constexpr int64_t kPamrPlanes = 4;
+
+/// Refines `count` <= kPamrPlanes planes in place. planes is contiguous float32
+/// [K, H, W] with K >= count; scratch is made on first use and kept by the
+/// caller for further planes of the image.
+void pamr_apply(const PamrAffinity& affinity,
+                const at::Tensor& planes,
+                int64_t count,
+                int64_t iterations,
+                at::Tensor& scratch,
+                const Call& call);
+
+/// Refines masks float32 [Q, h, w] along the edges of an image [1, 3, H, W] and
+/// returns [Q, H, W]. Masks of another size are first resized with aligned
+/// corners, as in the reference.
+at::Tensor pamr(const at::Tensor& image,
+                const at::Tensor& masks,
+                int64_t iterations,
+                const std::vector<int64_t>& dilations,
+                const Call& call);
+
+/// Rows with `margin` copies of the edge value on both sides, so that a
+/// neighbour left or right of the plane is read like any other.
+struct PaddedPlanes {
+  float* data = nullptr;  // of pixel (0, 0) of plane 0
+  int64_t row = 0;        // floats from a row to the next
+  int64_t plane = 0;      // floats from a plane to the next
+  int64_t margin = 0;
+};
+
+/// What both PAMR kernels need to know of the neighbourhood.
+struct PamrShape {
+  int64_t height = 0;
+  int64_t width = 0;
+  const int64_t* dilations = nullptr;
+  int64_t dilation_count = 0;
+};
+
+namespace cpu {
+/// image: three channels with margins filled. weights as in PamrAffinity.
+void pamr_affinity(const PamrShape& shape,
+                   const PaddedPlanes& image,
+                   float* weights);
+/// One iteration for `count` planes; fills the margins of `out`.
+void pamr_step(const PamrShape& shape,
+               const float* weights,
+               const PaddedPlanes& in,
+               const PaddedPlanes& out,
+               int64_t count);
+}  // namespace cpu
+
+}  // namespace declip

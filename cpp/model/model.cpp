@@ -1,0 +1,274 @@
+#include "declip/model.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/mask_pool.h"
+#include "kernels/roi_align.h"
+#include "model/dense_mode.h"
+#include "model/device.h"
+#include "model/text_tower.h"
+#include "model/vision_tower.h"
+
+namespace declip {
+namespace {
+
+std::string shape_text(const at::Tensor& t) {
+  std::string text = "[";
+  for (int64_t i = 0; i < t.dim(); ++i) {
+    text += (i ? ", " : "") + std::to_string(t.size(i));
+  }
+  return text + "]";
+}
+
+at::Tensor batch_index(const RegionOptions& options, int64_t regions) {
+  return options.image_index.empty() ? at::zeros({regions}, at::kLong)
+                                     : at::tensor(options.image_index, at::kLong);
+}
+
+/// Masks [K, H, W] of a picture that was fitted into the grid's square by its
+/// long side: resized the same way, nothing where the padding is. Sides round
+/// half to even, as the evaluation's Python does.
+at::Tensor padded_grid_masks(const at::Tensor& masks, int64_t h, int64_t w) {
+  const double scale = static_cast<double>(std::max(h, w)) /
+                       static_cast<double>(std::max(masks.size(1), masks.size(2)));
+  const auto side = [&](int64_t length, int64_t limit) {
+    const auto scaled = static_cast<int64_t>(
+        std::nearbyint(static_cast<double>(length) * scale));
+    return std::clamp<int64_t>(scaled, 1, limit);
+  };
+  const int64_t mh = side(masks.size(1), h), mw = side(masks.size(2), w);
+  return at::constant_pad_nd(resize_masks_bicubic(masks, mh, mw),
+                             {0, w - mw, 0, h - mh}, 0);
+}
+
+}  // namespace
+
+at::Tensor l2_normalize(const at::Tensor& x, int64_t dim) {
+  return x / x.norm(2, {dim}, true).clamp_min(1e-12);
+}
+
+CheckpointInfo describe(const Checkpoint& checkpoint) {
+  CheckpointInfo info;
+  info.path = checkpoint.path;
+  info.format = checkpoint.format;
+  info.stored_dtype = checkpoint.stored_dtype;
+  info.config = checkpoint.config;
+  info.epoch = checkpoint.epoch;
+  info.dense_mode = checkpoint.dense_mode;
+  info.license = checkpoint.license;
+  info.notes = checkpoint.notes;
+  for (const auto& [name, tensor] : checkpoint.tensors) {
+    info.parameters += tensor.numel();
+    ++info.tensors;
+  }
+  const auto scale = checkpoint.tensors.find("logit_scale");
+  if (scale != checkpoint.tensors.end()) {
+    info.logit_scale = std::exp(scale->second.to(at::kDouble).item<double>());
+  }
+  return info;
+}
+
+Model::~Model() = default;
+
+std::shared_ptr<const Model> Model::load(const std::string& path,
+                                         const LoadOptions& options,
+                                         const Call& call) {
+  const c10::InferenceMode guard;
+  const auto placement = place(options.device, options.dtype);
+  const auto checkpoint = load_checkpoint(path, options.overrides);
+  call.check();
+
+  Weights weights;
+  int64_t done = 0;
+  const auto total = static_cast<int64_t>(checkpoint.tensors.size());
+  for (const auto& [name, tensor] : checkpoint.tensors) {
+    call.check();
+    weights[name] = tensor.to(placement.device, placement.dtype).contiguous();
+    call.report(++done, total);
+  }
+
+  auto model = std::shared_ptr<Model>(new Model());
+  model->info_ = describe(checkpoint);
+  const auto& config = model->info_.config;
+  model->vision_ = config.family == Family::kEva
+                       ? make_eva_tower(config.vision, weights)
+                       : make_plain_tower(config.vision, weights);
+  if (config.text) {
+    model->text_ = std::make_unique<TextTower>(*config.text, weights);
+  }
+  model->dtype_ = placement.dtype;
+  model->device_ = placement.device;
+  model->device_reason_ = placement.reason;
+  return model;
+}
+
+void Model::check_image(const at::Tensor& image) const {
+  if (!image.defined() || image.dim() != 4 || image.size(0) < 1 ||
+      image.size(1) != 3 || !at::isFloatingType(image.scalar_type())) {
+    throw Error(ErrorCode::kInvalidArg,
+                "The image tensor must be float [B, 3, H, W], received " +
+                    (image.defined() ? std::string(at::toString(
+                                           image.scalar_type())) +
+                                           " " + shape_text(image)
+                                     : std::string("nothing")) +
+                    ".");
+  }
+  const int64_t patch = info_.config.vision.patch;
+  if (image.size(2) < patch || image.size(3) < patch) {
+    throw Error(ErrorCode::kInvalidArg,
+                "The image must be at least " + std::to_string(patch) +
+                    " pixels (one patch) high and wide, received " +
+                    shape_text(image) + ".");
+  }
+}
+
+at::Tensor Model::encode_text(const at::Tensor& tokens,
+                              bool normalize,
+                              const Call& call) const {
+  const c10::InferenceMode guard;
+  if (!text_) {
+    throw Error(ErrorCode::kWeights,
+                info_.path +
+                    " holds a vision tower only. Pass text features made with "
+                    "another checkpoint of the same family.");
+  }
+  if (tokens.dim() != 2 || !at::isIntegralType(tokens.scalar_type(), false)) {
+    throw Error(ErrorCode::kInvalidArg,
+                "tokens must be an int32 or int64 tensor [T, L], received " +
+                    std::string(at::toString(tokens.scalar_type())) + " " +
+                    shape_text(tokens) + ".");
+  }
+  const auto features =
+      text_->encode(tokens.to(at::kCPU, at::kLong), call).to(at::kFloat);
+  return normalize ? l2_normalize(features, 1) : features;
+}
+
+at::Tensor Model::encode_words(const at::Tensor& tokens,
+                               int64_t templates,
+                               const Call& call) const {
+  const c10::InferenceMode guard;
+  if (templates < 1 || tokens.dim() != 2 || tokens.size(0) % templates != 0) {
+    throw Error(ErrorCode::kInvalidArg,
+                "tokens must have a multiple of `templates` rows.");
+  }
+  const auto prompts = encode_text(tokens, true, call);
+  return l2_normalize(prompts.unflatten(0, {-1, templates}).mean(1), 1);
+}
+
+at::Tensor Model::encode_image(const at::Tensor& image,
+                               bool normalize,
+                               bool scale_factor_positions,
+                               const Call& call) const {
+  const c10::InferenceMode guard;
+  check_image(image);
+  const auto features =
+      vision_
+          ->encode_image(image.to(device_, dtype_),
+                         scale_factor_positions ? Positions::kScaleFactor
+                                                : Positions::kSize,
+                         call)
+          .to(at::kFloat);
+  return normalize ? l2_normalize(features, 1) : features;
+}
+
+at::Tensor Model::encode_dense(const at::Tensor& image,
+                               const DenseOptions& options,
+                               bool normalize,
+                               const Call& call) const {
+  const c10::InferenceMode guard;
+  check_image(image);
+  const auto features =
+      declip::encode_dense(*vision_, image.to(device_, dtype_), options, call)
+          .to(at::kFloat);
+  return normalize ? l2_normalize(features, 1) : features;
+}
+
+at::Tensor Model::region_map(const at::Tensor& image,
+                             const RegionOptions& options,
+                             int64_t regions,
+                             const Call& call) const {
+  if (!options.image_index.empty() &&
+      static_cast<int64_t>(options.image_index.size()) != regions) {
+    throw Error(ErrorCode::kInvalidArg,
+                "imageIndex must have one entry per region (" +
+                    std::to_string(regions) + "), received " +
+                    std::to_string(options.image_index.size()) + ".");
+  }
+  for (const int64_t index : options.image_index) {
+    if (index < 0 || index >= image.size(0)) {
+      throw Error(ErrorCode::kInvalidArg,
+                  "imageIndex must be 0.." + std::to_string(image.size(0) - 1) +
+                      " (the batch), received " + std::to_string(index) + ".");
+    }
+  }
+  const bool before = options.normalize_before_pooling.value_or(
+      vision_->family() == Family::kPlain);
+  return encode_dense(image, options.dense, before, call);
+}
+
+at::Tensor Model::encode_boxes(const at::Tensor& image,
+                               const at::Tensor& boxes,
+                               const RegionOptions& options,
+                               const Call& call) const {
+  const c10::InferenceMode guard;
+  check_image(image);
+  if (boxes.dim() != 2 || boxes.size(1) != 4) {
+    throw Error(ErrorCode::kInvalidArg,
+                "boxes must be [K, 4] (x1, y1, x2, y2 in pixels), received " +
+                    shape_text(boxes) + ".");
+  }
+  if (!boxes.to(at::kFloat).isfinite().all().item<bool>()) {
+    throw Error(ErrorCode::kInvalidArg, "boxes must be finite numbers.");
+  }
+  const auto map = region_map(image, options, boxes.size(0), call);
+  // pixels -> 0..1 of the whole picture -> feature grid, as the papers' code
+  const auto scale = [&](int64_t side) {
+    return static_cast<double>(map.size(side)) /
+           static_cast<double>(image.size(side));
+  };
+  const auto pooled =
+      roi_align(map.to(at::kCPU), boxes.to(at::kCPU, at::kFloat),
+                batch_index(options, boxes.size(0)), scale(2), scale(3))
+          .flatten(1);
+  return options.normalize ? l2_normalize(pooled, 1) : pooled;
+}
+
+at::Tensor Model::encode_masks(const at::Tensor& image,
+                               const at::Tensor& masks,
+                               const RegionOptions& options,
+                               const Call& call) const {
+  const c10::InferenceMode guard;
+  check_image(image);
+  if (masks.dim() != 3) {
+    throw Error(ErrorCode::kInvalidArg,
+                "masks must be [K, h, w] on the patch grid or [K, H, W] in "
+                "pixels, received " +
+                    shape_text(masks) + ".");
+  }
+  const auto map = region_map(image, options, masks.size(0), call);
+  const int64_t h = map.size(2), w = map.size(3);
+  at::Tensor grid_masks;
+  if (options.padded_masks && masks.size(1) > 0 && masks.size(2) > 0) {
+    grid_masks = padded_grid_masks(masks.to(at::kCPU), h, w);
+  } else if (masks.size(1) == h && masks.size(2) == w) {
+    grid_masks = masks.to(at::kCPU).ne(0);
+  } else if (masks.size(1) == image.size(2) && masks.size(2) == image.size(3)) {
+    grid_masks = resize_masks_bicubic(masks.to(at::kCPU), h, w);
+  } else {
+    throw Error(ErrorCode::kInvalidArg,
+                "masks must lie on the patch grid (" + std::to_string(h) +
+                    " x " + std::to_string(w) + ") or on the image's pixels (" +
+                    std::to_string(image.size(2)) + " x " +
+                    std::to_string(image.size(3)) + "), received " +
+                    shape_text(masks) + ".");
+  }
+  const auto pooled = mask_pool(map.to(at::kCPU), grid_masks,
+                                batch_index(options, masks.size(0)));
+  return options.normalize ? l2_normalize(pooled, 1) : pooled;
+}
+
+}  // namespace declip

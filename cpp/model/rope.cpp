@@ -1,0 +1,42 @@
+#include "model/rope.h"
+
+#include <ATen/ATen.h>
+
+namespace declip {
+namespace {
+
+constexpr double kPretrainSide = 16.0;
+
+/// [s, r] angles of one side, each frequency twice.
+at::Tensor side_angles(int64_t s, int64_t r) {
+  const auto options = at::TensorOptions().dtype(at::kFloat);
+  const auto frequencies =
+      1.0 / at::pow(10000.0, at::arange(0, r, 2, options) /
+                                 static_cast<double>(r));  // (r/2)
+  const auto positions =
+      at::arange(s, options) / static_cast<double>(s) * kPretrainSide;
+  return (positions.unsqueeze(1) * frequencies.unsqueeze(0))
+      .repeat_interleave(2, -1);
+}
+
+}  // namespace
+
+RopeTable rope_table(int64_t h, int64_t w, int64_t head_width) {
+  const int64_t r = head_width / 2;
+  const auto rows = side_angles(h, r).unsqueeze(1).expand({h, w, r});
+  const auto columns = side_angles(w, r).unsqueeze(0).expand({h, w, r});
+  const auto angles = at::cat({rows, columns}, -1).reshape({h * w, 2 * r});
+  return {angles.cos(), angles.sin()};
+}
+
+at::Tensor rotate_patches(const at::Tensor& x, const RopeTable& table) {
+  const auto patches = x.slice(2, 1);
+  const auto pairs = patches.unflatten(-1, {-1, 2});
+  const auto turned =
+      at::stack({-pairs.select(-1, 1), pairs.select(-1, 0)}, -1).flatten(-2);
+  const auto cos = table.cos.to(x.options());
+  const auto sin = table.sin.to(x.options());
+  return at::cat({x.slice(2, 0, 1), patches * cos + turned * sin}, 2);
+}
+
+}  // namespace declip

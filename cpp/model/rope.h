@@ -1,0 +1,28 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace declip {
+
+/// Angles of EVA02's two-dimensional rotary positions.
+struct RopeTable {
+  at::Tensor cos;  // [h*w, d] float32
+  at::Tensor sin;  // [h*w, d] float32
+};
+
+/// Table for an h x w patch grid and head width d.
+///
+/// The first d/2 channels follow the row, the rest the column; frequencies
+/// 10000^(-2i/(d/2)) repeated twice, interleaved; position j of a side of
+/// length s counts as j/s*16 (EVA's `intp_freq` with `pt_hw_seq_len` 16).
+/// EVA's own code knows square grids only; separate sides are our extension
+/// and coincide with it on squares. EVA-02, arXiv:2303.11331.
+RopeTable rope_table(int64_t h, int64_t w, int64_t head_width);
+
+/// Rotates the patch rows of x [B, n, 1 + N, d]; the class row stays.
+/// Adjacent channels form the rotated pairs (the interleaved form).
+at::Tensor rotate_patches(const at::Tensor& x, const RopeTable& table);
+
+}  // namespace declip

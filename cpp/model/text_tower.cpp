@@ -1,0 +1,92 @@
+#include "model/text_tower.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <string>
+
+#include "model/vision_tower.h"
+
+namespace declip {
+namespace {
+
+/// Prompts per pass; bounds the activations, not the result.
+constexpr int64_t kBatch = 256;
+
+}  // namespace
+
+TextTower::TextTower(const TextConfig& config,
+                     const std::map<std::string, at::Tensor>& weights)
+    : config_(config) {
+  const Scope text(weights, "text.");
+  token_embedding_ = text["token_embedding.weight"];
+  positions_ = text["positional_embedding"];
+  projection_ = text["text_projection"];
+  ln_final_ = LayerNorm(text / "ln_final", config.layer_norm_eps);
+  for (int64_t i = 0; i < config.layers; ++i) {
+    blocks_.emplace_back(text / "transformer" / "resblocks" / std::to_string(i),
+                         config.layer_norm_eps, config.activation);
+  }
+}
+
+at::Tensor TextTower::encode(const at::Tensor& tokens, const Call& call) const {
+  const int64_t count = tokens.size(0);
+  const int64_t length = tokens.size(1);
+  if (length < 1 || length > config_.context) {
+    throw Error(ErrorCode::kInvalidArg,
+                "tokens must have 1.." + std::to_string(config_.context) +
+                    " columns (the model's context length), received " +
+                    std::to_string(length) + ".");
+  }
+  if (count == 0) {
+    return at::empty({0, config_.embed_dim}, token_embedding_.options());
+  }
+  const auto low = tokens.min().item<int64_t>();
+  const auto high = tokens.max().item<int64_t>();
+  if (low < 0 || high >= config_.vocab) {
+    throw Error(ErrorCode::kInvalidArg,
+                "token ids must be 0.." + std::to_string(config_.vocab - 1) +
+                    " (the model's vocabulary), received " +
+                    std::to_string(low < 0 ? low : high) + ".");
+  }
+  // argmax returns the first maximum, so padding with the end token is harmless
+  const auto end = config_.eot_token < 0
+                       ? tokens.argmax(1)
+                       : tokens.eq(config_.eot_token).to(at::kInt).argmax(1);
+  // Prompts of like length share a batch, so that short ones stay short.
+  const auto order = std::get<1>(end.sort(/*stable=*/true, /*dim=*/0));
+  std::vector<at::Tensor> parts;
+  for (int64_t at = 0; at < count; at += kBatch) {
+    const auto rows = order.slice(0, at, std::min(at + kBatch, count));
+    parts.push_back(encode_batch(tokens.index_select(0, rows),
+                                 end.index_select(0, rows), call));
+    call.report(std::min(at + kBatch, count), count);
+  }
+  const auto sorted = at::cat(parts, 0);
+  return at::empty_like(sorted).index_copy_(0, order.to(sorted.device()), sorted);
+}
+
+at::Tensor TextTower::encode_batch(const at::Tensor& tokens,
+                                   const at::Tensor& end,
+                                   const Call& call) const {
+  const int64_t length = end.max().item<int64_t>() + 1;
+  const auto device = token_embedding_.device();
+  const auto ids = tokens.slice(1, 0, length).to(device);
+  const int64_t heads = config_.heads;
+  auto x = at::embedding(token_embedding_, ids) + positions_.slice(0, 0, length);
+  for (const auto& block : blocks_) {
+    call.check();
+    const auto qkv = block.in_proj(block.ln_1(x)).chunk(3, -1);
+    const auto attended = at::scaled_dot_product_attention(
+        split_heads(qkv[0], heads), split_heads(qkv[1], heads),
+        split_heads(qkv[2], heads), /*attn_mask=*/{}, /*dropout_p=*/0.0,
+        /*is_causal=*/true);
+    x = x + block.attention_output(merge_heads(attended));
+    x = x + block.feed_forward(x);
+  }
+  const auto rows = at::arange(x.size(0), end.options()).to(device);
+  const auto pooled = x.index({rows, end.to(device)});
+  return at::matmul(ln_final_(pooled), projection_);
+}
+
+}  // namespace declip

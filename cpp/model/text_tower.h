@@ -1,0 +1,37 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "declip/call.h"
+#include "declip/config.h"
+#include "model/layers.h"
+
+namespace declip {
+
+/// CLIP's causal text transformer (both families).
+class TextTower {
+ public:
+  TextTower(const TextConfig& config,
+            const std::map<std::string, at::Tensor>& weights);
+
+  const TextConfig& config() const { return config_; }
+
+  /// tokens [T, L <= context] int64 -> [T, E], not normalised. Padding costs
+  /// nothing: attention is causal, so what follows a prompt's end token cannot
+  /// change its embedding, and each batch stops at its longest prompt.
+  at::Tensor encode(const at::Tensor& tokens, const Call& call) const;
+
+ private:
+  at::Tensor encode_batch(const at::Tensor& tokens,
+                          const at::Tensor& end,
+                          const Call& call) const;
+
+  TextConfig config_;
+  at::Tensor token_embedding_, positions_, projection_;
+  LayerNorm ln_final_;
+  std::vector<ClipBlock> blocks_;
+};
+
+}  // namespace declip

@@ -1,0 +1,144 @@
+#include "segment/labels.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <string>
+
+#include "declip/error.h"
+#include "kernels/pamr.h"
+#include "kernels/postprocess.h"
+#include "kernels/resize_plane.h"
+#include "kernels/window_blend.h"
+
+namespace declip {
+namespace {
+
+const at::Tensor& checked(const at::Tensor& low, const WindowPlan& plan) {
+  if (low.dim() != 4 || low.size(0) != plan.size() || !low.is_cpu() ||
+      low.scalar_type() != at::kFloat || !low.is_contiguous()) {
+    throw Error(ErrorCode::kInternal,
+                "window logits must be contiguous float32 CPU "
+                "[windows, words, h, w].");
+  }
+  return low;
+}
+
+/// Makes the plane of one word in the size of the result.
+class PlaneSource {
+ public:
+  PlaneSource(const at::Tensor& low, const WindowPlan& plan, Size size)
+      : low_(checked(low, plan)),
+        plan_(plan),
+        size_(size),
+        blend_(plan, low.size(2), low.size(3)) {
+    check_size(size, "The picture");
+    direct_ = plan.whole && plan.padding == Padding{};
+    same_size_ = size == Size{plan.height, plan.width};
+    if (!direct_ && !same_size_) {
+      image_plane_ = at::empty({plan.height, plan.width}, at::kFloat);
+    }
+  }
+
+  int64_t words() const { return low_.size(1); }
+
+  void write(int64_t word, float* out) {
+    const int64_t map = low_.size(2) * low_.size(3);
+    const float* maps = low_.const_data_ptr<float>() + word * map;
+    if (direct_) {
+      resize_plane(maps, low_.size(2), low_.size(3), out, size_.height, size_.width);
+      return;
+    }
+    const int64_t step = words() * map;
+    if (same_size_) {
+      blend_.plane(maps, step, out);
+      return;
+    }
+    float* image = image_plane_.mutable_data_ptr<float>();
+    blend_.plane(maps, step, image);
+    resize_plane(image, plan_.height, plan_.width, out, size_.height, size_.width);
+  }
+
+ private:
+  at::Tensor low_;
+  WindowPlan plan_;
+  Size size_;
+  WindowBlend blend_;
+  bool direct_ = false;
+  bool same_size_ = false;
+  at::Tensor image_plane_;  // [plan.height, plan.width]
+};
+
+/// The picture that PAMR follows, in the size of the result.
+at::Tensor resize_image(const at::Tensor& image, const WindowPlan& plan, Size size) {
+  if (!image.defined() || image.dim() != 4 || image.size(1) != 3 ||
+      image.size(2) != plan.height || image.size(3) != plan.width) {
+    throw Error(ErrorCode::kInternal,
+                "PAMR needs the normalised image [1, 3, H, W] of the plan's size.");
+  }
+  const auto in = image.to(at::kCPU, at::kFloat).contiguous();
+  auto out = at::empty({1, 3, size.height, size.width}, at::kFloat);
+  for (int64_t c = 0; c < 3; ++c) {
+    resize_plane(in[0][c].const_data_ptr<float>(), plan.height, plan.width,
+                 out[0][c].mutable_data_ptr<float>(), size.height, size.width);
+  }
+  return out;
+}
+
+}  // namespace
+
+Segmentation labels_from_windows(const at::Tensor& low,
+                                 const WindowPlan& plan,
+                                 const at::Tensor& image,
+                                 const std::vector<int64_t>& word_class,
+                                 const PostOptions& post,
+                                 Size size,
+                                 const Call& call) {
+  PlaneSource source(low, plan, size);
+  const int64_t words = source.words();
+  if (static_cast<int64_t>(word_class.size()) != words) {
+    throw Error(ErrorCode::kInvalidArg,
+                "wordClass must have one entry per word (" + std::to_string(words) +
+                    "), received " + std::to_string(word_class.size()) + ".");
+  }
+  Postprocess postprocess(word_class, post, size.height, size.width);
+  PamrAffinity affinity;
+  if (post.pamr_iterations > 0) {
+    call.check();
+    affinity = pamr_affinity(resize_image(image, plan, size), post.pamr_dilations);
+  }
+  const int64_t pixels = size.height * size.width;
+  const auto planes =
+      at::empty({std::min(kPamrPlanes, words), size.height, size.width}, at::kFloat);
+  float* data = planes.mutable_data_ptr<float>();
+  at::Tensor scratch;
+  for (int64_t q = 0; q < words; q += kPamrPlanes) {
+    const int64_t count = std::min(kPamrPlanes, words - q);
+    for (int64_t k = 0; k < count; ++k) {
+      call.check();
+      source.write(q + k, data + k * pixels);
+    }
+    if (post.pamr_iterations > 0) {
+      pamr_apply(affinity, planes, count, post.pamr_iterations, scratch, call);
+    }
+    for (int64_t k = 0; k < count; ++k) postprocess.add(q + k, data + k * pixels);
+    call.report(q + count, words);
+  }
+  return postprocess.finish();
+}
+
+at::Tensor planes_from_windows(const at::Tensor& low,
+                               const WindowPlan& plan,
+                               Size size,
+                               const Call& call) {
+  PlaneSource source(low, plan, size);
+  auto planes = at::empty({source.words(), size.height, size.width}, at::kFloat);
+  float* data = planes.mutable_data_ptr<float>();
+  for (int64_t q = 0; q < source.words(); ++q) {
+    call.check();
+    source.write(q, data + q * size.height * size.width);
+  }
+  return planes;
+}
+
+}  // namespace declip

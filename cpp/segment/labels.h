@@ -1,0 +1,37 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "declip/call.h"
+#include "declip/pipeline.h"
+#include "segment/size.h"
+#include "segment/windows.h"
+
+namespace declip {
+
+/// Blends the words' window maps, refines them and labels every pixel.
+///
+/// low         float32 CPU [nW, Q, h, w], logits of every window and word on
+///             the patch grid of the padded window
+/// plan        the windows; plan.height x plan.width is the resized image
+/// image       normalised resized image float32 [1, 3, plan.height, plan.width]
+///             for PAMR; may be undefined if post.pamr_iterations is 0
+/// word_class  class of each of the Q words, 0..C-1, every class at least once
+/// size        of the result
+///
+/// Works on a few words at a time: memory is a small multiple of H x W, plus
+/// [C, H, W] if logits, probabilities or an area filter are asked for.
+Segmentation labels_from_windows(const at::Tensor& low, const WindowPlan& plan,
+                                 const at::Tensor& image,
+                                 const std::vector<int64_t>& word_class,
+                                 const PostOptions& post, Size size,
+                                 const Call& call);
+
+/// The same blending without refinement or labels: float32 [Q, H, W].
+at::Tensor planes_from_windows(const at::Tensor& low, const WindowPlan& plan,
+                               Size size, const Call& call);
+
+}  // namespace declip

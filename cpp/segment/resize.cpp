@@ -1,0 +1,375 @@
+#include "segment/resize.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cfloat>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "declip/error.h"
+
+namespace declip {
+namespace {
+
+constexpr int64_t kChannels = 3;
+constexpr int64_t kRowGrain = 16;  // rows that are worth a thread
+
+at::Tensor new_rgb(Size size) {
+  return at::empty({size.height, size.width, kChannels}, at::kByte);
+}
+
+// --- OpenCV's INTER_LINEAR for 8-bit pixels (modules/imgproc/src/resize.cpp) ---
+
+constexpr int kLinearScale = 1 << 11;  // INTER_RESIZE_COEF_SCALE
+
+/// The two source positions of an output position and their weights.
+struct LinearTap {
+  int64_t first;
+  int64_t second;
+  int weight_first;
+  int weight_second;
+};
+
+std::vector<LinearTap> linear_taps(int64_t in, int64_t out, bool columns) {
+  const double inverse = static_cast<double>(out) / static_cast<double>(in);
+  const double scale = 1.0 / inverse;  // not in / out: the quotient's rounding
+  std::vector<LinearTap> taps(out);
+  for (int64_t i = 0; i < out; ++i) {
+    float fraction = static_cast<float>((i + 0.5) * scale - 0.5);
+    int64_t first = static_cast<int64_t>(std::floor(fraction));
+    fraction -= static_cast<float>(first);
+    // OpenCV moves outside columns to the edge with weight 1, but clamps rows
+    // and keeps their two weights, which differ in the last bits.
+    if (columns && (first < 0 || first >= in - 1)) {
+      first = std::clamp<int64_t>(first, 0, in - 1);
+      fraction = 0;
+    }
+    taps[i] = {std::clamp<int64_t>(first, 0, in - 1),
+               std::clamp<int64_t>(first + 1, 0, in - 1),
+               static_cast<int>(std::lrint((1.0f - fraction) * kLinearScale)),
+               static_cast<int>(std::lrint(fraction * kLinearScale))};
+  }
+  return taps;
+}
+
+/// One source row resized along its columns: values times 2^11.
+void linear_row(const uint8_t* row,
+                const std::vector<LinearTap>& columns,
+                int* out) {
+  for (const LinearTap& tap : columns) {
+    for (int64_t c = 0; c < kChannels; ++c) {
+      *out++ = row[tap.first * kChannels + c] * tap.weight_first +
+               row[tap.second * kChannels + c] * tap.weight_second;
+    }
+  }
+}
+
+/// Exactly half in both directions: mean of 2x2 pixels (INTER_AREA).
+void halve(const uint8_t* rgb, Size from, uint8_t* out, Size to) {
+  const int64_t stride = from.width * kChannels;
+  for (int64_t y = 0; y < to.height; ++y) {
+    const uint8_t* a = rgb + 2 * y * stride;
+    const uint8_t* b = a + stride;
+    for (int64_t x = 0; x < to.width; ++x, a += 6, b += 6) {
+      for (int64_t c = 0; c < kChannels; ++c) {
+        *out++ = static_cast<uint8_t>((a[c] + a[c + 3] + b[c] + b[c + 3] + 2) >> 2);
+      }
+    }
+  }
+}
+
+// --- Pillow's resampling for 8-bit pixels (src/libImaging/Resample.c) ---
+
+constexpr int kPillowBits = 32 - 8 - 2;
+
+double bicubic(double x) {
+  constexpr double a = -0.5;
+  x = std::abs(x);
+  if (x < 1.0) return ((a + 2.0) * x - (a + 3.0)) * x * x + 1;
+  if (x < 2.0) return (((x - 5) * x + 8) * x - 4) * a;
+  return 0.0;
+}
+
+double triangle(double x) {
+  x = std::abs(x);
+  return x < 1.0 ? 1.0 - x : 0.0;
+}
+
+/// Weights of one axis: output i is the sum of `length[i]` inputs from
+/// `start[i]` on, weighted by weights[i * stride + k] / 2^22.
+struct PillowTaps {
+  int64_t stride = 0;
+  std::vector<int64_t> start;
+  std::vector<int64_t> length;
+  std::vector<int> weights;
+};
+
+PillowTaps pillow_taps(int64_t in, int64_t out, PillowFilter filter) {
+  const bool cubic = filter == PillowFilter::kBicubic;
+  const double scale = static_cast<double>(in) / static_cast<double>(out);
+  const double filter_scale = std::max(scale, 1.0);
+  const double support = (cubic ? 2.0 : 1.0) * filter_scale;
+  const double inverse = 1.0 / filter_scale;
+
+  PillowTaps taps;
+  taps.stride = static_cast<int64_t>(std::ceil(support)) * 2 + 1;
+  taps.start.resize(out);
+  taps.length.resize(out);
+  taps.weights.assign(out * taps.stride, 0);
+  std::vector<double> row(taps.stride);
+  for (int64_t i = 0; i < out; ++i) {
+    const double center = (i + 0.5) * scale;
+    const auto first =
+        std::max<int64_t>(static_cast<int64_t>(center - support + 0.5), 0);
+    const auto last =
+        std::min<int64_t>(static_cast<int64_t>(center + support + 0.5), in);
+    double sum = 0;
+    for (int64_t k = 0; k < last - first; ++k) {
+      const double x = (k + first - center + 0.5) * inverse;
+      row[k] = cubic ? bicubic(x) : triangle(x);
+      sum += row[k];
+    }
+    for (int64_t k = 0; k < last - first; ++k) {
+      const double weight = sum != 0 ? row[k] / sum : row[k];
+      taps.weights[i * taps.stride + k] = static_cast<int>(
+          (weight < 0 ? -0.5 : 0.5) + weight * (1 << kPillowBits));
+    }
+    taps.start[i] = first;
+    taps.length[i] = last - first;
+  }
+  return taps;
+}
+
+uint8_t pillow_byte(int sum) {
+  return static_cast<uint8_t>(std::clamp(sum >> kPillowBits, 0, 255));
+}
+
+at::Tensor pillow_columns(const at::Tensor& in, int64_t width, PillowFilter filter) {
+  const int64_t in_width = in.size(1);
+  if (in_width == width) return in;
+  const PillowTaps taps = pillow_taps(in_width, width, filter);
+  auto out = new_rgb({in.size(0), width});
+  const uint8_t* source = in.const_data_ptr<uint8_t>();
+  uint8_t* target = out.mutable_data_ptr<uint8_t>();
+  at::parallel_for(0, in.size(0), kRowGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t y = begin; y < end; ++y) {
+      uint8_t* pixel = target + y * width * kChannels;
+      for (int64_t x = 0; x < width; ++x, pixel += kChannels) {
+        const uint8_t* p = source + (y * in_width + taps.start[x]) * kChannels;
+        const int* weight = taps.weights.data() + x * taps.stride;
+        int sum[kChannels];
+        std::fill_n(sum, kChannels, 1 << (kPillowBits - 1));
+        for (int64_t k = 0; k < taps.length[x]; ++k, p += kChannels) {
+          for (int64_t c = 0; c < kChannels; ++c) sum[c] += p[c] * weight[k];
+        }
+        for (int64_t c = 0; c < kChannels; ++c) pixel[c] = pillow_byte(sum[c]);
+      }
+    }
+  });
+  return out;
+}
+
+at::Tensor pillow_rows(const at::Tensor& in, int64_t height, PillowFilter filter) {
+  if (in.size(0) == height) return in;
+  const PillowTaps taps = pillow_taps(in.size(0), height, filter);
+  const int64_t stride = in.size(1) * kChannels;
+  auto out = new_rgb({height, in.size(1)});
+  const uint8_t* source = in.const_data_ptr<uint8_t>();
+  uint8_t* target = out.mutable_data_ptr<uint8_t>();
+  at::parallel_for(0, height, kRowGrain, [&](int64_t begin, int64_t end) {
+    std::vector<int> sums(stride);
+    for (int64_t y = begin; y < end; ++y) {
+      std::fill(sums.begin(), sums.end(), 1 << (kPillowBits - 1));
+      for (int64_t k = 0; k < taps.length[y]; ++k) {
+        const uint8_t* row = source + (taps.start[y] + k) * stride;
+        const int weight = taps.weights[y * taps.stride + k];
+        for (int64_t i = 0; i < stride; ++i) sums[i] += row[i] * weight;
+      }
+      uint8_t* row = target + y * stride;
+      for (int64_t i = 0; i < stride; ++i) row[i] = pillow_byte(sums[i]);
+    }
+  });
+  return out;
+}
+
+// --- Sizes and normalisation ---
+
+/// Python's round(): halves go to the even neighbour.
+int64_t round_half_even(double x) { return std::llrint(x); }
+
+/// torchvision's Resize(short side): the long side is cut, not rounded.
+Size short_side_size(Size size, int64_t side) {
+  const bool wide = size.width > size.height;
+  const int64_t shorter = wide ? size.height : size.width;
+  const int64_t longer = wide ? size.width : size.height;
+  const auto scaled = static_cast<int64_t>(static_cast<double>(side * longer) /
+                                           static_cast<double>(shorter));
+  return wide ? Size{side, scaled} : Size{scaled, side};
+}
+
+Size long_side_size(Size size, int64_t side) {
+  const double scale = static_cast<double>(side) /
+                       static_cast<double>(std::max(size.height, size.width));
+  return {std::max<int64_t>(round_half_even(size.height * scale), 1),
+          std::max<int64_t>(round_half_even(size.width * scale), 1)};
+}
+
+/// (float(pixel) / divisor - mean) / std, bytes [H, W, 3] -> [1, 3, H, W].
+at::Tensor normalize(const at::Tensor& rgb,
+                     float divisor,
+                     const std::array<double, 3>& mean,
+                     const std::array<double, 3>& std) {
+  if (rgb.dim() != 3 || rgb.size(2) != kChannels || rgb.scalar_type() != at::kByte) {
+    throw Error(ErrorCode::kInvalidArg,
+                "pixels must be uint8 [H, W, 3], received " +
+                    std::string(c10::toString(rgb.scalar_type())) + " with " +
+                    std::to_string(rgb.dim()) + " dimensions.");
+  }
+  const auto in = rgb.contiguous();
+  const int64_t height = in.size(0), width = in.size(1);
+  auto out = at::empty({1, kChannels, height, width}, at::kFloat);
+  for (int64_t c = 0; c < kChannels; ++c) {
+    // 256 possible values: the table divides as the reference does.
+    std::array<float, 256> table;
+    for (int value = 0; value < 256; ++value) {
+      table[value] = (static_cast<float>(value) / divisor -
+                      static_cast<float>(mean[c])) /
+                     static_cast<float>(std[c]);
+    }
+    const uint8_t* source = in.const_data_ptr<uint8_t>() + c;
+    float* target = out.mutable_data_ptr<float>() + c * height * width;
+    at::parallel_for(0, height, kRowGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin * width; i < end * width; ++i) {
+        target[i] = table[source[i * kChannels]];
+      }
+    });
+  }
+  return out;
+}
+
+}  // namespace
+
+Size keep_ratio_size(Size size, int64_t short_side, int64_t max_long) {
+  check_size(size, "The picture");
+  if (short_side < 1 || max_long < 1) {
+    throw Error(ErrorCode::kInvalidArg,
+                "shortSide must be at least 1 pixel, received " +
+                    std::to_string(short_side) + ".");
+  }
+  const auto shorter = static_cast<double>(std::min(size.height, size.width));
+  const auto longer = static_cast<double>(std::max(size.height, size.width));
+  const double factor = std::min(max_long / longer, short_side / shorter);
+  const Size to{std::max<int64_t>(static_cast<int64_t>(size.height * factor + 0.5), 1),
+                std::max<int64_t>(static_cast<int64_t>(size.width * factor + 0.5), 1)};
+  check_size(to, "The resized picture");
+  return to;
+}
+
+at::Tensor resize_linear_u8(const uint8_t* rgb, Size from, Size to) {
+  check_size(from, "The picture");
+  check_size(to, "The resized picture");
+  auto result = new_rgb(to);
+  uint8_t* out = result.mutable_data_ptr<uint8_t>();
+  if (from == to) {
+    std::copy_n(rgb, from.height * from.width * kChannels, out);
+    return result;
+  }
+  if (from.height == 2 * to.height && from.width == 2 * to.width) {
+    halve(rgb, from, out, to);
+    return result;
+  }
+  const auto columns = linear_taps(from.width, to.width, true);
+  const auto rows = linear_taps(from.height, to.height, false);
+  const int64_t stride = to.width * kChannels;
+  at::parallel_for(0, to.height, kRowGrain, [&](int64_t begin, int64_t end) {
+    std::vector<int> upper(stride), lower(stride);
+    int64_t upper_row = -1, lower_row = -1;  // source rows held in the buffers
+    for (int64_t y = begin; y < end; ++y) {
+      const LinearTap& tap = rows[y];
+      if (upper_row != tap.first && lower_row == tap.first) {
+        std::swap(upper, lower);
+        std::swap(upper_row, lower_row);
+      }
+      if (upper_row != tap.first) {
+        linear_row(rgb + tap.first * from.width * kChannels, columns, upper.data());
+        upper_row = tap.first;
+      }
+      if (lower_row != tap.second) {
+        linear_row(rgb + tap.second * from.width * kChannels, columns, lower.data());
+        lower_row = tap.second;
+      }
+      for (int64_t i = 0; i < stride; ++i) {
+        out[y * stride + i] = static_cast<uint8_t>(
+            (((tap.weight_first * (upper[i] >> 4)) >> 16) +
+             ((tap.weight_second * (lower[i] >> 4)) >> 16) + 2) >>
+            2);
+      }
+    }
+  });
+  return result;
+}
+
+at::Tensor resize_pillow(const uint8_t* rgb, Size from, Size to, PillowFilter filter) {
+  check_size(from, "The picture");
+  check_size(to, "The resized picture");
+  const auto in = at::from_blob(const_cast<uint8_t*>(rgb),
+                                {from.height, from.width, kChannels}, at::kByte);
+  if (from == to) return in.clone();
+  check_size({from.height, to.width}, "The picture between the two passes");
+  return pillow_rows(pillow_columns(in, to.width, filter), to.height, filter);
+}
+
+at::Tensor normalize_mmcv(const at::Tensor& rgb,
+                          const std::array<double, 3>& mean,
+                          const std::array<double, 3>& std) {
+  return normalize(rgb, 1.0f, mean, std);
+}
+
+at::Tensor normalize_unit(const at::Tensor& rgb,
+                          const std::array<double, 3>& mean,
+                          const std::array<double, 3>& std) {
+  return normalize(rgb, 255.0f, mean, std);
+}
+
+at::Tensor preprocess(const uint8_t* rgb,
+                      Size from,
+                      Fit fit,
+                      int64_t side,
+                      const std::array<double, 3>& mean,
+                      const std::array<double, 3>& std) {
+  check_size(from, "The picture");
+  if (side < 1 || side > 16384) {
+    throw Error(ErrorCode::kInvalidArg,
+                "size must be 1 to 16384 pixels, received " +
+                    std::to_string(side) + ".");
+  }
+  const Size square{side, side};
+  at::Tensor pixels;
+  switch (fit) {
+    case Fit::kCrop: {
+      const Size size = short_side_size(from, side);
+      const auto resized = resize_pillow(rgb, from, size, PillowFilter::kBicubic);
+      const int64_t top = round_half_even((size.height - side) / 2.0);
+      const int64_t left = round_half_even((size.width - side) / 2.0);
+      pixels = resized.narrow(0, top, side).narrow(1, left, side);
+      break;
+    }
+    case Fit::kSquash:
+      pixels = resize_pillow(rgb, from, square, PillowFilter::kBilinear);
+      break;
+    case Fit::kPad: {
+      const Size size = long_side_size(from, side);
+      pixels = at::zeros({side, side, kChannels}, at::kByte);
+      pixels.narrow(0, 0, size.height)
+          .narrow(1, 0, size.width)
+          .copy_(resize_pillow(rgb, from, size, PillowFilter::kBicubic));
+      break;
+    }
+  }
+  return normalize_unit(pixels, mean, std);
+}
+
+}  // namespace declip

@@ -1,0 +1,227 @@
+#include "declip/view.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "declip/model.h"
+#include "model/vision_tower.h"
+#include "segment/labels.h"
+#include "segment/resize.h"
+#include "segment/views.h"
+#include "segment/windows.h"
+
+namespace declip {
+
+struct View::State {
+  Size size;            // of the picture as it came
+  at::Tensor image;     // normalised, resized [1, 3, Hr, Wr], for PAMR
+  WindowPlan plan;
+  at::Tensor features;  // float32 CPU [nW, E, h, w], see encode_windows()
+};
+
+namespace {
+
+/// Tokens in one pass through the tower. Bounds the activations; a window more
+/// or less per pass changes nothing but rounding.
+constexpr int64_t kTokensPerPass = 4096;
+
+/// Statistics on the 0..255 scale. CLIP's own are rounded to three decimals, as
+/// the papers' framework has them in its configuration files.
+std::array<double, 3> byte_scale(const std::array<double, 3>& unit) {
+  std::array<double, 3> scaled{};
+  std::transform(unit.begin(), unit.end(), scaled.begin(), [](double v) {
+    return std::round(v * 255.0 * 1000.0) / 1000.0;
+  });
+  return scaled;
+}
+
+at::Tensor load_image(const Model& model,
+                      const Picture& picture,
+                      int64_t short_side) {
+  if (picture.normalised.defined()) {
+    model.check_image(picture.normalised);
+    if (picture.normalised.size(0) != 1) {
+      throw Error(ErrorCode::kInvalidArg,
+                  "One picture at a time: the image tensor must be "
+                  "[1, 3, H, W], received a batch of " +
+                      std::to_string(picture.normalised.size(0)) + ".");
+    }
+    return picture.normalised.to(at::kCPU, at::kFloat).contiguous();
+  }
+  const Size from{picture.height, picture.width};
+  const Size to = short_side > 0 ? keep_ratio_size(from, short_side) : from;
+  const int64_t patch = model.info().config.vision.patch;
+  if (to.height < patch || to.width < patch) {
+    throw Error(ErrorCode::kInvalidArg,
+                "The picture would be " + std::to_string(to.width) + " x " +
+                    std::to_string(to.height) +
+                    " pixels, less than one patch (" + std::to_string(patch) +
+                    "). Pass a larger `shortSide`, or crop very long pictures.");
+  }
+  const auto& stats = model.info().config.pixels;
+  return normalize_mmcv(resize_linear_u8(picture.rgb.data(), from, to),
+                        byte_scale(stats.mean), byte_scale(stats.std));
+}
+
+/// Unit patch features of a batch of windows under the picture's options.
+class WindowEncoder {
+ public:
+  WindowEncoder(const Model& model, const EncodeOptions& options)
+      : model_(model), options_(options) {}
+
+  /// Copies of each window that go through the tower.
+  int64_t copies() const { return options_.augment ? 5 : 1; }
+
+  /// x [b, 3, H, W], windows first..first+b of the plan -> [b, E, h, w].
+  ///
+  /// With image engineering, ITACLIP averages the features of the original, the
+  /// grey and the blurred window (weight `augment_weight`) and, separately, the
+  /// logits of the two flipped ones, flipped back. Logits are linear in the
+  /// features, so the five are combined here, once, before any word is known.
+  /// Aydin et al., arXiv:2411.12044, section 3.1.
+  at::Tensor encode(const at::Tensor& x, int64_t first, const Call& call) const {
+    if (!options_.augment) return unit_features(x, first, 1, call);
+    const auto copies = at::cat({x, grey_view(x), blur_view(x),
+                                 flip_vertical(x), flip_horizontal(x)});
+    const auto f = unit_features(copies, first, 5, call).chunk(5, 0);
+    const double weight = options_.augment_weight;
+    const auto upright = (f[0] + f[1] + f[2]) * (weight / 3.0);
+    const auto flipped = (flip_vertical(f[3]) + flip_horizontal(f[4])) *
+                         ((1.0 - weight) / 2.0);
+    return upright + flipped;
+  }
+
+ private:
+  at::Tensor unit_features(const at::Tensor& x,
+                           int64_t first,
+                           int64_t copies,
+                           const Call& call) const {
+    auto dense = options_.dense;
+    if (dense.proxy_features.defined()) {
+      const int64_t windows = x.size(0) / copies;
+      dense.proxy_features = dense.proxy_features.slice(0, first, first + windows);
+    }
+    return model_.encode_dense(x, dense, /*normalize=*/true, call).to(at::kCPU);
+  }
+
+  const Model& model_;
+  const EncodeOptions& options_;
+};
+
+void check_proxy(const EncodeOptions& options, int64_t windows) {
+  const auto& features = options.dense.proxy_features;
+  if (options.dense.mode != DenseMode::kProxyClip) return;
+  if (!features.defined() || features.dim() != 4 ||
+      features.size(0) != windows) {
+    throw Error(ErrorCode::kInvalidArg,
+                "Dense mode 'proxyclip' needs proxy.features with one map per "
+                "window, row by row: [" +
+                    std::to_string(windows) +
+                    ", C, Hv, Wv]. Pass window 0 for a single pass over the "
+                    "whole picture.");
+  }
+  if (options.augment) {
+    throw Error(ErrorCode::kInvalidArg,
+                "augment does not go with dense mode 'proxyclip': the features "
+                "handed in belong to the unchanged windows.");
+  }
+}
+
+at::Tensor encode_windows(const Model& model,
+                          const at::Tensor& image,
+                          const WindowPlan& plan,
+                          const EncodeOptions& options,
+                          const Call& call) {
+  const WindowEncoder encoder(model, options);
+  const auto grid =
+      model.vision().grid(plan.padded_height(), plan.padded_width());
+  const int64_t tokens = (1 + grid.h * grid.w) * encoder.copies();
+  // ProxyCLIP's threshold takes its mean over the batch: one window at a time,
+  // as published, keeps results independent of how many there are
+  const int64_t batch = options.dense.mode == DenseMode::kProxyClip
+                            ? 1
+                            : std::max<int64_t>(1, kTokensPerPass / tokens);
+  at::Tensor features;
+  for (int64_t first = 0; first < plan.size(); first += batch) {
+    const int64_t last = std::min(first + batch, plan.size());
+    const auto part =
+        encoder.encode(cut_windows(image, plan, first, last), first, call);
+    if (!features.defined()) {
+      auto shape = part.sizes().vec();
+      shape[0] = plan.size();
+      features = at::empty(shape, part.options());
+    }
+    features.slice(0, first, last).copy_(part);
+    call.report(last, plan.size());
+  }
+  return features;
+}
+
+}  // namespace
+
+View::View(std::unique_ptr<State> state) : state_(std::move(state)) {}
+View::~View() = default;
+
+std::shared_ptr<const View> View::encode(const Model& model,
+                                         const Picture& picture,
+                                         const EncodeOptions& options,
+                                         const Call& call) {
+  const c10::InferenceMode guard;
+  if (!(options.augment_weight >= 0 && options.augment_weight <= 1)) {
+    throw Error(ErrorCode::kInvalidArg, "augmentWeight must be 0..1.");
+  }
+  auto state = std::make_unique<State>();
+  state->image = load_image(model, picture, options.short_side);
+  const int64_t height = state->image.size(2), width = state->image.size(3);
+  state->size = picture.normalised.defined()
+                    ? Size{height, width}
+                    : Size{picture.height, picture.width};
+  state->plan = plan_windows(height, width, options.window, options.stride,
+                             options.pad_to);
+  // NACLIP's code resizes a whole-picture map to the resized picture first
+  state->plan.whole = options.window == 0 &&
+                      options.dense.mode != DenseMode::kNaClip;
+  check_proxy(options, state->plan.size());
+  state->features =
+      encode_windows(model, state->image, state->plan, options, call);
+  return std::shared_ptr<const View>(new View(std::move(state)));
+}
+
+int64_t View::height() const { return state_->size.height; }
+int64_t View::width() const { return state_->size.width; }
+int64_t View::windows() const { return state_->plan.size(); }
+int64_t View::bytes() const {
+  return static_cast<int64_t>(state_->features.nbytes() + state_->image.nbytes());
+}
+
+at::Tensor View::window_logits(const at::Tensor& text) const {
+  const auto& f = state_->features;
+  if (text.dim() != 2 || text.size(0) < 1 || text.size(1) != f.size(1)) {
+    throw Error(ErrorCode::kInvalidArg,
+                "Text features must be [words, " + std::to_string(f.size(1)) +
+                    "], as this model's vision tower makes them.");
+  }
+  return at::matmul(text.to(at::kCPU, at::kFloat), f.flatten(2))
+      .unflatten(2, {f.size(2), f.size(3)});  // (nW, Q, h, w)
+}
+
+Segmentation View::segment(const at::Tensor& text,
+                           const std::vector<int64_t>& word_class,
+                           const PostOptions& options,
+                           const Call& call) const {
+  const c10::InferenceMode guard;
+  return labels_from_windows(window_logits(text), state_->plan, state_->image,
+                             word_class, options, state_->size, call);
+}
+
+at::Tensor View::similarity(const at::Tensor& text, const Call& call) const {
+  const c10::InferenceMode guard;
+  return planes_from_windows(window_logits(text), state_->plan, state_->size,
+                             call);
+}
+
+}  // namespace declip

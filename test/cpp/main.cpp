@@ -1,0 +1,61 @@
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+
+#include "tap.h"
+
+namespace {
+
+int failures_of_test = 0;
+std::string skip_reason;
+
+std::string base_name(const char* file) {
+  return std::filesystem::path(file).filename().string();
+}
+
+}  // namespace
+
+namespace tap {
+
+std::vector<Test>& tests() {
+  static std::vector<Test> all;
+  return all;
+}
+
+void fail(const char* file, int line, const std::string& what) {
+  ++failures_of_test;
+  std::printf("# %s:%d: %s\n", base_name(file).c_str(), line, what.c_str());
+}
+
+void skip(const std::string& reason) { skip_reason = reason; }
+
+}  // namespace tap
+
+/// Runs every test, or those whose "file: name" contains the first argument.
+int main(int argc, char** argv) {
+  const char* wanted = argc > 1 ? argv[1] : "";
+  int count = 0;
+  int failed = 0;
+  for (const auto& test : tap::tests()) {
+    const std::string title = base_name(test.file) + ": " + test.name;
+    if (title.find(wanted) == std::string::npos) continue;
+    failures_of_test = 0;
+    skip_reason.clear();
+    try {
+      test.body();
+    } catch (const std::exception& error) {
+      tap::fail(test.file, 0, std::string("uncaught: ") + error.what());
+    } catch (...) {
+      tap::fail(test.file, 0, "uncaught: not a std::exception");
+    }
+    const bool ok = failures_of_test == 0;
+    if (!ok) ++failed;
+    std::printf("%s %d - %s%s%s\n", ok ? "ok" : "not ok", ++count,
+                title.c_str(), skip_reason.empty() ? "" : " # SKIP ",
+                skip_reason.c_str());
+    std::fflush(stdout);
+  }
+  std::printf("1..%d\n", count);
+  if (count == 0) std::fprintf(stderr, "No test matches '%s'.\n", wanted);
+  return failed == 0 && count > 0 ? 0 : 1;
+}

@@ -1,0 +1,22 @@
+import t from 'tap'
+import { rank } from '../../../ts/cli/classify.js'
+
+t.test('rank: softmax over classes of the best word', t => {
+  // Cosines 0.6 and 0.8 for the two words of class 0, 0.6 for class 1, 0 for class 2.
+  const picture = Float32Array.of(0.6, 0.8)
+  const words = Float32Array.of(1, 0, 0, 1, 1, 0, 0.8, -0.6)
+  const vocabulary = { classes: ['cat', 'sofa', 'sky'], wordClass: Int32Array.of(0, 0, 1, 2) }
+  const guesses = rank(picture, words, vocabulary, 10)
+  const expected = [8, 6, 0].map(Math.exp)
+  const sum = expected.reduce((a, b) => a + b)
+  t.strictSame(
+    guesses.map(({ name }) => name),
+    ['cat', 'sofa', 'sky'],
+  )
+  guesses.forEach(({ probability }, i) => {
+    const difference = Math.abs(probability - (expected[i] ?? 0) / sum)
+    t.ok(difference < 1e-6, `class ${i}: ${difference}`)
+  })
+  t.equal(rank(picture, words, vocabulary, 1e6)[0]?.probability, 1, 'no overflow')
+  t.end()
+})

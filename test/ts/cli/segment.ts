@@ -1,0 +1,72 @@
+import t from 'tap'
+import { expandFolders, type SegmentFlags, segmentOptions } from '../../../ts/cli/segment.js'
+
+const CLASSES = ['background', 'cat, feline', 'sofa']
+const options = async (flags: Partial<SegmentFlags>) => {
+  const given = await segmentOptions({ model: 'words-tiny', ...flags }, CLASSES)
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
+}
+
+t.test('what is not given is left to the preset', async t => {
+  t.strictSame(await options({}), {})
+})
+
+t.test('every flag reaches the option of its name', async t => {
+  const same = {
+    method: 'itaclip',
+    dataset: 'voc21',
+    denseMode: 'csa',
+    shortSide: null,
+    window: 224,
+    stride: 28,
+    augment: false,
+    closing: false,
+    definitions: 'd.txt',
+    definitionWeight: 0.1,
+    probThreshold: 0.2,
+    areaThreshold: 0,
+    logitScale: 40,
+    templates: 'subset',
+  } as const
+  t.strictSame(await options(same), same)
+  t.strictSame(await options({ synonyms: 's.txt' }), { synonyms: 's.txt' })
+  t.strictSame(await options({ pamr: 0 }), { pamr: false })
+  t.strictSame(await options({ pamr: 3 }), { pamr: { iterations: 3, dilations: [8, 16] } })
+  t.strictSame(await options({ logits: 'x.safetensors' }), { logits: true })
+  await t.rejects(options({ synonyms: 's', definitions: 'd' }), {
+    code: 'ERR_DECLIP_INVALID_ARG',
+    message: /--definitions and --synonyms exclude each other/,
+  })
+})
+
+t.test('--background', async t => {
+  const background = async (text: string) => (await options({ background: text }))['background']
+  t.equal(await background('none'), false)
+  t.equal(await background('2'), 2)
+  t.equal(await background('sofa'), 2)
+  t.equal(await background('cat'), 1)
+  t.strictSame(await background('sky, wall'), ['sky', 'wall'])
+  t.strictSame(await background('floor'), ['floor'])
+  for (const text of ['3', '', 'sky,,wall']) {
+    await t.rejects(background(text), { code: 'ERR_DECLIP_INVALID_ARG', message: /--background/ })
+  }
+})
+
+t.test('folders stand for the pictures in them', async t => {
+  const dir = t.testdir({
+    pictures: { 'b.JPG': '', 'a.png': '', 'notes.txt': '', 'c.webp': '', deep: { 'd.png': '' } },
+    empty: {},
+    'one.jpg': '',
+  })
+  t.strictSame(await expandFolders([`${dir}/one.jpg`, `${dir}/pictures`]), [
+    `${dir}/one.jpg`,
+    `${dir}/pictures/a.png`,
+    `${dir}/pictures/b.JPG`,
+    `${dir}/pictures/c.webp`,
+  ])
+  await t.rejects(expandFolders([`${dir}/empty`]), { message: /has no pictures in it/ })
+  await t.rejects(expandFolders([`${dir}/absent.jpg`]), {
+    code: 'ERR_DECLIP_IO',
+    message: /absent/,
+  })
+})

@@ -1,0 +1,108 @@
+import { type Command, Option } from 'commander'
+import {
+  addClassOptions,
+  addModelOptions,
+  type ClassFlags,
+  examplePicture,
+  examples,
+  type ModelFlags,
+  openModel,
+  type Run,
+  readClasses,
+  readTemplates,
+  shareTable,
+  whole,
+} from './shared.js'
+
+/** Options of `declip classify` as commander gives them. */
+export interface ClassifyFlags extends ModelFlags, ClassFlags {
+  top: number
+  json?: boolean
+}
+
+/** A class and its probability. */
+export interface Guess {
+  name: string
+  probability: number
+}
+
+/** exp(logit_scale) of CLIP's released models, for checkpoints that have none. */
+const LOGIT_SCALE = 100
+
+/** Adds `declip classify`. */
+export function addClassify(program: Command, run: Run): void {
+  const command = program
+    .command('classify')
+    .summary('say which of your classes a whole picture shows')
+    .description(
+      'Classifies whole pictures by words (zero-shot) and prints the most probable classes.',
+    )
+    .argument('<image...>', 'pictures: JPEG, PNG, WebP, AVIF, TIFF or GIF')
+  addClassOptions(command)
+  addModelOptions(command)
+    .optionsGroup('Output:')
+    .addOption(new Option('--top <n>', 'how many classes to print').argParser(whole(1)).default(5))
+    .option('--json', 'print one JSON object per picture and line')
+    .addHelpText(
+      'after',
+      examples(
+        `declip classify ${examplePicture('music.png')} --classes "guitar; pizza; elephant" --top 2`,
+      ),
+    )
+    .action((images: string[], flags: ClassifyFlags) => classify(images, flags, run))
+}
+
+async function classify(images: string[], flags: ClassifyFlags, run: Run): Promise<void> {
+  const { signal, progress } = run
+  const classes = await readClasses(flags)
+  const templates = await readTemplates(flags.templates)
+  using model = await openModel(flags, run)
+  const call = { signal, onProgress: progress.update }
+  using vocabulary = await model.vocabulary(classes, { templates, background: false, ...call })
+  const words = (await vocabulary.features.data()) as Float32Array
+  const scale = model.info.logitScale ?? LOGIT_SCALE
+  for (const image of images) {
+    using features = await model.encodeImage(image, call)
+    const picture = (await features.data()) as Float32Array
+    const guesses = rank(picture, words, vocabulary, scale).slice(0, flags.top)
+    progress.clear()
+    if (flags.json) {
+      const { device, dtype } = model.info
+      run.print(JSON.stringify({ image, classes: guesses, device, dtype }))
+    } else {
+      const names = guesses.map(({ name }) => name)
+      run.print(
+        `${image}\n${shareTable(
+          names,
+          guesses.map(guess => guess.probability),
+        )}`,
+      )
+    }
+  }
+}
+
+/**
+ * Probability of every class, the most probable first: softmax over classes of the scaled cosine
+ * with the class's best word.
+ *
+ * @param picture [D], length 1
+ * @param words [Q, D], length 1 each
+ */
+export function rank(
+  picture: Float32Array,
+  words: Float32Array,
+  { classes, wordClass }: { classes: readonly string[]; wordClass: Int32Array },
+  scale: number,
+): Guess[] {
+  const logits: number[] = classes.map(() => Number.NEGATIVE_INFINITY)
+  wordClass.forEach((c, q) => {
+    const cosine = picture.reduce((sum, x, d) => sum + x * (words[q * picture.length + d] ?? 0), 0)
+    logits[c] = Math.max(logits[c] ?? 0, scale * cosine)
+  })
+  const highest = Math.max(...logits)
+  const exponentials = logits.map(logit => Math.exp(logit - highest))
+  const sum = exponentials.reduce((a, b) => a + b, 0)
+  return classes
+    .map((name, c) => ({ name, probability: (exponentials[c] ?? 0) / sum }))
+    .sort((a, b) => b.probability - a.probability)
+}

@@ -1,0 +1,101 @@
+import { type Command, Option } from 'commander'
+import { loadAddon } from '../load-addon.js'
+import type { Model } from '../model.js'
+import { callNative } from '../native-call.js'
+import { DENSE_MODES, type DenseMode } from '../options.js'
+import type { Tensor } from '../tensor.js'
+import {
+  addModelOptions,
+  examplePicture,
+  examples,
+  type ModelFlags,
+  openModel,
+  type Run,
+  usage,
+} from './shared.js'
+
+/** Options of `declip encode` as commander gives them. */
+export interface EncodeFlags extends ModelFlags {
+  text?: string[]
+  dense?: boolean
+  mode?: DenseMode
+  normalize: boolean
+  out?: string
+  json?: boolean
+}
+
+/** Adds `declip encode`. */
+export function addEncode(program: Command, run: Run): void {
+  const command = program
+    .command('encode')
+    .summary('write the features of a picture or of texts')
+    .description('Computes the features of a picture, of its patches or of texts.')
+    .argument('[image]', 'a picture')
+    .option('--text <text...>', 'texts instead of a picture: features [texts, D]')
+    .option('--dense', 'features of every patch [1, D, h, w] instead of one vector [1, D]')
+    .addOption(
+      new Option('--mode <mode>', 'with --dense: how the last block makes them').choices(
+        DENSE_MODES,
+      ),
+    )
+    .option('--no-normalize', 'do not scale features to length 1')
+  addModelOptions(command)
+    .optionsGroup('Output:')
+    .option('--out <file>', 'write a safetensors file with the tensor "features"')
+    .option('--json', 'print { shape, dtype, data }, data row by row')
+    .addHelpText(
+      'after',
+      examples(
+        'declip encode --text "a photo of a cat" "a photo of a sofa" --json',
+        `declip encode ${examplePicture('table.png')} --dense --mode csa --out features.safetensors`,
+      ),
+    )
+    .action((image: string | undefined, flags: EncodeFlags) => encode(image, flags, run))
+}
+
+/** Checks how options go together. */
+export function checkEncodeFlags(image: string | undefined, flags: EncodeFlags): void {
+  if ((image === undefined) === (flags.text === undefined)) {
+    throw usage('Give one of the two: a picture, or --text.')
+  }
+  if (flags.text && flags.dense) throw usage('--dense needs a picture, not --text.')
+  if (flags.mode && !flags.dense) throw usage('--mode needs --dense.')
+  if (flags.out === undefined && !flags.json) throw usage('Give --out <file>, --json or both.')
+  if (flags.out !== undefined && !flags.out.endsWith('.safetensors')) {
+    throw usage(`--out writes .safetensors files, received '${flags.out}'.`)
+  }
+}
+
+async function encode(image: string | undefined, flags: EncodeFlags, run: Run): Promise<void> {
+  checkEncodeFlags(image, flags)
+  using model = await openModel(flags, run)
+  using features = await encodeInput(model, image, flags, run)
+  run.progress.clear()
+  if (flags.out !== undefined) await save(features, flags.out, run)
+  if (flags.json) {
+    const { shape, dtype } = features
+    const data = Array.from(await features.data(), Number)
+    run.print(JSON.stringify({ shape, dtype, data }))
+  } else {
+    run.print(`features [${features.shape.join(', ')}] written to ${flags.out}`)
+  }
+}
+
+function encodeInput(
+  model: Model,
+  image: string | undefined,
+  { text = [], dense, mode, normalize }: EncodeFlags,
+  { signal, progress }: Run,
+): Promise<Tensor> {
+  const options = { normalize, signal, onProgress: progress.update }
+  if (image === undefined) return model.encodeText(text, options)
+  return dense ? model.encodeDense(image, { ...options, mode }) : model.encodeImage(image, options)
+}
+
+function save(features: Tensor, path: string, { signal }: Run): Promise<void> {
+  const addon = loadAddon()
+  const tensors = { features: features.native }
+  return callNative(addon, { signal }, call =>
+    addon.writeSafetensors({ ...call, path, tensors, metadata: {} }),
+  )
+}

@@ -1,0 +1,52 @@
+import type { Command } from 'commander'
+import { inspectCheckpoint } from '../model.js'
+import type { NativeCheckpointInfo, NativeTowerInfo } from '../native.js'
+import { examples, type Run, table } from './shared.js'
+
+/** Adds `declip info`. */
+export function addInfo(program: Command, run: Run): void {
+  program
+    .command('info')
+    .summary('say what a checkpoint is')
+    .description('Prints what a checkpoint file or folder holds, without loading it to compute.')
+    .argument('<checkpoint>', 'checkpoint file or folder, hub id (downloaded), or bundled model')
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', examples('declip info words-tiny', 'declip info words-tiny --json'))
+    .action(async (checkpoint: string, flags: { json?: boolean }) => {
+      const { signal, progress } = run
+      const info = await inspectCheckpoint(checkpoint, { signal, onProgress: progress.update })
+      progress.clear()
+      run.print(flags.json ? JSON.stringify(info) : describeCheckpoint(info))
+    })
+}
+
+/** What a reader wants to know, as aligned lines. */
+export function describeCheckpoint(info: NativeCheckpointInfo): string {
+  const { vision, text, notes } = info
+  const tower = ({ width, layers, heads }: NativeTowerInfo) =>
+    `width ${width}, ${layers} layers, ${heads} heads`
+  const rounded = (values: readonly number[]) => values.map(v => v.toFixed(4)).join(' ')
+  const size = (info.parameters / 1e6).toFixed(1)
+  const rows: [string, string][] = [
+    ['path', info.path],
+    ['format', info.format],
+    ['family', info.family],
+    ['size', `${size} million parameters in ${info.tensors} tensors, ${info.storedDtype}`],
+    ['image', `${info.imageSize} x ${info.imageSize} pixels, patches of ${info.patchSize}`],
+    ['features', `${info.embedDim} channels`],
+    ['vision tower', `${tower(vision)}, MLP ${vision.mlp} ${vision.activation}`],
+    [
+      'text tower',
+      text
+        ? `${tower(text)}, ${text.activation}, ${text.contextLength} tokens of ${text.vocab}`
+        : 'none: text features must be supplied',
+    ],
+    ['preprocessing', `mean ${rounded(info.mean)}, std ${rounded(info.std)}`],
+    ['logit scale', info.logitScale === null ? 'none' : String(info.logitScale)],
+    ['dense mode', info.denseMode ?? 'not fine-tuned for one, as far as the name tells'],
+    ['licence', info.license ?? 'not stated in the file'],
+  ]
+  if (info.epoch !== null) rows.push(['epoch', String(info.epoch)])
+  for (const note of notes) rows.push(['note', note])
+  return table(rows)
+}

@@ -1,0 +1,46 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Command } from 'commander'
+import { packageRoot } from '../package-root.js'
+import { addClassify } from './classify.js'
+import { addDoctor } from './doctor.js'
+import { addEncode } from './encode.js'
+import { addInfo } from './info.js'
+import { addSegment } from './segment.js'
+import { addSetup } from './setup.js'
+import { examplePicture, examples, type Run } from './shared.js'
+
+const EXIT_CODES = `
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.
+Errors are one line on stderr: code, cause, way out.`
+
+/** The command line `declip`. Errors of usage are thrown, not printed. */
+export function createProgram(run: Run): Command {
+  const program = new Command('declip')
+    .description('Finds the things you name in a picture, pixel by pixel.')
+    .version(version())
+    .option('--verbose', 'print the stack and cause of an error')
+    .exitOverride()
+    .configureOutput({ outputError: () => undefined })
+    .configureHelp({ showGlobalOptions: true })
+    .addHelpText(
+      'after',
+      examples(
+        `declip segment ${examplePicture('table.png')} --classes "background; pizza; coffee" --overlay overlay.png`,
+        'declip help segment',
+      ) + EXIT_CODES,
+    )
+  addSegment(program, run)
+  addEncode(program, run)
+  addClassify(program, run)
+  addInfo(program, run)
+  addDoctor(program, run)
+  addSetup(program, run)
+  return program
+}
+
+function version(): string {
+  const text = readFileSync(join(packageRoot, 'package.json'), 'utf8')
+  return (JSON.parse(text) as { version: string }).version
+}

@@ -1,0 +1,288 @@
+import { mkdir, readdir, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { type Command, Option } from 'commander'
+import { DATASET_NAMES } from '../datasets.js'
+import { ioError } from '../files.js'
+import {
+  DENSE_MODES,
+  type DenseMode,
+  METHOD_NAMES,
+  type MethodName,
+  type SegmentOptions,
+} from '../options.js'
+import type { Segmentation } from '../result.js'
+import { segmentMany } from '../segment.js'
+import { type OutputFlags, type Outputs, planOutputs } from './outputs.js'
+import {
+  addClassOptions,
+  addModelOptions,
+  type ClassFlags,
+  examplePicture,
+  examples,
+  type ModelFlags,
+  openModel,
+  type Run,
+  readClasses,
+  readTemplates,
+  real,
+  shareTable,
+  side,
+  usage,
+  whole,
+} from './shared.js'
+
+/** Options of `declip segment` as commander gives them. */
+export interface SegmentFlags extends ModelFlags, ClassFlags, OutputFlags {
+  method?: MethodName
+  dataset?: string
+  denseMode?: DenseMode
+  shortSide?: number | null
+  window?: number
+  stride?: number
+  augment?: boolean
+  definitions?: string
+  synonyms?: string
+  definitionWeight?: number
+  background?: string
+  pamr?: number
+  probThreshold?: number
+  areaThreshold?: number
+  logitScale?: number
+  closing?: boolean
+  json?: boolean
+}
+
+/** Distances of PAMR's neighbours in pixels, as every paper that uses it has them. */
+const PAMR_DILATIONS = [8, 16]
+
+/** Classes with a smaller share of the picture are not listed: it would print as 0.0 %. */
+const SMALLEST_SHARE = 0.0005
+
+/** What a folder is searched for. */
+const PICTURE = /\.(jpe?g|png|webp|avif|tiff?|gif)$/i
+
+/** Adds `declip segment`. */
+export function addSegment(program: Command, run: Run): void {
+  const command = program
+    .command('segment')
+    .summary('say for every pixel of a picture which of your classes it shows')
+    .description(
+      'Segments pictures by words and prints the share of every class. A folder stands for the pictures in it.',
+    )
+    .argument('<image...>', 'pictures: JPEG, PNG, WebP, AVIF, TIFF or GIF')
+  addClassOptions(command)
+    .option(
+      '--definitions <file>',
+      "a line 'name >=text' per foreground class, mixed into its words",
+    )
+    .option('--synonyms <file>', 'like --definitions, with one synonym each')
+    .addOption(
+      new Option('--definition-weight <x>', 'share of these texts, 0 to 1').argParser(real(0, 1)),
+    )
+    .option(
+      '--background <class>',
+      "a class by name or number, 'none', or words 'sky, wall' that become a class in front",
+    )
+  addModelOptions(command)
+  command
+    .optionsGroup('Method (what is left out comes from the preset):')
+    .addOption(new Option('--method <name>', 'preset of a paper').choices(METHOD_NAMES))
+    .addOption(
+      new Option('--dataset <name>', "the preset's values for a benchmark").choices(DATASET_NAMES),
+    )
+    .addOption(
+      new Option(
+        '--dense-mode <mode>',
+        "how the last block makes patch features; overrides the preset's",
+      ).choices(DENSE_MODES),
+    )
+    .addOption(
+      new Option(
+        '--short-side <n>',
+        "resize to this shorter side in pixels, 'none' for the picture's own",
+      ).argParser(side),
+    )
+    .addOption(
+      new Option('--window <n>', 'side of the sliding window in pixels, 0 for one pass').argParser(
+        whole(0),
+      ),
+    )
+    .addOption(new Option('--stride <n>', 'step of the window in pixels').argParser(whole(1)))
+    .option('--augment', 'add grey, blurred and flipped copies of every window (ITACLIP)')
+    .option('--no-augment', 'leave them out')
+    .addOption(
+      new Option('--pamr <n>', 'rounds of refinement along edges, 0 for none').argParser(whole(0)),
+    )
+    .addOption(
+      new Option(
+        '--prob-threshold <x>',
+        'pixels with a lower probability become background',
+      ).argParser(real(0, 1)),
+    )
+    .addOption(
+      new Option(
+        '--area-threshold <x>',
+        'classes with a smaller share of the foreground are dropped',
+      ).argParser(real(0, 1)),
+    )
+    .addOption(
+      new Option('--logit-scale <x>', 'factor on the similarities before the softmax').argParser(
+        real(0),
+      ),
+    )
+    .option('--closing', 'close small gaps in the label map')
+    .option('--no-closing', 'leave the label map as it is')
+    .optionsGroup('Output:')
+    .option('--out <file>', 'write the mask: a PNG whose palette indices are the classes')
+    .option('--overlay <file>', 'write the picture under the colours of its classes')
+    .option('--logits <file>', 'write the score of every class and pixel as safetensors [C, H, W]')
+    .option('--json', 'print one JSON object per picture and line')
+    .addHelpText(
+      'after',
+      '\n--out, --overlay and --logits take a file name, a folder, or a name with {name} in it.',
+    )
+    .addHelpText(
+      'after',
+      examples(
+        `declip segment ${examplePicture('table.png')} --classes "background; pizza; banana; coffee" --overlay overlay.png`,
+        `declip segment ${examplePicture('park.png')} ${examplePicture('desk.png')} --classes "background; tree; laptop; dog, puppy" --out masks/ --json`,
+      ),
+    )
+    .action((images: string[], flags: SegmentFlags) => segmentImages(images, flags, run))
+}
+
+async function segmentImages(given: string[], flags: SegmentFlags, run: Run): Promise<void> {
+  const images = await expandFolders(given)
+  const plan = await planOutputs(images, flags)
+  const classes = await readClasses(flags)
+  const options = await segmentOptions(flags, classes)
+  using model = await openModel(flags, run)
+  const { signal, progress } = run
+  const results = segmentMany(images, classes, {
+    ...options,
+    model,
+    signal,
+    onProgress: progress.update,
+  })
+  const count = images.length
+  let i = 0
+  if (count > 1) progress.prefix = `1/${count}`
+  for await (const result of results) {
+    using segmentation = result
+    const image = images[i] ?? ''
+    const outputs = plan[i] ?? {}
+    await writeOutputs(segmentation, outputs)
+    progress.clear()
+    const { device, dtype } = model.info
+    const report = { image, device, dtype, outputs }
+    run.print(flags.json ? jsonReport(segmentation, report) : textReport(segmentation, report))
+    i += 1
+    if (count > 1) progress.prefix = `${Math.min(i + 1, count)}/${count}`
+  }
+}
+
+/** The options of segment() that flags stand for; `classes` are needed to find the background. */
+export async function segmentOptions(
+  flags: SegmentFlags,
+  classes: readonly string[],
+): Promise<SegmentOptions> {
+  const { method, dataset, denseMode, shortSide, window, stride, augment, closing } = flags
+  const { definitions, synonyms, definitionWeight } = flags
+  const { probThreshold, areaThreshold, logitScale, pamr } = flags
+  if (definitions !== undefined && synonyms !== undefined) {
+    throw usage('--definitions and --synonyms exclude each other; give one of them.')
+  }
+  return {
+    method,
+    dataset,
+    denseMode,
+    shortSide,
+    window,
+    stride,
+    augment,
+    closing,
+    definitions,
+    synonyms,
+    definitionWeight,
+    probThreshold,
+    areaThreshold,
+    logitScale,
+    background: backgroundOf(flags.background, classes),
+    templates: await readTemplates(flags.templates),
+    ...(pamr !== undefined && {
+      pamr: pamr > 0 && { iterations: pamr, dilations: PAMR_DILATIONS },
+    }),
+    ...(flags.logits !== undefined && { logits: true }),
+  }
+}
+
+/** A class's name or number, 'none', or words for a class of their own. */
+function backgroundOf(
+  text: string | undefined,
+  classes: readonly string[],
+): number | false | string[] | undefined {
+  if (text === undefined) return undefined
+  if (text === 'none') return false
+  if (/^\d+$/.test(text)) {
+    if (Number(text) < classes.length) return Number(text)
+    throw usage(`--background must be 0 to ${classes.length - 1} (the classes), received ${text}.`)
+  }
+  const named = classes.findIndex(line => line === text || line.startsWith(`${text}, `))
+  if (named >= 0) return named
+  const words = text.split(',').map(word => word.trim())
+  if (!words.includes('')) return words
+  throw usage(`--background must be a class, 'none' or a list of words, received '${text}'.`)
+}
+
+/** Folders become the pictures directly in them, by name. */
+export async function expandFolders(images: readonly string[]): Promise<string[]> {
+  const expanded: string[] = []
+  for (const image of images) {
+    const found = await stat(image).catch(error => {
+      throw ioError('read', image, error)
+    })
+    if (!found.isDirectory()) {
+      expanded.push(image)
+      continue
+    }
+    const names = (await readdir(image)).filter(name => PICTURE.test(name)).sort()
+    if (names.length === 0) throw usage(`The folder '${image}' has no pictures in it.`)
+    expanded.push(...names.map(name => join(image, name)))
+  }
+  return expanded
+}
+
+async function writeOutputs(segmentation: Segmentation, outputs: Outputs): Promise<void> {
+  for (const path of Object.values(outputs) as string[]) {
+    await mkdir(dirname(path), { recursive: true }).catch(error => {
+      throw ioError('write', path, error)
+    })
+  }
+  if (outputs.mask) await segmentation.savePNG(outputs.mask)
+  if (outputs.overlay) await segmentation.savePNG(outputs.overlay, { overlay: true })
+  if (outputs.logits) await segmentation.saveLogits(outputs.logits)
+}
+
+interface Report {
+  image: string
+  device: string
+  dtype: string
+  outputs: Outputs
+}
+
+function jsonReport(segmentation: Segmentation, report: Report): string {
+  const { classes, areas, width, height, timings } = segmentation
+  const { image, ...rest } = report
+  return JSON.stringify({ image, classes, areas, size: { width, height }, timings, ...rest })
+}
+
+function textReport(segmentation: Segmentation, { image, outputs }: Report): string {
+  const { classes, areas, width, height, timings } = segmentation
+  const time = Math.round(timings.totalMs ?? timings.encodeMs + timings.pixelsMs)
+  const lines = [
+    `${image}  ${width} x ${height}, ${time} ms`,
+    shareTable(classes, areas, SMALLEST_SHARE),
+  ]
+  for (const [kind, path] of Object.entries(outputs)) lines.push(`  ${kind} written to ${path}`)
+  return lines.join('\n')
+}

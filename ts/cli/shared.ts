@@ -1,0 +1,235 @@
+/** What the commands share: options with their parsers, the progress bar, output. */
+import { readFile } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+import cliProgress from 'cli-progress'
+import { type Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { parseInlineClasses, readClassFile } from '../class-files.js'
+import { DeclipError, ERROR_CODES } from '../errors.js'
+import { ioError } from '../files.js'
+import { DEFAULT_MODEL } from '../hub.js'
+import { loadAddon } from '../load-addon.js'
+import { loadModel, type Model } from '../model.js'
+import type { Device, ModelDType, Progress, TemplateSetName } from '../options.js'
+import { packageRoot } from '../package-root.js'
+import { TEMPLATES } from '../templates.js'
+
+/** The run of one command. */
+export interface Run {
+  /** Fires on Ctrl-C. */
+  readonly signal: AbortSignal
+  /** Writes a line to stdout. */
+  print(line: string): void
+  /** Shows how far a call is, on a terminal only. */
+  readonly progress: ProgressBar
+}
+
+/** Wrong usage that commander cannot see. */
+export function usage(message: string): DeclipError {
+  return new DeclipError('ERR_DECLIP_INVALID_ARG', message)
+}
+
+/** A parser of whole numbers of at least `min`. */
+export function whole(min: number): (text: string) => number {
+  return text => {
+    if (/^\d+$/.test(text) && Number(text) >= min && Number.isSafeInteger(Number(text))) {
+      return Number(text)
+    }
+    throw new InvalidArgumentError(`Expected a whole number from ${min}.`)
+  }
+}
+
+/** A parser of numbers from `min` to `max`. */
+export function real(min: number, max = Number.POSITIVE_INFINITY): (text: string) => number {
+  return text => {
+    const value = text.trim() === '' ? Number.NaN : Number(text)
+    if (value >= min && value <= max && Number.isFinite(value)) return value
+    const range = max === Number.POSITIVE_INFINITY ? `from ${min}` : `from ${min} to ${max}`
+    throw new InvalidArgumentError(`Expected a number ${range}.`)
+  }
+}
+
+/** Parses a side in pixels; 0 and 'none' are the picture's own size. */
+export function side(text: string): number | null {
+  if (text === '0' || text === 'none') return null
+  try {
+    return whole(1)(text)
+  } catch {
+    throw new InvalidArgumentError("Expected a number of pixels, or 'none'.")
+  }
+}
+
+/** Parses 'auto', 'cpu', 'cuda' or 'cuda:N'. */
+export function device(text: string): Device {
+  if (/^(auto|cpu|cuda(:\d+)?)$/.test(text)) return text as Device
+  throw new InvalidArgumentError("Expected 'auto', 'cpu', 'cuda' or 'cuda:1'.")
+}
+
+/** Options of every command that computes. */
+export interface ModelFlags {
+  model: string
+  device?: Device
+  dtype?: ModelDType
+  threads?: number
+}
+
+/** Adds {@link ModelFlags}. */
+export function addModelOptions(command: Command): Command {
+  return command
+    .optionsGroup('Model:')
+    .option(
+      '--model <source>',
+      'checkpoint file or folder, hub id, or bundled model',
+      DEFAULT_MODEL,
+    )
+    .addOption(
+      new Option('--device <device>', "'auto', 'cpu', 'cuda' or 'cuda:1'").argParser(device),
+    )
+    .addOption(
+      new Option('--dtype <type>', 'number format of the towers').choices([
+        'auto',
+        'float32',
+        'bfloat16',
+        'float16',
+      ]),
+    )
+    .addOption(new Option('--threads <n>', 'CPU threads to compute with').argParser(whole(1)))
+}
+
+/** Loads the model that flags name. */
+export async function openModel(flags: ModelFlags, { signal, progress }: Run): Promise<Model> {
+  const { model, device, dtype, threads } = flags
+  if (threads !== undefined) loadAddon().setThreads(threads)
+  return loadModel(model, { device, dtype, signal, onProgress: progress.update })
+}
+
+/** Options that say which classes there are. */
+export interface ClassFlags {
+  classes?: string
+  classesFile?: string
+  templates?: string
+}
+
+/** Adds {@link ClassFlags}. */
+export function addClassOptions(command: Command): Command {
+  return command
+    .optionsGroup('Classes:')
+    .option('--classes <list>', 'classes between semicolons, each with its synonyms after commas')
+    .option('--classes-file <file>', "one class per line, synonyms after ', '")
+    .option(
+      '--templates <set>',
+      `prompts around each word: ${Object.keys(TEMPLATES).join(', ')}, or a file with one per line and {} for the word`,
+    )
+}
+
+/** One line 'word, synonym, ...' per class. */
+export async function readClasses({ classes, classesFile }: ClassFlags): Promise<string[]> {
+  if (classes !== undefined && classesFile !== undefined) {
+    throw usage('--classes and --classes-file exclude each other; give one of them.')
+  }
+  if (classes !== undefined) return parseInlineClasses(classes)
+  if (classesFile !== undefined) {
+    return (await readClassFile(classesFile)).map(words => words.join(', '))
+  }
+  throw usage('Classes are missing; give --classes "cat, feline; sofa" or --classes-file.')
+}
+
+/** The name of a built-in list, or the lines of a file. */
+export async function readTemplates(
+  templates: string | undefined,
+): Promise<TemplateSetName | string[] | undefined> {
+  if (templates === undefined || Object.hasOwn(TEMPLATES, templates)) {
+    return templates as TemplateSetName | undefined
+  }
+  try {
+    const lines = (await readFile(templates, 'utf8')).split(/\r?\n/)
+    return lines.filter(line => line.trim() !== '')
+  } catch (error) {
+    throw ioError('read', templates, error)
+  }
+}
+
+/**
+ * A bar on stderr where that is a terminal, else nothing. It vanishes when it is cleared, and comes
+ * back with the next update.
+ */
+export class ProgressBar {
+  #bar: cliProgress.SingleBar | undefined
+  /** Put before the step, such as '2/10'. */
+  prefix = ''
+  readonly #stream: NodeJS.WriteStream
+
+  constructor(stream: NodeJS.WriteStream = process.stderr) {
+    this.#stream = stream
+  }
+
+  readonly update = ({ step, done, total }: Progress): void => {
+    if (!this.#stream.isTTY) return
+    if (!this.#bar) {
+      this.#bar = new cliProgress.SingleBar({
+        stream: this.#stream,
+        format: '{step} {bar} {percentage}%',
+        barCompleteChar: '\u2588',
+        barIncompleteChar: '\u2591',
+        barsize: 24,
+        hideCursor: true,
+        clearOnComplete: true,
+      })
+      this.#bar.start(1000, 0, { step })
+    }
+    const fraction = total > 0 ? done / total : 0
+    this.#bar.update(Math.round(fraction * 1000), { step: `${this.prefix} ${step}`.trim() })
+  }
+
+  clear(): void {
+    this.#bar?.stop()
+    this.#bar = undefined
+  }
+}
+
+/** Aligned lines 'name  value'. */
+export function table(rows: readonly (readonly [name: string, value: string])[]): string {
+  const width = Math.max(...rows.map(([name]) => name.length))
+  return rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`.trimEnd()).join('\n')
+}
+
+/** Shares from 0 to 1 as lines with a bar, the largest first; below `least` they are left out. */
+export function shareTable(names: readonly string[], shares: readonly number[], least = 0): string {
+  const width = Math.max(...names.map(name => name.length))
+  return names
+    .map((name, i) => ({ name, share: shares[i] ?? 0 }))
+    .filter(({ share }) => share >= least)
+    .sort((a, b) => b.share - a.share)
+    .map(({ name, share }) => {
+      const percent = `${(share * 100).toFixed(1)} %`.padStart(7)
+      return `  ${name.padEnd(width)}  ${percent}  ${'\u2588'.repeat(Math.round(share * 24))}`.trimEnd()
+    })
+    .join('\n')
+}
+
+/** A bundled picture as seen from the working folder, for examples that run as written. */
+export function examplePicture(name: string): string {
+  const path = join(packageRoot, 'models/scenes', name)
+  const short = relative(process.cwd(), path)
+  return short.startsWith('..') ? path : short
+}
+
+/** Help text below the options. */
+export function examples(...lines: string[]): string {
+  return `\nExamples:\n${lines.map(line => `  $ ${line}`).join('\n')}`
+}
+
+/** An error as one line: code, cause, way out. */
+export function errorLine(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error)
+  const message = text
+    .replace(/:\s*\n\s*- /g, ': ')
+    .replace(/\s*\n\s*- /g, '; ')
+    .replace(/\s*\n\s*/g, ' ')
+    .trim()
+  if (error instanceof CommanderError) {
+    const cause = message.replace(/^error: /, '').replace(/([^.!?)])$/, '$1.')
+    return `declip: ERR_DECLIP_INVALID_ARG: ${cause} See 'declip --help'.`
+  }
+  const code = (error as { code?: unknown } | null)?.code
+  return `declip: ${ERROR_CODES.find(known => known === code) ?? 'ERR_DECLIP_INTERNAL'}: ${message}`
+}

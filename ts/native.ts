@@ -1,0 +1,252 @@
+/**
+ * Every class and function of the addon, declared once. Checked arguments only: what reaches
+ * these has passed the checks in ts/. All promises settle off the event loop's thread pool, on the
+ * addon's own inference queue. @internal
+ */
+import type { DenseMode, Positions } from './options.js'
+
+/** Element types of a native tensor. */
+export type NativeDType =
+  | 'float32'
+  | 'float16'
+  | 'bfloat16'
+  | 'uint8'
+  | 'uint16'
+  | 'int32'
+  | 'int64'
+  | 'bool'
+
+/** Handle on an at::Tensor. */
+export interface NativeTensor {
+  readonly shape: number[]
+  readonly dtype: NativeDType
+  readonly device: string
+  /** Row-major bytes; float16 and bfloat16 widened to float32. */
+  data(): Promise<ArrayBuffer>
+  /** Rows start..end of dimension dim, sharing memory. */
+  slice(dim: number, start: number, end: number): NativeTensor
+  /** Same elements under another shape, sharing memory. */
+  reshape(shape: readonly number[]): NativeTensor
+  to(options: { dtype?: NativeDType | undefined; device?: string | undefined }): Promise<NativeTensor>
+  dispose(): void
+}
+
+/** Stops a running or queued call. */
+export interface NativeCancelToken {
+  cancel(): void
+}
+
+/** What every queued call takes. */
+export interface NativeCall {
+  token?: NativeCancelToken | undefined
+  onProgress?: ((done: number, total: number) => void) | undefined
+}
+
+export interface NativeConfig {
+  headWidth?: number | undefined
+  textHeads?: number | undefined
+  activation?: string | undefined
+  textActivation?: string | undefined
+  layerNormEps?: number | undefined
+  mean?: readonly number[] | undefined
+  std?: readonly number[] | undefined
+}
+
+/** A tower's shape as `declip info` shows it. */
+export interface NativeTowerInfo {
+  readonly width: number
+  readonly layers: number
+  readonly heads: number
+}
+
+export interface NativeCheckpointInfo {
+  readonly path: string
+  readonly format: string
+  readonly family: 'clip' | 'eva'
+  readonly imageSize: number
+  readonly patchSize: number
+  readonly embedDim: number
+  readonly vision: NativeTowerInfo & { readonly mlp: number; readonly activation: string }
+  readonly text: (NativeTowerInfo & { readonly contextLength: number; readonly vocab: number; readonly activation: string }) | null
+  readonly mean: number[]
+  readonly std: number[]
+  readonly storedDtype: string
+  readonly parameters: number
+  readonly tensors: number
+  readonly logitScale: number | null
+  readonly epoch: number | null
+  readonly denseMode: DenseMode | null
+  readonly license: string | null
+  readonly notes: string[]
+}
+
+export interface NativeModelInfo extends NativeCheckpointInfo {
+  readonly dtype: 'float32' | 'bfloat16' | 'float16'
+  readonly device: string
+  readonly deviceReason: string
+}
+
+/** Last-block options; unset members take the mode's own value. */
+export interface NativeDense {
+  mode: DenseMode
+  positions?: Positions | undefined
+  residual?: boolean | undefined
+  feedForward?: boolean | undefined
+  layers?: readonly number[] | undefined
+  selfAttention?: boolean | undefined
+  gaussianStd?: number | undefined
+  neighboursOnly?: boolean | undefined
+  proxyFeatures?: NativeTensor | undefined
+  proxyBeta?: number | undefined
+  proxyGamma?: number | undefined
+}
+
+/** Picture to window features. */
+export interface NativePipeline {
+  dense: NativeDense
+  /** 0: keep the picture's own size. */
+  shortSide: number
+  /** 0: one pass over the whole picture. */
+  window: number
+  stride: number
+  padTo: number
+  augment: boolean
+  augmentWeight: number
+}
+
+/** Window features to labels. */
+export interface NativePostprocess {
+  logitScale: number
+  /** 0: no refinement. */
+  pamrIterations: number
+  pamrDilations: readonly number[]
+  probThreshold: number
+  areaThreshold: number
+  closing: boolean
+  /** Index of the background class, -1 for none. */
+  background: number
+  logits: boolean
+  probabilities: boolean
+}
+
+/** Words of a vocabulary: features [Q, D] and the class of every word. */
+export interface NativeQuery {
+  text: NativeTensor
+  wordClass: Int32Array
+  post: NativePostprocess
+}
+
+/** Either 8-bit RGB pixels or a normalised float tensor [1, 3, H, W]. */
+export type NativePicture =
+  | { pixels: Uint8Array; width: number; height: number }
+  | { tensor: NativeTensor }
+
+export interface NativeSegmentation {
+  /** uint8 or uint16 [H, W]. */
+  readonly labels: NativeTensor
+  /** Pixels per class. */
+  readonly counts: number[]
+  readonly logits: NativeTensor | null
+  readonly probabilities: NativeTensor | null
+  /** Milliseconds. */
+  readonly encodeMs: number
+  readonly pixelsMs: number
+}
+
+export interface NativeView {
+  readonly width: number
+  readonly height: number
+  readonly windows: number
+  readonly byteLength: number
+  segment(options: NativeCall & NativeQuery): Promise<NativeSegmentation>
+  /** Upsampled similarity of every row of `text`: float32 [K, H, W]. */
+  similarity(options: NativeCall & { text: NativeTensor }): Promise<NativeTensor>
+  dispose(): void
+}
+
+export interface NativeRegions extends NativeDense {
+  image: NativeTensor
+  /** For each region, its picture in the batch. */
+  imageIndex: Int32Array
+  normalize: boolean
+  normalizeBeforePooling?: boolean | undefined
+}
+
+export interface NativeModel {
+  readonly info: NativeModelInfo
+  /** tokens: int32 or int64 [T, L]; returns [T, D]. */
+  encodeText(options: NativeCall & { tokens: NativeTensor; normalize: boolean }): Promise<NativeTensor>
+  /** tokens [Q * templates, L]; per word: normalise, mean over templates, normalise. Returns [Q, D]. */
+  encodeWords(options: NativeCall & { tokens: NativeTensor; templates: number }): Promise<NativeTensor>
+  /** image: normalised [B, 3, H, W]; returns [B, D]. */
+  encodeImage(
+    options: NativeCall & { image: NativeTensor; normalize: boolean; positions?: Positions | undefined },
+  ): Promise<NativeTensor>
+  /** Returns [B, D, h, w]. */
+  encodeDense(options: NativeCall & NativeDense & { image: NativeTensor; normalize: boolean }): Promise<NativeTensor>
+  /** boxes: float32 [K, 4], xyxy in pixels of `image`; returns [K, D]. */
+  encodeBoxes(options: NativeCall & NativeRegions & { boxes: NativeTensor }): Promise<NativeTensor>
+  /**
+   * masks: [K, h, w] on the patch grid or [K, H, W] in pixels; `padded`: in pixels of a picture whose
+   * long side fills the image's side, with padding right and bottom. Returns [K, D].
+   */
+  encodeMasks(
+    options: NativeCall & NativeRegions & { masks: NativeTensor; padded: boolean },
+  ): Promise<NativeTensor>
+  encode(options: NativeCall & { picture: NativePicture; pipeline: NativePipeline }): Promise<NativeView>
+  segment(
+    options: NativeCall & NativeQuery & { picture: NativePicture; pipeline: NativePipeline },
+  ): Promise<NativeSegmentation>
+  dispose(): void
+}
+
+/** How a picture becomes a model's input. */
+export interface NativePreprocess {
+  pixels: Uint8Array
+  width: number
+  height: number
+  /**
+   * 'crop': short side to `size` (Pillow bicubic), centre crop. 'squash': to size x size (Pillow bilinear).
+   * 'pad': long side to `size` (Pillow bicubic), black at the right and bottom.
+   */
+  fit: 'crop' | 'squash' | 'pad'
+  size: number
+  mean: readonly number[]
+  std: readonly number[]
+}
+
+export interface NativeRuntime {
+  readonly libtorch: string
+  readonly threads: number
+  readonly cpu: string
+  readonly onednn: boolean
+  readonly cudaBuild: boolean
+  readonly cudaDevices: number
+}
+
+export interface NativeAddon {
+  CancelToken: new () => NativeCancelToken
+  runtime(): NativeRuntime
+  /** Intra-op threads of the inference queue. */
+  setThreads(threads: number): void
+  /** Copies a typed array. */
+  tensor(data: ArrayBufferView, shape: readonly number[], dtype: NativeDType): NativeTensor
+  inspect(options: NativeCall & { path: string; config: NativeConfig }): Promise<NativeCheckpointInfo>
+  loadModel(
+    options: NativeCall & { path: string; config: NativeConfig; device: string; dtype: string },
+  ): Promise<NativeModel>
+  preprocess(options: NativeCall & NativePreprocess): Promise<NativeTensor>
+  /** (1 - weight) * names[q] + weight * auxiliary[index[q]], rows with index -1 unchanged; not normalised. */
+  mixText(
+    options: NativeCall & { names: NativeTensor; auxiliary: NativeTensor; index: Int32Array; weight: number },
+  ): Promise<NativeTensor>
+  /** a [M, D] times b [K, D] transposed: [M, K]. */
+  similarity(options: NativeCall & { a: NativeTensor; b: NativeTensor }): Promise<NativeTensor>
+  readSafetensors(
+    options: NativeCall & { path: string },
+  ): Promise<{ tensors: Record<string, NativeTensor>; metadata: Record<string, string> }>
+  /** Writes beside the target and renames. */
+  writeSafetensors(
+    options: NativeCall & { path: string; tensors: Record<string, NativeTensor>; metadata: Record<string, string> },
+  ): Promise<void>
+}

@@ -1,0 +1,8 @@
+const said = new Set<string>()
+
+/** Emits a process warning the first time a text comes by. @internal */
+export function warnOnce(warning: string | null): void {
+  if (warning === null || said.has(warning)) return
+  said.add(warning)
+  process.emitWarning(warning, { type: 'DeclipWarning' })
+}
