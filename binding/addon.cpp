@@ -89,6 +89,22 @@ Napi::Value preprocess_image(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value resize(const Napi::CallbackInfo& info) {
+  const auto env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    const auto o = options_of(info);
+    const Size size{get_integer(o, "height"), get_integer(o, "width")};
+    return addon_data(env).mailbox->submit(
+        env, o,
+        [pixels = copy_pixels(o, size.width, size.height), size,
+         short_side = get_integer(o, "shortSide")](const Call&) -> Finish {
+          return [resized = resize_linear_u8(pixels.data(), size,
+                                             keep_ratio_size(size, short_side))](
+                     Napi::Env e) { return TensorHandle::wrap(e, resized); };
+        });
+  });
+}
+
 Napi::Value mix_text(const Napi::CallbackInfo& info) {
   const auto env = info.Env();
   return guarded(env, [&]() -> Napi::Value {
@@ -210,6 +226,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   function("inspect", inspect);
   function("loadModel", ModelHandle::load);
   function("preprocess", preprocess_image);
+  function("resize", resize);
   function("mixText", mix_text);
   function("similarity", similarity);
   function("readSafetensors", read_file);

@@ -11,7 +11,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { buildNative } from './build-native.mjs'
-import { Failure, filesUnder, fingerprint, root, run, unlessStamped } from './common.mjs'
+import { Failure, filesUnder, fingerprint, root, run, step, unlessStamped } from './common.mjs'
 import { requireTools } from './tools.mjs'
 
 const { values: options } = parseArgs({
@@ -24,20 +24,12 @@ try {
   await typeScript()
   const libtorch = await provideLibtorch()
   const targets = options.tests ? ['declip_node', 'declip_core_tests'] : ['declip_node']
-  await buildNative({ preset: options.debug ? 'debug' : 'release', libtorch, targets, step })
+  await buildNative({ preset: options.debug ? 'debug' : 'release', libtorch, targets })
 } catch (error) {
-  if (error instanceof Failure || error.code?.startsWith('ERR_DECLIP_')) console.error(error.message)
+  if (error instanceof Failure || error.code?.startsWith('ERR_DECLIP_'))
+    console.error(error.message)
   else console.error(error)
   process.exitCode = 1
-}
-
-/** Runs and times one step. */
-async function step(name, work) {
-  const start = performance.now()
-  console.log(`> ${name}`)
-  const result = await work()
-  console.log(`  ${name}: ${((performance.now() - start) / 1000).toFixed(1)} s`)
-  return result
 }
 
 /** Compares the lock file with the one that npm keeps of what it installed. */

@@ -2,17 +2,19 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { availableParallelism, totalmem } from 'node:os'
 import { join } from 'node:path'
-import { filesUnder, fingerprint, root, run, unlessStamped } from './common.mjs'
+import { filesUnder, fingerprint, root, run, step, unlessStamped } from './common.mjs'
 import { hasProgram } from './tools.mjs'
 
 const FOLDERS = { release: 'build/Release', debug: 'build/Debug', asan: 'build/asan' }
 /** What the compiler takes for a file that includes ATen, in bytes. */
 const MEMORY_PER_JOB = 2 ** 31
 
-/** Returns the build's folder. `step(name, work)` runs and times a step. */
-export async function buildNative({ preset, libtorch, targets, step }) {
+/** Returns the build's folder. */
+export async function buildNative({ preset, libtorch, targets }) {
   const folder = FOLDERS[preset]
-  const folders = targets.includes('declip_core_tests') ? ['cpp', 'binding', 'test/cpp'] : ['cpp', 'binding']
+  const folders = targets.includes('declip_core_tests')
+    ? ['cpp', 'binding', 'test/cpp']
+    : ['cpp', 'binding']
   const sources = filesUnder(...folders, 'CMakeLists.txt', 'CMakePresets.json')
   const print = fingerprint(sources, libtorch)
   const names = targets.map(target => target.replace('declip_', '')).join(', ')
@@ -20,7 +22,15 @@ export async function buildNative({ preset, libtorch, targets, step }) {
     step(`C++ (${preset}: ${names})`, async () => {
       await configure(preset, folder, libtorch)
       const jobs = process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? jobsThatFit()
-      await run('cmake', ['--build', '--preset', preset, '--parallel', `${jobs}`, '--target', ...targets])
+      await run('cmake', [
+        '--build',
+        '--preset',
+        preset,
+        '--parallel',
+        `${jobs}`,
+        '--target',
+        ...targets,
+      ])
     }),
   )
   return join(root, folder)

@@ -32,7 +32,8 @@ export function buildTypeScript() {
   }
   const command = join(esm, 'cli/main.js')
   if (existsSync(command)) chmodSync(command, 0o755)
-  if (problems.length > 0) throw new Failure(`TypeScript found ${problems.length} problem(s) in ts/.`)
+  if (problems.length > 0)
+    throw new Failure(`TypeScript found ${problems.length} problem(s) in ts/.`)
 }
 
 function writeCommonJs(file) {

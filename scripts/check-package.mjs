@@ -20,7 +20,9 @@ const FORBIDDEN = /^(test|bench|cpp|binding|scripts|build|node_modules|docs)\/|\
 const { messages, pkg } = await publint({ pkgDir: root, strict: true })
 const problems = messages.map(message => formatMessage(message, pkg))
 
-const output = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: root })
+const output = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
+  cwd: root,
+})
 const [{ files, size, unpackedSize }] = JSON.parse(output)
 const names = files.map(({ path }) => path)
 for (const name of REQUIRED) if (!names.includes(name)) problems.push(`${name} is missing`)

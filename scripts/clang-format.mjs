@@ -12,7 +12,7 @@ export async function clangFormat() {
   const program = join(folder, 'clang_format/data/bin', name)
   if (existsSync(program)) return program
   const python = process.platform === 'win32' ? 'py' : 'python3'
-  const quiet = ['--quiet', '--no-deps', '--disable-pip-version-check', '--retries', '1']
+  const quiet = ['-qq', '--no-deps', '--disable-pip-version-check', '--retries', '1']
   const args = ['-m', 'pip', 'install', ...quiet, '--target', folder, `clang-format==${VERSION}`]
   try {
     await run(python, args)

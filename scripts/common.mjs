@@ -31,13 +31,28 @@ export function run(command, args, { env, onLine } = {}) {
       })
       child.stdout.on('end', () => rest && onLine(rest))
     }
-    child.on('error', error => reject(new Failure(`${command} could not be started: ${error.message}`)))
+    child.on('error', error =>
+      reject(new Failure(`${command} could not be started: ${error.message}`)),
+    )
     child.on('close', (code, signal) =>
       code === 0
         ? resolve()
-        : reject(new Failure(`\`${[command, ...args].join(' ')}\` failed (${signal ?? `exit code ${code}`}).`)),
+        : reject(
+            new Failure(
+              `\`${[command, ...args].join(' ')}\` failed (${signal ?? `exit code ${code}`}).`,
+            ),
+          ),
     )
   })
+}
+
+/** Runs and times one step of a script. */
+export async function step(name, work) {
+  const start = performance.now()
+  console.log(`> ${name}`)
+  const result = await work()
+  console.log(`  ${name}: ${((performance.now() - start) / 1000).toFixed(1)} s`)
+  return result
 }
 
 /** Every file under the given files and folders of the repository, sorted. */
@@ -45,7 +60,8 @@ export function filesUnder(...paths) {
   const found = []
   const visit = path => {
     const stat = statSync(join(root, path), { throwIfNoEntry: false })
-    if (stat?.isDirectory()) for (const name of readdirSync(join(root, path))) visit(`${path}/${name}`)
+    if (stat?.isDirectory())
+      for (const name of readdirSync(join(root, path))) visit(`${path}/${name}`)
     else if (stat) found.push(path)
   }
   for (const path of paths) visit(path)

@@ -12,7 +12,10 @@ const libc = process.platform !== 'linux' ? '' : isMusl() ? '.musl' : '.glibc'
 await run(process.execPath, ['scripts/bootstrap.mjs'])
 mkdirSync(join(root, folder), { recursive: true })
 await run('cmake', ['--install', 'build/Release', '--strip', '--prefix', join(root, folder)])
-renameSync(join(root, folder, 'declip-native.node'), join(root, folder, `declip-native${libc}.node`))
+renameSync(
+  join(root, folder, 'declip-native.node'),
+  join(root, folder, `declip-native${libc}.node`),
+)
 
 /** Node knows which C library it runs on. */
 function isMusl() {

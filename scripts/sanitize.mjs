@@ -19,7 +19,6 @@ const folder = await buildNative({
   preset: 'asan',
   libtorch: findLibtorch().dir,
   targets: ['declip_node', 'declip_core_tests'],
-  step: (name, work) => work(),
 })
 await run(join(folder, 'declip_core_tests'), [], { env })
 

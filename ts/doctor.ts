@@ -55,7 +55,9 @@ const CHECKS: Readonly<Record<string, () => Finding | Promise<Finding>>> = {
   },
   Memory: () => {
     const detail = `${gigabytes(freemem())} of ${gigabytes(totalmem())} GB free, ${availableParallelism()} cores`
-    return freemem() < MIN_MEMORY ? { detail, fix: 'Close other programs: at least 1 GB is needed.' } : { detail }
+    return freemem() < MIN_MEMORY
+      ? { detail, fix: 'Close other programs: at least 1 GB is needed.' }
+      : { detail }
   },
   LibTorch: () => {
     const found = findLibtorch()
@@ -69,7 +71,10 @@ const CHECKS: Readonly<Record<string, () => Finding | Promise<Finding>>> = {
       await access(folder, constants.W_OK)
       return { detail: folder }
     } catch {
-      return { detail: `${folder} cannot be written`, fix: 'Set DECLIP_CACHE to a folder that can.' }
+      return {
+        detail: `${folder} cannot be written`,
+        fix: 'Set DECLIP_CACHE to a folder that can.',
+      }
     }
   },
   Addon: () => ({ detail: `${addonPath()}, LibTorch ${runtime().libtorch}` }),

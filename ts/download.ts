@@ -1,10 +1,8 @@
 import { createHash } from 'node:crypto'
-import { createReadStream, createWriteStream } from 'node:fs'
-import { mkdir, rename, rm, stat } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import type { ReadableStream } from 'node:stream/web'
 import type { CallOptions } from './options.js'
 
 interface DownloadOptions extends CallOptions {
@@ -57,7 +55,9 @@ export async function checkSha256(file: string, expected: string): Promise<void>
   await pipeline(createReadStream(file), hash)
   const actual = hash.digest('hex')
   if (actual !== expected) {
-    throw new Error(`the file that arrived is not the one expected: its sha256 is ${actual}, not ${expected}`)
+    throw new Error(
+      `the file that arrived is not the one expected: its sha256 is ${actual}, not ${expected}`,
+    )
   }
 }
 
@@ -83,17 +83,20 @@ async function transfer(
     let done = resumed ? start : 0
     const length = Number(response.headers.get('content-length') ?? 0)
     const total = length > 0 ? done + length : 0
-    const count = new Transform({
-      transform(chunk: Buffer, _encoding, callback) {
+    const file = await open(part, resumed ? 'a' : 'w')
+    try {
+      // Each piece is on disk before the next is awaited: a transfer that breaks loses none.
+      for await (const chunk of response.body) {
+        await file.writeFile(chunk)
         done += chunk.length
         onProgress?.({ step: 'download', done, total })
         watch.expect(idleTimeout, `nothing arrived for ${idleTimeout / 1000} s`)
-        callback(null, chunk)
-      },
-    })
-    const body = Readable.fromWeb(response.body as ReadableStream)
-    await pipeline(body, count, createWriteStream(part, { flags: resumed ? 'a' : 'w' }))
-    if (total > 0 && done !== total) throw new Error(`the transfer ended after ${done} of ${total} bytes`)
+      }
+    } finally {
+      await file.close()
+    }
+    if (total > 0 && done !== total)
+      throw new Error(`the transfer ended after ${done} of ${total} bytes`)
   } catch (error) {
     throw watch.reason ?? reasonOf(error)
   } finally {

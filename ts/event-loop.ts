@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 
-/** Pixels between two turns of the event loop: some 10 ms of work. */
-const PIXELS_PER_TURN = 1 << 20
+/** Pixels between two turns of the event loop: some milliseconds of work. */
+const PIXELS_PER_TURN = 1 << 17
 
 /**
  * Calls `visit` for every line (row or column) of a picture, letting the event loop turn in between.

@@ -24,7 +24,8 @@ export interface ImageEncoder {
 
 /**
  * A picture: path, file URL, the bytes of an encoded file (JPEG, PNG, WebP, AVIF, TIFF, GIF), raw
- * pixels, a sharp instance, or a normalised float tensor [B, 3, H, W].
+ * pixels, a sharp instance, or a normalised float tensor [B, 3, H, W]. An SVG drawing has no pixels
+ * and is refused; nothing is downloaded.
  */
 export type ImageInput =
   | string
@@ -115,9 +116,7 @@ function copyBytes(input: ArrayBufferLike | Uint8Array): Uint8Array {
   return new Uint8Array(types.isUint8Array(input) ? input : new Uint8Array(input))
 }
 
-/**
- * The optional module sharp. @internal
- */
+/** The module sharp, which loads its native part only here. @internal */
 export async function loadSharp(
   load: () => Promise<{ default: SharpConstructor }> = () => import('sharp'),
 ): Promise<SharpConstructor> {

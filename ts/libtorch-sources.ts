@@ -4,8 +4,8 @@ import { mkdir, readdir, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
 import { checkSha256, downloadFile } from './download.js'
-import type { CallOptions } from './options.js'
 import { unpackLibtorch } from './libtorch-unpack.js'
+import type { CallOptions } from './options.js'
 
 /** One place to download from. @internal */
 export type LibtorchSource =

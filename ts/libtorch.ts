@@ -132,7 +132,8 @@ function problemOf(dir: string): string | null {
 function versionOf(dir: string): string | null {
   try {
     const header = readFileSync(join(dir, 'include/torch/headeronly/version.h'), 'utf8')
-    const part = (name: string) => new RegExp(`define TORCH_VERSION_${name} (\\d+)`).exec(header)?.[1]
+    const part = (name: string) =>
+      new RegExp(`define TORCH_VERSION_${name} (\\d+)`).exec(header)?.[1]
     return `${part('MAJOR')}.${part('MINOR')}.${part('PATCH')}`
   } catch {
     return null
@@ -147,7 +148,8 @@ function cachedLibtorch(cache = cacheFolder()): string {
 async function fill(target: string, options: ResolveOptions, attempts: Attempts): Promise<void> {
   const { signal, onProgress } = options
   const sources = options.sources ?? officialSources(LIBTORCH_VERSION)
-  if (sources.length === 0) attempts.push(`no download is known for ${process.platform}-${process.arch}`)
+  if (sources.length === 0)
+    attempts.push(`no download is known for ${process.platform}-${process.arch}`)
   const staging = `${target}.part`
   for (const source of sources) {
     try {
@@ -191,7 +193,11 @@ async function withLock<T>(
       break
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
-        throw new DeclipError('ERR_DECLIP_IO', `The cache cannot be written: ${(error as Error).message}. Set DECLIP_CACHE to a folder that can.`, { cause: error })
+        throw new DeclipError(
+          'ERR_DECLIP_IO',
+          `The cache cannot be written: ${(error as Error).message}. Set DECLIP_CACHE to a folder that can.`,
+          { cause: error },
+        )
       }
       if (await isAbandoned(path)) await rm(path, { force: true })
       else await setTimeout(200)

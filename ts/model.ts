@@ -1,5 +1,5 @@
+import { readdir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { stat } from 'node:fs/promises'
 import { DeclipError, describe, invalid } from './errors.js'
 import { DEFAULT_MODEL, resolveSource } from './hub.js'
 import { type ImageInput, loadImage } from './image.js'
@@ -449,14 +449,15 @@ export async function inspectCheckpoint(
   return callNative(addon, options, call => addon.inspect({ ...call, path, config }))
 }
 
-/** A Hugging Face folder brings its own tokenizer files; every other format has CLIP's. */
+/** The tokenizer files of a Hugging Face folder where it has them, else CLIP's own vocabulary. */
 async function tokenizerFor(path: string, format: string): Promise<Tokenizer> {
   if (format === 'huggingface') {
     const folder = (await stat(path)).isDirectory() ? path : dirname(path)
-    const own = await Tokenizer.fromFolder(folder)
-    if (own) return own
+    const files = await readdir(folder)
+    const bringsOwn = files.some(name => name === 'vocab.json' || name === 'tokenizer.json')
+    if (bringsOwn) return Tokenizer.fromFolder(folder)
   }
-  return defaultTokenizer()
+  return defaultTokenizer(format === 'open_clip' ? 'open_clip' : 'openai')
 }
 
 function toNativeConfig(config: ConfigOptions = {}): NativeConfig {

@@ -236,6 +236,10 @@ export interface NativeAddon {
     options: NativeCall & { path: string; config: NativeConfig; device: string; dtype: string },
   ): Promise<NativeModel>
   preprocess(options: NativeCall & NativePreprocess): Promise<NativeTensor>
+  /** OpenCV's bilinear resize to a short side (long side at most 2048): uint8 [H, W, 3]. */
+  resize(
+    options: NativeCall & { pixels: Uint8Array; width: number; height: number; shortSide: number },
+  ): Promise<NativeTensor>
   /** (1 - weight) * names[q] + weight * auxiliary[index[q]], rows with index -1 unchanged; not normalised. */
   mixText(
     options: NativeCall & { names: NativeTensor; auxiliary: NativeTensor; index: Int32Array; weight: number },

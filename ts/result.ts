@@ -147,7 +147,8 @@ export class Segmentation {
       throw invalid('overlay', 'true, false or an object', options)
     }
     const { opacity = 0.55, legend = true } = options
-    if (!(Number.isFinite(opacity) && opacity >= 0 && opacity <= 1)) throw invalid('overlay.opacity', '0 to 1', opacity)
+    if (!(Number.isFinite(opacity) && opacity >= 0 && opacity <= 1))
+      throw invalid('overlay.opacity', '0 to 1', opacity)
     const labels = await this.#labelMap()
     const image = await this.#picture(options.image)
     // The background keeps the picture; its colour goes to the next class.
@@ -193,8 +194,10 @@ export class Segmentation {
     const colors = maskPalette(options.palette, this.classes.length)
     const data = new Uint8Array(3 * labels.length)
     await eachLine(height, width, y => {
-      for (let i = y * width; i < (y + 1) * width; i++)
-        data.set(colors[labels[i] as number] as Rgb, 3 * i)
+      for (let i = y * width; i < (y + 1) * width; i++) {
+        const color = colors[labels[i] as number] as Rgb
+        for (let c = 0; c < 3; c++) data[3 * i + c] = color[c] as number
+      }
     })
     return { data, width, height, channels: 3 }
   }

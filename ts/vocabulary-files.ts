@@ -18,8 +18,9 @@ const LARGEST_ID = 2 ** 24 - 1
 
 /** `vocab.json` and `merges.txt` if both are there, else `tokenizer.json`. */
 export async function readVocabulary(folder: string): Promise<Vocabulary> {
-  const paths = ['vocab.json', 'merges.txt', 'tokenizer.json'].map(name => join(folder, name))
-  const [vocabPath = '', mergesPath = '', tokenizerPath = ''] = paths
+  const vocabPath = join(folder, 'vocab.json')
+  const mergesPath = join(folder, 'merges.txt')
+  const tokenizerPath = join(folder, 'tokenizer.json')
   const [vocab, mergesText] = await Promise.all([readIfThere(vocabPath), readIfThere(mergesPath)])
   if (vocab !== undefined && mergesText !== undefined) {
     const ids = usable(vocabPath, () => readIds(JSON.parse(vocab), 'the top level'))

@@ -2,8 +2,8 @@
 
 #include <ATen/ops/cat.h>
 
+#include <algorithm>
 #include <array>
-#include <set>
 #include <utility>
 
 #include "declip/error.h"
@@ -97,16 +97,19 @@ const at::Tensor& TowerTensors::need(const std::string& internal,
   return it->second;
 }
 
-int64_t TowerTensors::count_blocks(const std::string& prefix,
-                                   const std::string& suffix) const {
-  std::set<std::string> blocks;
+int64_t TowerTensors::count_blocks(const std::string& prefix) const {
+  constexpr size_t kMaxDigits = 6;
+  int64_t count = 0;
   for (auto it = tensors.lower_bound(prefix);
        it != tensors.end() && it->first.starts_with(prefix); ++it) {
-    if (const auto parts = match_key(prefix + "#" + suffix, it->first)) {
-      blocks.insert(parts->front());
+    const auto parts = match_key(prefix + "#.*", it->first);
+    if (!parts) continue;
+    if (parts->front().size() > kMaxDigits) {
+      reject(it->first, "has a block number above 999999");
     }
+    count = std::max(count, 1 + int64_t{std::stoi(parts->front())});
   }
-  return static_cast<int64_t>(blocks.size());
+  return count;
 }
 
 TowerTensors to_internal(const std::map<std::string, at::Tensor>& tensors,

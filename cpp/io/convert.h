@@ -24,9 +24,8 @@ struct TowerTensors {
   }
   /// Throws Error(kWeights) if the tensor is missing or its rank is another.
   const at::Tensor& need(const std::string& internal, int64_t rank) const;
-  /// Number of distinct blocks N for which `prefix`N`suffix` exists.
-  int64_t count_blocks(const std::string& prefix,
-                       const std::string& suffix) const;
+  /// One more than the largest N of the tensors called `prefix`N.*; 0 if none.
+  int64_t count_blocks(const std::string& prefix) const;
   /// Throws Error(kWeights): file, the tensor's name in it, `why`.
   [[noreturn]] void reject(const std::string& internal,
                            const std::string& why) const;

@@ -1,5 +1,6 @@
 #include "io/key_map.h"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 
@@ -15,14 +16,17 @@ bool match_from(std::string_view pattern, std::string_view key,
   pattern.remove_prefix(literal + 1);
   key.remove_prefix(literal);
 
-  size_t longest = key.size();
-  if (digits) {
-    longest = key.find_first_not_of("0123456789");
-    if (longest == std::string_view::npos) longest = key.size();
+  const bool last = pattern.find_first_of("#*") == std::string_view::npos;
+  size_t shortest = 0, longest = key.size();
+  if (digits) {  // a number is taken whole
+    shortest = std::min(key.find_first_not_of("0123456789"), key.size());
+    longest = shortest;
     if (longest == 0) return false;
+  } else if (last) {  // what follows is the end of the key
+    if (!key.ends_with(pattern)) return false;
+    shortest = longest = key.size() - pattern.size();
   }
-  // A number is taken whole; '*' tries the shortest text first.
-  for (size_t length = digits ? longest : 0; length <= longest; ++length) {
+  for (size_t length = shortest; length <= longest; ++length) {
     parts.emplace_back(key.substr(0, length));
     if (match_from(pattern, key.substr(length), parts)) return true;
     parts.pop_back();

@@ -64,8 +64,7 @@ VisionConfig plain_vision(const TowerTensors& weights) {
   read_patch_embedding(weights, "visual.conv1.weight", v);
   read_grid(weights, "visual.positional_embedding",
             weights.need("visual.positional_embedding", 2).size(0), v);
-  v.layers = weights.count_blocks("visual.transformer.resblocks.",
-                                  ".attn.in_proj_weight");
+  v.layers = weights.count_blocks("visual.transformer.resblocks.");
   v.mlp_hidden =
       weights.need("visual.transformer.resblocks.0.mlp.c_fc.weight", 2).size(0);
   v.embed_dim = weights.need("visual.proj", 2).size(1);
@@ -78,7 +77,7 @@ VisionConfig eva_vision(const TowerTensors& weights) {
   read_patch_embedding(weights, "visual.patch_embed.proj.weight", v);
   read_grid(weights, "visual.pos_embed",
             weights.need("visual.pos_embed", 3).size(1), v);
-  v.layers = weights.count_blocks("visual.blocks.", ".attn.q_proj.weight");
+  v.layers = weights.count_blocks("visual.blocks.");
   v.mlp_hidden = weights.need("visual.blocks.0.mlp.w1.weight", 2).size(0);
   v.embed_dim = weights.need("visual.head.weight", 2).size(0);
   positive(weights, "visual.head.weight", v.embed_dim);
@@ -98,8 +97,7 @@ TextConfig text_tower(const TowerTensors& weights, Family family) {
   t.width = positive(weights, "text.token_embedding.weight", tokens.size(1));
   t.context = positive(weights, "text.positional_embedding",
                        weights.need("text.positional_embedding", 2).size(0));
-  t.layers = weights.count_blocks("text.transformer.resblocks.",
-                                  ".attn.in_proj_weight");
+  t.layers = weights.count_blocks("text.transformer.resblocks.");
   t.embed_dim = weights.need("text.text_projection", 2).size(1);
   if (family == Family::kEva) t.activation = Activation::kGelu;
   return t;

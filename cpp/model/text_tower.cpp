@@ -54,7 +54,7 @@ at::Tensor TextTower::encode(const at::Tensor& tokens, const Call& call) const {
                        ? tokens.argmax(1)
                        : tokens.eq(config_.eot_token).to(at::kInt).argmax(1);
   // Prompts of like length share a batch, so that short ones stay short.
-  const auto order = std::get<1>(end.sort(/*stable=*/true, /*dim=*/0));
+  const auto order = std::get<1>(at::sort(end, /*dim=*/0, /*descending=*/false));
   std::vector<at::Tensor> parts;
   for (int64_t at = 0; at < count; at += kBatch) {
     const auto rows = order.slice(0, at, std::min(at + kBatch, count));

@@ -318,6 +318,10 @@ at::Tensor resize_pillow(const uint8_t* rgb, Size from, Size to, PillowFilter fi
   const auto in = at::from_blob(const_cast<uint8_t*>(rgb),
                                 {from.height, from.width, kChannels}, at::kByte);
   if (from == to) return in.clone();
+  // Pillow's exception for pictures more than 100 times as tall as wide.
+  if (from.height > from.width * 100 && to.height < from.height) {
+    return pillow_columns(pillow_rows(in, to.height, filter), to.width, filter);
+  }
   check_size({from.height, to.width}, "The picture between the two passes");
   return pillow_rows(pillow_columns(in, to.width, filter), to.height, filter);
 }

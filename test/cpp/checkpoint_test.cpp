@@ -277,12 +277,17 @@ TEST(checkpoint_extra_tensors) {
     write_safetensors(path, tensors);
     return path;
   };
-  for (const std::string name :
-       {"visual.transformer.resblocks.2.ln_1.weight", "visual.attn_pool.query",
-        "visual.transformer.resblocks.1.mlp.extra",
-        "transformer.resblocks.7.ln_1.bias"}) {
+  for (const std::string name : {"visual.attn_pool.query",
+                                 "visual.transformer.resblocks.1.mlp.extra"}) {
     CHECK(contains(failure(with(name)), '"' + name + '"'));
   }
+  // A block too many, or what is left of one.
+  CHECK(contains(failure(with("visual.transformer.resblocks.2.ln_1.weight")),
+                 "\"visual.transformer.resblocks.2.ln_1.bias\" is missing"));
+  CHECK(contains(failure(with("transformer.resblocks.7.ln_1.bias")),
+                 "\"transformer.resblocks.2.ln_1.weight\" is missing"));
+  CHECK(contains(failure(with("transformer.resblocks.99999999999.ln_1.bias")),
+                 "block number"));
   CHECK(has_note(load_checkpoint(with("text_decoder.ln.weight")),
                  "text_decoder.ln.weight"));
   // LayerScale, and a buffer that older versions stored.

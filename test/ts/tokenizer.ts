@@ -71,18 +71,6 @@ t.test('a longer text is cut and ended, or refused', async t => {
   })
 })
 
-t.test('1,680 prompts take milliseconds', async t => {
-  const tokenizer = defaultTokenizer()
-  const prompts = Array.from({ length: 1680 }, (_, i) => `a photo of the ${i % 80} cat${i % 21}.`)
-  tokenizer.tokenize(prompts)
-  const times = Array.from({ length: 5 }, () => {
-    const start = performance.now()
-    tokenizer.tokenize(prompts)
-    return performance.now() - start
-  })
-  t.ok(Math.min(...times) < 50, `${Math.min(...times)} ms`)
-})
-
 t.test('the default tokenizer is shared', async t => {
   t.equal(defaultTokenizer(), defaultTokenizer('openai'))
   t.not(defaultTokenizer(), defaultTokenizer('open_clip'))
@@ -194,6 +182,7 @@ t.test('a folder with a vocabulary of its own', async t => {
       [json({ model: model([], { vocab: { a: -1 } }) }), /'a' in model\.vocab/],
       [json({ model: model([]), added_tokens: {} }), /added_tokens must be an array/],
       [json({ model: model([]), added_tokens: [{ id: 1 }] }), /added_tokens\[0\]/],
+      [json({ model: model([]), added_tokens: ['x'] }), /added_tokens\[0\]/],
       [json({ model: model([]), added_tokens: [{ content: 'x', id: '1' }] }), /'x' in added/],
       [json({ model: model([]), added_tokens: [] }), /<\|startoftext\|> has no id/],
     ]

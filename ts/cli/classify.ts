@@ -65,7 +65,6 @@ async function classify(images: string[], flags: ClassifyFlags, run: Run): Promi
     using features = await model.encodeImage(image, call)
     const picture = (await features.data()) as Float32Array
     const guesses = rank(picture, words, vocabulary, scale).slice(0, flags.top)
-    progress.clear()
     if (flags.json) {
       const { device, dtype } = model.info
       run.print(JSON.stringify({ image, classes: guesses, device, dtype }))

@@ -70,7 +70,6 @@ async function encode(image: string | undefined, flags: EncodeFlags, run: Run): 
   checkEncodeFlags(image, flags)
   using model = await openModel(flags, run)
   using features = await encodeInput(model, image, flags, run)
-  run.progress.clear()
   if (flags.out !== undefined) await save(features, flags.out, run)
   if (flags.json) {
     const { shape, dtype } = features

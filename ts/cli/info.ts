@@ -15,7 +15,6 @@ export function addInfo(program: Command, run: Run): void {
     .action(async (checkpoint: string, flags: { json?: boolean }) => {
       const { signal, progress } = run
       const info = await inspectCheckpoint(checkpoint, { signal, onProgress: progress.update })
-      progress.clear()
       run.print(flags.json ? JSON.stringify(info) : describeCheckpoint(info))
     })
 }
@@ -42,7 +41,7 @@ export function describeCheckpoint(info: NativeCheckpointInfo): string {
         : 'none: text features must be supplied',
     ],
     ['preprocessing', `mean ${rounded(info.mean)}, std ${rounded(info.std)}`],
-    ['logit scale', info.logitScale === null ? 'none' : String(info.logitScale)],
+    ['logit scale', info.logitScale?.toFixed(3) ?? 'none'],
     ['dense mode', info.denseMode ?? 'not fine-tuned for one, as far as the name tells'],
     ['licence', info.license ?? 'not stated in the file'],
   ]

@@ -14,7 +14,10 @@ let stoppedBy: keyof typeof STOPPED | undefined
 
 function stop(signal: keyof typeof STOPPED): void {
   // The second time, without waiting for the work to notice.
-  if (stoppedBy) process.exit(STOPPED[stoppedBy])
+  if (stoppedBy) {
+    progress.clear()
+    process.exit(STOPPED[stoppedBy])
+  }
   stoppedBy = signal
   process.exitCode = STOPPED[signal]
   controller.abort(new Error(signal))
@@ -42,7 +45,11 @@ process.on('uncaughtException', error => {
 const program = createProgram({
   signal: controller.signal,
   progress,
-  print: line => process.stdout.write(`${line}\n`),
+  print: line => {
+    progress.clear()
+    process.stdout.write(`${line}\n`)
+  },
+  complain,
 })
 program.parseAsync().catch(fail)
 
@@ -53,6 +60,11 @@ function fail(error: unknown): void {
   // commander has printed the help of a command line without a command.
   if (error instanceof CommanderError && error.code === 'commander.help') return
   if (stoppedBy === 'SIGPIPE') return
+  complain(error)
+}
+
+function complain(error: unknown): void {
+  progress.clear()
   process.stderr.write(`${errorLine(error)}\n`)
   if (program.opts()['verbose'] && !(error instanceof CommanderError)) {
     process.stderr.write(`${inspect(error)}\n`)

@@ -2,6 +2,7 @@ import { mkdir, readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type Command, Option } from 'commander'
 import { DATASET_NAMES } from '../datasets.js'
+import { DeclipError, type ErrorCode } from '../errors.js'
 import { ioError } from '../files.js'
 import {
   DENSE_MODES,
@@ -57,6 +58,9 @@ const PAMR_DILATIONS = [8, 16]
 
 /** Classes with a smaller share of the picture are not listed: it would print as 0.0 %. */
 const SMALLEST_SHARE = 0.0005
+
+/** Errors that leave out one of several pictures instead of ending the run. */
+const OF_ONE_PICTURE: ReadonlySet<ErrorCode> = new Set(['ERR_DECLIP_IMAGE', 'ERR_DECLIP_IO'])
 
 /** What a folder is searched for. */
 const PICTURE = /\.(jpe?g|png|webp|avif|tiff?|gif)$/i
@@ -158,27 +162,36 @@ async function segmentImages(given: string[], flags: SegmentFlags, run: Run): Pr
   const options = await segmentOptions(flags, classes)
   using model = await openModel(flags, run)
   const { signal, progress } = run
+  const count = images.length
+  const failed = new Set<number>()
   const results = segmentMany(images, classes, {
     ...options,
     model,
     signal,
-    onProgress: progress.update,
+    // Several pictures are in flight at a time; they are counted below instead.
+    onProgress: count === 1 ? progress.update : undefined,
+    onError: (error, _, index) => {
+      if (count === 1 || !OF_ONE_PICTURE.has(error.code)) throw error
+      failed.add(index)
+      run.complain(error)
+    },
   })
-  const count = images.length
-  let i = 0
-  if (count > 1) progress.prefix = `1/${count}`
+  let index = 0
   for await (const result of results) {
     using segmentation = result
-    const image = images[i] ?? ''
-    const outputs = plan[i] ?? {}
+    while (failed.has(index)) index += 1
+    const outputs = plan[index] ?? {}
     await writeOutputs(segmentation, outputs)
-    progress.clear()
     const { device, dtype } = model.info
-    const report = { image, device, dtype, outputs }
+    const report = { image: images[index] ?? '', device, dtype, outputs }
     run.print(flags.json ? jsonReport(segmentation, report) : textReport(segmentation, report))
-    i += 1
-    if (count > 1) progress.prefix = `${Math.min(i + 1, count)}/${count}`
+    index += 1
+    if (count > 1) progress.update({ step: 'pictures', done: index, total: count })
   }
+  progress.clear()
+  if (failed.size === 0) return
+  const message = `${failed.size} of ${count} pictures were left out; the lines above say why.`
+  throw new DeclipError('ERR_DECLIP_IMAGE', message)
 }
 
 /** The options of segment() that flags stand for; `classes` are needed to find the background. */

@@ -20,7 +20,6 @@ export function addSetup(program: Command, run: Run): void {
         signal,
         onProgress: progress.update,
       })
-      progress.clear()
       run.print(`LibTorch is ready: ${found.dir} (${found.origin})`)
       if (flags.libtorch !== undefined) run.print(`Set LIBTORCH=${found.dir} so that it is used.`)
     })

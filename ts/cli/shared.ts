@@ -17,8 +17,10 @@ import { TEMPLATES } from '../templates.js'
 export interface Run {
   /** Fires on Ctrl-C. */
   readonly signal: AbortSignal
-  /** Writes a line to stdout. */
+  /** Writes a line to stdout, below which the progress bar comes back. */
   print(line: string): void
+  /** Writes the line of an error that does not end the command to stderr. */
+  complain(error: unknown): void
   /** Shows how far a call is, on a terminal only. */
   readonly progress: ProgressBar
 }
@@ -154,8 +156,6 @@ export async function readTemplates(
  */
 export class ProgressBar {
   #bar: cliProgress.SingleBar | undefined
-  /** Put before the step, such as '2/10'. */
-  prefix = ''
   readonly #stream: NodeJS.WriteStream
 
   constructor(stream: NodeJS.WriteStream = process.stderr) {
@@ -177,7 +177,7 @@ export class ProgressBar {
       this.#bar.start(1000, 0, { step })
     }
     const fraction = total > 0 ? done / total : 0
-    this.#bar.update(Math.round(fraction * 1000), { step: `${this.prefix} ${step}`.trim() })
+    this.#bar.update(Math.round(fraction * 1000), { step })
   }
 
   clear(): void {
@@ -218,14 +218,18 @@ export function examples(...lines: string[]): string {
   return `\nExamples:\n${lines.map(line => `  $ ${line}`).join('\n')}`
 }
 
-/** An error as one line: code, cause, way out. */
-export function errorLine(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error)
-  const message = text
+/** A message without line breaks; list items are joined by semicolons. */
+export function oneLine(message: string): string {
+  return message
     .replace(/:\s*\n\s*- /g, ': ')
     .replace(/\s*\n\s*- /g, '; ')
     .replace(/\s*\n\s*/g, ' ')
     .trim()
+}
+
+/** An error as one line: code, cause, way out. */
+export function errorLine(error: unknown): string {
+  const message = oneLine(error instanceof Error ? error.message : String(error))
   if (error instanceof CommanderError) {
     const cause = message.replace(/^error: /, '').replace(/([^.!?)])$/, '$1.')
     return `declip: ERR_DECLIP_INVALID_ARG: ${cause} See 'declip --help'.`

@@ -33,6 +33,7 @@ t.test('describeCheckpoint', t => {
     /dense mode +csa/,
     /licence +not stated/,
     /epoch +6/,
+    /logit scale +100\.000/,
     /note +rope tables recomputed/,
   ]) {
     t.match(lines, line)

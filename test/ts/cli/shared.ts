@@ -102,7 +102,6 @@ t.test('the progress bar is drawn on a terminal only', t => {
       moveCursor: () => true,
     })
     const bar = new ProgressBar(stream as unknown as NodeJS.WriteStream)
-    bar.prefix = '2/3'
     bar.update({ step: 'encode', done: 0, total: 4 })
     bar.update({ step: 'encode', done: 4, total: 4 })
     bar.update({ step: 'pixels', done: 1, total: 0 })
@@ -111,6 +110,6 @@ t.test('the progress bar is drawn on a terminal only', t => {
     return String(stream.read() ?? '')
   }
   t.equal(draw(false), '')
-  t.match(draw(true), /2\/3 \w+ /)
+  t.match(draw(true), /encode /)
   t.end()
 })

@@ -1,0 +1,303 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { copyFileSync, existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import sharp from 'sharp'
+import t, { type Test } from 'tap'
+import { packageRoot } from '../../../ts/package-root.js'
+import { segment } from '../../../ts/segment.js'
+
+const MAIN = join(packageRoot, 'dist/esm/cli/main.js')
+const SCENES = join(packageRoot, 'models/scenes')
+const table = join(SCENES, 'table.png')
+const CLASSES = 'background; pizza; banana; coffee'
+const COMMANDS = ['segment', 'encode', 'classify', 'info', 'doctor', 'setup']
+
+interface Result {
+  code: number | null
+  out: string
+  err: string
+}
+
+const start = (args: readonly string[], cwd = packageRoot, env = {}): ChildProcess =>
+  spawn(process.execPath, [MAIN, ...args], { cwd, env: { ...process.env, ...env } })
+
+async function finish(child: ChildProcess): Promise<Result> {
+  let [out, err] = ['', '']
+  child.stdout?.on('data', chunk => {
+    out += chunk
+  })
+  child.stderr?.on('data', chunk => {
+    err += chunk
+  })
+  const [code] = await once(child, 'close')
+  return { code, out, err }
+}
+
+const declip = (args: readonly string[], cwd?: string, env?: object): Promise<Result> =>
+  finish(start(args, cwd, env))
+
+/** A shell's words, as far as the examples need them: quotes, no escapes. */
+const words = (line: string): string[] =>
+  [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare ?? '')
+
+/** That a run failed with one line. */
+const failed = (t: Test, { code, out, err }: Result, exit: number, line: RegExp) => {
+  t.equal(code, exit, err)
+  t.equal(out, '')
+  t.match(err, line)
+  t.equal(err.split('\n').length, 2, 'one line')
+}
+
+t.test('help', async t => {
+  for (const command of COMMANDS) {
+    const { code, out, err } = await declip([command, '--help'])
+    t.strictSame({ code, err }, { code: 0, err: '' }, command)
+    t.match(out, new RegExp(`^Usage: declip ${command} .*\n[\\s\\S]*Examples:\n`))
+  }
+  const { code, out } = await declip(['--help'])
+  t.equal(code, 0)
+  for (const command of COMMANDS) t.match(out, new RegExp(`^  ${command} `, 'm'))
+  t.strictSame(await declip(['--version']), {
+    code: 0,
+    out: `${JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')).version}\n`,
+    err: '',
+  })
+  const bare = await declip([])
+  t.equal(bare.code, 2)
+  t.match(bare.err, /^Usage: declip/)
+})
+
+t.test('the examples of the help run as written', async t => {
+  const cwd = t.testdir()
+  let count = 0
+  for (const command of COMMANDS) {
+    if (command === 'setup') continue
+    const { out } = await declip([command, '--help'], cwd)
+    for (const [, line = ''] of out.matchAll(/^ {2}\$ declip (.*)$/gm)) {
+      const result = await declip(words(line), cwd)
+      t.equal(result.code, 0, `declip ${line}: ${result.err}`)
+      t.not(result.out, '')
+      count += 1
+    }
+  }
+  t.ok(count >= 7, `${count} examples`)
+})
+
+t.test('wrong usage', async t => {
+  const cases: [args: string[], line: RegExp][] = [
+    [['paint'], /unknown command 'paint'/],
+    [['segment'], /missing required argument 'image'/],
+    [['segment', table, '--windw', '3'], /unknown option '--windw' \(Did you mean --window\?\)/],
+    [
+      ['segment', table, '--window', 'x'],
+      /'--window <n>' argument 'x' is invalid\. Expected a whole/,
+    ],
+    [['segment', table, '--method', 'sam'], /Allowed choices are declip, clipself/],
+    [['segment', table], /Classes are missing; give --classes/],
+    [['segment', table, '--classes', 'a;;b'], /blank line/],
+    [['segment', table, '--classes', 'a; b', '--out', 'x.jpg'], /--out writes \.png files/],
+    [['segment', table, '--classes', 'a; b', '--window', '4'], /window/],
+    [['encode', table], /Give --out <file>, --json or both/],
+    [['info', 'no-such-model'], /'no-such-model'/],
+  ]
+  for (const [args, line] of cases) {
+    const result = await declip(args)
+    failed(t, result, 2, line)
+    t.match(result.err, /^declip: ERR_DECLIP_INVALID_ARG: /)
+  }
+})
+
+t.test('failures', async t => {
+  const dir = t.testdir({ 'broken.png': 'not a picture', 'broken.safetensors': 'no weights' })
+  const classes = ['--classes', CLASSES]
+  failed(t, await declip(['segment', 'absent.png', ...classes]), 1, /ERR_DECLIP_IO: .*absent\.png/)
+  failed(
+    t,
+    await declip(['segment', join(dir, 'broken.png'), ...classes]),
+    1,
+    /ERR_DECLIP_IMAGE: .*broken\.png/,
+  )
+  const broken = join(dir, 'broken.safetensors')
+  failed(t, await declip(['info', broken]), 1, /ERR_DECLIP_WEIGHTS: .*broken\.safetensors/)
+  const offline = { HF_HUB_OFFLINE: '1', HF_HOME: dir }
+  failed(t, await declip(['info', 'a/b'], dir, offline), 1, /ERR_DECLIP_NETWORK: a\/b is not in/)
+  const cuda = await declip(['segment', table, ...classes, '--device', 'cuda:77'])
+  failed(t, cuda, 1, /ERR_DECLIP_DEVICE: /)
+  const { err } = await declip(['info', broken, '--verbose'])
+  t.match(err, /^declip: ERR_DECLIP_WEIGHTS: .*\n[\s\S]*\n {4}at /, 'the stack')
+})
+
+t.test('segment: what is printed and written is what the API gives', async t => {
+  const dir = t.testdir()
+  const [out, overlay, logits] = ['m.png', 'deep/o.png', 'l.safetensors'].map(n =>
+    join(dir, n),
+  ) as [string, string, string]
+  const args = ['--out', out, '--overlay', overlay, '--logits', logits, '--json']
+  const result = await declip(['segment', table, '--classes', CLASSES, ...args])
+  t.equal(result.code, 0, result.err)
+  t.equal(result.err, '', 'no progress bar in a pipe')
+  const report = JSON.parse(result.out)
+  using expected = await segment(table, CLASSES.split('; '), { logits: true })
+  const { classes, areas, width, height } = expected
+  t.match(report, {
+    image: table,
+    classes,
+    areas,
+    size: { width, height },
+    device: 'cpu',
+    dtype: 'float32',
+    outputs: { mask: out, overlay, logits },
+  })
+  for (const [name, ms] of Object.entries(report.timings)) {
+    t.ok(typeof ms === 'number' && ms >= 0, `${name} ${ms}`)
+  }
+  const mask = readFileSync(out)
+  t.ok(mask.equals(await expected.toPNG()))
+  const { info } = await sharp(overlay).raw().toBuffer({ resolveWithObject: true })
+  t.equal(info.width, width)
+  const header = readFileSync(logits).subarray(
+    8,
+    8 + Number(readFileSync(logits).readBigUInt64LE()),
+  )
+  t.match(JSON.parse(header.toString()), {
+    logits: { dtype: 'F32', shape: [classes.length, height, width] },
+  })
+})
+
+t.test('segment: options reach the engine', async t => {
+  const areas = async (...args: string[]) => {
+    const { out, err } = await declip(['segment', table, '--classes', CLASSES, '--json', ...args])
+    t.equal(err, '', args.join(' '))
+    return JSON.parse(out).areas as number[]
+  }
+  const plain = await areas()
+  t.notSame(await areas('--window', '0'), plain)
+  t.notSame(await areas('--background', 'none', '--prob-threshold', '0.9'), plain)
+  t.same(await areas('--threads', '1'), plain)
+  const file = join(t.testdir({ 'classes.txt': CLASSES.split('; ').join('\n') }), 'classes.txt')
+  const { out } = await declip(['segment', table, '--classes-file', file, '--json'])
+  t.same(JSON.parse(out).areas, plain)
+})
+
+t.test('segment: several pictures, one of them broken', async t => {
+  const dir = t.testdir({ in: { 'b.png': 'broken' } })
+  copyFileSync(table, join(dir, 'in/a.png'))
+  copyFileSync(join(SCENES, 'desk.png'), join(dir, 'in/c.png'))
+  const args = ['--classes', 'background; pizza; laptop', '--out', join(dir, 'out'), '--json']
+  const { code, out, err } = await declip(['segment', join(dir, 'in'), ...args])
+  t.equal(code, 1)
+  const reports = out
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line))
+  t.strictSame(
+    reports.map(({ image, outputs }) => [image, outputs.mask]),
+    ['a', 'c'].map(name => [join(dir, `in/${name}.png`), join(dir, `out/${name}.png`)]),
+  )
+  t.strictSame(readdirSync(join(dir, 'out')), ['a.png', 'c.png'])
+  const lines = err.trim().split('\n')
+  t.equal(lines.length, 2, err)
+  t.match(lines[0], /ERR_DECLIP_IMAGE: .*b\.png/)
+  t.match(lines[1], /ERR_DECLIP_IMAGE: 1 of 3 pictures were left out/)
+})
+
+t.test('segment: text for people', async t => {
+  const { code, out, err } = await declip(['segment', table, '--classes', CLASSES])
+  t.equal(code, 0, err)
+  const [title = '', ...rows] = out.trimEnd().split('\n')
+  t.match(title, /table\.png {2}384 x 288, \d+ ms$/)
+  const percents = rows.map(row => Number(/^ {2}[a-z]+ +([\d.]+) % /.exec(row)?.[1]))
+  t.ok(percents.length > 0 && percents.every((p, i) => p <= (percents[i - 1] ?? 100)), out)
+})
+
+/** Enough work to be interrupted in the middle. */
+function manyPictures(dir: string): string[] {
+  const images: string[] = []
+  for (const name of ['table', 'park', 'desk', 'music', 'street', 'night']) {
+    for (const copy of [1, 2, 3, 4, 5, 6]) {
+      const image = join(dir, `${name}-${copy}.png`)
+      copyFileSync(join(SCENES, `${name}.png`), image)
+      images.push(image)
+    }
+  }
+  return images
+}
+
+t.test('Ctrl-C ends the run and leaves whole files only', async t => {
+  const dir = t.testdir({ in: {} })
+  const images = manyPictures(join(dir, 'in'))
+  const out = join(dir, 'out')
+  const child = start(['segment', ...images, '--classes', CLASSES, '--out', out, '--json'])
+  const result = finish(child)
+  await once(child.stdout as NonNullable<typeof child.stdout>, 'data')
+  child.kill('SIGINT')
+  const { code, err } = await result
+  t.equal(code, 130, err)
+  t.match(err, /^declip: ERR_DECLIP_ABORTED: .*\n$/)
+  const files = readdirSync(out)
+  t.ok(files.length > 0 && files.length < images.length, `${files.length} files`)
+  for (const file of files) {
+    t.match(file, /^[a-z]+-\d\.png$/)
+    t.ok(await sharp(join(out, file)).stats(), file)
+  }
+})
+
+t.test('a reader that goes away ends the run quietly', async t => {
+  const dir = t.testdir({ in: {} })
+  const images = manyPictures(join(dir, 'in'))
+  const child = start(['segment', ...images, '--classes', CLASSES, '--json'])
+  child.stdout?.once('data', () => child.stdout?.destroy())
+  const { code, err } = await finish(child)
+  t.strictSame({ code, err }, { code: 141, err: '' })
+})
+
+t.test('encode', async t => {
+  const text = await declip(['encode', '--text', 'a pizza', 'a cat', '--json'])
+  t.equal(text.code, 0, text.err)
+  const { shape, dtype, data } = JSON.parse(text.out) as {
+    shape: [number, number]
+    dtype: string
+    data: number[]
+  }
+  t.strictSame([shape.length, shape[0], dtype, data.length], [2, 2, 'float32', 2 * shape[1]])
+  for (const row of [data.slice(0, shape[1]), data.slice(shape[1])]) {
+    t.ok(Math.abs(Math.hypot(...row) - 1) < 1e-5, 'length 1')
+  }
+  const out = join(t.testdir(), 'f.safetensors')
+  const dense = await declip(['encode', table, '--dense', '--mode', 'csa', '--out', out])
+  t.equal(dense.code, 0, dense.err)
+  t.match(dense.out, new RegExp(`features \\[1, ${shape[1]}, \\d+, \\d+\\] written to`))
+  t.ok(existsSync(out))
+})
+
+t.test('classify', async t => {
+  const args = ['--classes', 'pizza; anchor; elephant; snowman', '--top', '3', '--json']
+  const { code, out, err } = await declip(['classify', table, join(SCENES, 'garden.png'), ...args])
+  t.equal(code, 0, err)
+  const reports = out
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line))
+  t.strictSame(
+    reports.map(({ classes }) => classes[0].name),
+    ['pizza', 'elephant'],
+  )
+  for (const { classes } of reports) {
+    const probabilities = classes.map((guess: { probability: number }) => guess.probability)
+    t.equal(probabilities.length, 3)
+    t.ok(probabilities.reduce((a: number, b: number) => a + b) <= 1 + 1e-9)
+  }
+})
+
+t.test('info', async t => {
+  const { out, err } = await declip(['info', 'words-tiny', '--json'])
+  t.equal(err, '')
+  t.match(JSON.parse(out), { family: 'clip', vision: { layers: Number }, text: { vocab: 49408 } })
+})
+
+t.test('doctor', async t => {
+  const { code, out, err } = await declip(['doctor', '--json'])
+  t.equal(code, 0, err)
+  t.ok(JSON.parse(out))
+})
