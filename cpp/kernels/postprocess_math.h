@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 #include "kernels/exp_math.h"
@@ -17,12 +18,12 @@ struct WordScore {
 /// Adds a word of class `label` with logit z; one exponential, no branches.
 DECLIP_HD WordScore add_score(WordScore score, float z, int32_t label, float scale) {
   const bool above = z > score.best;
-  const bool first_of_equals = z == score.best && label < score.label;
-  const float gap = above ? score.best - z : z - score.best;  // <= 0
-  const float ratio = exp_negative(gap * scale);
-  return {above ? z : score.best,
-          above ? score.sum * ratio + 1.0f : score.sum + ratio,
-          above || first_of_equals ? label : score.label};
+  const bool first_of_equals = (z == score.best) & (label < score.label);
+  const float ratio = exp_negative(-std::fabs(z - score.best) * scale);
+  const float rescaled = score.sum * ratio + 1.0f;
+  const float added = score.sum + ratio;
+  return {above ? z : score.best, above ? rescaled : added,
+          (above | first_of_equals) ? label : score.label};
 }
 
 /// Softmax of the largest logit z of a class.

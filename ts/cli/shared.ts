@@ -223,6 +223,7 @@ export function oneLine(message: string): string {
   return message
     .replace(/:\s*\n\s*- /g, ': ')
     .replace(/\s*\n\s*- /g, '; ')
+    .replace(/([^.:;,])\s*\n\s*(?=[A-Z])/g, '$1. ')
     .replace(/\s*\n\s*/g, ' ')
     .trim()
 }

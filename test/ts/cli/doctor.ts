@@ -7,7 +7,7 @@ t.test('describeChecks', t => {
       { name: 'Node', ok: true, detail: 'v20.19.0' },
       { name: 'Addon', ok: false, detail: 'failed', fix: 'Tried:\n  - a: none\nBuild it.' },
     ]),
-    ['  ok  Node   v20.19.0', '  --  Addon  failed', '             Tried: a: none Build it.'].join(
+    ['  ok  Node   v20.19.0', '  --  Addon  failed', '             Tried: a: none. Build it.'].join(
       '\n',
     ),
   )

@@ -63,7 +63,7 @@ t.test('an error is one line', t => {
     'LibTorch was not found. Tried:\n  - LIBTORCH: not set\n  - /x: no such folder\nRun it.'
   t.equal(
     errorLine(new DeclipError('ERR_DECLIP_LIBTORCH', lines)),
-    'declip: ERR_DECLIP_LIBTORCH: LibTorch was not found. Tried: LIBTORCH: not set; /x: no such folder Run it.',
+    'declip: ERR_DECLIP_LIBTORCH: LibTorch was not found. Tried: LIBTORCH: not set; /x: no such folder. Run it.',
   )
   const unknown = "error: unknown option '--x'\n(Did you mean --y?)"
   t.equal(
