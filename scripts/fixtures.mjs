@@ -34,7 +34,17 @@ function packFixtures() {
   for (const packed of packedFiles()) {
     const target = targetOf(packed)
     const bytes = packed.endsWith('.tar.br')
-      ? tar(['--sort=name', '--mtime=@0', '--owner=0', '--group=0', '-cf', '-', '-C', dirname(target), basename(target)])
+      ? tar([
+          '--sort=name',
+          '--mtime=@0',
+          '--owner=0',
+          '--group=0',
+          '-cf',
+          '-',
+          '-C',
+          dirname(target),
+          basename(target),
+        ])
       : readFileSync(target)
     const params = {
       [constants.BROTLI_PARAM_LGWIN]: constants.BROTLI_MAX_WINDOW_BITS,

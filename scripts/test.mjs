@@ -4,6 +4,7 @@
  *   node scripts/test.mjs [--debug]
  */
 import { existsSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Failure, filesUnder, root, run } from './common.mjs'
@@ -40,12 +41,13 @@ async function stage(name, check) {
 
 async function typeTests(counts) {
   const files = filesUnder('test/types').filter(file => file.endsWith('.test-d.ts'))
-  const { default: tsd, formatter } = await import('tsd')
+  const { default: tsd, formatter } = createRequire(import.meta.url)('tsd')
   const found = await tsd({ cwd: root, typingsFile: 'dist/esm/index.d.ts', testFiles: files })
   if (found.length > 0) console.log(formatter(found, true))
   const broken = new Set(found.map(({ fileName }) => fileName)).size
   counts.failed = broken
-  counts.passed = Math.max(0, files.length - broken)
+  counts.passed = files.length - broken
+  if (broken > 0) throw new Failure(`${broken} file(s) of type tests do not hold.`)
 }
 
 async function coreTests(counts) {

@@ -155,6 +155,7 @@ export class Model {
     texts: string | readonly string[] | Tensor,
     options: CallOptions & { normalize?: boolean | undefined } = {},
   ): Promise<Tensor> {
+    checkCall(options)
     const { normalize = true } = options
     const given = texts instanceof Tensor
     const tokens = given ? texts : this.tokenize(texts)
@@ -176,7 +177,9 @@ export class Model {
    * ERR_DECLIP_DISPOSED
    */
   async encodeImage(image: ImageInput, options: EncodeImageOptions = {}): Promise<Tensor> {
+    checkCall(options)
     const { normalize = true, positions } = options
+    checkPositions(positions)
     return this.#withImage(image, 'crop', this.info.imageSize, options, input =>
       this.#tensor(options, call =>
         this.native.encodeImage({ ...call, image: input, normalize, positions }),
@@ -192,6 +195,7 @@ export class Model {
    * @throws {@link DeclipError} as {@link Model.encodeImage}
    */
   async encodeDense(image: ImageInput, options: EncodeDenseOptions = {}): Promise<Tensor> {
+    checkCall(options)
     const { normalize = true } = options
     const dense = this.#dense(options)
     return this.#withImage(image, 'squash', this.info.imageSize, options, input =>
@@ -214,10 +218,11 @@ export class Model {
     boxes: Boxes,
     options: EncodeRegionOptions = {},
   ): Promise<Tensor> {
+    checkCall(options)
     const dense = this.#dense(options)
     const { normalize = true, normalizeBeforePooling } = options
     const size = this.#regionSize(options)
-    const imageIndex = Int32Array.from(options.imageIndex ?? [])
+    const imageIndex = toImageIndex(options)
     const rows = await boxRows(boxes)
     return this.#withImage(image, 'pad', size, options, async (input, scale) => {
       const scaled = Tensor.from(
@@ -255,11 +260,12 @@ export class Model {
     masks: Tensor,
     options: EncodeRegionOptions = {},
   ): Promise<Tensor> {
+    checkCall(options)
     if (!(masks instanceof Tensor)) throw invalid('masks', 'a Tensor [K, H, W]', masks)
     const dense = this.#dense(options)
     const { normalize = true, normalizeBeforePooling } = options
     const size = this.#regionSize(options)
-    const imageIndex = Int32Array.from(options.imageIndex ?? [])
+    const imageIndex = toImageIndex(options)
     const padded = !(image instanceof Tensor)
     return this.#withImage(image, 'pad', size, options, input =>
       this.#tensor(options, call =>
@@ -284,6 +290,7 @@ export class Model {
    * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG, ERR_DECLIP_WEIGHTS, ERR_DECLIP_IO, ERR_DECLIP_ABORTED
    */
   async vocabulary(classes: ClassList, options: VocabularyOptions = {}): Promise<Vocabulary> {
+    checkCall(options)
     return Vocabulary.build(this.textModel, classes, options)
   }
 
@@ -296,6 +303,7 @@ export class Model {
    * @throws {@link DeclipError} as {@link segment}
    */
   async encode(image: ImageInput, options: CallOptions & PipelineOptions = {}): Promise<View> {
+    checkCall(options)
     const { pipeline, warning } = resolveMethod({ model: this.facts, options })
     warnOnce(warning)
     const picture =
@@ -345,6 +353,12 @@ export class Model {
     }
     if (gaussianStd !== undefined && !(gaussianStd > 0)) {
       throw invalid('gaussianStd', 'a number of patches above 0', gaussianStd)
+    }
+    checkPositions(options.positions)
+    for (const [name, value] of Object.entries({ beta: proxy?.beta, gamma: proxy?.gamma })) {
+      if (value !== undefined && !Number.isFinite(value)) {
+        throw invalid(`proxy.${name}`, 'a finite number', value)
+      }
     }
     if (mode === 'proxyclip' && !(proxy?.features instanceof Tensor)) {
       throw invalid('proxy.features', "a Tensor [B, C, Hv, Wv] for mode 'proxyclip'", proxy?.features)
@@ -411,6 +425,7 @@ export async function loadModel(
   source: string | URL = DEFAULT_MODEL,
   options: LoadOptions = {},
 ): Promise<Model> {
+  checkCall(options)
   const { device = 'auto', dtype = 'auto' } = options
   if (typeof device !== 'string') throw invalid('device', "'auto', 'cpu', 'cuda' or 'cuda:N'", device)
   if (typeof dtype !== 'string') {
@@ -443,6 +458,7 @@ export async function inspectCheckpoint(
   source: string | URL,
   options: CallOptions & { config?: ConfigOptions | undefined } = {},
 ): Promise<CheckpointInfo> {
+  checkCall(options)
   const config = toNativeConfig(options.config)
   const addon = loadAddon()
   const { path } = await resolveSource(source, options)
@@ -461,6 +477,7 @@ async function tokenizerFor(path: string, format: string): Promise<Tokenizer> {
 }
 
 function toNativeConfig(config: ConfigOptions = {}): NativeConfig {
+  if (typeof config !== 'object' || config === null) throw invalid('config', 'an object', config)
   const { headWidth, textHeads, activation, textActivation, layerNormEps, preprocess } = config
   for (const [name, value] of Object.entries({ headWidth, textHeads })) {
     if (value !== undefined && !(Number.isInteger(value) && value > 0)) {
@@ -495,10 +512,42 @@ async function boxRows(boxes: Boxes): Promise<Float32Array> {
     }
     return data
   }
-  if (!Array.isArray(boxes) || !boxes.every(box => box.length === 4 && box.every(Number.isFinite))) {
-    throw invalid('boxes', 'a list of [x1, y1, x2, y2] in pixels', boxes)
+  if (!Array.isArray(boxes)) throw invalid('boxes', 'a list of [x1, y1, x2, y2] in pixels', boxes)
+  for (const [i, box] of boxes.entries()) {
+    const [x1, y1, x2, y2] = Array.isArray(box) && box.length === 4 ? box : []
+    if (![x1, y1, x2, y2].every(Number.isFinite) || x2 < x1 || y2 < y1) {
+      const got = Array.isArray(box) ? `[${box}]` : describe(box)
+      throw new DeclipError(
+        'ERR_DECLIP_INVALID_ARG',
+        `boxes[${i}] must be [x1, y1, x2, y2] in pixels with x2 >= x1 and y2 >= y1, received ${got}.`,
+      )
+    }
   }
   return Float32Array.from(boxes.flat())
+}
+
+function toImageIndex({ imageIndex = [] }: EncodeRegionOptions): Int32Array {
+  if (Array.isArray(imageIndex) && imageIndex.every(i => Number.isInteger(i) && i >= 0)) {
+    return Int32Array.from(imageIndex)
+  }
+  throw invalid('imageIndex', 'a list with the number of the picture of every region', imageIndex)
+}
+
+function checkPositions(positions: unknown): void {
+  if (positions === undefined || positions === 'scale-factor' || positions === 'size') return
+  throw invalid('positions', "'scale-factor' or 'size'", positions)
+}
+
+/** What every call takes. @internal */
+export function checkCall(options: CallOptions): void {
+  if (typeof options !== 'object' || options === null) throw invalid('options', 'an object', options)
+  const { signal, onProgress } = options
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw invalid('signal', 'an AbortSignal', signal)
+  }
+  if (onProgress !== undefined && typeof onProgress !== 'function') {
+    throw invalid('onProgress', 'a function', onProgress)
+  }
 }
 
 /** @internal */

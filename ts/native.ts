@@ -4,22 +4,12 @@
  * addon's own inference queue. @internal
  */
 import type { DenseMode, Positions } from './options.js'
-
-/** Element types of a native tensor. */
-export type NativeDType =
-  | 'float32'
-  | 'float16'
-  | 'bfloat16'
-  | 'uint8'
-  | 'uint16'
-  | 'int32'
-  | 'int64'
-  | 'bool'
+import type { DType } from './tensor.js'
 
 /** Handle on an at::Tensor. */
 export interface NativeTensor {
   readonly shape: number[]
-  readonly dtype: NativeDType
+  readonly dtype: DType
   readonly device: string
   /** Row-major bytes; float16 and bfloat16 widened to float32. */
   data(): Promise<ArrayBuffer>
@@ -27,7 +17,7 @@ export interface NativeTensor {
   slice(dim: number, start: number, end: number): NativeTensor
   /** Same elements under another shape, sharing memory. */
   reshape(shape: readonly number[]): NativeTensor
-  to(options: { dtype?: NativeDType | undefined; device?: string | undefined }): Promise<NativeTensor>
+  to(options: { dtype?: DType | undefined; device?: string | undefined }): Promise<NativeTensor>
   dispose(): void
 }
 
@@ -67,7 +57,13 @@ export interface NativeCheckpointInfo {
   readonly patchSize: number
   readonly embedDim: number
   readonly vision: NativeTowerInfo & { readonly mlp: number; readonly activation: string }
-  readonly text: (NativeTowerInfo & { readonly contextLength: number; readonly vocab: number; readonly activation: string }) | null
+  readonly text:
+    | (NativeTowerInfo & {
+        readonly contextLength: number
+        readonly vocab: number
+        readonly activation: string
+      })
+    | null
   readonly mean: number[]
   readonly std: number[]
   readonly storedDtype: string
@@ -175,15 +171,25 @@ export interface NativeRegions extends NativeDense {
 export interface NativeModel {
   readonly info: NativeModelInfo
   /** tokens: int32 or int64 [T, L]; returns [T, D]. */
-  encodeText(options: NativeCall & { tokens: NativeTensor; normalize: boolean }): Promise<NativeTensor>
+  encodeText(
+    options: NativeCall & { tokens: NativeTensor; normalize: boolean },
+  ): Promise<NativeTensor>
   /** tokens [Q * templates, L]; per word: normalise, mean over templates, normalise. Returns [Q, D]. */
-  encodeWords(options: NativeCall & { tokens: NativeTensor; templates: number }): Promise<NativeTensor>
+  encodeWords(
+    options: NativeCall & { tokens: NativeTensor; templates: number },
+  ): Promise<NativeTensor>
   /** image: normalised [B, 3, H, W]; returns [B, D]. */
   encodeImage(
-    options: NativeCall & { image: NativeTensor; normalize: boolean; positions?: Positions | undefined },
+    options: NativeCall & {
+      image: NativeTensor
+      normalize: boolean
+      positions?: Positions | undefined
+    },
   ): Promise<NativeTensor>
   /** Returns [B, D, h, w]. */
-  encodeDense(options: NativeCall & NativeDense & { image: NativeTensor; normalize: boolean }): Promise<NativeTensor>
+  encodeDense(
+    options: NativeCall & NativeDense & { image: NativeTensor; normalize: boolean },
+  ): Promise<NativeTensor>
   /** boxes: float32 [K, 4], xyxy in pixels of `image`; returns [K, D]. */
   encodeBoxes(options: NativeCall & NativeRegions & { boxes: NativeTensor }): Promise<NativeTensor>
   /**
@@ -193,7 +199,9 @@ export interface NativeModel {
   encodeMasks(
     options: NativeCall & NativeRegions & { masks: NativeTensor; padded: boolean },
   ): Promise<NativeTensor>
-  encode(options: NativeCall & { picture: NativePicture; pipeline: NativePipeline }): Promise<NativeView>
+  encode(
+    options: NativeCall & { picture: NativePicture; pipeline: NativePipeline },
+  ): Promise<NativeView>
   segment(
     options: NativeCall & NativeQuery & { picture: NativePicture; pipeline: NativePipeline },
   ): Promise<NativeSegmentation>
@@ -230,8 +238,10 @@ export interface NativeAddon {
   /** Intra-op threads of the inference queue. */
   setThreads(threads: number): void
   /** Copies a typed array. */
-  tensor(data: ArrayBufferView, shape: readonly number[], dtype: NativeDType): NativeTensor
-  inspect(options: NativeCall & { path: string; config: NativeConfig }): Promise<NativeCheckpointInfo>
+  tensor(data: ArrayBufferView, shape: readonly number[], dtype: DType): NativeTensor
+  inspect(
+    options: NativeCall & { path: string; config: NativeConfig },
+  ): Promise<NativeCheckpointInfo>
   loadModel(
     options: NativeCall & { path: string; config: NativeConfig; device: string; dtype: string },
   ): Promise<NativeModel>
@@ -242,7 +252,12 @@ export interface NativeAddon {
   ): Promise<NativeTensor>
   /** (1 - weight) * names[q] + weight * auxiliary[index[q]], rows with index -1 unchanged; not normalised. */
   mixText(
-    options: NativeCall & { names: NativeTensor; auxiliary: NativeTensor; index: Int32Array; weight: number },
+    options: NativeCall & {
+      names: NativeTensor
+      auxiliary: NativeTensor
+      index: Int32Array
+      weight: number
+    },
   ): Promise<NativeTensor>
   /** a [M, D] times b [K, D] transposed: [M, K]. */
   similarity(options: NativeCall & { a: NativeTensor; b: NativeTensor }): Promise<NativeTensor>
@@ -251,6 +266,10 @@ export interface NativeAddon {
   ): Promise<{ tensors: Record<string, NativeTensor>; metadata: Record<string, string> }>
   /** Writes beside the target and renames. */
   writeSafetensors(
-    options: NativeCall & { path: string; tensors: Record<string, NativeTensor>; metadata: Record<string, string> },
+    options: NativeCall & {
+      path: string
+      tensors: Record<string, NativeTensor>
+      metadata: Record<string, string>
+    },
   ): Promise<void>
 }

@@ -193,7 +193,11 @@ export type AuxiliaryTexts = readonly string[] | string | ((prompt: string) => P
 
 /** Everything a pipeline can be told; what is left out comes from the method's preset. */
 export interface PipelineOptions extends DenseOptions {
-  /** Preset that fills what is left out. Default: see {@link defaultMethod}. */
+  /**
+   * Preset that fills what is left out. Default: the one of the mode that the checkpoint was
+   * fine-tuned for; else 'declip' for an EVA tower, 'vanilla' for a model of pictures under 224
+   * pixels, 'naclip' for any other.
+   */
   method?: MethodName | undefined
   /** Variant of the preset for a data set of the papers, such as 'voc21'. */
   dataset?: string | undefined

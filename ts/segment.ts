@@ -3,7 +3,7 @@ import { DEFAULT_MODEL } from './hub.js'
 import { type ImageInput, loadImage } from './image.js'
 import { loadAddon } from './load-addon.js'
 import { resolveMethod } from './methods.js'
-import { loadModel, Model, sourceOf, toPixels } from './model.js'
+import { checkCall, loadModel, Model, sourceOf, toPixels } from './model.js'
 import { callNative } from './native-call.js'
 import type { ClassList, SegmentOptions } from './options.js'
 import { Segmentation } from './result.js'
@@ -38,7 +38,7 @@ export async function segment(
   options: SegmentOptions = {},
 ): Promise<Segmentation> {
   const start = performance.now()
-  checkOptions(options)
+  checkCall(options)
   if (options.signal?.aborted) throw aborted(options.signal)
   const addon = loadAddon()
   const decoding = image instanceof Tensor ? undefined : timed(loadImage(image, options))
@@ -116,7 +116,7 @@ export async function* segmentMany(
   classes: ClassList | Vocabulary,
   options: SegmentManyOptions = {},
 ): AsyncGenerator<Segmentation, void, undefined> {
-  checkOptions(options)
+  checkCall(options)
   const iterator = iteratorOf(images)
   const { onError, ...rest } = options
   const model = await modelOf(options)
@@ -199,17 +199,6 @@ export async function releaseModels(): Promise<void> {
   loaded.clear()
   for (const result of await Promise.allSettled(models)) {
     if (result.status === 'fulfilled') result.value.dispose()
-  }
-}
-
-function checkOptions(options: SegmentOptions): void {
-  if (typeof options !== 'object' || options === null) throw invalid('options', 'an object', options)
-  const { signal, onProgress } = options
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw invalid('signal', 'an AbortSignal', signal)
-  }
-  if (onProgress !== undefined && typeof onProgress !== 'function') {
-    throw invalid('onProgress', 'a function', onProgress)
   }
 }
 

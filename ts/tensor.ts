@@ -1,17 +1,20 @@
 import { DeclipError, invalid, toDeclipError } from './errors.js'
 import { loadAddon } from './load-addon.js'
-import type { NativeDType, NativeTensor } from './native.js'
+import type { NativeTensor } from './native.js'
 
 /** Element type of a {@link Tensor}. */
-export type DType = NativeDType
+export type DType =
+  | 'float32'
+  | 'float16'
+  | 'bfloat16'
+  | 'uint8'
+  | 'uint16'
+  | 'int32'
+  | 'int64'
+  | 'bool'
 
 /** What {@link Tensor.data} gives, by element type; half types come widened to float32. */
-export type TensorData =
-  | Float32Array
-  | Uint8Array
-  | Uint16Array
-  | Int32Array
-  | BigInt64Array
+export type TensorData = Float32Array | Uint8Array | Uint16Array | Int32Array | BigInt64Array
 
 const CONSTRUCTORS = {
   float32: Float32Array,
@@ -70,7 +73,9 @@ export class Tensor {
         `shape must be a list of whole numbers whose product is the array's length, ${data.length}, received [${shape}].`,
       )
     }
-    return new Tensor(loadAddon().tensor(data, shape, dtype))
+    // Native code cannot read shared memory, and the elements could change while it copies them.
+    const own = data.buffer instanceof SharedArrayBuffer ? data.slice() : data
+    return guard(() => new Tensor(loadAddon().tensor(own, [...shape], dtype)))
   }
 
   /**
@@ -95,7 +100,7 @@ export class Tensor {
    * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG, ERR_DECLIP_DISPOSED
    */
   slice(start: number, end?: number, dim = 0): Tensor {
-    const length = this.shape[dim]
+    const length = Number.isInteger(dim) ? this.shape[dim] : undefined
     if (length === undefined) throw invalid('dim', `0 to ${this.shape.length - 1}`, dim)
     const stop = end ?? length
     const valid = [start, stop].every(n => Number.isInteger(n) && n >= 0 && n <= length)
@@ -135,7 +140,11 @@ function dtypeOf(data: unknown): DType {
   if (data instanceof Uint16Array) return 'uint16'
   if (data instanceof Int32Array) return 'int32'
   if (data instanceof BigInt64Array) return 'int64'
-  throw invalid('data', 'a Float32Array, Uint8Array, Uint16Array, Int32Array or BigInt64Array', data)
+  throw invalid(
+    'data',
+    'a Float32Array, Uint8Array, Uint16Array, Int32Array or BigInt64Array',
+    data,
+  )
 }
 
 function guard<T>(run: () => T): T {

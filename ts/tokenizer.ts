@@ -3,17 +3,17 @@ import { DeclipError, describe, invalid } from './errors.js'
 import { cleanText } from './text-cleaning.js'
 import { readVocabulary, unusable, type Vocabulary } from './vocabulary-files.js'
 
-/** Spellings of the start and end tokens inside a text, lower case. */
-const SPECIAL_TOKENS = {
-  openai: ['<|startoftext|>', '<|endoftext|>'],
-  open_clip: ['<start_of_text>', '<end_of_text>'],
-} as const
-
 /**
  * Which code base's spelling of the two special tokens a text may contain. Each takes the other's
  * for ordinary text; everything else is the same.
  */
-export type SpecialTokens = keyof typeof SPECIAL_TOKENS
+export type SpecialTokens = 'openai' | 'open_clip'
+
+/** Spellings of the start and end tokens inside a text, lower case. */
+const SPECIAL_TOKENS = {
+  openai: ['<|startoftext|>', '<|endoftext|>'],
+  open_clip: ['<start_of_text>', '<end_of_text>'],
+} as const satisfies Record<SpecialTokens, readonly [start: string, end: string]>
 
 /** Options of {@link Tokenizer}. */
 export interface TokenizerOptions {

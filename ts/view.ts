@@ -2,7 +2,7 @@ import { invalid } from './errors.js'
 import type { ImageInput } from './image.js'
 import { loadAddon } from './load-addon.js'
 import { resolveMethod } from './methods.js'
-import type { Model } from './model.js'
+import { checkCall, type Model } from './model.js'
 import type { NativeView } from './native.js'
 import { callNative } from './native-call.js'
 import type {
@@ -77,6 +77,7 @@ export class View {
     options: ViewSegmentOptions = {},
   ): Promise<Segmentation> {
     const start = performance.now()
+    checkCall(options)
     const addon = loadAddon()
     const model = this.#model.facts
     const preset = resolveMethod({ model, options: { ...this.#options, ...options } })
@@ -128,6 +129,7 @@ export class View {
     texts: string | readonly string[],
     options: CallOptions & Pick<VocabularyOptions, 'templates'> = {},
   ): Promise<Tensor> {
+    checkCall(options)
     const list = typeof texts === 'string' ? [texts] : texts
     if (!Array.isArray(list) || list.length === 0 || list.some(t => typeof t !== 'string')) {
       throw invalid('texts', 'a text or a list of texts', texts)

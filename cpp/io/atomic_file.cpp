@@ -41,8 +41,9 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::fail(const std::string& action, int code) const {
-  throw Error(ErrorCode::kIo, "Cannot " + action + " " + path_ + ": " +
-                                  std::generic_category().message(code) + ".");
+  throw Error(ErrorCode::kIo,
+              "Cannot " + action + " " + path_ + ": " +
+                  std::generic_category().message(code) + ".");
 }
 
 void AtomicFile::write(const void* data, size_t bytes) {

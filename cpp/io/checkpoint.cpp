@@ -16,7 +16,8 @@
 namespace declip {
 namespace {
 
-std::string format_name(const WeightFiles& files, const Layout& layout,
+std::string format_name(const WeightFiles& files,
+                        const Layout& layout,
                         const Sidecar& sidecar) {
   if (files.torchscript) return "openai-jit";
   if (layout.naming == Naming::kHuggingFace) return "huggingface";
@@ -24,9 +25,10 @@ std::string format_name(const WeightFiles& files, const Layout& layout,
   if (files.trainer) return "trainer";
   if (layout.family == Family::kEva) return "eva-clip";
   const auto file_name = utf8_path(files.path).filename().u8string();
-  const bool open_clip = sidecar.open_clip ||
-                         layout.key_map.data() == custom_text_key_map().data() ||
-                         file_name.starts_with(u8"open_clip");
+  const bool open_clip =
+      sidecar.open_clip ||
+      layout.key_map.data() == custom_text_key_map().data() ||
+      file_name.starts_with(u8"open_clip");
   return open_clip ? "open_clip" : "openai";
 }
 
@@ -52,8 +54,8 @@ std::string stored_dtype(const std::map<std::string, at::Tensor>& tensors) {
 
 std::string unused_note(const std::vector<std::string>& keys) {
   constexpr size_t kShown = 4;
-  std::string note = "ignored " + std::to_string(keys.size()) +
-                     " tensors outside the towers:";
+  std::string note =
+      "ignored " + std::to_string(keys.size()) + " tensors outside the towers:";
   for (size_t i = 0; i < keys.size() && i < kShown; ++i) {
     note += (i > 0 ? ", " : " ") + keys[i];
   }
@@ -66,12 +68,10 @@ Checkpoint load_checkpoint(const std::string& path,
                            const ConfigOverrides& overrides) {
   const WeightFiles files = read_weight_files(path);
   const Layout layout = detect_layout(files.tensors, files.path);
-  TowerTensors weights =
-      to_internal(files.tensors, layout.key_map, files.path);
+  TowerTensors weights = to_internal(files.tensors, layout.key_map, files.path);
   const bool hugging_face = layout.naming == Naming::kHuggingFace;
-  const Sidecar sidecar = hugging_face
-                              ? read_hugging_face_sidecar(files.folder)
-                              : read_open_clip_sidecar(files.folder);
+  const Sidecar sidecar = hugging_face ? read_hugging_face_sidecar(files.folder)
+                                       : read_open_clip_sidecar(files.folder);
 
   Checkpoint out;
   out.path = files.path;
@@ -81,8 +81,8 @@ Checkpoint load_checkpoint(const std::string& path,
         "no config.json beside the weights: sizes read from the tensors, 64 "
         "channels a head");
   }
-  out.config = derive_config(weights, layout.family, sidecar, overrides,
-                             files.torchscript, out.notes);
+  out.config = derive_config(
+      weights, layout.family, sidecar, overrides, files.torchscript, out.notes);
   check_towers(weights, out.config);
   if (!weights.unused.empty()) {
     out.notes.push_back(unused_note(weights.unused));

@@ -12,7 +12,8 @@
 namespace declip {
 namespace {
 
-[[noreturn]] void reject_key(const std::string& path, const std::string& key,
+[[noreturn]] void reject_key(const std::string& path,
+                             const std::string& key,
                              const std::string& why) {
   throw Error(ErrorCode::kWeights,
               path + ": tensor " + in_quotes(key) + " " + why + ".");
@@ -30,7 +31,8 @@ size_t part_index(Transform transform) {
 }
 
 // The name in the file of the part that `rule` would have filled.
-std::string part_key(KeyMap key_map, const std::string& internal,
+std::string part_key(KeyMap key_map,
+                     const std::string& internal,
                      size_t index) {
   for (const KeyRule& rule : key_map) {
     if (rule.transform < Transform::kQuery ||
@@ -45,28 +47,32 @@ std::string part_key(KeyMap key_map, const std::string& internal,
   return internal;
 }
 
-void add(TowerTensors& out, const std::string& internal,
+void add(TowerTensors& out,
+         const std::string& internal,
          const at::Tensor& tensor) {
   if (!out.tensors.emplace(internal, tensor).second) {
     out.reject(internal, "is in the file under two names");
   }
 }
 
-at::Tensor fuse(const FusedParts& fused, KeyMap key_map,
-                const std::string& internal, const std::string& path) {
+at::Tensor fuse(const FusedParts& fused,
+                KeyMap key_map,
+                const std::string& internal,
+                const std::string& path) {
   for (size_t i = 0; i < fused.parts.size(); ++i) {
     if (!fused.parts[i].defined()) {
-      reject_key(path, part_key(key_map, internal, i),
+      reject_key(path,
+                 part_key(key_map, internal, i),
                  "is missing, though other parts of the same attention layer "
                  "are there");
     }
     if (fused.parts[i].dim() == 0 ||
         fused.parts[i].sizes() != fused.parts[0].sizes() ||
         fused.parts[i].scalar_type() != fused.parts[0].scalar_type()) {
-      reject_key(path, fused.keys[i],
-                 "must have the shape and type of " +
-                     in_quotes(fused.keys[0]) + ", " +
-                     c10::str(fused.parts[0].sizes()) + " " +
+      reject_key(path,
+                 fused.keys[i],
+                 "must have the shape and type of " + in_quotes(fused.keys[0]) +
+                     ", " + c10::str(fused.parts[0].sizes()) + " " +
                      c10::toString(fused.parts[0].scalar_type()) + ", found " +
                      c10::str(fused.parts[i].sizes()) + " " +
                      c10::toString(fused.parts[i].scalar_type()));
@@ -90,9 +96,9 @@ const at::Tensor& TowerTensors::need(const std::string& internal,
            "is missing; the file is incomplete or holds another kind of model");
   }
   if (it->second.dim() != rank) {
-    reject(internal, "must have " + std::to_string(rank) +
-                         " dimensions, found shape " +
-                         c10::str(it->second.sizes()));
+    reject(internal,
+           "must have " + std::to_string(rank) + " dimensions, found shape " +
+               c10::str(it->second.sizes()));
   }
   return it->second;
 }
@@ -101,7 +107,8 @@ int64_t TowerTensors::count_blocks(const std::string& prefix) const {
   constexpr size_t kMaxDigits = 6;
   int64_t count = 0;
   for (auto it = tensors.lower_bound(prefix);
-       it != tensors.end() && it->first.starts_with(prefix); ++it) {
+       it != tensors.end() && it->first.starts_with(prefix);
+       ++it) {
     const auto parts = match_key(prefix + "#.*", it->first);
     if (!parts) continue;
     if (parts->front().size() > kMaxDigits) {
@@ -113,7 +120,8 @@ int64_t TowerTensors::count_blocks(const std::string& prefix) const {
 }
 
 TowerTensors to_internal(const std::map<std::string, at::Tensor>& tensors,
-                         KeyMap key_map, const std::string& path) {
+                         KeyMap key_map,
+                         const std::string& path) {
   TowerTensors out{path, key_map, {}, {}};
   std::map<std::string, FusedParts> fused;
   for (const auto& [key, tensor] : tensors) {
@@ -128,7 +136,8 @@ TowerTensors to_internal(const std::map<std::string, at::Tensor>& tensors,
         add(out, internal, tensor);
       } else if (rule.transform == Transform::kTranspose) {
         if (tensor.dim() != 2) {
-          reject_key(path, key,
+          reject_key(path,
+                     key,
                      "must have 2 dimensions, found shape " +
                          c10::str(tensor.sizes()));
         }

@@ -35,6 +35,7 @@ struct TowerTensors {
 /// transposed, separate q, k, v rows concatenated.
 /// Throws Error(kWeights) if parts of a fused tensor are missing or do not fit.
 TowerTensors to_internal(const std::map<std::string, at::Tensor>& tensors,
-                         KeyMap key_map, const std::string& path);
+                         KeyMap key_map,
+                         const std::string& path);
 
 }  // namespace declip

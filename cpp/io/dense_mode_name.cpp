@@ -11,8 +11,8 @@
 namespace declip {
 namespace {
 
-constexpr std::array<std::string_view, 5> kModes{"qq", "kk", "vv", "csa",
-                                                 "all"};
+constexpr std::array<std::string_view, 5> kModes{
+    "qq", "kk", "vv", "csa", "all"};
 
 std::string lower_case(std::string text) {
   for (char& c : text) {
@@ -39,8 +39,7 @@ std::optional<std::string> mode_of(std::string name) {
   }
   constexpr size_t kModeAt = 3;
   if (parts.size() <= kModeAt || parts[0] != "declip") return std::nullopt;
-  if (std::find(kModes.begin(), kModes.end(), parts[kModeAt]) ==
-      kModes.end()) {
+  if (std::find(kModes.begin(), kModes.end(), parts[kModeAt]) == kModes.end()) {
     return std::nullopt;
   }
   return parts[kModeAt];

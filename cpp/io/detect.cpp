@@ -80,8 +80,8 @@ constexpr std::array kSignatures{
     Signature{"*blocks.#.attn.rel_pos_h", Verdict::kRejected, kSam},
     Signature{"*vision_encoder.neck.*", Verdict::kRejected, kSam},
     Signature{"*blocks.#.attn.qkv.weight", Verdict::kRejected, kDino},
-    Signature{"*layer.#.attention.attention.query.weight", Verdict::kRejected,
-              kDino},
+    Signature{
+        "*layer.#.attention.attention.query.weight", Verdict::kRejected, kDino},
 };
 
 const Signature* find_signature(

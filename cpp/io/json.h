@@ -15,18 +15,14 @@ namespace declip {
 struct Json {
   using Array = std::vector<Json>;
   using Object = std::map<std::string, Json>;
-  std::variant<std::nullptr_t, bool, int64_t, double, std::string, Array,
-               Object>
-      value = nullptr;
+  std::
+      variant<std::nullptr_t, bool, int64_t, double, std::string, Array, Object>
+          value = nullptr;
 
-  bool is_null() const {
-    return std::holds_alternative<std::nullptr_t>(value);
-  }
+  bool is_null() const { return std::holds_alternative<std::nullptr_t>(value); }
   const Object* object() const { return std::get_if<Object>(&value); }
   const Array* array() const { return std::get_if<Array>(&value); }
-  const std::string* string() const {
-    return std::get_if<std::string>(&value);
-  }
+  const std::string* string() const { return std::get_if<std::string>(&value); }
   std::optional<bool> boolean() const;
   std::optional<int64_t> integer() const;
   std::optional<double> number() const;  // integers too

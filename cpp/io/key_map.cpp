@@ -7,7 +7,8 @@
 namespace declip {
 namespace {
 
-bool match_from(std::string_view pattern, std::string_view key,
+bool match_from(std::string_view pattern,
+                std::string_view key,
                 std::vector<std::string>& parts) {
   const size_t literal = pattern.find_first_of("#*");
   if (literal == std::string_view::npos) return pattern == key;
@@ -73,11 +74,14 @@ constexpr std::array kHuggingFace{
             "visual.positional_embedding"},
     KeyRule{"vision_model.pre_layrnorm.*", "visual.ln_pre.*"},
     KeyRule{"vision_model.encoder.layers.#.self_attn.q_proj.*",
-            "visual.transformer.resblocks.#.attn.in_proj_*", Transform::kQuery},
+            "visual.transformer.resblocks.#.attn.in_proj_*",
+            Transform::kQuery},
     KeyRule{"vision_model.encoder.layers.#.self_attn.k_proj.*",
-            "visual.transformer.resblocks.#.attn.in_proj_*", Transform::kKey},
+            "visual.transformer.resblocks.#.attn.in_proj_*",
+            Transform::kKey},
     KeyRule{"vision_model.encoder.layers.#.self_attn.v_proj.*",
-            "visual.transformer.resblocks.#.attn.in_proj_*", Transform::kValue},
+            "visual.transformer.resblocks.#.attn.in_proj_*",
+            Transform::kValue},
     KeyRule{"vision_model.encoder.layers.#.self_attn.out_proj.*",
             "visual.transformer.resblocks.#.attn.out_proj.*"},
     KeyRule{"vision_model.encoder.layers.#.layer_norm1.*",
@@ -95,11 +99,14 @@ constexpr std::array kHuggingFace{
     KeyRule{"text_model.embeddings.position_embedding.weight",
             "text.positional_embedding"},
     KeyRule{"text_model.encoder.layers.#.self_attn.q_proj.*",
-            "text.transformer.resblocks.#.attn.in_proj_*", Transform::kQuery},
+            "text.transformer.resblocks.#.attn.in_proj_*",
+            Transform::kQuery},
     KeyRule{"text_model.encoder.layers.#.self_attn.k_proj.*",
-            "text.transformer.resblocks.#.attn.in_proj_*", Transform::kKey},
+            "text.transformer.resblocks.#.attn.in_proj_*",
+            Transform::kKey},
     KeyRule{"text_model.encoder.layers.#.self_attn.v_proj.*",
-            "text.transformer.resblocks.#.attn.in_proj_*", Transform::kValue},
+            "text.transformer.resblocks.#.attn.in_proj_*",
+            Transform::kValue},
     KeyRule{"text_model.encoder.layers.#.self_attn.out_proj.*",
             "text.transformer.resblocks.#.attn.out_proj.*"},
     KeyRule{"text_model.encoder.layers.#.layer_norm1.*",
@@ -111,7 +118,8 @@ constexpr std::array kHuggingFace{
     KeyRule{"text_model.encoder.layers.#.mlp.fc2.*",
             "text.transformer.resblocks.#.mlp.c_proj.*"},
     KeyRule{"text_model.final_layer_norm.*", "text.ln_final.*"},
-    KeyRule{"text_projection.weight", "text.text_projection",
+    KeyRule{"text_projection.weight",
+            "text.text_projection",
             Transform::kTranspose},
     KeyRule{"logit_scale", "logit_scale"},
     // What is left of the towers is unknown there and must not pass silently.

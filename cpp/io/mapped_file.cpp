@@ -33,8 +33,8 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   const auto size = std::filesystem::file_size(file_path, error);
   std::ifstream in(file_path, std::ios::binary);
   if (error || !in) {
-    throw Error(ErrorCode::kIo, "Cannot open " + path +
-                                    ": expected a readable file.");
+    throw Error(ErrorCode::kIo,
+                "Cannot open " + path + ": expected a readable file.");
   }
   if (size == 0) throw Error(ErrorCode::kIo, path + " is empty.");
   std::shared_ptr<MappedFile> file(new MappedFile);
@@ -62,8 +62,9 @@ struct Descriptor {
 };
 
 [[noreturn]] void cannot_open(const std::string& path, int code) {
-  throw Error(ErrorCode::kIo, "Cannot open " + path + ": " +
-                                  std::generic_category().message(code) + ".");
+  throw Error(ErrorCode::kIo,
+              "Cannot open " + path + ": " +
+                  std::generic_category().message(code) + ".");
 }
 
 }  // namespace
@@ -73,7 +74,7 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   const Descriptor file_handle{
       ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
   if (file_handle.fd < 0) cannot_open(path, errno);
-  struct stat status {};
+  struct stat status{};
   if (::fstat(file_handle.fd, &status) != 0) cannot_open(path, errno);
   if (!S_ISREG(status.st_mode)) {
     throw Error(ErrorCode::kIo,
@@ -86,8 +87,8 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
 #ifdef MAP_NORESERVE
   flags |= MAP_NORESERVE;
 #endif
-  void* data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, flags,
-                      file_handle.fd, 0);
+  void* data =
+      ::mmap(nullptr, size, PROT_READ | PROT_WRITE, flags, file_handle.fd, 0);
   if (data == MAP_FAILED) cannot_open(path, errno);
   std::shared_ptr<MappedFile> file(new MappedFile);
   file->path_ = path;

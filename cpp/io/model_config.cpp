@@ -27,26 +27,31 @@ int64_t usual_head_width(int64_t tower_width, Family family) {
   return kUsualHeadWidth;
 }
 
-int64_t positive(const TowerTensors& weights, const std::string& name,
+int64_t positive(const TowerTensors& weights,
+                 const std::string& name,
                  int64_t size) {
   if (size < 1) weights.reject(name, "must not be empty");
   return size;
 }
 
 // [D, 3, p, p] -> width and patch.
-void read_patch_embedding(const TowerTensors& weights, const std::string& name,
+void read_patch_embedding(const TowerTensors& weights,
+                          const std::string& name,
                           VisionConfig& v) {
   const at::Tensor& kernel = weights.need(name, 4);
   v.width = positive(weights, name, kernel.size(0));
   v.patch = positive(weights, name, kernel.size(3));
   if (kernel.size(1) != 3 || kernel.size(2) != kernel.size(3)) {
-    weights.reject(name, "must have shape [width, 3, patch, patch], found " +
-                             c10::str(kernel.sizes()));
+    weights.reject(name,
+                   "must have shape [width, 3, patch, patch], found " +
+                       c10::str(kernel.sizes()));
   }
 }
 
-void read_grid(const TowerTensors& weights, const std::string& name,
-               int64_t rows, VisionConfig& v) {
+void read_grid(const TowerTensors& weights,
+               const std::string& name,
+               int64_t rows,
+               VisionConfig& v) {
   const auto grid = static_cast<int64_t>(
       std::lround(std::sqrt(static_cast<double>(rows - 1))));
   if (rows < 2 || grid * grid != rows - 1) {
@@ -62,8 +67,10 @@ void read_grid(const TowerTensors& weights, const std::string& name,
 VisionConfig plain_vision(const TowerTensors& weights) {
   VisionConfig v;
   read_patch_embedding(weights, "visual.conv1.weight", v);
-  read_grid(weights, "visual.positional_embedding",
-            weights.need("visual.positional_embedding", 2).size(0), v);
+  read_grid(weights,
+            "visual.positional_embedding",
+            weights.need("visual.positional_embedding", 2).size(0),
+            v);
   v.layers = weights.count_blocks("visual.transformer.resblocks.");
   v.mlp_hidden =
       weights.need("visual.transformer.resblocks.0.mlp.c_fc.weight", 2).size(0);
@@ -75,8 +82,10 @@ VisionConfig plain_vision(const TowerTensors& weights) {
 VisionConfig eva_vision(const TowerTensors& weights) {
   VisionConfig v;
   read_patch_embedding(weights, "visual.patch_embed.proj.weight", v);
-  read_grid(weights, "visual.pos_embed",
-            weights.need("visual.pos_embed", 3).size(1), v);
+  read_grid(weights,
+            "visual.pos_embed",
+            weights.need("visual.pos_embed", 3).size(1),
+            v);
   v.layers = weights.count_blocks("visual.blocks.");
   v.mlp_hidden = weights.need("visual.blocks.0.mlp.w1.weight", 2).size(0);
   v.embed_dim = weights.need("visual.head.weight", 2).size(0);
@@ -95,7 +104,8 @@ TextConfig text_tower(const TowerTensors& weights, Family family) {
   const at::Tensor& tokens = weights.need("text.token_embedding.weight", 2);
   t.vocab = positive(weights, "text.token_embedding.weight", tokens.size(0));
   t.width = positive(weights, "text.token_embedding.weight", tokens.size(1));
-  t.context = positive(weights, "text.positional_embedding",
+  t.context = positive(weights,
+                       "text.positional_embedding",
                        weights.need("text.positional_embedding", 2).size(0));
   t.layers = weights.count_blocks("text.transformer.resblocks.");
   t.embed_dim = weights.need("text.text_projection", 2).size(1);
@@ -106,50 +116,58 @@ TextConfig text_tower(const TowerTensors& weights, Family family) {
 [[noreturn]] void reject_override(const std::string& name,
                                   const std::string& expected,
                                   int64_t found) {
-  throw Error(ErrorCode::kInvalidArg, "config." + name + " must be " +
-                                          expected + ", received " +
-                                          std::to_string(found) + ".");
+  throw Error(ErrorCode::kInvalidArg,
+              "config." + name + " must be " + expected + ", received " +
+                  std::to_string(found) + ".");
 }
 
 // `width` / `head_width`, where only the caller can know the latter.
-int64_t divide_heads(const TowerTensors& weights, const std::string& name,
-                     int64_t width, int64_t head_width,
+int64_t divide_heads(const TowerTensors& weights,
+                     const std::string& name,
+                     int64_t width,
+                     int64_t head_width,
                      const std::string& option) {
   if (width % head_width != 0) {
-    weights.reject(name, "has width " + std::to_string(width) +
-                             ", which is no multiple of " +
-                             std::to_string(head_width) +
-                             " channels a head; give config." + option);
+    weights.reject(name,
+                   "has width " + std::to_string(width) +
+                       ", which is no multiple of " +
+                       std::to_string(head_width) +
+                       " channels a head; give config." + option);
   }
   return width / head_width;
 }
 
-void set_vision_heads(VisionConfig& v, const TowerTensors& weights,
-                      Family family, const Sidecar& sidecar,
+void set_vision_heads(VisionConfig& v,
+                      const TowerTensors& weights,
+                      Family family,
+                      const Sidecar& sidecar,
                       const ConfigOverrides& overrides) {
   if (overrides.head_width) {
     const int64_t head_width = *overrides.head_width;
     if (head_width < 1 || v.width % head_width != 0) {
-      reject_override("headWidth",
-                      "a divisor of the vision width " + std::to_string(v.width),
-                      head_width);
+      reject_override(
+          "headWidth",
+          "a divisor of the vision width " + std::to_string(v.width),
+          head_width);
     }
     v.heads = v.width / head_width;
   } else if (v.heads == 0) {
     const bool told = sidecar.open_clip && sidecar.open_clip->head_width;
-    v.heads = divide_heads(
-        weights,
-        family == Family::kEva ? "visual.patch_embed.proj.weight"
-                               : "visual.conv1.weight",
-        v.width,
-        told ? *sidecar.open_clip->head_width
-             : usual_head_width(v.width, family),
-        "headWidth");
+    v.heads =
+        divide_heads(weights,
+                     family == Family::kEva ? "visual.patch_embed.proj.weight"
+                                            : "visual.conv1.weight",
+                     v.width,
+                     told ? *sidecar.open_clip->head_width
+                          : usual_head_width(v.width, family),
+                     "headWidth");
   }
 }
 
-void set_text_heads(TextConfig& t, const TowerTensors& weights,
-                    const Sidecar& sidecar, const ConfigOverrides& overrides) {
+void set_text_heads(TextConfig& t,
+                    const TowerTensors& weights,
+                    const Sidecar& sidecar,
+                    const ConfigOverrides& overrides) {
   if (overrides.text_heads) {
     t.heads = *overrides.text_heads;
     if (t.heads < 1 || t.width % t.heads != 0) {
@@ -161,16 +179,21 @@ void set_text_heads(TextConfig& t, const TowerTensors& weights,
              t.width % *sidecar.open_clip->text_heads == 0) {
     t.heads = *sidecar.open_clip->text_heads;
   } else if (t.heads == 0) {
-    t.heads = divide_heads(weights, "text.token_embedding.weight", t.width,
-                           kUsualHeadWidth, "textHeads");
+    t.heads = divide_heads(weights,
+                           "text.token_embedding.weight",
+                           t.width,
+                           kUsualHeadWidth,
+                           "textHeads");
   }
 }
 
 // Weights do not tell QuickGELU from GELU. Files with OpenAI's key names and no
 // config beside them are taken for what those names come from: OpenAI's
 // weights, and fine-tuned descendants, which are QuickGELU.
-void set_activations(ModelConfig& config, const Sidecar& sidecar,
-                     const ConfigOverrides& overrides, bool activation_known,
+void set_activations(ModelConfig& config,
+                     const Sidecar& sidecar,
+                     const ConfigOverrides& overrides,
+                     bool activation_known,
                      std::vector<std::string>& notes) {
   if (config.family == Family::kPlain) {
     Activation& vision = config.vision.activation;
@@ -198,7 +221,8 @@ void set_activations(ModelConfig& config, const Sidecar& sidecar,
 
 }  // namespace
 
-ModelConfig derive_config(const TowerTensors& weights, Family family,
+ModelConfig derive_config(const TowerTensors& weights,
+                          Family family,
                           const Sidecar& sidecar,
                           const ConfigOverrides& overrides,
                           bool activation_known,
@@ -228,9 +252,10 @@ ModelConfig derive_config(const TowerTensors& weights, Family family,
   if (overrides.layer_norm_eps) {
     const double eps = *overrides.layer_norm_eps;
     if (!(eps > 0) || eps > 1) {
-      throw Error(ErrorCode::kInvalidArg,
-                  "config.layerNormEps must be above 0 and at most 1, received " +
-                      std::to_string(eps) + ".");
+      throw Error(
+          ErrorCode::kInvalidArg,
+          "config.layerNormEps must be above 0 and at most 1, received " +
+              std::to_string(eps) + ".");
     }
     config.vision.layer_norm_eps = eps;
     // EVA's two towers differ; the option speaks of the vision tower there.

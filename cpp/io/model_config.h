@@ -17,7 +17,8 @@ namespace declip {
 /// What had to be assumed is appended to `notes`.
 /// Throws Error(kWeights) naming file, key, expected and found;
 /// Error(kInvalidArg) for overrides that do not fit the towers.
-ModelConfig derive_config(const TowerTensors& weights, Family family,
+ModelConfig derive_config(const TowerTensors& weights,
+                          Family family,
                           const Sidecar& sidecar,
                           const ConfigOverrides& overrides,
                           bool activation_known,

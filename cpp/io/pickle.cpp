@@ -122,7 +122,8 @@ bool is_script_class(std::string_view name) {
 
 const KnownGlobal* known_global(std::string_view name) {
   const auto* it = std::find_if(
-      kKnownGlobals.begin(), kKnownGlobals.end(),
+      kKnownGlobals.begin(),
+      kKnownGlobals.end(),
       [&](const KnownGlobal& known) { return known.name == name; });
   return it == kKnownGlobals.end() ? nullptr : it;
 }

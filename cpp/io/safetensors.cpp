@@ -69,11 +69,11 @@ class HeaderReader {
     }
     const uint64_t length = little_endian_64(file.data());
     if (length > kMaxHeader || length > file.size() - kLengthBytes) {
-      file.reject("safetensors header length must be at most " +
-                  std::to_string(
-                      std::min<uint64_t>(kMaxHeader, file.size() - 8)) +
-                  " bytes, found " + std::to_string(length) +
-                  "; the file is truncated or not safetensors.");
+      file.reject(
+          "safetensors header length must be at most " +
+          std::to_string(std::min<uint64_t>(kMaxHeader, file.size() - 8)) +
+          " bytes, found " + std::to_string(length) +
+          "; the file is truncated or not safetensors.");
     }
     data_begin_ = kLengthBytes + length;
     data_size_ = file.size() - data_begin_;
@@ -115,9 +115,10 @@ class HeaderReader {
     uint64_t covered = 0;
     for (const Entry& e : out) {
       if (e.begin != covered) {
-        reject(e.name, "data must begin at byte " + std::to_string(covered) +
-                           " (where the tensor before it ends), found " +
-                           std::to_string(e.begin));
+        reject(e.name,
+               "data must begin at byte " + std::to_string(covered) +
+                   " (where the tensor before it ends), found " +
+                   std::to_string(e.begin));
       }
       covered = e.end;
     }
@@ -149,8 +150,9 @@ class HeaderReader {
     for (const DtypeName& known : kDtypes) {
       if (known.name == *found->string()) return known.dtype;
     }
-    reject(name, "unknown dtype " + in_quotes(*found->string()) +
-                     ", expected F16, BF16, F32 or another of safetensors'");
+    reject(name,
+           "unknown dtype " + in_quotes(*found->string()) +
+               ", expected F16, BF16, F32 or another of safetensors'");
   }
 
   std::vector<int64_t> shape(const std::string& name, const Json& value) const {
@@ -183,9 +185,9 @@ class HeaderReader {
       end = natural((*offsets->array())[1]);
     }
     if (!begin || !end || *begin > *end || *end > data_size_) {
-      reject(name, "\"data_offsets\" must be two ascending integers within 0.." +
-                       std::to_string(data_size_) +
-                       "; the file may be truncated");
+      reject(name,
+             "\"data_offsets\" must be two ascending integers within 0.." +
+                 std::to_string(data_size_) + "; the file may be truncated");
     }
     out.begin = *begin;
     out.end = *end;
@@ -194,11 +196,11 @@ class HeaderReader {
     const uint64_t element = c10::elementSize(out.dtype);
     if (!numel || static_cast<uint64_t>(*numel) > data_size_ ||
         static_cast<uint64_t>(*numel) * element != out.end - out.begin) {
-      reject(name, "shape " + c10::str(at::IntArrayRef(out.shape)) + " of " +
-                       std::to_string(element) +
-                       "-byte elements does not match the " +
-                       std::to_string(out.end - out.begin) +
-                       " bytes its offsets span");
+      reject(
+          name,
+          "shape " + c10::str(at::IntArrayRef(out.shape)) + " of " +
+              std::to_string(element) + "-byte elements does not match the " +
+              std::to_string(out.end - out.begin) + " bytes its offsets span");
     }
     return out;
   }
@@ -281,10 +283,12 @@ Safetensors read_safetensors(const std::shared_ptr<const MappedFile>& file) {
   Safetensors out;
   out.metadata = header.metadata();
   for (const Entry& e : header.entries()) {
-    out.tensors.emplace(
-        e.name,
-        tensor_over_file(file, header.data_begin() + e.begin, e.shape,
-                         contiguous_strides(e.shape), e.dtype));
+    out.tensors.emplace(e.name,
+                        tensor_over_file(file,
+                                         header.data_begin() + e.begin,
+                                         e.shape,
+                                         contiguous_strides(e.shape),
+                                         e.dtype));
   }
   return out;
 }
@@ -298,11 +302,10 @@ void write_safetensors(const std::string& path,
                        const std::map<std::string, std::string>& metadata) {
   std::vector<const Named*> order;
   for (const Named& named : tensors) order.push_back(&named);
-  std::stable_sort(order.begin(), order.end(),
-                   [](const Named* a, const Named* b) {
-                     return a->second.element_size() >
-                            b->second.element_size();
-                   });
+  std::stable_sort(
+      order.begin(), order.end(), [](const Named* a, const Named* b) {
+        return a->second.element_size() > b->second.element_size();
+      });
   const std::string header = header_text(order, metadata);
   std::array<uint8_t, kLengthBytes> length{};
   for (size_t i = 0; i < length.size(); ++i) {

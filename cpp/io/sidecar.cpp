@@ -86,8 +86,9 @@ class Fields {
       return Activation::kQuickGelu;
     }
     if (value != nullptr && *value == "gelu") return Activation::kGelu;
-    reject(name, "\"quick_gelu\" or \"gelu\"" +
-                     (value == nullptr ? "" : ", found " + in_quotes(*value)));
+    reject(name,
+           "\"quick_gelu\" or \"gelu\"" +
+               (value == nullptr ? "" : ", found " + in_quotes(*value)));
   }
 
   std::optional<std::array<double, 3>> channels(const std::string& name) const {
@@ -143,8 +144,8 @@ std::optional<PixelStats> pixel_stats(const Fields& fields,
   PixelStats out;
   out.mean = mean.value_or(out.mean);
   out.std = std.value_or(out.std);
-  if (!std::all_of(out.std.begin(), out.std.end(),
-                   [](double s) { return s > 0; })) {
+  if (!std::all_of(
+          out.std.begin(), out.std.end(), [](double s) { return s > 0; })) {
     fields.reject(std_name, "three numbers above 0");
   }
   return out;
@@ -175,9 +176,9 @@ VisionConfig vision_config(const Fields& f, int64_t embed_dim) {
   v.activation = f.activation("hidden_act");
   v.layer_norm_eps = f.epsilon("layer_norm_eps", 1e-5);
   if (v.grid < 1) {
-    f.reject("patch_size", "at most image_size " +
-                               std::to_string(v.image_size) + ", found " +
-                               std::to_string(v.patch));
+    f.reject("patch_size",
+             "at most image_size " + std::to_string(v.image_size) + ", found " +
+                 std::to_string(v.patch));
   }
   return v;
 }
@@ -198,9 +199,9 @@ TextConfig text_config(const Fields& f, int64_t embed_dim) {
   const auto eos = f.integer("eos_token_id");
   if (eos && *eos != kLegacyEos) {
     if (*eos < 0 || *eos >= t.vocab) {
-      f.reject("eos_token_id", "0 to vocab_size-1 = " +
-                                   std::to_string(t.vocab - 1) + ", found " +
-                                   std::to_string(*eos));
+      f.reject("eos_token_id",
+               "0 to vocab_size-1 = " + std::to_string(t.vocab - 1) +
+                   ", found " + std::to_string(*eos));
     }
     t.eot_token = *eos;
   }
@@ -243,8 +244,8 @@ Sidecar read_open_clip_sidecar(const std::string& folder) {
   const Fields top(&file->json, file->path);
   const Fields model = top.inner("model_cfg");
   Sidecar::OpenClip config;
-  config.activation = model.flag("quick_gelu") ? Activation::kQuickGelu
-                                               : Activation::kGelu;
+  config.activation =
+      model.flag("quick_gelu") ? Activation::kQuickGelu : Activation::kGelu;
   config.head_width = model.inner("vision_cfg").size("head_width");
   config.text_heads = model.inner("text_cfg").size("heads");
   out.open_clip = config;

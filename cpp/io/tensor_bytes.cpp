@@ -31,7 +31,8 @@ std::vector<int64_t> contiguous_strides(const std::vector<int64_t>& sizes) {
 }
 
 at::Tensor tensor_over_file(const std::shared_ptr<const MappedFile>& file,
-                            size_t offset, const std::vector<int64_t>& sizes,
+                            size_t offset,
+                            const std::vector<int64_t>& sizes,
                             const std::vector<int64_t>& strides,
                             at::ScalarType dtype) {
   const size_t element = c10::elementSize(dtype);

@@ -19,7 +19,8 @@ std::optional<int64_t> checked_numel(const std::vector<int64_t>& sizes);
 /// to the element, else a copy. The caller has checked that every element lies
 /// inside the file. `strides` count elements.
 at::Tensor tensor_over_file(const std::shared_ptr<const MappedFile>& file,
-                            size_t offset, const std::vector<int64_t>& sizes,
+                            size_t offset,
+                            const std::vector<int64_t>& sizes,
                             const std::vector<int64_t>& strides,
                             at::ScalarType dtype);
 

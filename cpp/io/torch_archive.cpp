@@ -36,11 +36,16 @@ constexpr std::array<StorageClass, 9> kStorageClasses{{
 constexpr std::string_view kBoolStorage = "Bool";
 
 // Entries of a training file beside the weights.
-constexpr std::array<std::string_view, 3> kWrappers{"model", "module",
-                                                    "state_dict"};
-constexpr std::array<std::string_view, 8> kSkipped{
-    "optimizer", "optimizer_states", "scaler", "lr_scheduler",
-    "scheduler", "lr_schedulers",    "args",   "meta"};
+constexpr std::array<std::string_view, 3> kWrappers{
+    "model", "module", "state_dict"};
+constexpr std::array<std::string_view, 8> kSkipped{"optimizer",
+                                                   "optimizer_states",
+                                                   "scaler",
+                                                   "lr_scheduler",
+                                                   "scheduler",
+                                                   "lr_schedulers",
+                                                   "args",
+                                                   "meta"};
 
 class StateDict {
  public:
@@ -70,7 +75,8 @@ class StateDict {
             continue;
           }
           collect(*value.items[i + 1],
-                  name.empty() ? key.text : name + "." + key.text, depth + 1);
+                  name.empty() ? key.text : name + "." + key.text,
+                  depth + 1);
         }
         return;
       default:
@@ -96,10 +102,11 @@ class StateDict {
     for (const StorageClass& known : kStorageClasses) {
       if (known.name == storage_class) return known.dtype;
     }
-    reject(name, "unknown storage class " +
-                     in_quotes("torch." + storage_class + "Storage") +
-                     ", expected HalfStorage, FloatStorage or another that "
-                     "holds plain numbers");
+    reject(name,
+           "unknown storage class " +
+               in_quotes("torch." + storage_class + "Storage") +
+               ", expected HalfStorage, FloatStorage or another that "
+               "holds plain numbers");
   }
 
   at::Tensor tensor(const PickleValue& value, const std::string& name) const {
@@ -110,19 +117,23 @@ class StateDict {
         zip_.locate(folder_ + "data/" + storage.text);
     const auto held = static_cast<int64_t>(entry.size) / element;
     if (storage.integer > held) {
-      reject(name, "its storage must hold " + std::to_string(storage.integer) +
-                       " elements, found " + std::to_string(held));
+      reject(name,
+             "its storage must hold " + std::to_string(storage.integer) +
+                 " elements, found " + std::to_string(held));
     }
     check_bounds(value, storage.integer, name);
     return tensor_over_file(
         zip_.file(),
         entry.offset + static_cast<size_t>(value.integer * element),
-        value.sizes, value.strides, type);
+        value.sizes,
+        value.strides,
+        type);
   }
 
   // Every element must lie in the storage, and no more elements than it has,
   // so that a stride of 0 cannot make a huge tensor out of a few bytes.
-  void check_bounds(const PickleValue& tensor, int64_t storage_numel,
+  void check_bounds(const PickleValue& tensor,
+                    int64_t storage_numel,
                     const std::string& name) const {
     const auto numel = checked_numel(tensor.sizes);
     bool inside = numel && *numel <= storage_numel &&
@@ -130,17 +141,17 @@ class StateDict {
     int64_t last = tensor.integer;  // index of the last element
     for (size_t d = 0; inside && *numel > 0 && d < tensor.sizes.size(); ++d) {
       const int64_t steps = tensor.sizes[d] - 1;
-      inside = steps == 0 ||
-               tensor.strides[d] <= (storage_numel - 1 - last) / steps;
+      inside =
+          steps == 0 || tensor.strides[d] <= (storage_numel - 1 - last) / steps;
       if (inside) last += steps * (steps > 0 ? tensor.strides[d] : 0);
     }
     if (!inside) {
-      reject(name, "shape " + c10::str(at::IntArrayRef(tensor.sizes)) +
-                       " with strides " +
-                       c10::str(at::IntArrayRef(tensor.strides)) +
-                       " at offset " + std::to_string(tensor.integer) +
-                       " must lie within its storage of " +
-                       std::to_string(storage_numel) + " elements");
+      reject(name,
+             "shape " + c10::str(at::IntArrayRef(tensor.sizes)) +
+                 " with strides " + c10::str(at::IntArrayRef(tensor.strides)) +
+                 " at offset " + std::to_string(tensor.integer) +
+                 " must lie within its storage of " +
+                 std::to_string(storage_numel) + " elements");
     }
   }
 

@@ -14,8 +14,9 @@ class Checker {
   void need(const std::string& name, const std::vector<int64_t>& shape) {
     const auto it = weights_.tensors.find(name);
     if (it == weights_.tensors.end()) {
-      weights_.reject(name, "is missing, expected shape " +
-                                c10::str(at::IntArrayRef(shape)));
+      weights_.reject(
+          name,
+          "is missing, expected shape " + c10::str(at::IntArrayRef(shape)));
     }
     check(name, it->second, shape);
   }
@@ -34,25 +35,28 @@ class Checker {
   void reject_others() const {
     for (const auto& [name, tensor] : weights_.tensors) {
       if (!checked_.contains(name)) {
-        weights_.reject(name, "of shape " + c10::str(tensor.sizes()) +
-                                  " belongs to no tower this package runs; "
-                                  "its model would give other results here");
+        weights_.reject(name,
+                        "of shape " + c10::str(tensor.sizes()) +
+                            " belongs to no tower this package runs; "
+                            "its model would give other results here");
       }
     }
   }
 
  private:
-  void check(const std::string& name, const at::Tensor& tensor,
+  void check(const std::string& name,
+             const at::Tensor& tensor,
              const std::vector<int64_t>& shape) {
     if (tensor.sizes() != at::IntArrayRef(shape)) {
-      weights_.reject(name, "must have shape " +
-                                c10::str(at::IntArrayRef(shape)) + ", found " +
-                                c10::str(tensor.sizes()));
+      weights_.reject(name,
+                      "must have shape " + c10::str(at::IntArrayRef(shape)) +
+                          ", found " + c10::str(tensor.sizes()));
     }
     if (!tensor.is_floating_point()) {
-      weights_.reject(name, std::string("must hold floating-point numbers, "
-                                        "found ") +
-                                c10::toString(tensor.scalar_type()));
+      weights_.reject(name,
+                      std::string("must hold floating-point numbers, "
+                                  "found ") +
+                          c10::toString(tensor.scalar_type()));
     }
     checked_.insert(name);
   }
@@ -62,8 +66,11 @@ class Checker {
 };
 
 // Blocks of a plain vision tower or a text tower: [C] width, [M] MLP hidden.
-void check_clip_blocks(Checker& check, const std::string& prefix,
-                       int64_t layers, int64_t width, int64_t mlp_hidden) {
+void check_clip_blocks(Checker& check,
+                       const std::string& prefix,
+                       int64_t layers,
+                       int64_t width,
+                       int64_t mlp_hidden) {
   for (int64_t i = 0; i < layers; ++i) {
     const std::string block =
         prefix + "transformer.resblocks." + std::to_string(i) + ".";
@@ -92,8 +99,7 @@ void check_plain_tower(Checker& check, const VisionConfig& v) {
 void check_eva_tower(Checker& check, const VisionConfig& v) {
   check.need("visual.cls_token", {1, 1, v.width});
   check.need("visual.pos_embed", {1, 1 + v.grid * v.grid, v.width});
-  check.need("visual.patch_embed.proj.weight",
-             {v.width, 3, v.patch, v.patch});
+  check.need("visual.patch_embed.proj.weight", {v.width, 3, v.patch, v.patch});
   check.need("visual.patch_embed.proj.bias", {v.width});
   for (int64_t i = 0; i < v.layers; ++i) {
     const std::string block = "visual.blocks." + std::to_string(i) + ".";
@@ -115,8 +121,7 @@ void check_eva_tower(Checker& check, const VisionConfig& v) {
   check.need_pair("visual.head", {v.embed_dim, v.width});
 }
 
-void check_text_tower(Checker& check, const TextConfig& t,
-                      int64_t mlp_hidden) {
+void check_text_tower(Checker& check, const TextConfig& t, int64_t mlp_hidden) {
   check.need("text.token_embedding.weight", {t.vocab, t.width});
   check.need("text.positional_embedding", {t.context, t.width});
   check_clip_blocks(check, "text.", t.layers, t.width, mlp_hidden);
@@ -139,7 +144,8 @@ void check_towers(TowerTensors& weights, const ModelConfig& config) {
   }
   if (config.text) {
     check_text_tower(
-        check, *config.text,
+        check,
+        *config.text,
         weights.need("text.transformer.resblocks.0.mlp.c_fc.weight", 2)
             .size(0));
     check.need("logit_scale", {});

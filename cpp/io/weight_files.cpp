@@ -25,11 +25,14 @@ constexpr std::string_view kIndexSuffix = ".index.json";
 
 // Looked for in a folder, in this order; then any single file of weights.
 constexpr std::array<std::string_view, 6> kFolderNames{
-    "model.safetensors",           "model.safetensors.index.json",
-    "pytorch_model.bin",           "pytorch_model.bin.index.json",
-    "open_clip_model.safetensors", "open_clip_pytorch_model.bin"};
-constexpr std::array<std::string_view, 4> kExtensions{".safetensors", ".pt",
-                                                      ".pth", ".bin"};
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.bin"};
+constexpr std::array<std::string_view, 4> kExtensions{
+    ".safetensors", ".pt", ".pth", ".bin"};
 
 // First bytes of files that are often given by mistake.
 struct KnownStart {
@@ -68,7 +71,7 @@ void read_one(const std::string& path, WeightFiles& out) {
   for (const KnownStart& start : kKnownStarts) {
     if (!json_follows &&
         file->view(0, std::min(file->size(), start.bytes.size())) ==
-        start.bytes) {
+            start.bytes) {
       file->reject("expected safetensors or a torch.save file, found " +
                    std::string(start.what) + ".");
     }
@@ -86,8 +89,7 @@ void read_sharded(const std::string& index_path, WeightFiles& out) {
       parse_json(index_file->view(0, index_file->size()), index_path);
   const Json* map = index.find("weight_map");
   if (map == nullptr || map->object() == nullptr) {
-    index_file->reject(
-        "\"weight_map\" must be an object of key: file name.");
+    index_file->reject("\"weight_map\" must be an object of key: file name.");
   }
   std::set<std::string> shards;
   for (const auto& [key, value] : *map->object()) {
@@ -120,7 +122,8 @@ std::string find_in_folder(const std::string& folder) {
   }
   std::vector<std::string> found;
   for (fs::directory_iterator it(utf8_path(folder), error), end;
-       !error && it != end; it.increment(error)) {
+       !error && it != end;
+       it.increment(error)) {
     const std::string extension = to_utf8(it->path().extension());
     if (std::find(kExtensions.begin(), kExtensions.end(), extension) !=
             kExtensions.end() &&
@@ -138,13 +141,13 @@ std::string find_in_folder(const std::string& folder) {
   for (const std::string& path : found) {
     names += (names.empty() ? "" : ", ") + to_utf8(utf8_path(path).filename());
   }
-  throw Error(ErrorCode::kWeights,
-              folder +
-                  ": expected one file of weights (model.safetensors, "
-                  "pytorch_model.bin, *.safetensors, *.pt), found " +
-                  (found.empty() ? "none"
-                                 : names + "; give the path of the file") +
-                  ".");
+  throw Error(
+      ErrorCode::kWeights,
+      folder +
+          ": expected one file of weights (model.safetensors, "
+          "pytorch_model.bin, *.safetensors, *.pt), found " +
+          (found.empty() ? "none" : names + "; give the path of the file") +
+          ".");
 }
 
 // Data-parallel training prefixes every key.
@@ -168,8 +171,8 @@ void strip_module_prefix(std::map<std::string, at::Tensor>& tensors) {
 WeightFiles read_weight_files(const std::string& path) {
   WeightFiles out;
   std::error_code error;
-  out.path = fs::is_directory(utf8_path(path), error) ? find_in_folder(path)
-                                                      : path;
+  out.path =
+      fs::is_directory(utf8_path(path), error) ? find_in_folder(path) : path;
   out.folder = to_utf8(utf8_path(out.path).parent_path());
   if (out.path.ends_with(kIndexSuffix)) {
     read_sharded(out.path, out);

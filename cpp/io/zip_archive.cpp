@@ -40,7 +40,8 @@ class Reader {
   uint64_t read(uint64_t at, unsigned bytes) const {
     if (!fits(at, bytes)) file_.reject("zip record lies outside the file.");
     uint64_t value = 0;
-    for (unsigned i = bytes; i-- > 0;) value = value << 8 | file_.data()[at + i];
+    for (unsigned i = bytes; i-- > 0;)
+      value = value << 8 | file_.data()[at + i];
     return value;
   }
 
@@ -132,8 +133,8 @@ ZipArchive::ZipArchive(std::shared_ptr<const MappedFile> file)
       if (field_end > extra_end) break;
       if (in.u16(field) == kZip64Field) {
         uint64_t value = field + 4;
-        for (uint64_t* wide : {&record.size, &record.compressed_size,
-                               &record.header_offset}) {
+        for (uint64_t* wide :
+             {&record.size, &record.compressed_size, &record.header_offset}) {
           if (*wide == kIn64 && field_end - value >= 8) {
             *wide = in.u64(value);
             value += 8;

@@ -20,6 +20,8 @@ at::Tensor mask_pool(const at::Tensor& features,
 
 /// Pixel masks on the patch grid: bicubic without antialias, then > 0, so that
 /// any positive overshoot counts. masks [K, H, W]; returns bool [K, h, w].
-at::Tensor resize_masks_bicubic(const at::Tensor& masks, int64_t height, int64_t width);
+at::Tensor resize_masks_bicubic(const at::Tensor& masks,
+                                int64_t height,
+                                int64_t width);
 
 }  // namespace declip

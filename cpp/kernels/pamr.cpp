@@ -20,36 +20,45 @@ int64_t largest(const std::vector<int64_t>& dilations) {
 }
 
 void check_dilations(const std::vector<int64_t>& dilations) {
-  const bool ok = !dilations.empty() &&
-                  static_cast<int64_t>(dilations.size()) <= kMaxDilations &&
-                  std::all_of(dilations.begin(), dilations.end(), [](int64_t d) {
-                    return d >= 1 && d <= kMaxDilation;
-                  });
+  const bool ok =
+      !dilations.empty() &&
+      static_cast<int64_t>(dilations.size()) <= kMaxDilations &&
+      std::all_of(dilations.begin(), dilations.end(), [](int64_t d) {
+        return d >= 1 && d <= kMaxDilation;
+      });
   if (ok) return;
   std::string text;
-  for (const int64_t d : dilations) text += (text.empty() ? "" : ", ") + std::to_string(d);
+  for (const int64_t d : dilations)
+    text += (text.empty() ? "" : ", ") + std::to_string(d);
   throw Error(ErrorCode::kInvalidArg,
               "pamr.dilations must be 1 to 8 distances of 1 to 1024 pixels, "
-              "received [" + text + "].");
+              "received [" +
+                  text + "].");
 }
 
 /// A [planes, height, width + 2 * margin] buffer as PaddedPlanes.
 PaddedPlanes padded(const at::Tensor& buffer, int64_t margin) {
-  return {buffer.mutable_data_ptr<float>() + margin, buffer.size(2),
-          buffer.size(1) * buffer.size(2), margin};
+  return {buffer.mutable_data_ptr<float>() + margin,
+          buffer.size(2),
+          buffer.size(1) * buffer.size(2),
+          margin};
 }
 
 /// Copies [K, H, W] into the middle of `buffer` and the edge values outwards.
-void fill_padded(const at::Tensor& buffer, const at::Tensor& planes, int64_t margin) {
+void fill_padded(const at::Tensor& buffer,
+                 const at::Tensor& planes,
+                 int64_t margin) {
   const int64_t width = planes.size(2);
   buffer.narrow(2, margin, width).copy_(planes);
-  buffer.narrow(2, 0, margin).copy_(planes.narrow(2, 0, 1).expand({-1, -1, margin}));
+  buffer.narrow(2, 0, margin)
+      .copy_(planes.narrow(2, 0, 1).expand({-1, -1, margin}));
   buffer.narrow(2, margin + width, margin)
       .copy_(planes.narrow(2, width - 1, 1).expand({-1, -1, margin}));
 }
 
 PamrShape shape_of(const PamrAffinity& affinity) {
-  return {affinity.weights.size(0), affinity.weights.size(2),
+  return {affinity.weights.size(0),
+          affinity.weights.size(2),
           affinity.dilations.data(),
           static_cast<int64_t>(affinity.dilations.size())};
 }
@@ -74,7 +83,8 @@ PamrAffinity pamr_affinity(const at::Tensor& image,
   affinity.dilations = dilations;
   affinity.weights = at::empty(
       {height, 8 * static_cast<int64_t>(dilations.size()), width}, at::kFloat);
-  cpu::pamr_affinity(shape_of(affinity), padded(buffer, margin),
+  cpu::pamr_affinity(shape_of(affinity),
+                     padded(buffer, margin),
                      affinity.weights.mutable_data_ptr<float>());
   return affinity;
 }
@@ -89,8 +99,9 @@ void pamr_apply(const PamrAffinity& affinity,
   if (planes.dim() != 3 || count < 1 || count > kPamrPlanes ||
       planes.size(0) < count || planes.size(1) != shape.height ||
       planes.size(2) != shape.width || planes.scalar_type() != at::kFloat) {
-    throw Error(ErrorCode::kInternal,
-                "pamr_apply() takes 1 to 4 float32 planes of the image's size.");
+    throw Error(
+        ErrorCode::kInternal,
+        "pamr_apply() takes 1 to 4 float32 planes of the image's size.");
   }
   if (iterations < 0 || iterations > kMaxIterations) {
     throw Error(ErrorCode::kInvalidArg,
@@ -100,8 +111,8 @@ void pamr_apply(const PamrAffinity& affinity,
   if (iterations == 0) return;
   const int64_t margin = largest(affinity.dilations);
   if (!scratch.defined()) {
-    scratch = at::empty({2, kPamrPlanes, shape.height, shape.width + 2 * margin},
-                        at::kFloat);
+    scratch = at::empty(
+        {2, kPamrPlanes, shape.height, shape.width + 2 * margin}, at::kFloat);
   }
   const auto used = planes.narrow(0, 0, count);
   fill_padded(scratch[0].narrow(0, 0, count), used, margin);
@@ -128,14 +139,16 @@ at::Tensor pamr(const at::Tensor& image,
   const PamrAffinity affinity = pamr_affinity(image, dilations);
   const int64_t height = image.size(2), width = image.size(3);
   const bool same = masks.size(1) == height && masks.size(2) == width;
-  auto planes = same ? masks.to(at::kFloat).contiguous().clone()
-                     : at::upsample_bilinear2d(masks.to(at::kFloat).unsqueeze(0),
-                                               {height, width}, true)[0]
-                           .contiguous();
+  auto planes =
+      same ? masks.to(at::kFloat).contiguous().clone()
+           : at::upsample_bilinear2d(
+                 masks.to(at::kFloat).unsqueeze(0), {height, width}, true)[0]
+                 .contiguous();
   at::Tensor scratch;
   for (int64_t q = 0; q < planes.size(0); q += kPamrPlanes) {
     const int64_t count = std::min(kPamrPlanes, planes.size(0) - q);
-    pamr_apply(affinity, planes.narrow(0, q, count), count, iterations, scratch, call);
+    pamr_apply(
+        affinity, planes.narrow(0, q, count), count, iterations, scratch, call);
   }
   return planes;
 }

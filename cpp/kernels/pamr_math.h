@@ -28,7 +28,8 @@ DECLIP_HD int64_t clamp_index(int64_t i, int64_t size) {
 /// Factor on |x_i - x_p|: 1 / (1e-8 + std / 10), with the unbiased deviation of
 /// `samples` values whose squared distances from their mean sum to `squares`.
 DECLIP_HD float pamr_contrast(float squares, int64_t samples) {
-  return 1.0f / (1e-8f + 0.1f * std::sqrt(squares / static_cast<float>(samples - 1)));
+  return 1.0f /
+         (1e-8f + 0.1f * std::sqrt(squares / static_cast<float>(samples - 1)));
 }
 
 }  // namespace declip

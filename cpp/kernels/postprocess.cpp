@@ -21,7 +21,8 @@ constexpr int64_t kMaxClasses = 65536;
 
 /// Number of classes C; every class 0..C-1 must have a word.
 int64_t count_classes(const std::vector<int64_t>& word_class) {
-  if (word_class.empty()) refuse("wordClass must name the class of at least one word.");
+  if (word_class.empty())
+    refuse("wordClass must name the class of at least one word.");
   const auto [lowest, highest] =
       std::minmax_element(word_class.begin(), word_class.end());
   if (*lowest < 0 || *highest >= kMaxClasses) {
@@ -82,8 +83,10 @@ Postprocess::Postprocess(const std::vector<int64_t>& word_class,
   best_ = at::full({height, width}, kLowest, at::kFloat);
   sum_ = at::zeros({height, width}, at::kFloat);
   label_ = at::zeros({height, width}, at::kInt);
-  state_ = {best_.mutable_data_ptr<float>(), sum_.mutable_data_ptr<float>(),
-            label_.mutable_data_ptr<int32_t>(), height * width};
+  state_ = {best_.mutable_data_ptr<float>(),
+            sum_.mutable_data_ptr<float>(),
+            label_.mutable_data_ptr<int32_t>(),
+            height * width};
   if (options.logits || options.probabilities || options.area_threshold > 0) {
     planes_ = at::full({classes_, height, width}, kLowest, at::kFloat);
   }
@@ -91,10 +94,13 @@ Postprocess::Postprocess(const std::vector<int64_t>& word_class,
 
 void Postprocess::add(int64_t word, const float* plane) {
   const int64_t label = word_class_[word];
-  cpu::add_word(plane, static_cast<float>(options_.logit_scale),
-                static_cast<int32_t>(label), state_);
+  cpu::add_word(plane,
+                static_cast<float>(options_.logit_scale),
+                static_cast<int32_t>(label),
+                state_);
   if (planes_.defined()) {
-    cpu::add_maximum(plane, state_.pixels,
+    cpu::add_maximum(plane,
+                     state_.pixels,
                      planes_.mutable_data_ptr<float>() + label * state_.pixels);
   }
 }
@@ -130,7 +136,8 @@ void Postprocess::score_classes(const std::vector<bool>& keep) {
     label_.zero_();
   }
   at::Tensor scratch;
-  if (!options_.probabilities) scratch = at::empty({height_, width_}, at::kFloat);
+  if (!options_.probabilities)
+    scratch = at::empty({height_, width_}, at::kFloat);
   for (int64_t c = 0; c < classes_; ++c) {
     const auto target = options_.probabilities ? probabilities_[c] : scratch;
     float* probability = target.mutable_data_ptr<float>();
@@ -138,12 +145,16 @@ void Postprocess::score_classes(const std::vector<bool>& keep) {
       target.zero_();
       continue;
     }
-    cpu::class_probability(
-        planes_.const_data_ptr<float>() + c * state_.pixels,
-        static_cast<float>(options_.logit_scale), state_, probability);
+    cpu::class_probability(planes_.const_data_ptr<float>() + c * state_.pixels,
+                           static_cast<float>(options_.logit_scale),
+                           state_,
+                           probability);
     if (relabel) {
-      cpu::take_larger(probability, static_cast<int32_t>(c), state_.pixels,
-                       probability_.mutable_data_ptr<float>(), state_.label);
+      cpu::take_larger(probability,
+                       static_cast<int32_t>(c),
+                       state_.pixels,
+                       probability_.mutable_data_ptr<float>(),
+                       state_.label);
     }
   }
 }
@@ -164,7 +175,8 @@ Segmentation Postprocess::finish() {
         probability_.const_data_ptr<float>(),
         static_cast<float>(options_.prob_threshold),
         static_cast<int32_t>(std::max<int64_t>(options_.background, 0)),
-        state_.pixels, state_.label);
+        state_.pixels,
+        state_.label);
   }
   if (options_.closing) close_labels();
 

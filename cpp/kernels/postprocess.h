@@ -21,8 +21,8 @@ struct WordState {
 /// so that the planes of all words never exist together.
 class Postprocess {
  public:
-  /// word_class: class of each word, every class 0..C-1 at least once, C at most
-  /// 65536. PAMR's options are the caller's business.
+  /// word_class: class of each word, every class 0..C-1 at least once, C at
+  /// most 65536. PAMR's options are the caller's business.
   Postprocess(const std::vector<int64_t>& word_class,
               const PostOptions& options,
               int64_t height,
@@ -55,7 +55,10 @@ class Postprocess {
 
 namespace cpu {
 /// Takes one more word in; the state starts as -inf, 0, 0.
-void add_word(const float* plane, float scale, int32_t label, const WordState& state);
+void add_word(const float* plane,
+              float scale,
+              int32_t label,
+              const WordState& state);
 /// maximum[i] = max(maximum[i], plane[i]).
 void add_maximum(const float* plane, int64_t pixels, float* maximum);
 /// Probability of the label: 1 / sum.
@@ -79,8 +82,14 @@ void threshold_labels(const float* probability,
                       int32_t* labels);
 /// Largest and smallest label number of 3 x 3 pixels; pixels outside the
 /// picture do not take part.
-void dilate_labels(const int32_t* in, int64_t height, int64_t width, int32_t* out);
-void erode_labels(const int32_t* in, int64_t height, int64_t width, int32_t* out);
+void dilate_labels(const int32_t* in,
+                   int64_t height,
+                   int64_t width,
+                   int32_t* out);
+void erode_labels(const int32_t* in,
+                  int64_t height,
+                  int64_t width,
+                  int32_t* out);
 }  // namespace cpu
 
 }  // namespace declip

@@ -16,13 +16,17 @@ struct WordScore {
 };
 
 /// Adds a word of class `label` with logit z; one exponential, no branches.
-DECLIP_HD WordScore add_score(WordScore score, float z, int32_t label, float scale) {
+DECLIP_HD WordScore add_score(WordScore score,
+                              float z,
+                              int32_t label,
+                              float scale) {
   const bool above = z > score.best;
   const bool first_of_equals = (z == score.best) & (label < score.label);
   const float ratio = exp_negative(-std::fabs(z - score.best) * scale);
   const float rescaled = score.sum * ratio + 1.0f;
   const float added = score.sum + ratio;
-  return {above ? z : score.best, above ? rescaled : added,
+  return {above ? z : score.best,
+          above ? rescaled : added,
           (above | first_of_equals) ? label : score.label};
 }
 

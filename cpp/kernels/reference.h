@@ -30,7 +30,8 @@ struct Planes {
   }
   /// Nearest pixel inside the plane.
   double clamped(int64_t n, int64_t y, int64_t x) const {
-    return at(n, std::clamp<int64_t>(y, 0, height - 1),
+    return at(n,
+              std::clamp<int64_t>(y, 0, height - 1),
               std::clamp<int64_t>(x, 0, width - 1));
   }
   /// Bilinear sample at real coordinates, which are clamped to the plane.
@@ -40,8 +41,10 @@ struct Planes {
     const auto y0 = static_cast<int64_t>(y);
     const auto x0 = static_cast<int64_t>(x);
     const double fy = y - y0, fx = x - x0;
-    return (1 - fy) * ((1 - fx) * clamped(n, y0, x0) + fx * clamped(n, y0, x0 + 1)) +
-           fy * ((1 - fx) * clamped(n, y0 + 1, x0) + fx * clamped(n, y0 + 1, x0 + 1));
+    return (1 - fy) *
+               ((1 - fx) * clamped(n, y0, x0) + fx * clamped(n, y0, x0 + 1)) +
+           fy * ((1 - fx) * clamped(n, y0 + 1, x0) +
+                 fx * clamped(n, y0 + 1, x0 + 1));
   }
 };
 
@@ -51,7 +54,8 @@ inline Planes resize(const Planes& in, int64_t height, int64_t width) {
   for (int64_t n = 0; n < in.count; ++n) {
     for (int64_t y = 0; y < height; ++y) {
       for (int64_t x = 0; x < width; ++x) {
-        out.at(n, y, x) = in.sample(n, (y + 0.5) * in.height / height - 0.5,
+        out.at(n, y, x) = in.sample(n,
+                                    (y + 0.5) * in.height / height - 0.5,
                                     (x + 0.5) * in.width / width - 0.5);
       }
     }
@@ -60,7 +64,8 @@ inline Planes resize(const Planes& in, int64_t height, int64_t width) {
 }
 
 /// Mean of the windows at every pixel; low[i] holds the planes of window i.
-inline Planes blend_windows(const std::vector<Planes>& low, const WindowPlan& plan) {
+inline Planes blend_windows(const std::vector<Planes>& low,
+                            const WindowPlan& plan) {
   Planes sum(low[0].count, plan.height, plan.width);
   std::vector<int64_t> windows(plan.height * plan.width);
   for (int64_t i = 0; i < plan.size(); ++i) {
@@ -70,13 +75,15 @@ inline Planes blend_windows(const std::vector<Planes>& low, const WindowPlan& pl
       for (int64_t x = window.x1; x < window.x2; ++x) {
         ++windows[y * plan.width + x];
         for (int64_t n = 0; n < sum.count; ++n) {
-          sum.at(n, y, x) += up.at(n, y - window.y1 + plan.padding.top,
+          sum.at(n, y, x) += up.at(n,
+                                   y - window.y1 + plan.padding.top,
                                    x - window.x1 + plan.padding.left);
         }
       }
     }
   }
-  for (size_t i = 0; i < sum.data.size(); ++i) sum.data[i] /= windows[i % windows.size()];
+  for (size_t i = 0; i < sum.data.size(); ++i)
+    sum.data[i] /= windows[i % windows.size()];
   return sum;
 }
 
@@ -104,14 +111,17 @@ inline Planes pamr(const Planes& image,
         double mean = 0, squares = 0;
         for (const double v : all) mean += v / static_cast<double>(all.size());
         for (const double v : all) squares += (v - mean) * (v - mean);
-        const double std = std::sqrt(squares / static_cast<double>(all.size() - 1));
+        const double std =
+            std::sqrt(squares / static_cast<double>(all.size() - 1));
         for (int64_t p = 0; p < count; ++p) {
-          weight[p] -= std::abs(image.at(c, y, x) - neighbours[p]) / (1e-8 + 0.1 * std) / 3;
+          weight[p] -= std::abs(image.at(c, y, x) - neighbours[p]) /
+                       (1e-8 + 0.1 * std) / 3;
         }
       }
       const double peak = *std::max_element(weight, weight + count);
       double total = 0;
-      for (int64_t p = 0; p < count; ++p) total += weight[p] = std::exp(weight[p] - peak);
+      for (int64_t p = 0; p < count; ++p)
+        total += weight[p] = std::exp(weight[p] - peak);
       for (int64_t p = 0; p < count; ++p) weight[p] /= total;
     }
   }
@@ -150,7 +160,8 @@ inline Labelled postprocess(const Planes& logits,
                             const PostOptions& options) {
   const int64_t words = logits.count;
   const int64_t pixels = logits.height * logits.width;
-  const int64_t classes = *std::max_element(word_class.begin(), word_class.end()) + 1;
+  const int64_t classes =
+      *std::max_element(word_class.begin(), word_class.end()) + 1;
   Labelled result{std::vector<int64_t>(pixels),
                   Planes(classes, logits.height, logits.width),
                   Planes(classes, logits.height, logits.width)};
@@ -162,7 +173,8 @@ inline Labelled postprocess(const Planes& logits,
       peak = std::max(peak, logits.data[q * pixels + i] * options.logit_scale);
     }
     for (int64_t q = 0; q < words; ++q) {
-      total += std::exp(logits.data[q * pixels + i] * options.logit_scale - peak);
+      total +=
+          std::exp(logits.data[q * pixels + i] * options.logit_scale - peak);
     }
     for (int64_t q = 0; q < words; ++q) {
       const double z = logits.data[q * pixels + i];
@@ -175,7 +187,8 @@ inline Labelled postprocess(const Planes& logits,
   const auto argmax = [&](int64_t i) {
     int64_t best = 0;
     for (int64_t c = 1; c < classes; ++c) {
-      if (probabilities[c * pixels + i] > probabilities[best * pixels + i]) best = c;
+      if (probabilities[c * pixels + i] > probabilities[best * pixels + i])
+        best = c;
     }
     return best;
   };
@@ -183,15 +196,19 @@ inline Labelled postprocess(const Planes& logits,
     std::vector<int64_t> counts(classes);
     for (int64_t i = 0; i < pixels; ++i) ++counts[argmax(i)];
     int64_t foreground = 0;
-    for (int64_t c = 0; c < classes; ++c) foreground += c == options.background ? 0 : counts[c];
+    for (int64_t c = 0; c < classes; ++c)
+      foreground += c == options.background ? 0 : counts[c];
     for (int64_t c = 0; c < classes; ++c) {
-      if (c == options.background || counts[c] > options.area_threshold * foreground) continue;
+      if (c == options.background ||
+          counts[c] > options.area_threshold * foreground)
+        continue;
       for (int64_t i = 0; i < pixels; ++i) probabilities[c * pixels + i] = 0;
     }
   }
   for (int64_t i = 0; i < pixels; ++i) {
     const int64_t best = argmax(i);
-    const bool sure = probabilities[best * pixels + i] >= options.prob_threshold;
+    const bool sure =
+        probabilities[best * pixels + i] >= options.prob_threshold;
     result.labels[i] = sure ? best : std::max<int64_t>(options.background, 0);
   }
   if (!options.closing) return result;
@@ -200,8 +217,12 @@ inline Labelled postprocess(const Planes& logits,
     for (int64_t y = 0; y < logits.height; ++y) {
       for (int64_t x = 0; x < logits.width; ++x) {
         int64_t& label = result.labels[y * logits.width + x];
-        for (int64_t v = std::max<int64_t>(y - 1, 0); v <= std::min(y + 1, logits.height - 1); ++v) {
-          for (int64_t u = std::max<int64_t>(x - 1, 0); u <= std::min(x + 1, logits.width - 1); ++u) {
+        for (int64_t v = std::max<int64_t>(y - 1, 0);
+             v <= std::min(y + 1, logits.height - 1);
+             ++v) {
+          for (int64_t u = std::max<int64_t>(x - 1, 0);
+               u <= std::min(x + 1, logits.width - 1);
+               ++u) {
             const int64_t other = before[v * logits.width + u];
             label = dilate ? std::max(label, other) : std::min(label, other);
           }
@@ -228,9 +249,12 @@ inline Planes roi_align(const Planes& features,
         double sum = 0;
         for (int64_t i = 0; i < rows; ++i) {
           for (int64_t j = 0; j < columns; ++j) {
-            const double y = box[1] - 0.5 + ph * bin_h + (i + 0.5) * bin_h / rows;
-            const double x = box[0] - 0.5 + pw * bin_w + (j + 0.5) * bin_w / columns;
-            const bool outside = y < -1 || y > features.height || x < -1 || x > features.width;
+            const double y =
+                box[1] - 0.5 + ph * bin_h + (i + 0.5) * bin_h / rows;
+            const double x =
+                box[0] - 0.5 + pw * bin_w + (j + 0.5) * bin_w / columns;
+            const bool outside =
+                y < -1 || y > features.height || x < -1 || x > features.width;
             sum += outside ? 0 : features.sample(c, y, x);
           }
         }
@@ -242,7 +266,8 @@ inline Planes roi_align(const Planes& features,
 }
 
 /// Mean of each plane under a mask of the same size.
-inline std::vector<double> mask_pool(const Planes& features, const std::vector<double>& mask) {
+inline std::vector<double> mask_pool(const Planes& features,
+                                     const std::vector<double>& mask) {
   std::vector<double> out(features.count);
   double area = 1e-12;
   for (const double m : mask) area += m;

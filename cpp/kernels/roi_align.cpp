@@ -21,7 +21,10 @@ at::Tensor axis_weights(float low, float high, int64_t extent, int64_t bins) {
   const float size = (high - 0.5f - start) / static_cast<float>(bins);
   const auto samples = static_cast<int64_t>(std::ceil(size));
   for (int64_t bin = 0; bin < bins; ++bin) {
-    add_bin_weights(start + static_cast<float>(bin) * size, size, samples, extent,
+    add_bin_weights(start + static_cast<float>(bin) * size,
+                    size,
+                    samples,
+                    extent,
                     weights.mutable_data_ptr<float>() + bin * extent);
   }
   return weights;
@@ -34,8 +37,9 @@ void check_side(float low, float high) {
   }
   throw Error(ErrorCode::kInvalidArg,
               "a box must be finite x1, y1, x2, y2 with x2 >= x1 and y2 >= y1, "
-              "received a side from " + std::to_string(low) + " to " +
-                  std::to_string(high) + " patches.");
+              "received a side from " +
+                  std::to_string(low) + " to " + std::to_string(high) +
+                  " patches.");
 }
 
 }  // namespace
@@ -72,17 +76,21 @@ at::Tensor roi_align(const at::Tensor& features,
     }
     check_side(corner[0] * sx, corner[2] * sx);
     check_side(corner[1] * sy, corner[3] * sy);
-    const auto columns = axis_weights(corner[0] * sx, corner[2] * sx,
-                                      features.size(3), out_width)
-                             .to(features.options());
-    const auto rows = axis_weights(corner[1] * sy, corner[3] * sy,
-                                   features.size(2), out_height)
-                          .to(features.options());
+    const auto columns =
+        axis_weights(
+            corner[0] * sx, corner[2] * sx, features.size(3), out_width)
+            .to(features.options());
+    const auto rows =
+        axis_weights(
+            corner[1] * sy, corner[3] * sy, features.size(2), out_height)
+            .to(features.options());
     // (oh, h) x (C, h, w) x (w, ow)
-    pooled.push_back(at::matmul(rows, at::matmul(features[picture[k]], columns.t())));
+    pooled.push_back(
+        at::matmul(rows, at::matmul(features[picture[k]], columns.t())));
   }
   if (pooled.empty()) {
-    return at::empty({0, features.size(1), out_height, out_width}, features.options());
+    return at::empty({0, features.size(1), out_height, out_width},
+                     features.options());
   }
   return at::stack(pooled);
 }

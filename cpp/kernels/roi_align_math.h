@@ -13,11 +13,8 @@ namespace declip {
 ///
 /// start, size  of the bin, in patches, half a patch already taken off
 /// samples      per bin along this axis; the mean is over max(samples, 1)
-DECLIP_HD void add_bin_weights(float start,
-                               float size,
-                               int64_t samples,
-                               int64_t extent,
-                               float* weights) {
+DECLIP_HD void add_bin_weights(
+    float start, float size, int64_t samples, int64_t extent, float* weights) {
   for (int64_t i = 0; i < samples; ++i) {
     float position = start + (static_cast<float>(i) + 0.5f) * size /
                                  static_cast<float>(samples);

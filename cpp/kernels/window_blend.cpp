@@ -45,13 +45,23 @@ WindowBlend::WindowBlend(const WindowPlan& plan,
     throw Error(ErrorCode::kInvalidArg,
                 "the patch grid of a window must be at least 1 x 1.");
   }
-  rows_ = blend_axis(plan.height, plan.window_height, plan.tops, plan.padding.top,
-                     plan.padded_height(), grid_height);
-  columns_ = blend_axis(plan.width, plan.window_width, plan.lefts, plan.padding.left,
-                        plan.padded_width(), grid_width);
+  rows_ = blend_axis(plan.height,
+                     plan.window_height,
+                     plan.tops,
+                     plan.padding.top,
+                     plan.padded_height(),
+                     grid_height);
+  columns_ = blend_axis(plan.width,
+                        plan.window_width,
+                        plan.lefts,
+                        plan.padding.left,
+                        plan.padded_width(),
+                        grid_width);
 }
 
-void WindowBlend::plane(const float* low, int64_t window_step, float* out) const {
+void WindowBlend::plane(const float* low,
+                        int64_t window_step,
+                        float* out) const {
   cpu::window_blend(rows_, columns_, low, window_step, out);
 }
 

@@ -10,8 +10,8 @@ namespace declip {
 /// One axis of a window plan: how window pixels are made from the patch grid
 /// and which windows cover an image pixel.
 struct BlendAxis {
-  int64_t extent = 0;  // of the image
-  int64_t grid = 0;    // patches along a padded window
+  int64_t extent = 0;           // of the image
+  int64_t grid = 0;             // patches along a padded window
   std::vector<int64_t> starts;  // first image pixel of each window
 
   // For every pixel of a window, padding already cut away.

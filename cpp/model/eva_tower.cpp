@@ -40,7 +40,8 @@ class EvaTower final : public VisionTower {
   EvaTower(const VisionConfig& config, const Weights& weights)
       : VisionTower(config) {
     const Scope visual(weights, "visual.");
-    patch_ = Linear(visual / "patch_embed" / "proj");
+    patch_weight_ = visual["patch_embed.proj.weight"];
+    patch_bias_ = visual["patch_embed.proj.bias"];
     cls_token_ = visual["cls_token"];
     positions_ = visual["pos_embed"].squeeze(0);
     norm_ = LayerNorm(visual / "norm", config.layer_norm_eps);
@@ -55,7 +56,7 @@ class EvaTower final : public VisionTower {
 
   at::Tensor embed(const at::Tensor& image, Positions rule) const override {
     const auto patches = grid(image.size(2), image.size(3));
-    const auto x = at::conv2d(image, patch_.weight, patch_.bias,
+    const auto x = at::conv2d(image, patch_weight_, patch_bias_,
                               {config_.patch, config_.patch})
                        .flatten(2)
                        .transpose(1, 2);  // (B, N, C)
@@ -118,8 +119,8 @@ class EvaTower final : public VisionTower {
     return rope_;
   }
 
-  Linear patch_, head_;
-  at::Tensor cls_token_, positions_;
+  at::Tensor patch_weight_, patch_bias_, cls_token_, positions_;
+  Linear head_;
   LayerNorm norm_;
   std::vector<EvaBlock> blocks_;
   mutable std::mutex rope_mutex_;

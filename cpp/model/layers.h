@@ -38,18 +38,21 @@ class Scope {
   std::string prefix_;
 };
 
-/// y = x W^T + b, weight [out, in].
-struct Linear {
-  at::Tensor weight, bias;
-
+/// y = x W^T + b, weight [out, in]. On the CPU the weight is packed once for
+/// oneDNN, which then runs without a reorder per call.
+class Linear {
+ public:
   Linear() = default;
   explicit Linear(const Scope& scope)
-      : weight(scope["weight"]), bias(scope.find("bias")) {}
-  Linear(at::Tensor w, at::Tensor b)
-      : weight(std::move(w)), bias(std::move(b)) {}
-  at::Tensor operator()(const at::Tensor& x) const {
-    return at::linear(x, weight, bias);
-  }
+      : Linear(scope["weight"], scope.find("bias")) {}
+  Linear(const at::Tensor& weight, at::Tensor bias);
+
+  at::Tensor operator()(const at::Tensor& x) const;
+
+ private:
+  at::Tensor weight_;  // packed, or as stored where it cannot be packed
+  at::Tensor bias_;    // may be undefined
+  bool packed_ = false;
 };
 
 /// LayerNorm over the last dimension; statistics are computed in float32

@@ -27,6 +27,10 @@ class PlainTower final : public VisionTower {
           visual / "transformer" / "resblocks" / std::to_string(i),
           config.layer_norm_eps, config.activation);
     }
+    const auto last = visual / "transformer" / "resblocks" /
+                      std::to_string(config.layers - 1) / "attn";
+    last_values_ = Linear(last["in_proj_weight"].slice(0, 2 * config.width),
+                          last["in_proj_bias"].slice(0, 2 * config.width));
   }
 
   Family family() const override { return Family::kPlain; }
@@ -54,9 +58,9 @@ class PlainTower final : public VisionTower {
   }
 
   at::Tensor project_values(int64_t i, const at::Tensor& normed) const override {
-    const auto& in_proj = block_at(i).in_proj;
-    return at::linear(normed, in_proj.weight.slice(0, 2 * config_.width),
-                      in_proj.bias.slice(0, 2 * config_.width));
+    return i + 1 == config_.layers
+               ? last_values_(normed)
+               : block_at(i).in_proj(normed).slice(-1, 2 * config_.width);
   }
 
   void rotate(Heads&, Grid) const override {}
@@ -80,6 +84,7 @@ class PlainTower final : public VisionTower {
 
   at::Tensor conv1_, class_embedding_, positions_, proj_;
   LayerNorm ln_pre_, ln_post_;
+  Linear last_values_;  // the value rows of the last block's in_proj
   std::vector<ClipBlock> blocks_;
 };
 

@@ -46,7 +46,8 @@ class PlaneSource {
     const int64_t map = low_.size(2) * low_.size(3);
     const float* maps = low_.const_data_ptr<float>() + word * map;
     if (direct_) {
-      resize_plane(maps, low_.size(2), low_.size(3), out, size_.height, size_.width);
+      resize_plane(
+          maps, low_.size(2), low_.size(3), out, size_.height, size_.width);
       return;
     }
     const int64_t step = words() * map;
@@ -56,7 +57,8 @@ class PlaneSource {
     }
     float* image = image_plane_.mutable_data_ptr<float>();
     blend_.plane(maps, step, image);
-    resize_plane(image, plan_.height, plan_.width, out, size_.height, size_.width);
+    resize_plane(
+        image, plan_.height, plan_.width, out, size_.height, size_.width);
   }
 
  private:
@@ -70,17 +72,24 @@ class PlaneSource {
 };
 
 /// The picture that PAMR follows, in the size of the result.
-at::Tensor resize_image(const at::Tensor& image, const WindowPlan& plan, Size size) {
+at::Tensor resize_image(const at::Tensor& image,
+                        const WindowPlan& plan,
+                        Size size) {
   if (!image.defined() || image.dim() != 4 || image.size(1) != 3 ||
       image.size(2) != plan.height || image.size(3) != plan.width) {
-    throw Error(ErrorCode::kInternal,
-                "PAMR needs the normalised image [1, 3, H, W] of the plan's size.");
+    throw Error(
+        ErrorCode::kInternal,
+        "PAMR needs the normalised image [1, 3, H, W] of the plan's size.");
   }
   const auto in = image.to(at::kCPU, at::kFloat).contiguous();
   auto out = at::empty({1, 3, size.height, size.width}, at::kFloat);
   for (int64_t c = 0; c < 3; ++c) {
-    resize_plane(in[0][c].const_data_ptr<float>(), plan.height, plan.width,
-                 out[0][c].mutable_data_ptr<float>(), size.height, size.width);
+    resize_plane(in[0][c].const_data_ptr<float>(),
+                 plan.height,
+                 plan.width,
+                 out[0][c].mutable_data_ptr<float>(),
+                 size.height,
+                 size.width);
   }
   return out;
 }
@@ -98,18 +107,20 @@ Segmentation labels_from_windows(const at::Tensor& low,
   const int64_t words = source.words();
   if (static_cast<int64_t>(word_class.size()) != words) {
     throw Error(ErrorCode::kInvalidArg,
-                "wordClass must have one entry per word (" + std::to_string(words) +
-                    "), received " + std::to_string(word_class.size()) + ".");
+                "wordClass must have one entry per word (" +
+                    std::to_string(words) + "), received " +
+                    std::to_string(word_class.size()) + ".");
   }
   Postprocess postprocess(word_class, post, size.height, size.width);
   PamrAffinity affinity;
   if (post.pamr_iterations > 0) {
     call.check();
-    affinity = pamr_affinity(resize_image(image, plan, size), post.pamr_dilations);
+    affinity =
+        pamr_affinity(resize_image(image, plan, size), post.pamr_dilations);
   }
   const int64_t pixels = size.height * size.width;
-  const auto planes =
-      at::empty({std::min(kPamrPlanes, words), size.height, size.width}, at::kFloat);
+  const auto planes = at::empty(
+      {std::min(kPamrPlanes, words), size.height, size.width}, at::kFloat);
   float* data = planes.mutable_data_ptr<float>();
   at::Tensor scratch;
   for (int64_t q = 0; q < words; q += kPamrPlanes) {
@@ -121,7 +132,8 @@ Segmentation labels_from_windows(const at::Tensor& low,
     if (post.pamr_iterations > 0) {
       pamr_apply(affinity, planes, count, post.pamr_iterations, scratch, call);
     }
-    for (int64_t k = 0; k < count; ++k) postprocess.add(q + k, data + k * pixels);
+    for (int64_t k = 0; k < count; ++k)
+      postprocess.add(q + k, data + k * pixels);
     call.report(q + count, words);
   }
   return postprocess.finish();
@@ -132,7 +144,8 @@ at::Tensor planes_from_windows(const at::Tensor& low,
                                Size size,
                                const Call& call) {
   PlaneSource source(low, plan, size);
-  auto planes = at::empty({source.words(), size.height, size.width}, at::kFloat);
+  auto planes =
+      at::empty({source.words(), size.height, size.width}, at::kFloat);
   float* data = planes.mutable_data_ptr<float>();
   for (int64_t q = 0; q < source.words(); ++q) {
     call.check();

@@ -24,14 +24,18 @@ namespace declip {
 ///
 /// Works on a few words at a time: memory is a small multiple of H x W, plus
 /// [C, H, W] if logits, probabilities or an area filter are asked for.
-Segmentation labels_from_windows(const at::Tensor& low, const WindowPlan& plan,
+Segmentation labels_from_windows(const at::Tensor& low,
+                                 const WindowPlan& plan,
                                  const at::Tensor& image,
                                  const std::vector<int64_t>& word_class,
-                                 const PostOptions& post, Size size,
+                                 const PostOptions& post,
+                                 Size size,
                                  const Call& call);
 
 /// The same blending without refinement or labels: float32 [Q, H, W].
-at::Tensor planes_from_windows(const at::Tensor& low, const WindowPlan& plan,
-                               Size size, const Call& call);
+at::Tensor planes_from_windows(const at::Tensor& low,
+                               const WindowPlan& plan,
+                               Size size,
+                               const Call& call);
 
 }  // namespace declip

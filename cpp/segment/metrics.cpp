@@ -34,7 +34,8 @@ double mean(const std::vector<double>& values) {
 ClassAreas::ClassAreas(int64_t classes) {
   if (classes < 1 || classes > 65536) {
     throw Error(ErrorCode::kInvalidArg,
-                "classes must be 1 to 65536, received " + std::to_string(classes) + ".");
+                "classes must be 1 to 65536, received " +
+                    std::to_string(classes) + ".");
   }
   intersect.resize(classes);
   prediction.resize(classes);
@@ -69,7 +70,8 @@ SegmentationScores segmentation_scores(const ClassAreas& areas) {
   int64_t labelled = 0;
   for (size_t c = 0; c < areas.label.size(); ++c) {
     const int64_t both = areas.intersect[c];
-    scores.iou.push_back(ratio(both, areas.prediction[c] + areas.label[c] - both));
+    scores.iou.push_back(
+        ratio(both, areas.prediction[c] + areas.label[c] - both));
     scores.accuracy.push_back(ratio(both, areas.label[c]));
     correct += both;
     labelled += areas.label[c];

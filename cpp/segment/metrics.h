@@ -14,7 +14,8 @@ struct ClassAreas {
   /// Adds an image. prediction and label are integer tensors of one shape;
   /// pixels whose label is `ignore` count nowhere. A value outside 0..C-1 falls
   /// in no bin, though its partner at that pixel still does.
-  void add(const at::Tensor& prediction, const at::Tensor& label,
+  void add(const at::Tensor& prediction,
+           const at::Tensor& label,
            int64_t ignore = 255);
 
   std::vector<int64_t> intersect;   // predicted and labelled as the class

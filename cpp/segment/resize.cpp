@@ -21,7 +21,8 @@ at::Tensor new_rgb(Size size) {
   return at::empty({size.height, size.width, kChannels}, at::kByte);
 }
 
-// --- OpenCV's INTER_LINEAR for 8-bit pixels (modules/imgproc/src/resize.cpp) ---
+// --- OpenCV's INTER_LINEAR for 8-bit pixels (modules/imgproc/src/resize.cpp)
+// ---
 
 constexpr int kLinearScale = 1 << 11;  // INTER_RESIZE_COEF_SCALE
 
@@ -75,7 +76,8 @@ void halve(const uint8_t* rgb, Size from, uint8_t* out, Size to) {
     const uint8_t* b = a + stride;
     for (int64_t x = 0; x < to.width; ++x, a += 6, b += 6) {
       for (int64_t c = 0; c < kChannels; ++c) {
-        *out++ = static_cast<uint8_t>((a[c] + a[c + 3] + b[c] + b[c + 3] + 2) >> 2);
+        *out++ =
+            static_cast<uint8_t>((a[c] + a[c + 3] + b[c] + b[c + 3] + 2) >> 2);
       }
     }
   }
@@ -147,7 +149,9 @@ uint8_t pillow_byte(int sum) {
   return static_cast<uint8_t>(std::clamp(sum >> kPillowBits, 0, 255));
 }
 
-at::Tensor pillow_columns(const at::Tensor& in, int64_t width, PillowFilter filter) {
+at::Tensor pillow_columns(const at::Tensor& in,
+                          int64_t width,
+                          PillowFilter filter) {
   const int64_t in_width = in.size(1);
   if (in_width == width) return in;
   const PillowTaps taps = pillow_taps(in_width, width, filter);
@@ -172,7 +176,9 @@ at::Tensor pillow_columns(const at::Tensor& in, int64_t width, PillowFilter filt
   return out;
 }
 
-at::Tensor pillow_rows(const at::Tensor& in, int64_t height, PillowFilter filter) {
+at::Tensor pillow_rows(const at::Tensor& in,
+                       int64_t height,
+                       PillowFilter filter) {
   if (in.size(0) == height) return in;
   const PillowTaps taps = pillow_taps(in.size(0), height, filter);
   const int64_t stride = in.size(1) * kChannels;
@@ -222,7 +228,8 @@ at::Tensor normalize(const at::Tensor& rgb,
                      float divisor,
                      const std::array<double, 3>& mean,
                      const std::array<double, 3>& std) {
-  if (rgb.dim() != 3 || rgb.size(2) != kChannels || rgb.scalar_type() != at::kByte) {
+  if (rgb.dim() != 3 || rgb.size(2) != kChannels ||
+      rgb.scalar_type() != at::kByte) {
     throw Error(ErrorCode::kInvalidArg,
                 "pixels must be uint8 [H, W, 3], received " +
                     std::string(c10::toString(rgb.scalar_type())) + " with " +
@@ -235,9 +242,9 @@ at::Tensor normalize(const at::Tensor& rgb,
     // 256 possible values: the table divides as the reference does.
     std::array<float, 256> table;
     for (int value = 0; value < 256; ++value) {
-      table[value] = (static_cast<float>(value) / divisor -
-                      static_cast<float>(mean[c])) /
-                     static_cast<float>(std[c]);
+      table[value] =
+          (static_cast<float>(value) / divisor - static_cast<float>(mean[c])) /
+          static_cast<float>(std[c]);
     }
     const uint8_t* source = in.const_data_ptr<uint8_t>() + c;
     float* target = out.mutable_data_ptr<float>() + c * height * width;
@@ -262,8 +269,9 @@ Size keep_ratio_size(Size size, int64_t short_side, int64_t max_long) {
   const auto shorter = static_cast<double>(std::min(size.height, size.width));
   const auto longer = static_cast<double>(std::max(size.height, size.width));
   const double factor = std::min(max_long / longer, short_side / shorter);
-  const Size to{std::max<int64_t>(static_cast<int64_t>(size.height * factor + 0.5), 1),
-                std::max<int64_t>(static_cast<int64_t>(size.width * factor + 0.5), 1)};
+  const Size to{
+      std::max<int64_t>(static_cast<int64_t>(size.height * factor + 0.5), 1),
+      std::max<int64_t>(static_cast<int64_t>(size.width * factor + 0.5), 1)};
   check_size(to, "The resized picture");
   return to;
 }
@@ -294,11 +302,13 @@ at::Tensor resize_linear_u8(const uint8_t* rgb, Size from, Size to) {
         std::swap(upper_row, lower_row);
       }
       if (upper_row != tap.first) {
-        linear_row(rgb + tap.first * from.width * kChannels, columns, upper.data());
+        linear_row(
+            rgb + tap.first * from.width * kChannels, columns, upper.data());
         upper_row = tap.first;
       }
       if (lower_row != tap.second) {
-        linear_row(rgb + tap.second * from.width * kChannels, columns, lower.data());
+        linear_row(
+            rgb + tap.second * from.width * kChannels, columns, lower.data());
         lower_row = tap.second;
       }
       for (int64_t i = 0; i < stride; ++i) {
@@ -312,11 +322,15 @@ at::Tensor resize_linear_u8(const uint8_t* rgb, Size from, Size to) {
   return result;
 }
 
-at::Tensor resize_pillow(const uint8_t* rgb, Size from, Size to, PillowFilter filter) {
+at::Tensor resize_pillow(const uint8_t* rgb,
+                         Size from,
+                         Size to,
+                         PillowFilter filter) {
   check_size(from, "The picture");
   check_size(to, "The resized picture");
   const auto in = at::from_blob(const_cast<uint8_t*>(rgb),
-                                {from.height, from.width, kChannels}, at::kByte);
+                                {from.height, from.width, kChannels},
+                                at::kByte);
   if (from == to) return in.clone();
   // Pillow's exception for pictures more than 100 times as tall as wide.
   if (from.height > from.width * 100 && to.height < from.height) {
@@ -355,7 +369,8 @@ at::Tensor preprocess(const uint8_t* rgb,
   switch (fit) {
     case Fit::kCrop: {
       const Size size = short_side_size(from, side);
-      const auto resized = resize_pillow(rgb, from, size, PillowFilter::kBicubic);
+      const auto resized =
+          resize_pillow(rgb, from, size, PillowFilter::kBicubic);
       const int64_t top = round_half_even((size.height - side) / 2.0);
       const int64_t left = round_half_even((size.width - side) / 2.0);
       pixels = resized.narrow(0, top, side).narrow(1, left, side);

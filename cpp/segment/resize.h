@@ -25,7 +25,9 @@ enum class PillowFilter { kBilinear, kBicubic };
 /// Pillow's antialiased resampling of 8-bit RGB, bit for bit: 22-bit weights,
 /// first along rows, then along columns, rounded to bytes in between.
 /// Arguments and result as resize_linear_u8.
-at::Tensor resize_pillow(const uint8_t* rgb, Size from, Size to,
+at::Tensor resize_pillow(const uint8_t* rgb,
+                         Size from,
+                         Size to,
                          PillowFilter filter);
 
 /// (float32(pixel) - mean) / std with statistics on the 0..255 scale.
@@ -49,7 +51,10 @@ enum class Fit {
 
 /// Resizes as `fit` says and normalises with statistics on the 0..1 scale.
 /// Returns float32 [1, 3, side, side].
-at::Tensor preprocess(const uint8_t* rgb, Size from, Fit fit, int64_t side,
+at::Tensor preprocess(const uint8_t* rgb,
+                      Size from,
+                      Fit fit,
+                      int64_t side,
                       const std::array<double, 3>& mean,
                       const std::array<double, 3>& std);
 

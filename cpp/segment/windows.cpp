@@ -12,8 +12,11 @@ namespace declip {
 namespace {
 
 /// First pixels of the windows along one axis.
-std::vector<int64_t> window_starts(int64_t extent, int64_t side, int64_t stride) {
-  const int64_t count = std::max<int64_t>(extent - side + stride - 1, 0) / stride + 1;
+std::vector<int64_t> window_starts(int64_t extent,
+                                   int64_t side,
+                                   int64_t stride) {
+  const int64_t count =
+      std::max<int64_t>(extent - side + stride - 1, 0) / stride + 1;
   std::vector<int64_t> starts(count);
   for (int64_t i = 0; i < count; ++i) {
     const int64_t end = std::min(i * stride + side, extent);
@@ -52,7 +55,8 @@ WindowPlan plan_windows(int64_t height,
   check_size({height, width}, "The image");
   if (side < 0 || (side > 0 && (stride < 1 || stride > side))) {
     throw Error(ErrorCode::kInvalidArg,
-                "stride must be 1.." + std::to_string(std::max<int64_t>(side, 1)) +
+                "stride must be 1.." +
+                    std::to_string(std::max<int64_t>(side, 1)) +
                     " (window), received stride " + std::to_string(stride) +
                     " and window " + std::to_string(side) + ".");
   }
@@ -67,11 +71,14 @@ WindowPlan plan_windows(int64_t height,
   plan.whole = side == 0;
   plan.window_height = plan.whole ? height : std::min(side, height);
   plan.window_width = plan.whole ? width : std::min(side, width);
-  plan.tops = plan.whole ? std::vector<int64_t>{0} : window_starts(height, side, stride);
-  plan.lefts = plan.whole ? std::vector<int64_t>{0} : window_starts(width, side, stride);
+  plan.tops = plan.whole ? std::vector<int64_t>{0}
+                         : window_starts(height, side, stride);
+  plan.lefts =
+      plan.whole ? std::vector<int64_t>{0} : window_starts(width, side, stride);
   const int64_t rows = missing_pixels(plan.window_height, pad_to);
   const int64_t columns = missing_pixels(plan.window_width, pad_to);
-  plan.padding = {rows / 2, columns / 2, rows - rows / 2, columns - columns / 2};
+  plan.padding = {
+      rows / 2, columns / 2, rows - rows / 2, columns - columns / 2};
   return plan;
 }
 
@@ -79,9 +86,9 @@ at::Tensor cut_windows(const at::Tensor& image,
                        const WindowPlan& plan,
                        int64_t first,
                        int64_t last) {
-  auto batch = at::zeros({last - first, image.size(1), plan.padded_height(),
-                          plan.padded_width()},
-                         image.options());
+  auto batch = at::zeros(
+      {last - first, image.size(1), plan.padded_height(), plan.padded_width()},
+      image.options());
   auto inner = batch.narrow(2, plan.padding.top, plan.window_height)
                    .narrow(3, plan.padding.left, plan.window_width);
   for (int64_t i = first; i < last; ++i) {

@@ -52,12 +52,17 @@ struct WindowPlan {
 /// that is smaller, `stride` apart. side 0: one window, the whole image.
 /// pad_to > 1: every window gets zeros around it up to a multiple of `pad_to`,
 /// the odd pixel at the right or bottom (ClearCLIP).
-WindowPlan plan_windows(int64_t height, int64_t width, int64_t side,
-                        int64_t stride, int64_t pad_to = 1);
+WindowPlan plan_windows(int64_t height,
+                        int64_t width,
+                        int64_t side,
+                        int64_t stride,
+                        int64_t pad_to = 1);
 
 /// Cuts the windows first..last (last excluded) out of a normalised image
 /// [1, 3, H, W] and pads them: [last - first, 3, padded_height, padded_width].
-at::Tensor cut_windows(const at::Tensor& image, const WindowPlan& plan,
-                       int64_t first, int64_t last);
+at::Tensor cut_windows(const at::Tensor& image,
+                       const WindowPlan& plan,
+                       int64_t first,
+                       int64_t last);
 
 }  // namespace declip

@@ -116,9 +116,9 @@ inline std::string tensor(const std::string& name,
                           int32_t offset = 0,
                           const std::string& type = "FloatStorage") {
   return "ctorch._utils\n_rebuild_tensor_v2\n((" + text("storage") +
-         "ctorch\n" + type + "\n" + text(name) + text("cpu") +
-         integer(numel) + "tQ" + integer(offset) + tuple(sizes) +
-         tuple(strides) + "\x89" + kOrderedDict + "tR";
+         "ctorch\n" + type + "\n" + text(name) + text("cpu") + integer(numel) +
+         "tQ" + integer(offset) + tuple(sizes) + tuple(strides) + "\x89" +
+         kOrderedDict + "tR";
 }
 /// {key: value} with values already pickled.
 inline std::string dict(const Entries& items) {

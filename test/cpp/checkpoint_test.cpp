@@ -33,7 +33,8 @@ bool contains(const std::string& text, const std::string& part) {
 
 bool has_note(const Checkpoint& checkpoint, const std::string& part) {
   return std::any_of(
-      checkpoint.notes.begin(), checkpoint.notes.end(),
+      checkpoint.notes.begin(),
+      checkpoint.notes.end(),
       [&](const std::string& note) { return contains(note, part); });
 }
 
@@ -53,7 +54,8 @@ std::string hugging_face_json(const std::string& name) {
   return files::read(fixture("clip-formats/hf/" + name));
 }
 
-std::string replaced(std::string text, const std::string& from,
+std::string replaced(std::string text,
+                     const std::string& from,
                      const std::string& to) {
   const size_t at = text.find(from);
   CHECK(at != std::string::npos);
@@ -69,13 +71,15 @@ std::string torch_save(const Tensors& tensors) {
   for (const auto& [name, tensor] : tensors) {
     const at::Tensor data = tensor.to(at::kHalf).contiguous();
     const std::string key = std::to_string(storages.size());
-    items.emplace_back(
-        name, files::tensor(key, static_cast<int32_t>(data.numel()),
-                            narrow(data.sizes()), narrow(data.strides()), 0,
-                            "HalfStorage"));
-    storages.emplace_back(key,
-                          std::string(static_cast<char*>(data.data_ptr()),
-                                      data.nbytes()));
+    items.emplace_back(name,
+                       files::tensor(key,
+                                     static_cast<int32_t>(data.numel()),
+                                     narrow(data.sizes()),
+                                     narrow(data.strides()),
+                                     0,
+                                     "HalfStorage"));
+    storages.emplace_back(
+        key, std::string(static_cast<char*>(data.data_ptr()), data.nbytes()));
   }
   return files::torch_file(files::kProto + files::dict(items) + ".", storages);
 }
@@ -277,8 +281,8 @@ TEST(checkpoint_extra_tensors) {
     write_safetensors(path, tensors);
     return path;
   };
-  for (const std::string name : {"visual.attn_pool.query",
-                                 "visual.transformer.resblocks.1.mlp.extra"}) {
+  for (const std::string name :
+       {"visual.attn_pool.query", "visual.transformer.resblocks.1.mlp.extra"}) {
     CHECK(contains(failure(with(name)), '"' + name + '"'));
   }
   // A block too many, or what is left of one.
@@ -370,10 +374,11 @@ TEST(checkpoint_hugging_face_config) {
   temp.write("model.safetensors", files::read(fixture(kHuggingFace)));
   const std::string json = hugging_face_json("config.json");
 
-  temp.write("config.json",
-             replaced(replaced(json, "\"eos_token_id\": 2",
-                               "\"eos_token_id\": 599"),
-                      "\"quick_gelu\"", "\"gelu\""));
+  temp.write(
+      "config.json",
+      replaced(replaced(json, "\"eos_token_id\": 2", "\"eos_token_id\": 599"),
+               "\"quick_gelu\"",
+               "\"gelu\""));
   temp.write("preprocessor_config.json",
              R"({"image_mean": [0.1, 0.2, 0.3], "image_std": [1, 2, 3]})");
   const Checkpoint c = load_checkpoint(temp.path());
@@ -385,7 +390,8 @@ TEST(checkpoint_hugging_face_config) {
 
   // The *_config_dict of older files win over text_config, vision_config.
   temp.write("config.json",
-             replaced(json, "\"model_type\"",
+             replaced(json,
+                      "\"model_type\"",
                       R"("text_config_dict": {"eos_token_id": 598},
                          "vision_config_dict": {"layer_norm_eps": 1e-6},
                          "model_type")"));
@@ -396,8 +402,8 @@ TEST(checkpoint_hugging_face_config) {
   // A missing size is transformers' default, which these tensors do not have.
   temp.write("config.json", replaced(json, "\"patch_size\": 16,", ""));
   const std::string message = failure(temp.path());
-  CHECK(contains(message,
-                 "\"vision_model.embeddings.patch_embedding.weight\""));
+  CHECK(
+      contains(message, "\"vision_model.embeddings.patch_embedding.weight\""));
   CHECK(contains(message, "[128, 3, 32, 32]"));
   CHECK(contains(message, "[128, 3, 16, 16]"));
 
@@ -464,9 +470,9 @@ TEST(checkpoint_hugging_face_containers) {
   write_safetensors(temp.file("shards/a.safetensors"), first);
   write_safetensors(temp.file("shards/b.safetensors"), second);
   const auto index = [&](const std::string& weight_map) {
-    return temp.write("shards/model.safetensors.index.json",
-                      R"({"metadata": {}, "weight_map": {)" + weight_map +
-                          "}}");
+    return temp.write(
+        "shards/model.safetensors.index.json",
+        R"({"metadata": {}, "weight_map": {)" + weight_map + "}}");
   };
   check(load_checkpoint(index(map)));
   check(load_checkpoint(temp.file("shards")));
@@ -497,9 +503,9 @@ TEST(checkpoint_hugging_face_parts_of_one_attention_layer_must_agree) {
   const std::string key =
       "vision_model.encoder.layers.1.self_attn.v_proj.weight";
   const std::string path = temp.file("parts.safetensors");
-  for (const at::Tensor& wrong :
-       {at::zeros({128, 64}, at::kHalf), at::zeros({128, 128}, at::kFloat),
-        at::zeros({}, at::kHalf)}) {
+  for (const at::Tensor& wrong : {at::zeros({128, 64}, at::kHalf),
+                                  at::zeros({128, 128}, at::kFloat),
+                                  at::zeros({}, at::kHalf)}) {
     Tensors tensors = tensors_of(kHuggingFace);
     tensors[key] = wrong;
     write_safetensors(path, tensors);
@@ -523,8 +529,8 @@ TEST(checkpoint_head_counts_by_width) {
     const auto layout = declip::detect_layout(tensors, "x");
     const auto weights = declip::to_internal(tensors, layout.key_map, "x");
     std::vector<std::string> notes;
-    return declip::derive_config(weights, layout.family, {}, overrides, false,
-                                 notes)
+    return declip::derive_config(
+               weights, layout.family, {}, overrides, false, notes)
         .vision.heads;
   };
   CHECK(heads(768, {}) == 12);
@@ -576,14 +582,15 @@ TEST(checkpoint_other_models_are_refused_with_the_reason) {
   };
   const std::string vfm = "vision foundation model";
   CHECK(contains(reason({"visual.trunk.blocks.0.attn.q_proj.weight",
-                         "text.ln_final.weight", "logit_scale"}),
+                         "text.ln_final.weight",
+                         "logit_scale"}),
                  "timm"));
-  CHECK(contains(
-      reason({"visual.cls_token", "visual.blocks.0.attn.qkv.weight"}),
-      "EVA01"));
-  CHECK(contains(reason({"visual.conv1.weight",
-                         "visual.layer1.0.conv1.weight"}),
-                 "ResNet"));
+  CHECK(
+      contains(reason({"visual.cls_token", "visual.blocks.0.attn.qkv.weight"}),
+               "EVA01"));
+  CHECK(
+      contains(reason({"visual.conv1.weight", "visual.layer1.0.conv1.weight"}),
+               "ResNet"));
   CHECK(contains(reason({"conv1.weight", "layer1.0.conv1.weight"}), "ResNet"));
   CHECK(contains(reason({"vision_model.embeddings.patch_embedding.weight",
                          "vision_model.head.probe"}),
@@ -592,9 +599,11 @@ TEST(checkpoint_other_models_are_refused_with_the_reason) {
   CHECK(contains(reason({"x.weight"}), "\"x.weight\""));
   CHECK(contains(reason({}), "no tensors"));
 
-  const std::vector<std::string> vit{
-      "cls_token", "pos_embed", "patch_embed.proj.weight",
-      "blocks.0.attn.qkv.weight", "blocks.0.mlp.fc1.weight"};
+  const std::vector<std::string> vit{"cls_token",
+                                     "pos_embed",
+                                     "patch_embed.proj.weight",
+                                     "blocks.0.attn.qkv.weight",
+                                     "blocks.0.mlp.fc1.weight"};
   const auto vit_with = [&](const std::string& key) {
     auto keys = vit;
     keys.push_back(key);
@@ -606,9 +615,9 @@ TEST(checkpoint_other_models_are_refused_with_the_reason) {
   CHECK(contains(vit_with("register_tokens"), vfm + " (DINOv2)"));
   CHECK(contains(reason({"teacher.module.backbone.blocks.0.attn.qkv.weight"}),
                  vfm));
-  CHECK(contains(reason({"embeddings.cls_token",
-                         "encoder.layer.0.layer_scale1.lambda1"}),
-                 vfm + " (DINOv2)"));
+  CHECK(contains(
+      reason({"embeddings.cls_token", "encoder.layer.0.layer_scale1.lambda1"}),
+      vfm + " (DINOv2)"));
   CHECK(contains(reason({"embeddings.cls_token",
                          "encoder.layer.0.attention.attention.query.weight"}),
                  vfm));
@@ -630,8 +639,8 @@ TEST(checkpoint_other_files_are_refused_with_the_reason) {
                  "Git LFS"));
   CHECK(contains(reason("<!DOCTYPE html>"), "web page"));
   CHECK(contains(reason(std::string(100, '\xAA')), "not safetensors"));
-  CHECK(contains(reason(files::torch_file(files::kProto + "}.")),
-                 "no tensors"));
+  CHECK(
+      contains(reason(files::torch_file(files::kProto + "}.")), "no tensors"));
   CHECK_THROWS_CODE(load_checkpoint(temp.file("none.pt")), ErrorCode::kIo);
   CHECK_THROWS_CODE(load_checkpoint(""), ErrorCode::kIo);
 
@@ -648,10 +657,10 @@ TEST(checkpoint_other_files_are_refused_with_the_reason) {
   const size_t header = bytes.find("}}") + 2;
   for (const size_t length : {size_t{0x2A3C}, size_t{0x2A80}}) {
     CHECK(header - 8 < length);
-    const std::string padded =
-        files::le(length, 8) + bytes.substr(8, header - 8) +
-        std::string(length - (header - 8), ' ') +
-        bytes.substr(8 + (header - 8 + 7) / 8 * 8);
+    const std::string padded = files::le(length, 8) +
+                               bytes.substr(8, header - 8) +
+                               std::string(length - (header - 8), ' ') +
+                               bytes.substr(8 + (header - 8 + 7) / 8 * 8);
     check_clip_formats_config(
         load_checkpoint(temp.write("padded.safetensors", padded)).config);
   }

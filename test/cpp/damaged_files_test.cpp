@@ -15,9 +15,10 @@ using declip::ErrorCode;
 
 namespace {
 
-const std::vector<std::string> kFixtures{
-    "clip-formats/open_clip.safetensors", "clip-formats/openclip-wrapped.pt",
-    "clip-formats/openai-jit.pt", "eva-tiny/eva-mini.pt"};
+const std::vector<std::string> kFixtures{"clip-formats/open_clip.safetensors",
+                                         "clip-formats/openclip-wrapped.pt",
+                                         "clip-formats/openai-jit.pt",
+                                         "eva-tiny/eva-mini.pt"};
 
 // Loads and reads every element; false if the file was refused.
 bool loads(const std::string& path) {

@@ -31,25 +31,40 @@ TEST(json_keeps_64_bit_integers) {
 }
 
 TEST(json_escapes) {
-  const Json json = parse_json(R"("\"\\\/\b\f\n\r\t\u00e9\u20ac\ud83d\ude00")",
-                               "test");
+  const Json json =
+      parse_json(R"("\"\\\/\b\f\n\r\t\u00e9\u20ac\ud83d\ude00")", "test");
   CHECK(*json.string() == "\"\\/\b\f\n\r\t\u00e9\u20ac\U0001F600");
 }
 
 TEST(json_refuses) {
   const std::string deep(100, '[');
-  for (const std::string& text :
-       {std::string(), std::string("{"), std::string("[1,]"),
-        std::string("{\"a\":1,}"), std::string("{\"a\" 1}"),
-        std::string("{a:1}"), std::string("01"), std::string("1."),
-        std::string("-"), std::string(".5"), std::string("1e"),
-        std::string("1e999"), std::string("NaN"), std::string("tru"),
-        std::string("1 2"), std::string("\"a"), std::string("\"\\x\""),
-        std::string("\"\\u12\""), std::string("\"\\ud83d\""),
-        std::string("\"\\ude00\""), std::string("\"\n\""),
-        std::string("\"\xff\""), std::string("\"\xc0\xaf\""),
-        std::string("\"\xed\xa0\x80\""), std::string("\"\\"), deep,
-        std::string("[\0]", 3)}) {
+  for (const std::string& text : {std::string(),
+                                  std::string("{"),
+                                  std::string("[1,]"),
+                                  std::string("{\"a\":1,}"),
+                                  std::string("{\"a\" 1}"),
+                                  std::string("{a:1}"),
+                                  std::string("01"),
+                                  std::string("1."),
+                                  std::string("-"),
+                                  std::string(".5"),
+                                  std::string("1e"),
+                                  std::string("1e999"),
+                                  std::string("NaN"),
+                                  std::string("tru"),
+                                  std::string("1 2"),
+                                  std::string("\"a"),
+                                  std::string("\"\\x\""),
+                                  std::string("\"\\u12\""),
+                                  std::string("\"\\ud83d\""),
+                                  std::string("\"\\ude00\""),
+                                  std::string("\"\n\""),
+                                  std::string("\"\xff\""),
+                                  std::string("\"\xc0\xaf\""),
+                                  std::string("\"\xed\xa0\x80\""),
+                                  std::string("\"\\"),
+                                  deep,
+                                  std::string("[\0]", 3)}) {
     CHECK_THROWS_CODE(parse_json(text, "test"), ErrorCode::kWeights);
   }
   const std::string message = CHECK_THROWS_CODE(

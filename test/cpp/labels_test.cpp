@@ -15,20 +15,22 @@ using declip::WindowPlan;
 namespace {
 
 /// The whole chain as plain loops.
-declip::reference::Labelled expected_labels(const at::Tensor& low,
-                                            const WindowPlan& plan,
-                                            const at::Tensor& image,
-                                            const std::vector<int64_t>& word_class,
-                                            const PostOptions& post,
-                                            Size size) {
+declip::reference::Labelled expected_labels(
+    const at::Tensor& low,
+    const WindowPlan& plan,
+    const at::Tensor& image,
+    const std::vector<int64_t>& word_class,
+    const PostOptions& post,
+    Size size) {
   std::vector<declip::reference::Planes> maps;
   for (int64_t n = 0; n < plan.size(); ++n) maps.push_back(to_planes(low[n]));
-  auto planes = declip::reference::resize(declip::reference::blend_windows(maps, plan),
-                                          size.height, size.width);
+  auto planes = declip::reference::resize(
+      declip::reference::blend_windows(maps, plan), size.height, size.width);
   if (post.pamr_iterations > 0) {
     const auto picture =
         declip::reference::resize(to_planes(image[0]), size.height, size.width);
-    planes = declip::reference::pamr(picture, planes, post.pamr_iterations, post.pamr_dilations);
+    planes = declip::reference::pamr(
+        picture, planes, post.pamr_iterations, post.pamr_dilations);
   }
   return declip::reference::postprocess(planes, word_class, post);
 }
@@ -38,8 +40,11 @@ declip::reference::Labelled expected_labels(const at::Tensor& low,
 TEST(matches_plain_loops_from_windows_to_labels) {
   Random random;
   for (int i = 0; i < 12; ++i) {
-    const WindowPlan plan = declip::plan_windows(random.integer(8, 40), random.integer(8, 40), 16,
-                                                 random.integer(3, 16), random.coin() ? 1 : 5);
+    const WindowPlan plan = declip::plan_windows(random.integer(8, 40),
+                                                 random.integer(8, 40),
+                                                 16,
+                                                 random.integer(3, 16),
+                                                 random.coin() ? 1 : 5);
     const auto low = random.tensor({plan.size(), 6, 4, 4});
     const auto image = random.tensor({1, 3, plan.height, plan.width});
     const Size size{random.integer(1, 60), random.integer(1, 60)};
@@ -49,11 +54,13 @@ TEST(matches_plain_loops_from_windows_to_labels) {
     post.logits = true;
     post.probabilities = true;
     const std::vector<int64_t> word_class{0, 1, 1, 2, 3, 3};
-    const auto expected = expected_labels(low, plan, image, word_class, post, size);
-    const auto result =
-        declip::labels_from_windows(low, plan, image, word_class, post, size, Call());
+    const auto expected =
+        expected_labels(low, plan, image, word_class, post, size);
+    const auto result = declip::labels_from_windows(
+        low, plan, image, word_class, post, size, Call());
     CHECK_CLOSE(distance(result.logits, expected.logits), 0, 2e-5);
-    CHECK_CLOSE(distance(result.probabilities, expected.probabilities), 0, 5e-4);
+    CHECK_CLOSE(
+        distance(result.probabilities, expected.probabilities), 0, 5e-4);
     CHECK(result.labels.sizes() == at::IntArrayRef({size.height, size.width}));
   }
 }
@@ -64,8 +71,8 @@ TEST(planes_are_those_that_are_labelled) {
   const auto low = random.tensor({plan.size(), 3, 4, 4});
   PostOptions post;
   post.logits = true;
-  const auto result =
-      declip::labels_from_windows(low, plan, at::Tensor(), {0, 1, 2}, post, {25, 18}, Call());
+  const auto result = declip::labels_from_windows(
+      low, plan, at::Tensor(), {0, 1, 2}, post, {25, 18}, Call());
   const auto planes = declip::planes_from_windows(low, plan, {25, 18}, Call());
   CHECK(planes.equal(result.logits));
   CHECK(planes.argmax(0).equal(result.labels.to(at::kLong)));
@@ -74,9 +81,12 @@ TEST(planes_are_those_that_are_labelled) {
 TEST(one_pass_over_the_whole_image_goes_straight_to_its_size) {
   Random random;
   const auto low = random.tensor({1, 2, 4, 6});
-  const auto planes =
-      declip::planes_from_windows(low, declip::plan_windows(30, 45, 0, 0), {77, 90}, Call());
-  CHECK_CLOSE(distance(planes, declip::reference::resize(to_planes(low[0]), 77, 90)), 0, 2e-5);
+  const auto planes = declip::planes_from_windows(
+      low, declip::plan_windows(30, 45, 0, 0), {77, 90}, Call());
+  CHECK_CLOSE(
+      distance(planes, declip::reference::resize(to_planes(low[0]), 77, 90)),
+      0,
+      2e-5);
 }
 
 TEST(reports_every_word_and_stops_when_cancelled) {
@@ -90,20 +100,28 @@ TEST(reports_every_word_and_stops_when_cancelled) {
     last = done;
   };
   const std::vector<int64_t> word_class{0, 1, 2, 3, 4, 5};
-  declip::labels_from_windows(low, plan, at::Tensor(), word_class, {}, {20, 20}, call);
+  declip::labels_from_windows(
+      low, plan, at::Tensor(), word_class, {}, {20, 20}, call);
   CHECK(last == 6);
   call.cancelled = std::make_shared<std::atomic<bool>>(true);
   CHECK_THROWS_CODE(
-      declip::labels_from_windows(low, plan, at::Tensor(), word_class, {}, {20, 20}, call),
+      declip::labels_from_windows(
+          low, plan, at::Tensor(), word_class, {}, {20, 20}, call),
       ErrorCode::kAborted);
 }
 
 TEST(words_without_a_class_are_refused) {
   const WindowPlan plan = declip::plan_windows(8, 8, 0, 0);
-  CHECK_THROWS_CODE(declip::labels_from_windows(at::zeros({1, 2, 1, 1}), plan, at::Tensor(), {0},
-                                                {}, {8, 8}, Call()),
-                    ErrorCode::kInvalidArg);
-  CHECK_THROWS_CODE(declip::labels_from_windows(at::zeros({1, 1, 1, 1}), plan, at::Tensor(), {0},
-                                                {}, {int64_t{1} << 33, 8}, Call()),
+  CHECK_THROWS_CODE(
+      declip::labels_from_windows(
+          at::zeros({1, 2, 1, 1}), plan, at::Tensor(), {0}, {}, {8, 8}, Call()),
+      ErrorCode::kInvalidArg);
+  CHECK_THROWS_CODE(declip::labels_from_windows(at::zeros({1, 1, 1, 1}),
+                                                plan,
+                                                at::Tensor(),
+                                                {0},
+                                                {},
+                                                {int64_t{1} << 33, 8},
+                                                Call()),
                     ErrorCode::kInvalidArg);
 }

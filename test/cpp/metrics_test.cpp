@@ -22,10 +22,13 @@ bool equals(const std::vector<int64_t>& actual, const at::Tensor& expected) {
 
 TEST(areas_match_mmsegmentation) {
   const std::string folder = DECLIP_FIXTURES "/metrics/";
-  const auto inputs = declip::read_safetensors(folder + "inputs.safetensors").tensors;
-  const auto outputs = declip::read_safetensors(folder + "outputs.safetensors").tensors;
-  for (const auto& [id, classes] : {std::pair<std::string, int64_t>{"small", 5},
-                                    std::pair<std::string, int64_t>{"absent-classes", 21}}) {
+  const auto inputs =
+      declip::read_safetensors(folder + "inputs.safetensors").tensors;
+  const auto outputs =
+      declip::read_safetensors(folder + "outputs.safetensors").tensors;
+  for (const auto& [id, classes] :
+       {std::pair<std::string, int64_t>{"small", 5},
+        std::pair<std::string, int64_t>{"absent-classes", 21}}) {
     ClassAreas total(classes);
     int64_t images = 0;
     for (; inputs.count(id + "-pred-" + std::to_string(images)) > 0; ++images) {
@@ -35,7 +38,8 @@ TEST(areas_match_mmsegmentation) {
       ClassAreas one(classes);
       one.add(prediction, label);
       total.add(prediction, label);
-      CHECK(equals(one.intersect, outputs.at(id + "." + number + ".intersect")));
+      CHECK(
+          equals(one.intersect, outputs.at(id + "." + number + ".intersect")));
       CHECK(equals(one.prediction, outputs.at(id + "." + number + ".pred")));
       CHECK(equals(one.label, outputs.at(id + "." + number + ".label")));
     }
@@ -49,7 +53,8 @@ TEST(areas_match_mmsegmentation) {
 // Expected values: metrics/manifest.json, case "small", "unrounded".
 TEST(scores_match_mmsegmentation) {
   const auto inputs =
-      declip::read_safetensors(DECLIP_FIXTURES "/metrics/inputs.safetensors").tensors;
+      declip::read_safetensors(DECLIP_FIXTURES "/metrics/inputs.safetensors")
+          .tensors;
   ClassAreas areas(5);
   for (const char* number : {"0", "1"}) {
     areas.add(inputs.at(std::string("small-pred-") + number),
@@ -67,7 +72,8 @@ TEST(scores_match_mmsegmentation) {
 TEST(ignored_and_foreign_labels) {
   ClassAreas areas(2);
   areas.add(at::tensor({0, 1, 1, 7}), at::tensor({255, 9, 1, 0}));
-  CHECK((areas.prediction == std::vector<int64_t>{0, 2}));  // 9 leaves its partner in
+  CHECK((areas.prediction ==
+         std::vector<int64_t>{0, 2}));  // 9 leaves its partner in
   CHECK((areas.label == std::vector<int64_t>{1, 1}));
   CHECK((areas.intersect == std::vector<int64_t>{0, 1}));
 }

@@ -71,7 +71,8 @@ TEST(matches_plain_loops_on_random_pictures) {
                         random.integer(0, classes - 1));
     }
     const auto words = static_cast<int64_t>(word_class.size());
-    const auto logits = random.tensor({words, random.integer(1, 40), random.integer(1, 40)});
+    const auto logits =
+        random.tensor({words, random.integer(1, 40), random.integer(1, 40)});
     PostOptions options;
     options.logit_scale = random.real(0.5, 60);
     options.prob_threshold = random.coin() ? random.real(0, 0.9) : 0;
@@ -80,7 +81,8 @@ TEST(matches_plain_loops_on_random_pictures) {
     options.background = random.integer(-1, classes - 1);
     options.logits = random.coin();
     options.probabilities = random.coin();
-    const auto expected = declip::reference::postprocess(to_planes(logits), word_class, options);
+    const auto expected =
+        declip::reference::postprocess(to_planes(logits), word_class, options);
     const Segmentation result = run(logits, word_class, options);
 
     const auto labels = labels_of(result);
@@ -94,22 +96,28 @@ TEST(matches_plain_loops_on_random_pictures) {
     CHECK(result.counts == counts);
     CHECK(result.logits.defined() == options.logits);
     CHECK(result.probabilities.defined() == options.probabilities);
-    if (options.logits) CHECK_CLOSE(distance(result.logits, expected.logits), 0, 1e-7);
+    if (options.logits)
+      CHECK_CLOSE(distance(result.logits, expected.logits), 0, 1e-7);
     if (options.probabilities) {
-      CHECK_CLOSE(distance(result.probabilities, expected.probabilities), 0, 2e-5);
+      CHECK_CLOSE(
+          distance(result.probabilities, expected.probabilities), 0, 2e-5);
     }
   }
 }
 
 TEST(matches_the_published_probabilities) {
   const std::string folder = DECLIP_FIXTURES "/itaclip-pipeline/";
-  const auto outputs = declip::read_safetensors(folder + "outputs.safetensors").tensors;
+  const auto outputs =
+      declip::read_safetensors(folder + "outputs.safetensors").tensors;
   PostOptions options;
   options.probabilities = true;
   options.logit_scale = 40;
   const auto result = run(outputs.at("no-background.logits")[0].clone(),
-                          {0, 0, 1, 1, 1, 2, 3, 4, 4, 5, 6}, options);
-  CHECK_CLOSE(distance(result.probabilities, outputs.at("no-background.class_probabilities")), 0,
+                          {0, 0, 1, 1, 1, 2, 3, 4, 4, 5, 6},
+                          options);
+  CHECK_CLOSE(distance(result.probabilities,
+                       outputs.at("no-background.class_probabilities")),
+              0,
               2.6e-4);
 
   // With an area filter, taken over the whole picture, only part of which is
@@ -117,8 +125,8 @@ TEST(matches_the_published_probabilities) {
   options.logit_scale = 60;
   const auto filtered = outputs.at("full.class_probabilities");
   const auto all = run(outputs.at("full.logits")[0].clone(),
-                       {0,  0,  0,  0,  0,  0,  1,  2,  3,  4,  5,  6,  7,  8,
-                        8,  9,  10, 11, 12, 13, 14, 14, 15, 16, 17, 18, 19, 20},
+                       {0, 0, 0,  0,  0,  0,  1,  2,  3,  4,  5,  6,  7,  8,
+                        8, 9, 10, 11, 12, 13, 14, 14, 15, 16, 17, 18, 19, 20},
                        options);
   int64_t kept = 0;
   for (int64_t c = 0; c < 21; ++c) {
@@ -141,7 +149,8 @@ TEST(argmax_ignores_a_positive_scale) {
 
 TEST(equal_logits_give_the_first_class_whatever_the_order_of_words) {
   const auto logits = row({{1, 1}, {1, 1}, {0, 2}});
-  CHECK((labels_of(run(logits, {1, 0, 2}, unit_scale())) == std::vector<int64_t>{0, 2}));
+  CHECK((labels_of(run(logits, {1, 0, 2}, unit_scale())) ==
+         std::vector<int64_t>{0, 2}));
 }
 
 TEST(synonyms_count_by_their_maximum_not_their_sum) {
@@ -155,9 +164,11 @@ TEST(uncertain_pixels_become_background) {
   PostOptions options = unit_scale();
   options.prob_threshold = 0.5;
   options.background = 2;
-  CHECK((labels_of(run(logits, {0, 1, 2}, options)) == std::vector<int64_t>{2, 1}));
+  CHECK((labels_of(run(logits, {0, 1, 2}, options)) ==
+         std::vector<int64_t>{2, 1}));
   options.background = -1;
-  CHECK((labels_of(run(logits, {0, 1, 2}, options)) == std::vector<int64_t>{0, 1}));
+  CHECK((labels_of(run(logits, {0, 1, 2}, options)) ==
+         std::vector<int64_t>{0, 1}));
 }
 
 TEST(a_pixel_at_the_threshold_keeps_its_class) {
@@ -175,13 +186,16 @@ TEST(small_foreground_classes_give_way_to_the_next_best) {
   PostOptions options = unit_scale();
   options.background = 0;
   options.area_threshold = 0.25;  // must be exceeded
-  CHECK((labels_of(run(logits, {0, 1, 2}, options)) == std::vector<int64_t>{1, 1, 1, 0, 0}));
+  CHECK((labels_of(run(logits, {0, 1, 2}, options)) ==
+         std::vector<int64_t>{1, 1, 1, 0, 0}));
   options.area_threshold = 0.24;
-  CHECK((labels_of(run(logits, {0, 1, 2}, options)) == std::vector<int64_t>{1, 1, 1, 2, 0}));
+  CHECK((labels_of(run(logits, {0, 1, 2}, options)) ==
+         std::vector<int64_t>{1, 1, 1, 2, 0}));
   // Without a background class 0 is foreground like the others: a fifth.
   options.background = -1;
   options.area_threshold = 0.21;
-  CHECK((labels_of(run(logits, {0, 1, 2}, options)) == std::vector<int64_t>{1, 1, 1, 1, 1}));
+  CHECK((labels_of(run(logits, {0, 1, 2}, options)) ==
+         std::vector<int64_t>{1, 1, 1, 1, 1}));
 }
 
 TEST(closing_fills_gaps_with_the_larger_number) {
@@ -189,7 +203,8 @@ TEST(closing_fills_gaps_with_the_larger_number) {
   const auto logits = row({{0, 0, 9, 0, 0}, {9, 9, 0, 9, 9}});
   PostOptions options = unit_scale();
   options.closing = true;
-  CHECK((labels_of(run(logits, {0, 1}, options)) == std::vector<int64_t>{1, 1, 1, 1, 1}));
+  CHECK((labels_of(run(logits, {0, 1}, options)) ==
+         std::vector<int64_t>{1, 1, 1, 1, 1}));
 }
 
 TEST(many_classes_need_16_bits) {
@@ -201,11 +216,13 @@ TEST(many_classes_need_16_bits) {
   CHECK(result.labels.scalar_type() == at::kUInt16);
   CHECK(result.counts[256] == 4);
   word_class.pop_back();
-  CHECK(run(logits.narrow(0, 0, 256), word_class, unit_scale()).labels.scalar_type() == at::kByte);
+  CHECK(run(logits.narrow(0, 0, 256), word_class, unit_scale())
+            .labels.scalar_type() == at::kByte);
 }
 
 TEST(wrong_options_are_refused) {
-  const auto attempt = [](std::vector<int64_t> word_class, PostOptions options) {
+  const auto attempt = [](std::vector<int64_t> word_class,
+                          PostOptions options) {
     return Postprocess(word_class, options, 2, 2);
   };
   CHECK_THROWS_CODE(attempt({}, {}), ErrorCode::kInvalidArg);

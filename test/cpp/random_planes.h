@@ -24,7 +24,8 @@ struct Random {
   at::Tensor tensor(at::IntArrayRef shape) {
     auto out = at::empty(shape, at::kFloat);
     float* data = out.mutable_data_ptr<float>();
-    for (int64_t i = 0; i < out.numel(); ++i) data[i] = static_cast<float>(real(-1, 1));
+    for (int64_t i = 0; i < out.numel(); ++i)
+      data[i] = static_cast<float>(real(-1, 1));
     return out;
   }
 };
@@ -38,13 +39,21 @@ inline declip::reference::Planes to_planes(const at::Tensor& tensor) {
 }
 
 /// Largest absolute difference.
-inline double distance(const at::Tensor& actual, const declip::reference::Planes& expected) {
-  const auto wanted = at::from_blob(const_cast<double*>(expected.data.data()),
-                                    {expected.count, expected.height, expected.width},
-                                    at::kDouble);
-  return (actual.to(at::kDouble).view_as(wanted) - wanted).abs().max().item<double>();
+inline double distance(const at::Tensor& actual,
+                       const declip::reference::Planes& expected) {
+  const auto wanted =
+      at::from_blob(const_cast<double*>(expected.data.data()),
+                    {expected.count, expected.height, expected.width},
+                    at::kDouble);
+  return (actual.to(at::kDouble).view_as(wanted) - wanted)
+      .abs()
+      .max()
+      .item<double>();
 }
 
 inline double distance(const at::Tensor& actual, const at::Tensor& expected) {
-  return (actual.to(at::kDouble) - expected.to(at::kDouble)).abs().max().item<double>();
+  return (actual.to(at::kDouble) - expected.to(at::kDouble))
+      .abs()
+      .max()
+      .item<double>();
 }

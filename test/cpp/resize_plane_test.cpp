@@ -10,8 +10,12 @@ namespace {
 
 at::Tensor resized(const at::Tensor& in, int64_t height, int64_t width) {
   auto out = at::empty({1, height, width}, at::kFloat);
-  declip::resize_plane(in.const_data_ptr<float>(), in.size(1), in.size(2),
-                       out.mutable_data_ptr<float>(), height, width);
+  declip::resize_plane(in.const_data_ptr<float>(),
+                       in.size(1),
+                       in.size(2),
+                       out.mutable_data_ptr<float>(),
+                       height,
+                       width);
   return out;
 }
 
@@ -20,11 +24,16 @@ at::Tensor resized(const at::Tensor& in, int64_t height, int64_t width) {
 TEST(matches_libtorch_and_plain_loops_on_random_sizes) {
   Random random;
   for (int i = 0; i < 40; ++i) {
-    const auto in = random.tensor({1, random.integer(1, 50), random.integer(1, 50)});
+    const auto in =
+        random.tensor({1, random.integer(1, 50), random.integer(1, 50)});
     const int64_t height = random.integer(1, 90), width = random.integer(1, 90);
     const auto out = resized(in, height, width);
-    CHECK_CLOSE(distance(out, declip::reference::resize(to_planes(in), height, width)), 0, 2e-5);
-    const auto torch = at::upsample_bilinear2d(in.unsqueeze(0), {height, width}, false);
+    CHECK_CLOSE(
+        distance(out, declip::reference::resize(to_planes(in), height, width)),
+        0,
+        2e-5);
+    const auto torch =
+        at::upsample_bilinear2d(in.unsqueeze(0), {height, width}, false);
     CHECK_CLOSE(distance(out, torch[0]), 0, 5e-7);
   }
 }
@@ -39,6 +48,8 @@ TEST(a_plane_without_pixels_is_refused) {
   float value = 0;
   CHECK_THROWS_CODE(declip::resize_plane(&value, 1, 1, &value, 0, 1),
                     declip::ErrorCode::kInvalidArg);
-  CHECK_THROWS_CODE(declip::resize_plane(&value, 1, 1, &value, int64_t{1} << 40, int64_t{1} << 40),
-                    declip::ErrorCode::kInvalidArg);
+  CHECK_THROWS_CODE(
+      declip::resize_plane(
+          &value, 1, 1, &value, int64_t{1} << 40, int64_t{1} << 40),
+      declip::ErrorCode::kInvalidArg);
 }

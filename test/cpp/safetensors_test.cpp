@@ -84,8 +84,7 @@ TEST(safetensors_copies_unaligned_data) {
   const std::string path = temp().write(
       "unaligned.safetensors",
       safetensors(header, files::le(0x3F800000, 4) + files::le(0x40000000, 4)));
-  CHECK(same(read_safetensors(path).tensors.at("x"),
-             at::tensor({1.0F, 2.0F})));
+  CHECK(same(read_safetensors(path).tensors.at("x"), at::tensor({1.0F, 2.0F})));
 }
 
 TEST(safetensors_refuses_a_malformed_header) {
@@ -103,16 +102,18 @@ TEST(safetensors_refuses_a_malformed_header) {
 }
 
 TEST(safetensors_refuses_bad_tensors_and_names_them) {
-  const auto entry = [](const std::string& dtype, const std::string& shape,
+  const auto entry = [](const std::string& dtype,
+                        const std::string& shape,
                         const std::string& offsets) {
     return R"("weight":{"dtype":")" + dtype + R"(","shape":)" + shape +
            R"(,"data_offsets":)" + offsets + "}";
   };
   const std::string eight(8, 'x');
-  const auto one = [&](const std::string& dtype, const std::string& shape,
+  const auto one = [&](const std::string& dtype,
+                       const std::string& shape,
                        const std::string& offsets) {
-    const std::string message = failure(
-        safetensors("{" + entry(dtype, shape, offsets) + "}", eight));
+    const std::string message =
+        failure(safetensors("{" + entry(dtype, shape, offsets) + "}", eight));
     CHECK(contains(message, "damaged.safetensors"));
     CHECK(contains(message, "weight"));
     return message;
@@ -130,9 +131,9 @@ TEST(safetensors_refuses_bad_tensors_and_names_them) {
   // 2^32 * 2^32 elements wrap around to none.
   CHECK(contains(one("F32", "[4294967296,4294967296]", "[0,0]"),
                  "does not match"));
-  CHECK(contains(
-      one("F32", "[9223372036854775807,9223372036854775807]", "[0,8]"),
-      "does not match"));
+  CHECK(
+      contains(one("F32", "[9223372036854775807,9223372036854775807]", "[0,8]"),
+               "does not match"));
 
   const std::string twice = entry("F32", "[2]", "[0,8]");
   CHECK(contains(failure(safetensors("{" + twice + "," + twice + "}", eight)),
@@ -146,10 +147,9 @@ TEST(safetensors_refuses_bad_tensors_and_names_them) {
 TEST(safetensors_accepts_entries_in_any_order) {
   const std::string path = temp().write(
       "order.safetensors",
-      safetensors(
-          R"({"b":{"dtype":"U8","shape":[1],"data_offsets":[1,2]},)"
-          R"("a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
-          "\x07\x09"));
+      safetensors(R"({"b":{"dtype":"U8","shape":[1],"data_offsets":[1,2]},)"
+                  R"("a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
+                  "\x07\x09"));
   const auto tensors = read_safetensors(path).tensors;
   CHECK(tensors.at("a").item<int64_t>() == 7);
   CHECK(tensors.at("b").item<int64_t>() == 9);

@@ -46,21 +46,21 @@ bool contains(const std::string& text, const std::string& part) {
 }
 
 // Six floats: 0, 1, 2, 3, 4, 5.
-const files::Entries kSixFloats{
-    {"0", le(0, 4) + le(0x3F800000, 4) + le(0x40000000, 4) +
-              le(0x40400000, 4) + le(0x40800000, 4) + le(0x40A00000, 4)}};
+const files::Entries kSixFloats{{"0",
+                                 le(0, 4) + le(0x3F800000, 4) +
+                                     le(0x40000000, 4) + le(0x40400000, 4) +
+                                     le(0x40800000, 4) + le(0x40A00000, 4)}};
 
 }  // namespace
 
 TEST(torch_archive_strides_offsets_and_shared_storages) {
-  const auto archive =
-      load(dict({{"rows", tensor("0", 6, {2, 3}, {3, 1})},
-                 {"columns", tensor("0", 6, {3, 2}, {1, 3})},
-                 {"tail", tensor("0", 6, {2}, {1}, 4)},
-                 {"scalar", tensor("0", 6, {}, {}, 5)},
-                 {"none", tensor("0", 6, {0}, {1}, 6)}}) +
-               ".",
-           kSixFloats);
+  const auto archive = load(dict({{"rows", tensor("0", 6, {2, 3}, {3, 1})},
+                                  {"columns", tensor("0", 6, {3, 2}, {1, 3})},
+                                  {"tail", tensor("0", 6, {2}, {1}, 4)},
+                                  {"scalar", tensor("0", 6, {}, {}, 5)},
+                                  {"none", tensor("0", 6, {0}, {1}, 6)}}) +
+                                ".",
+                            kSixFloats);
   const auto base = at::arange(6, at::kFloat);
   const auto& t = archive.tensors;
   CHECK(at::equal(t.at("rows"), base.reshape({2, 3})));
@@ -74,11 +74,16 @@ TEST(torch_archive_strides_offsets_and_shared_storages) {
 TEST(torch_archive_element_types) {
   const std::string bytes = le(0x0000000000000001, 8);
   const std::vector<std::pair<std::string, at::ScalarType>> types{
-      {"Half", at::kHalf},   {"BFloat16", at::kBFloat16},
-      {"Float", at::kFloat}, {"Double", at::kDouble},
-      {"Long", at::kLong},   {"Int", at::kInt},
-      {"Short", at::kShort}, {"Char", at::kChar},
-      {"Byte", at::kByte},   {"Bool", at::kBool}};
+      {"Half", at::kHalf},
+      {"BFloat16", at::kBFloat16},
+      {"Float", at::kFloat},
+      {"Double", at::kDouble},
+      {"Long", at::kLong},
+      {"Int", at::kInt},
+      {"Short", at::kShort},
+      {"Char", at::kChar},
+      {"Byte", at::kByte},
+      {"Bool", at::kBool}};
   for (const auto& [name, dtype] : types) {
     const auto archive =
         load(dict({{"x", tensor("0", 1, {1}, {1}, 0, name + "Storage")}}) + ".",
@@ -91,18 +96,17 @@ TEST(torch_archive_element_types) {
 
 TEST(torch_archive_wrappers_parameters_and_epoch) {
   const std::string x = tensor("0", 6, {6}, {1});
-  const std::string parameter =
-      "ctorch._utils\n_rebuild_parameter\n(" + x + "\x88" +
-      files::kOrderedDict + "tR";
+  const std::string parameter = "ctorch._utils\n_rebuild_parameter\n(" + x +
+                                "\x88" + files::kOrderedDict + "tR";
   for (const std::string wrapper : {"state_dict", "model", "module"}) {
-    const auto archive =
-        load(dict({{"epoch", integer(6)},
-                   {"name", text("run")},
-                   {"optimizer", dict({{"state", x}})},
-                   {"loss", "G\x3f\xf0" + std::string(6, '\0')},
-                   {wrapper, dict({{"a.b", parameter}, {"c", dict({{"d", x}})}})}}) +
-                 ".",
-             kSixFloats);
+    const auto archive = load(
+        dict({{"epoch", integer(6)},
+              {"name", text("run")},
+              {"optimizer", dict({{"state", x}})},
+              {"loss", "G\x3f\xf0" + std::string(6, '\0')},
+              {wrapper, dict({{"a.b", parameter}, {"c", dict({{"d", x}})}})}}) +
+            ".",
+        kSixFloats);
     CHECK(archive.epoch == 6);
     CHECK(archive.trainer);
     CHECK(archive.tensors.size() == 2);
@@ -157,8 +161,12 @@ TEST(torch_archive_refuses_hostile_pickles) {
   CHECK(contains(failure("X\xff\xff\xff\xff."), "more bytes"));
   CHECK(contains(failure("X" + le(1, 4) + "\xff."), "UTF-8"));
   CHECK(contains(failure("cno newline"), "end of a line"));
-  CHECK(contains(failure("K\x01" "a."), "a value to act on"));
-  CHECK(contains(failure("K\x01K\x02" "a."), "list"));
+  CHECK(contains(failure("K\x01"
+                         "a."),
+                 "a value to act on"));
+  CHECK(contains(failure("K\x01K\x02"
+                         "a."),
+                 "list"));
   CHECK(contains(failure("}(K\x01u."), "pairs"));
   CHECK(contains(failure("K\x01Q."), "storage"));
   CHECK(contains(failure("K\x01."), "state dict"));
@@ -179,15 +187,21 @@ TEST(torch_archive_refuses_recursion) {
   }
   CHECK(contains(failure(bomb + ".", kSixFloats), "2^20 entries"));
   // A list that holds itself is never walked.
-  CHECK(load(dict({{"list", "]q\x01h\x01" "a"}}) + ".").tensors.empty());
+  CHECK(load(dict({{"list",
+                    "]q\x01h\x01"
+                    "a"}}) +
+             ".")
+            .tensors.empty());
   // Nor is a TorchScript object whose attributes are itself.
-  failure("c__torch__\nModel\n)\x81q\x01h\x01" "b.");
+  failure(
+      "c__torch__\nModel\n)\x81q\x01h\x01"
+      "b.");
 }
 
 TEST(torch_archive_refuses_tensors_outside_their_storage) {
   const auto one = [](const std::string& value) {
-    const std::string message = failure(dict({{"weight", value}}) + ".",
-                                        kSixFloats);
+    const std::string message =
+        failure(dict({{"weight", value}}) + ".", kSixFloats);
     CHECK(contains(message, "file.pt"));
     return message;
   };
@@ -217,8 +231,8 @@ TEST(torch_archive_refuses_damaged_zips) {
   const std::string pickle = kProto + "}.";
   CHECK(contains(failure_of_file("PK\x03\x04"), "truncated"));
   CHECK(contains(failure_of_file(files::zip({})), "data.pkl"));
-  CHECK(contains(failure_of_file(files::zip({{"a/x.pkl", pickle}})),
-                 "found 0"));
+  CHECK(
+      contains(failure_of_file(files::zip({{"a/x.pkl", pickle}})), "found 0"));
   CHECK(contains(failure_of_file(files::zip(
                      {{"a/data.pkl", pickle}, {"b/data.pkl", pickle}})),
                  "found 2"));
@@ -227,8 +241,8 @@ TEST(torch_archive_refuses_damaged_zips) {
                  "twice"));
   CHECK(contains(failure_of_file(files::zip({{"a/data.pkl", pickle}}, 8)),
                  "uncompressed"));
-  CHECK(contains(failure_of_file(files::zip({{"a/data.pkl", pickle},
-                                             {"a/byteorder", "big"}})),
+  CHECK(contains(failure_of_file(files::zip(
+                     {{"a/data.pkl", pickle}, {"a/byteorder", "big"}})),
                  "big"));
 
   std::string renamed = files::zip({{"a/data.pkl", pickle}});
@@ -239,8 +253,7 @@ TEST(torch_archive_refuses_damaged_zips) {
 TEST(torch_archive_reads_zip64_directories) {
   // Sizes and offset of the one entry, and the directory, in 64-bit records.
   const std::string name = "a/data.pkl";
-  const std::string pickle =
-      kProto + dict({{"epoch", integer(3)}}) + ".";
+  const std::string pickle = kProto + dict({{"epoch", integer(3)}}) + ".";
   const std::string in_64 = le(0xFFFFFFFF, 4);
   const std::string head = le(0, 2) + le(0, 2) + le(0, 4) + le(0, 4);
   const std::string local = "PK\x03\x04" + le(45, 2) + head +

@@ -11,16 +11,21 @@
 
 TEST(matches_torchvision) {
   const std::string folder = DECLIP_FIXTURES "/itaclip-pipeline/";
-  const auto inputs = declip::read_safetensors(folder + "inputs.safetensors").tensors;
-  const auto outputs = declip::read_safetensors(folder + "outputs.safetensors").tensors;
+  const auto inputs =
+      declip::read_safetensors(folder + "inputs.safetensors").tensors;
+  const auto outputs =
+      declip::read_safetensors(folder + "outputs.safetensors").tensors;
   const auto image = inputs.at("views-image").clone();
   const auto grey = declip::grey_view(image);
   for (int64_t c = 0; c < 3; ++c) {
-    CHECK_CLOSE(distance(grey.narrow(1, c, 1), outputs.at("views.grey")), 0, 1.6e-6);
+    CHECK_CLOSE(
+        distance(grey.narrow(1, c, 1), outputs.at("views.grey")), 0, 1.6e-6);
   }
-  CHECK_CLOSE(distance(declip::blur_view(image), outputs.at("views.blur")), 0, 1.3e-5);
+  CHECK_CLOSE(
+      distance(declip::blur_view(image), outputs.at("views.blur")), 0, 1.3e-5);
   CHECK(declip::flip_vertical(image).equal(outputs.at("views.flip_vertical")));
-  CHECK(declip::flip_horizontal(image).equal(outputs.at("views.flip_horizontal")));
+  CHECK(declip::flip_horizontal(image).equal(
+      outputs.at("views.flip_horizontal")));
 }
 
 TEST(blur_matches_plain_loops) {
@@ -32,7 +37,8 @@ TEST(blur_matches_plain_loops) {
     return i >= size ? 2 * size - 2 - i : i;
   };
   double taps[11], total = 0;
-  for (int64_t i = -5; i <= 5; ++i) total += taps[i + 5] = std::exp(-i * i / 50.0);
+  for (int64_t i = -5; i <= 5; ++i)
+    total += taps[i + 5] = std::exp(-i * i / 50.0);
   const auto expected = at::zeros({2, 3, height, width}, at::kDouble);
   for (int64_t b = 0; b < 2; ++b) {
     const auto in = to_planes(image[b]);
@@ -55,6 +61,8 @@ TEST(blur_matches_plain_loops) {
 }
 
 TEST(windows_too_small_to_reflect_are_refused) {
-  CHECK_THROWS_CODE(declip::blur_view(at::zeros({1, 3, 5, 8})), declip::ErrorCode::kInvalidArg);
-  CHECK_THROWS_CODE(declip::blur_view(at::zeros({1, 3, 8, 5})), declip::ErrorCode::kInvalidArg);
+  CHECK_THROWS_CODE(declip::blur_view(at::zeros({1, 3, 5, 8})),
+                    declip::ErrorCode::kInvalidArg);
+  CHECK_THROWS_CODE(declip::blur_view(at::zeros({1, 3, 8, 5})),
+                    declip::ErrorCode::kInvalidArg);
 }

@@ -15,7 +15,8 @@ at::Tensor blended(const at::Tensor& low, const WindowPlan& plan) {
   const declip::WindowBlend blend(plan, low.size(2), low.size(3));
   auto out = at::empty({low.size(1), plan.height, plan.width}, at::kFloat);
   for (int64_t q = 0; q < low.size(1); ++q) {
-    blend.plane(low[0][q].const_data_ptr<float>(), low.stride(0),
+    blend.plane(low[0][q].const_data_ptr<float>(),
+                low.stride(0),
                 out[q].mutable_data_ptr<float>());
   }
   return out;
@@ -23,8 +24,11 @@ at::Tensor blended(const at::Tensor& low, const WindowPlan& plan) {
 
 WindowPlan random_plan(Random& random) {
   const int64_t side = random.integer(4, 40);
-  return declip::plan_windows(random.integer(1, 90), random.integer(1, 90), side,
-                              random.integer(1, side), random.coin() ? 1 : random.integer(2, 9));
+  return declip::plan_windows(random.integer(1, 90),
+                              random.integer(1, 90),
+                              side,
+                              random.integer(1, side),
+                              random.coin() ? 1 : random.integer(2, 9));
 }
 
 }  // namespace
@@ -33,10 +37,13 @@ TEST(matches_plain_loops_on_random_plans) {
   Random random;
   for (int i = 0; i < 25; ++i) {
     const WindowPlan plan = random_plan(random);
-    const auto low = random.tensor({plan.size(), 2, random.integer(1, 7), random.integer(1, 7)});
+    const auto low = random.tensor(
+        {plan.size(), 2, random.integer(1, 7), random.integer(1, 7)});
     std::vector<declip::reference::Planes> maps;
     for (int64_t n = 0; n < plan.size(); ++n) maps.push_back(to_planes(low[n]));
-    CHECK_CLOSE(distance(blended(low, plan), declip::reference::blend_windows(maps, plan)), 0,
+    CHECK_CLOSE(distance(blended(low, plan),
+                         declip::reference::blend_windows(maps, plan)),
+                0,
                 5e-6);
   }
 }
@@ -46,7 +53,9 @@ TEST(blending_a_constant_gives_the_constant) {
   for (int i = 0; i < 25; ++i) {
     const WindowPlan plan = random_plan(random);
     const auto low = at::full({plan.size(), 1, 3, 5}, 0.625f);
-    CHECK_CLOSE(distance(blended(low, plan), at::full({1, plan.height, plan.width}, 0.625)), 0,
+    CHECK_CLOSE(distance(blended(low, plan),
+                         at::full({1, plan.height, plan.width}, 0.625)),
+                0,
                 1e-6);
   }
 }

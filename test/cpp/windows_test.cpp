@@ -14,14 +14,17 @@ using declip::WindowPlan;
 TEST(windows_cover_every_pixel_and_stay_inside) {
   Random random;
   for (int i = 0; i < 60; ++i) {
-    const int64_t height = random.integer(1, 120), width = random.integer(1, 120);
+    const int64_t height = random.integer(1, 120),
+                  width = random.integer(1, 120);
     const int64_t side = random.integer(1, 60);
-    const WindowPlan plan = declip::plan_windows(height, width, side, random.integer(1, side));
+    const WindowPlan plan =
+        declip::plan_windows(height, width, side, random.integer(1, side));
     const auto count = at::zeros({height, width}, at::kInt);
     for (int64_t n = 0; n < plan.size(); ++n) {
       const Window w = plan[n];
       CHECK(w.y1 >= 0 && w.x1 >= 0 && w.y2 <= height && w.x2 <= width);
-      CHECK(w.y2 - w.y1 == std::min(side, height) && w.x2 - w.x1 == std::min(side, width));
+      CHECK(w.y2 - w.y1 == std::min(side, height) &&
+            w.x2 - w.x1 == std::min(side, width));
       count.narrow(0, w.y1, w.y2 - w.y1).narrow(1, w.x1, w.x2 - w.x1).add_(1);
     }
     CHECK(count.min().item<int>() >= 1);
@@ -31,19 +34,25 @@ TEST(windows_cover_every_pixel_and_stay_inside) {
 TEST(matches_the_published_loop) {
   Random random;
   for (int i = 0; i < 60; ++i) {
-    const int64_t height = random.integer(1, 120), width = random.integer(1, 120);
-    const int64_t crop = random.integer(1, 60), stride = random.integer(1, crop);
+    const int64_t height = random.integer(1, 120),
+                  width = random.integer(1, 120);
+    const int64_t crop = random.integer(1, 60),
+                  stride = random.integer(1, crop);
     const WindowPlan plan = declip::plan_windows(height, width, crop, stride);
-    const int64_t rows = std::max<int64_t>(height - crop + stride - 1, 0) / stride + 1;
-    const int64_t columns = std::max<int64_t>(width - crop + stride - 1, 0) / stride + 1;
+    const int64_t rows =
+        std::max<int64_t>(height - crop + stride - 1, 0) / stride + 1;
+    const int64_t columns =
+        std::max<int64_t>(width - crop + stride - 1, 0) / stride + 1;
     CHECK(plan.size() == rows * columns);
     int64_t n = 0;
     for (int64_t r = 0; r < rows; ++r) {
       for (int64_t c = 0; c < columns; ++c) {
         const int64_t y2 = std::min(r * stride + crop, height);
         const int64_t x2 = std::min(c * stride + crop, width);
-        const Window expected{std::max<int64_t>(y2 - crop, 0), std::max<int64_t>(x2 - crop, 0),
-                              y2, x2};
+        const Window expected{std::max<int64_t>(y2 - crop, 0),
+                              std::max<int64_t>(x2 - crop, 0),
+                              y2,
+                              x2};
         CHECK(plan[n++] == expected);
       }
     }
@@ -78,14 +87,18 @@ TEST(cut_windows_are_the_image_with_zeros_around) {
     const auto padded = batch[n - 1];
     const auto inner = padded.narrow(1, 3, 10).narrow(2, 3, 10);
     CHECK(inner.equal(image[0].narrow(1, w.y1, 10).narrow(2, w.x1, 10)));
-    CHECK_CLOSE(padded.abs().sum().item<double>(), inner.abs().sum().item<double>(), 1e-4);
+    CHECK_CLOSE(padded.abs().sum().item<double>(),
+                inner.abs().sum().item<double>(),
+                1e-4);
   }
 }
 
 TEST(windows_that_leave_gaps_are_refused) {
   CHECK_THROWS_CODE(declip::plan_windows(10, 10, 4, 5), ErrorCode::kInvalidArg);
   CHECK_THROWS_CODE(declip::plan_windows(10, 10, 4, 0), ErrorCode::kInvalidArg);
-  CHECK_THROWS_CODE(declip::plan_windows(10, 10, -1, 1), ErrorCode::kInvalidArg);
+  CHECK_THROWS_CODE(declip::plan_windows(10, 10, -1, 1),
+                    ErrorCode::kInvalidArg);
   CHECK_THROWS_CODE(declip::plan_windows(0, 10, 4, 2), ErrorCode::kInvalidArg);
-  CHECK_THROWS_CODE(declip::plan_windows(10, 10, 4, 2, 0), ErrorCode::kInvalidArg);
+  CHECK_THROWS_CODE(declip::plan_windows(10, 10, 4, 2, 0),
+                    ErrorCode::kInvalidArg);
 }

@@ -316,12 +316,12 @@ t.test('an unreachable hub falls back to the cache, aloud', async t => {
   hub.close()
   const warned = once(process, 'warning')
   t.equal((await download({ id: ID, revision: 'main' })).path, path)
-  t.match((await warned)[0].message, /could not be reached .*ECONNREFUSED.* using the copy of/)
+  t.match((await warned)[0].message, /could not be reached \(.+\); using the copy of someone/)
   await rejectsWith(
     t,
     download({ id: ID, revision: 'v2' }),
     'ERR_DECLIP_NETWORK',
-    /ECONNREFUSED.*set HF_ENDPOINT to a mirror, or pass the path/,
+    /could not be downloaded .*set HF_ENDPOINT to a mirror, or pass the path/,
   )
 })
 

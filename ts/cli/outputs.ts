@@ -65,9 +65,8 @@ export async function planOutputs(
 
 async function isFolder(target: string): Promise<boolean> {
   if (target.endsWith('/') || target.endsWith(sep)) return true
-  if (extname(basename(target)) === '') return true
   return stat(target).then(
     found => found.isDirectory(),
-    () => false,
+    () => extname(basename(target)) === '',
   )
 }

@@ -7,15 +7,16 @@
 
 namespace declip {
 
-/// From the scores of every word to labels; segmentation.md's order of steps.
+/// From the scores of every word to labels, in the order of steps of ITACLIP's
+/// code (arXiv:2411.12044).
 struct PostOptions {
-  double logit_scale = 40;     // > 0, factor before the softmax over words
+  double logit_scale = 40;      // > 0, factor before the softmax over words
   int64_t pamr_iterations = 0;  // 0: no refinement
   std::vector<int64_t> pamr_dilations{8, 16};  // pixels
-  double prob_threshold = 0;   // pixels below it become background
-  double area_threshold = 0;   // share of the foreground a class must exceed
-  bool closing = false;        // 3x3 morphological closing of the labels
-  int64_t background = -1;     // index of that class, -1 for none
+  double prob_threshold = 0;  // pixels below it become background
+  double area_threshold = 0;  // share of the foreground a class must exceed
+  bool closing = false;       // 3x3 morphological closing of the labels
+  int64_t background = -1;    // index of that class, -1 for none
   bool logits = false;
   bool probabilities = false;
 };

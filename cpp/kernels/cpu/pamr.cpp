@@ -7,8 +7,8 @@
 // std is over the 9 D samples of all dilations together, the centre once per
 // dilation. Rows in parallel; along a row everything is contiguous because rows
 // carry margins. A step reads P weights per pixel once for all its planes:
-// 2 P operations per pixel and plane, 4 P / K bytes for K planes, and the planes
-// themselves, of which the rows in use stay in the cache.
+// 2 P operations per pixel and plane, 4 P / K bytes for K planes, and the
+// planes themselves, of which the rows in use stay in the cache.
 
 #include "kernels/pamr.h"
 
@@ -26,11 +26,17 @@ namespace {
 
 constexpr int64_t kChannels = 3;
 
-const float* row_of(const PaddedPlanes& planes, int64_t plane, int64_t y, int64_t height) {
-  return planes.data + plane * planes.plane + clamp_index(y, height) * planes.row;
+const float* row_of(const PaddedPlanes& planes,
+                    int64_t plane,
+                    int64_t y,
+                    int64_t height) {
+  return planes.data + plane * planes.plane +
+         clamp_index(y, height) * planes.row;
 }
 
-void add_row(const float* __restrict row, int64_t width, float* __restrict sum) {
+void add_row(const float* __restrict row,
+             int64_t width,
+             float* __restrict sum) {
   for (int64_t x = 0; x < width; ++x) sum[x] += row[x];
 }
 
@@ -70,12 +76,14 @@ void contrast_row(const PamrShape& shape,
   const int64_t width = shape.width;
   const int64_t samples = 9 * shape.dilation_count;
   std::fill_n(mean, width, 0.0f);
-  each_sample(shape, image, channel, y,
-              [&](const float* row) { add_row(row, width, mean); });
+  each_sample(shape, image, channel, y, [&](const float* row) {
+    add_row(row, width, mean);
+  });
   for (int64_t x = 0; x < width; ++x) mean[x] /= static_cast<float>(samples);
   std::fill_n(contrast, width, 0.0f);
-  each_sample(shape, image, channel, y,
-              [&](const float* row) { add_squares(row, mean, width, contrast); });
+  each_sample(shape, image, channel, y, [&](const float* row) {
+    add_squares(row, mean, width, contrast);
+  });
   for (int64_t x = 0; x < width; ++x) {
     contrast[x] = pamr_contrast(contrast[x], samples);
   }
@@ -92,12 +100,16 @@ void subtract_distance(const float* __restrict center,
 }
 
 /// Softmax over the `count` rows of [count, width], in place.
-void softmax_rows(float* __restrict rows, int64_t count, int64_t width,
-                  float* __restrict peak, float* __restrict sum) {
+void softmax_rows(float* __restrict rows,
+                  int64_t count,
+                  int64_t width,
+                  float* __restrict peak,
+                  float* __restrict sum) {
   std::copy_n(rows, width, peak);
   for (int64_t p = 1; p < count; ++p) {
     const float* row = rows + p * width;
-    for (int64_t x = 0; x < width; ++x) peak[x] = row[x] > peak[x] ? row[x] : peak[x];
+    for (int64_t x = 0; x < width; ++x)
+      peak[x] = row[x] > peak[x] ? row[x] : peak[x];
   }
   std::fill_n(sum, width, 0.0f);
   for (int64_t p = 0; p < count; ++p) {
@@ -161,7 +173,8 @@ void step(const PamrShape& shape,
   at::parallel_for(0, shape.height, 8, [&](int64_t begin, int64_t end) {
     for (int64_t y = begin; y < end; ++y) {
       float* target[K];
-      for (int k = 0; k < K; ++k) target[k] = out.data + k * out.plane + y * out.row;
+      for (int k = 0; k < K; ++k)
+        target[k] = out.data + k * out.plane + y * out.row;
       for (int64_t d = 0; d < shape.dilation_count; ++d) {
         const int64_t r = shape.dilations[d];
         const float* upper[K];
@@ -172,7 +185,8 @@ void step(const PamrShape& shape,
           middle[k] = row_of(in, k, y, shape.height);
           lower[k] = row_of(in, k, y + r, shape.height);
         }
-        const float* w = weights + (y * neighbours + d * kPamrNeighbours) * width;
+        const float* w =
+            weights + (y * neighbours + d * kPamrNeighbours) * width;
         if (d == 0) {
           step_row<K, true>(w, width, r, upper, middle, lower, target);
         } else {
@@ -189,7 +203,9 @@ void step(const PamrShape& shape,
 
 }  // namespace
 
-void pamr_affinity(const PamrShape& shape, const PaddedPlanes& image, float* weights) {
+void pamr_affinity(const PamrShape& shape,
+                   const PaddedPlanes& image,
+                   float* weights) {
   const int64_t width = shape.width;
   const int64_t neighbours = kPamrNeighbours * shape.dilation_count;
   at::parallel_for(0, shape.height, 4, [&](int64_t begin, int64_t end) {
@@ -205,8 +221,12 @@ void pamr_affinity(const PamrShape& shape, const PaddedPlanes& image, float* wei
         for (int64_t p = 0; p < neighbours; ++p) {
           const int64_t r = shape.dilations[p / kPamrNeighbours];
           const PamrOffset offset = pamr_offset(p % kPamrNeighbours);
-          const float* neighbour = row_of(image, c, y + offset.y * r, shape.height);
-          subtract_distance(center, neighbour + offset.x * r, second, width,
+          const float* neighbour =
+              row_of(image, c, y + offset.y * r, shape.height);
+          subtract_distance(center,
+                            neighbour + offset.x * r,
+                            second,
+                            width,
                             rows + p * width);
         }
       }

@@ -1,7 +1,7 @@
 // Softmax over words, maximum over the words of a class and argmax, one word's
 // plane at a time. Per word and pixel: one exponential, about 25 operations, 16
-// bytes read and 12 written; the state is 12 bytes per pixel whatever the number
-// of words. Pixels in parallel; morphology over rows.
+// bytes read and 12 written; the state is 12 bytes per pixel whatever the
+// number of words. Pixels in parallel; morphology over rows.
 
 #include "kernels/postprocess.h"
 
@@ -33,7 +33,8 @@ struct Smaller {
 /// 3 x 3 filter. Repeating the edge equals leaving the outside out: the edge
 /// pixel is part of the neighbourhood anyway.
 template <typename Pick>
-void filter_labels(const int32_t* in, int64_t height, int64_t width, int32_t* out, Pick pick) {
+void filter_labels(
+    const int32_t* in, int64_t height, int64_t width, int32_t* out, Pick pick) {
   at::parallel_for(0, height, 32, [&](int64_t begin, int64_t end) {
     std::vector<int32_t> buffer(width + 2);
     int32_t* __restrict column = buffer.data() + 1;
@@ -56,7 +57,10 @@ void filter_labels(const int32_t* in, int64_t height, int64_t width, int32_t* ou
 
 }  // namespace
 
-void add_word(const float* plane, float scale, int32_t label, const WordState& state) {
+void add_word(const float* plane,
+              float scale,
+              int32_t label,
+              const WordState& state) {
   for_pixels(state.pixels, [&](int64_t begin, int64_t end) {
     float* __restrict best = state.best;
     float* __restrict sum = state.sum;
@@ -94,7 +98,8 @@ void class_probability(const float* plane,
   for_pixels(state.pixels, [&](int64_t begin, int64_t end) {
     float* __restrict target = probability;
     for (int64_t i = begin; i < end; ++i) {
-      target[i] = score_probability(plane[i], state.best[i], state.sum[i], scale);
+      target[i] =
+          score_probability(plane[i], state.best[i], state.sum[i], scale);
     }
   });
 }
@@ -128,11 +133,17 @@ void threshold_labels(const float* probability,
   });
 }
 
-void dilate_labels(const int32_t* in, int64_t height, int64_t width, int32_t* out) {
+void dilate_labels(const int32_t* in,
+                   int64_t height,
+                   int64_t width,
+                   int32_t* out) {
   filter_labels(in, height, width, out, Larger());
 }
 
-void erode_labels(const int32_t* in, int64_t height, int64_t width, int32_t* out) {
+void erode_labels(const int32_t* in,
+                  int64_t height,
+                  int64_t width,
+                  int32_t* out) {
   filter_labels(in, height, width, out, Smaller());
 }
 

@@ -61,7 +61,8 @@ void window_blend(const BlendAxis& rows,
           const float* upper = map + rows.first[inside] * grid;
           const float* lower = map + rows.second[inside] * grid;
           float* __restrict sum = sums.data() + j * grid;
-          for (int64_t k = 0; k < grid; ++k) sum[k] += lerp(upper[k], lower[k], weight);
+          for (int64_t k = 0; k < grid; ++k)
+            sum[k] += lerp(upper[k], lower[k], weight);
         }
       }
       float* __restrict row = out + y * columns.extent;
@@ -79,7 +80,8 @@ void window_blend(const BlendAxis& rows,
       }
       const int32_t windows_down = rows.cover_end[y] - rows.cover_begin[y];
       for (int64_t x = 0; x < columns.extent; ++x) {
-        const int32_t windows_across = columns.cover_end[x] - columns.cover_begin[x];
+        const int32_t windows_across =
+            columns.cover_end[x] - columns.cover_begin[x];
         row[x] /= static_cast<float>(windows_down * windows_across);
       }
     }

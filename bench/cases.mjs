@@ -1,0 +1,93 @@
+/**
+ * Every case as data: `kind` names the file in kinds/ that runs it and says what else it takes.
+ * `model`: a checkpoint with random weights (scripts/make-random-checkpoint.mjs), or undefined for
+ * the bundled model. `repeat`: timed runs. `slow`: minutes; run only when named in full.
+ */
+
+/** DINO ViT-B/8 */
+const DINO = { patch: 8, channels: 768 }
+
+/** All presets; `skip` those that do not go with a tower. */
+const presets = [
+  { method: 'vanilla' },
+  { method: 'maskclip' },
+  { method: 'sclip' },
+  { method: 'clearclip' },
+  { method: 'naclip' },
+  { method: 'proxyclip', proxy: DINO },
+  { method: 'clipself' },
+  { method: 'declip', variant: 'qq', options: { denseMode: 'qq' } },
+  { method: 'declip', variant: 'csa', options: { denseMode: 'csa' } },
+  // 45 windows in five copies
+  { method: 'itaclip', options: { dataset: 'voc21' }, slow: true },
+]
+
+const fullSize = ['vit-b-16', 'eva02-b-16', 'vit-l-14-336'].flatMap(model =>
+  presets.map(preset => ({
+    name: ['full-size', model, preset.method, preset.variant].filter(Boolean).join('/'),
+    kind: 'segment',
+    model,
+    repeat: preset.slow || model === 'vit-l-14-336' ? 1 : 3,
+    ...preset,
+  })),
+)
+
+/** The bundled model on a 12-megapixel picture, which it sees at 240 pixels. */
+const camera = { shortSide: 240, method: 'vanilla', pamr: false }
+
+const eventLoop = [
+  { job: 'idle', repeat: 1 },
+  { job: 'load', model: 'vit-b-16', repeat: 3 },
+  {
+    job: 'segment',
+    variant: 'naclip',
+    model: 'vit-b-16',
+    options: { method: 'naclip' },
+    repeat: 3,
+  },
+  { job: 'segment', variant: 'sclip', model: 'vit-b-16', options: { method: 'sclip' }, repeat: 3 },
+  { job: 'text', model: 'vit-b-16', repeat: 1 },
+  { job: 'decode', repeat: 5 },
+  { job: 'pixels', repeat: 5 },
+  { job: 'labels', options: camera, repeat: 5 },
+  { job: 'toPNG', options: camera, repeat: 3 },
+  { job: 'overlay', options: camera, repeat: 3 },
+  { job: 'toRLE', options: camera, repeat: 3 },
+  { job: 'compressedRLE', options: camera, repeat: 3 },
+  { job: 'toPolygons', options: camera, repeat: 3 },
+  { job: 'simplePolygons', options: camera, repeat: 3 },
+].map(one => ({
+  ...one,
+  name: ['event-loop', one.job, one.variant].filter(Boolean).join('/'),
+  kind: 'event-loop',
+}))
+
+const encode = [
+  ...[1, 8].map(batch => ({
+    name: `encode/image/vit-b-16/${batch}`,
+    kind: 'encode-image',
+    model: 'vit-b-16',
+    batch,
+    repeat: 10,
+  })),
+  { name: 'encode/text/vit-b-16', kind: 'encode-text', model: 'vit-b-16', classes: 21, repeat: 5 },
+]
+
+const pixels = [
+  { variant: '20-words', classes: 20, options: { pamr: false } },
+  { variant: '171-words', classes: 171, options: { pamr: false } },
+  { variant: '21-words-pamr', classes: 21, options: {} },
+].map(one => ({
+  ...one,
+  name: `pixels/${one.variant}`,
+  kind: 'requery',
+  model: 'vit-b-16',
+  method: 'naclip',
+  width: 640,
+  height: 480,
+  repeat: 5,
+}))
+
+const many = [{ name: 'many/200', kind: 'many', pictures: 200, options: { pamr: false } }]
+
+export const cases = [...eventLoop, ...encode, ...pixels, ...many, ...fullSize]
