@@ -37,6 +37,7 @@ const camera = { shortSide: 240, method: 'vanilla', pamr: false }
 
 const eventLoop = [
   { job: 'idle', repeat: 1 },
+  { job: 'start', repeat: 1 },
   { job: 'load', model: 'vit-b-16', repeat: 3 },
   {
     job: 'segment',

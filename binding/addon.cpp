@@ -207,6 +207,13 @@ Napi::Value write_file(const Napi::CallbackInfo& info) {
 }
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
+#if defined(__x86_64__) && defined(__GNUC__)
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) {
+    throw Napi::Error::New(
+        env,
+        "This processor lacks AVX2 or FMA, which declip-native needs on x86-64.");
+  }
+#endif
   auto data = std::make_unique<AddonData>();
   data->mailbox = std::make_shared<Mailbox>(env);
   data->tensor = Napi::Persistent(TensorHandle::define(env));

@@ -161,6 +161,9 @@ Napi::Object options_of(const Napi::CallbackInfo& info) {
 
 ConfigOverrides to_overrides(const Napi::Object& config) {
   ConfigOverrides overrides;
+  if (!config.Get("name").IsUndefined()) {
+    overrides.name = get_string(config, "name");
+  }
   if (!config.Get("headWidth").IsUndefined()) {
     overrides.head_width = get_integer(config, "headWidth");
   }

@@ -433,11 +433,11 @@ export async function loadModel(
   }
   const config = toNativeConfig(options.config)
   const addon = loadAddon()
-  const { path, license } = await resolveSource(source, options)
+  const { path, name, license } = await resolveSource(source, options)
   const native = await callNative(
     addon,
     options,
-    call => addon.loadModel({ ...call, path, config, device, dtype }),
+    call => addon.loadModel({ ...call, path, config: { ...config, name }, device, dtype }),
     ['load'],
   )
   try {
@@ -461,8 +461,11 @@ export async function inspectCheckpoint(
   checkCall(options)
   const config = toNativeConfig(options.config)
   const addon = loadAddon()
-  const { path } = await resolveSource(source, options)
-  return callNative(addon, options, call => addon.inspect({ ...call, path, config }))
+  const { path, name, license } = await resolveSource(source, options)
+  const info = await callNative(addon, options, call =>
+    addon.inspect({ ...call, path, config: { ...config, name } }),
+  )
+  return { ...info, license: info.license ?? license ?? null }
 }
 
 /** The tokenizer files of a Hugging Face folder where it has them, else CLIP's own vocabulary. */

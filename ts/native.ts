@@ -1,10 +1,8 @@
-/**
- * Every class and function of the addon, declared once. Checked arguments only: what reaches
- * these has passed the checks in ts/. All promises settle off the event loop's thread pool, on the
- * addon's own inference queue. @internal
- */
 import type { DenseMode, Positions } from './options.js'
 import type { DType } from './tensor.js'
+
+// Every class and function of the addon, declared once. What reaches these has passed the checks in
+// ts/. Work runs on the addon's own inference thread.
 
 /** Handle on an at::Tensor. */
 export interface NativeTensor {
@@ -33,6 +31,8 @@ export interface NativeCall {
 }
 
 export interface NativeConfig {
+  /** The checkpoint's name where its path does not hold it: a hub id. */
+  name?: string | undefined
   headWidth?: number | undefined
   textHeads?: number | undefined
   activation?: string | undefined

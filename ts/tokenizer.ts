@@ -67,7 +67,8 @@ export class Tokenizer {
    * @throws DeclipError ERR_DECLIP_INVALID_ARG for an unknown spelling; ERR_DECLIP_IO if the
    * package's vocabulary cannot be read
    */
-  constructor({ specialTokens = 'openai', vocabulary = clipVocabulary() }: TokenizerOptions = {}) {
+  constructor(options: TokenizerOptions = {}) {
+    const { specialTokens = 'openai', vocabulary = clipVocabulary() } = options
     if (!Object.hasOwn(SPECIAL_TOKENS, specialTokens)) {
       throw invalid('specialTokens', "'openai' or 'open_clip'", specialTokens)
     }

@@ -7,7 +7,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import sharp from 'sharp'
 import { loadModel, segment } from '../../dist/esm/index.js'
-import { cameraJpeg, PHOTO, VOC21, WORDS171 } from '../inputs.mjs'
+import { loadAddon } from '../../dist/esm/load-addon.js'
+import { cameraJpeg, PHOTO, VOC21 } from '../inputs.mjs'
 import { check, statistics, timerLateness } from '../measure.mjs'
 
 const LIMIT = 50
@@ -17,7 +18,11 @@ const JOBS = {
   /** The timer alone: what this machine makes of it. */
   idle: () => () => sleep(2000),
 
+  /** The process's first call, which loads LibTorch. */
+  start: () => async () => (await loadModel()).dispose(),
+
   async load(_, { path, dtype }) {
+    loadAddon()
     return async () => {
       const model = await loadModel(path, { dtype })
       check(model.info.towers.length === 2, 'a tower is missing')
@@ -38,7 +43,7 @@ const JOBS = {
     const model = await load()
     let round = 0
     return async () => {
-      const words = WORDS171.map(word => `${word} ${++round}`)
+      const words = VOC21.map(word => `${word} ${++round}`)
       const { classes } = await model.vocabulary(words, { templates: 'imagenet' })
       check(classes.length === words.length, 'classes are missing')
     }

@@ -90,7 +90,7 @@ Checkpoint load_checkpoint(const std::string& path,
   out.stored_dtype = stored_dtype(weights.tensors);
   out.tensors = std::move(weights.tensors);
   out.epoch = files.epoch;
-  out.dense_mode = dense_mode_from_name(files.path);
+  out.dense_mode = dense_mode_from_name(overrides.name.value_or(files.path));
   out.license = files.license;
   return out;
 }

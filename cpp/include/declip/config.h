@@ -53,6 +53,9 @@ struct ModelConfig {
 
 /// What weights cannot tell, given by the caller (`loadModel(..., {config})`).
 struct ConfigOverrides {
+  /// What the checkpoint is called where its path does not say, such as the hub
+  /// repository of a cached download. DeCLIP's names hold the dense mode.
+  std::optional<std::string> name;
   std::optional<int64_t> head_width;
   std::optional<int64_t> text_heads;
   std::optional<Activation> activation;
