@@ -11,9 +11,9 @@
 #include "convert.h"
 #include "declip/error.h"
 #include "declip/runtime.h"
-#include "io/safetensors.h"
+#include "declip/safetensors.h"
 #include "model_handle.h"
-#include "segment/resize.h"
+#include "declip/resize.h"
 #include "tensor_handle.h"
 #include "view_handle.h"
 

@@ -24,7 +24,7 @@ try {
   await typeScript()
   const libtorch = await provideLibtorch()
   const targets = options.tests ? ['declip_node', 'declip_core_tests'] : ['declip_node']
-  await buildNative({ preset: options.debug ? 'debug' : 'release', libtorch, targets })
+  await buildNative({ build: options.debug ? 'debug' : 'release', libtorch, targets })
 } catch (error) {
   if (error instanceof Failure || error.code?.startsWith('ERR_DECLIP_'))
     console.error(error.message)

@@ -1,31 +1,35 @@
-/** Configures and builds the CMake targets of one preset. */
+/** Configures (through cmake-js) and builds CMake targets. */
 import { existsSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { availableParallelism, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { filesUnder, fingerprint, root, run, step, unlessStamped } from './common.mjs'
-import { hasProgram } from './tools.mjs'
 
-const FOLDERS = { release: 'build/Release', debug: 'build/Debug', asan: 'build/asan' }
+/** CMake's build type and further definitions, by name; each has its folder under build/. */
+const BUILDS = {
+  release: { folder: 'build/Release', config: 'Release' },
+  debug: { folder: 'build/Debug', config: 'Debug' },
+  asan: { folder: 'build/asan', config: 'RelWithDebInfo', definitions: ['DECLIP_SANITIZE=ON'] },
+}
 /** What the compiler takes for a file that includes ATen, in bytes. */
 const MEMORY_PER_JOB = 2 ** 31
 
 /** Returns the build's folder. */
-export async function buildNative({ preset, libtorch, targets }) {
-  const folder = FOLDERS[preset]
+export async function buildNative({ build, libtorch, targets }) {
+  const { folder } = BUILDS[build]
   const folders = targets.includes('declip_core_tests')
     ? ['cpp', 'binding', 'test/cpp']
     : ['cpp', 'binding']
-  const sources = filesUnder(...folders, 'CMakeLists.txt', 'CMakePresets.json')
+  const sources = filesUnder(...folders, 'CMakeLists.txt')
   const print = fingerprint(sources, libtorch)
   const names = targets.map(target => target.replace('declip_', '')).join(', ')
   await unlessStamped(`${folder}/${targets.join('+')}.stamp`, print, () =>
-    step(`C++ (${preset}: ${names})`, async () => {
-      await configure(preset, folder, libtorch)
+    step(`C++ (${build}: ${names})`, async () => {
+      await configure(BUILDS[build], libtorch)
       const jobs = process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? jobsThatFit()
       await run('cmake', [
         '--build',
-        '--preset',
-        preset,
+        folder,
         '--parallel',
         `${jobs}`,
         '--target',
@@ -36,12 +40,25 @@ export async function buildNative({ preset, libtorch, targets }) {
   return join(root, folder)
 }
 
-async function configure(preset, folder, libtorch) {
+async function configure({ folder, config, definitions = [] }, libtorch) {
   const cache = join(root, folder, 'CMakeCache.txt')
-  const fresh = !existsSync(cache)
-  if (!fresh && readFileSync(cache, 'utf8').includes(`LIBTORCH:PATH=${libtorch}\n`)) return
-  const generator = fresh && hasProgram('ninja') ? ['-G', 'Ninja'] : []
-  await run('cmake', ['--preset', preset, ...generator, `-DLIBTORCH=${libtorch}`])
+  const done = existsSync(cache) && readFileSync(cache, 'utf8')
+  if (done && done.includes(`LIBTORCH:PATH=${libtorch}\n`) && done.includes('CMAKE_JS_VERSION')) {
+    return
+  }
+  const defined = [`LIBTORCH:PATH=${libtorch}`, ...definitions].map(text => `--CD${text}`)
+  const cmakeJs = createRequire(import.meta.url).resolve('cmake-js/bin/cmake-js')
+  await run(process.execPath, [
+    cmakeJs,
+    'configure',
+    '--out',
+    folder,
+    '--config',
+    config,
+    '--log-level',
+    'warn',
+    ...defined,
+  ])
 }
 
 function jobsThatFit() {

@@ -1,23 +1,24 @@
 /**
  * Builds the addon for this platform into prebuilds/<platform>-<arch>/, under the name that
- * node-gyp-build looks for. It is stripped and carries no path of this machine.
+ * node-gyp-build looks for, stripped. LibTorch is not part of it: it is provided once per machine.
  */
-import { mkdirSync, renameSync } from 'node:fs'
+import { copyFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
+import prebuildify from 'prebuildify'
 import { root, run } from './common.mjs'
 
-const folder = `prebuilds/${process.platform}-${process.arch}`
-const libc = process.platform !== 'linux' ? '' : isMusl() ? '.musl' : '.glibc'
-
 await run(process.execPath, ['scripts/bootstrap.mjs'])
-mkdirSync(join(root, folder), { recursive: true })
-await run('cmake', ['--install', 'build/Release', '--strip', '--prefix', join(root, folder)])
-renameSync(
-  join(root, folder, 'declip-native.node'),
-  join(root, folder, `declip-native${libc}.node`),
-)
-
-/** Node knows which C library it runs on. */
-function isMusl() {
-  return !process.report.getReport().header.glibcVersionRuntime
-}
+await promisify(prebuildify)({
+  cwd: root,
+  napi: true,
+  strip: true,
+  tagLibc: true,
+  targets: [{ runtime: 'node', target: process.versions.node }],
+  // prebuildify would compile by node-gyp; the build above is what it shall package
+  nodeGyp: join(root, 'scripts/prebuild-shim.sh'),
+})
+// it moved the addon away from the local build, which goes on to be used
+const folder = join(root, 'prebuilds', `${process.platform}-${process.arch}`)
+const addon = readdirSync(folder).find(name => name.endsWith('.node'))
+copyFileSync(join(folder, addon), join(root, 'build/Release/declip-native.node'))

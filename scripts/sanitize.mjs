@@ -16,7 +16,7 @@ const env = {
 await run(process.execPath, ['scripts/bootstrap.mjs'])
 const { findLibtorch } = await import('../dist/esm/libtorch.js')
 const folder = await buildNative({
-  preset: 'asan',
+  build: 'asan',
   libtorch: findLibtorch().dir,
   targets: ['declip_node', 'declip_core_tests'],
 })

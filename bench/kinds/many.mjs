@@ -2,7 +2,7 @@
  * segmentMany() against one segment() after the other, in alternating blocks of the same pictures,
  * and resident memory along the way.
  *
- * { model, options, pictures, repeat }
+ * { model, options, pictures }, as many pictures for either
  */
 import { segment, segmentMany } from '../../dist/esm/index.js'
 import { SCENES, VOC21 } from '../inputs.mjs'

@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "declip/error.h"
-#include "segment/size.h"
+#include "declip/size.h"
 
 namespace declip {
 

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "declip/error.h"
-#include "segment/size.h"
+#include "declip/size.h"
 
 namespace declip {
 namespace {

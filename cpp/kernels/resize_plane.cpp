@@ -1,6 +1,6 @@
 #include "kernels/resize_plane.h"
 
-#include "segment/size.h"
+#include "declip/size.h"
 
 namespace declip {
 

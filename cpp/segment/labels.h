@@ -7,7 +7,7 @@
 
 #include "declip/call.h"
 #include "declip/pipeline.h"
-#include "segment/size.h"
+#include "declip/size.h"
 #include "segment/windows.h"
 
 namespace declip {

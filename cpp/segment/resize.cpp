@@ -1,4 +1,4 @@
-#include "segment/resize.h"
+#include "declip/resize.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

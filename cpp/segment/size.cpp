@@ -1,4 +1,4 @@
-#include "segment/size.h"
+#include "declip/size.h"
 
 #include <string>
 

@@ -10,7 +10,7 @@
 #include "declip/model.h"
 #include "model/vision_tower.h"
 #include "segment/labels.h"
-#include "segment/resize.h"
+#include "declip/resize.h"
 #include "segment/views.h"
 #include "segment/windows.h"
 

@@ -6,7 +6,7 @@ import { loadModel, segment } from '../../ts/index.js'
 import { labelsOf, pause, picture, plainEnv, script } from '../support/calls.js'
 
 const image = picture(150, 130)
-const classes = ['cat', 'dog', 'tree', 'background']
+const classes = ['tree', 'sky', 'house', 'texture', 'boat', 'guitar']
 const options = { method: 'itaclip' as const, stride: 48 }
 
 const model = await loadModel()
@@ -49,7 +49,9 @@ t.test('workers terminated at random moments', async t => {
     const delay = Math.random() * (round % 3 === 1 ? 20 : 250)
     await pause(delay)
     const code = await worker.terminate()
-    t.same([code, errors], [1, []], `round ${round}, ${delay.toFixed(1)} ms`)
+    // 0: terminated before it began
+    t.ok(code === 0 || code === 1, `round ${round}, ${delay.toFixed(1)} ms: code ${code}`)
+    t.same(errors, [])
   }
   const labels = await labelsOf(await segment(image, classes, { ...options, model }))
   t.same(labels, expected, 'the main thread goes on')

@@ -5,7 +5,7 @@
 #include <array>
 #include <cstdint>
 
-#include "segment/size.h"
+#include "declip/size.h"
 
 namespace declip {
 

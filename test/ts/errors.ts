@@ -1,0 +1,77 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { aborted, DeclipError, describe, invalid, toDeclipError } from '../../ts/errors.js'
+import { ERROR_CODES } from '../../ts/index.js'
+
+const tests = join(dirname(fileURLToPath(import.meta.url)), '..')
+
+t.test('every code is expected by a test of whatever produces it', t => {
+  const folders = ['ts', 'ts/cli', 'lifetime', 'golden', 'property'].map(name => join(tests, name))
+  const sources = folders.flatMap(folder =>
+    readdirSync(folder)
+      .filter(name => /\.[jt]s$/.test(name) && !name.startsWith('errors.') && !/\.d\.ts$/.test(name))
+      .map(name => readFileSync(join(folder, name), 'utf8')),
+  )
+  for (const code of ERROR_CODES) {
+    t.ok(
+      sources.some(text => text.includes(`'${code}'`)),
+      code,
+    )
+  }
+  t.end()
+})
+
+t.test('DeclipError', t => {
+  const cause = new Error('below')
+  const error = new DeclipError('ERR_DECLIP_IO', 'above', { cause })
+  t.ok(error instanceof Error)
+  t.match(error, { name: 'DeclipError', code: 'ERR_DECLIP_IO', message: 'above', cause })
+  t.equal(new DeclipError('ERR_DECLIP_ABORTED', '').name, 'AbortError')
+  t.equal(new Set(ERROR_CODES).size, ERROR_CODES.length)
+  t.end()
+})
+
+t.test('toDeclipError', t => {
+  const own = new DeclipError('ERR_DECLIP_WEIGHTS', 'kept')
+  t.equal(toDeclipError(own), own)
+  const native = Object.assign(new Error('from below'), { code: 'ERR_DECLIP_DEVICE' })
+  t.match(toDeclipError(native), { code: 'ERR_DECLIP_DEVICE', message: 'from below', cause: native })
+  t.equal(toDeclipError(Object.assign(new Error(), { code: 'ENOENT' })).code, 'ERR_DECLIP_INTERNAL')
+  for (const thrown of [undefined, null, 'text', 5, Symbol('s'), {}]) {
+    t.match(toDeclipError(thrown), { code: 'ERR_DECLIP_INTERNAL', message: String(thrown) })
+  }
+  t.end()
+})
+
+t.test('invalid and aborted', t => {
+  t.match(invalid('stride', '1 to 9', 10), {
+    code: 'ERR_DECLIP_INVALID_ARG',
+    message: 'stride must be 1 to 9, received 10.',
+  })
+  const signal = AbortSignal.abort('why')
+  t.match(aborted(signal), { code: 'ERR_DECLIP_ABORTED', name: 'AbortError', cause: 'why' })
+  t.end()
+})
+
+t.test('describe is short and never throws', t => {
+  class Thing {}
+  const cases: [unknown, string][] = [
+    ['text', "'text'"],
+    ['x'.repeat(100), `'${'x'.repeat(57)}...'`],
+    [undefined, 'undefined'],
+    [null, 'null'],
+    [Number.NaN, 'NaN'],
+    [5n, '5'],
+    [Symbol('s'), 'Symbol(s)'],
+    [() => {}, 'a function'],
+    [[1, 2], 'an array of 2'],
+    [{}, 'an object'],
+    [Object.create(null), 'an object'],
+    [new Thing(), 'an instance of Thing'],
+    [new Uint8Array(3), 'an instance of Uint8Array'],
+  ]
+  for (const [value, text] of cases) t.equal(describe(value), text)
+  t.end()
+})
