@@ -10,10 +10,10 @@
 #include "cancel_token.h"
 #include "convert.h"
 #include "declip/error.h"
+#include "declip/resize.h"
 #include "declip/runtime.h"
 #include "declip/safetensors.h"
 #include "model_handle.h"
-#include "declip/resize.h"
 #include "tensor_handle.h"
 #include "view_handle.h"
 
@@ -38,8 +38,7 @@ Napi::Value runtime_info(const Napi::CallbackInfo& info) {
 Napi::Value set_threads(const Napi::CallbackInfo& info) {
   const auto env = info.Env();
   return guarded(env, [&]() -> Napi::Value {
-    const int threads =
-        info.Length() > 0 ? info[0].ToNumber().Int32Value() : 0;
+    const int threads = info.Length() > 0 ? info[0].ToNumber().Int32Value() : 0;
     if (threads < 1 || threads > 1024) {
       throw Error(ErrorCode::kInvalidArg, "threads must be 1..1024.");
     }
@@ -53,12 +52,14 @@ Napi::Value inspect(const Napi::CallbackInfo& info) {
   return guarded(env, [&]() -> Napi::Value {
     const auto o = options_of(info);
     return addon_data(env).mailbox->submit(
-        env, o,
+        env,
+        o,
         [path = get_string(o, "path"),
-         overrides = to_overrides(get_object(o, "config"))](
-            const Call&) -> Finish {
-          return [description = describe(load_checkpoint(path, overrides))](
-                     Napi::Env e) -> Napi::Value { return to_js(e, description); };
+         overrides =
+             to_overrides(get_object(o, "config"))](const Call&) -> Finish {
+          return
+              [description = describe(load_checkpoint(path, overrides))](
+                  Napi::Env e) -> Napi::Value { return to_js(e, description); };
         });
   });
 }
@@ -76,15 +77,17 @@ Napi::Value preprocess_image(const Napi::CallbackInfo& info) {
     const auto o = options_of(info);
     const Size size{get_integer(o, "height"), get_integer(o, "width")};
     return addon_data(env).mailbox->submit(
-        env, o,
-        [pixels = copy_pixels(o, size.width, size.height), size,
-         fit = fit_from(get_string(o, "fit")), side = get_integer(o, "size"),
+        env,
+        o,
+        [pixels = copy_pixels(o, size.width, size.height),
+         size,
+         fit = fit_from(get_string(o, "fit")),
+         side = get_integer(o, "size"),
          stats = to_overrides(o).pixels.value_or(PixelStats{})](
             const Call&) -> Finish {
-          return [image = preprocess(pixels.data(), size, fit, side, stats.mean,
-                                     stats.std)](Napi::Env e) {
-            return TensorHandle::wrap(e, image);
-          };
+          return [image = preprocess(
+                      pixels.data(), size, fit, side, stats.mean, stats.std)](
+                     Napi::Env e) { return TensorHandle::wrap(e, image); };
         });
   });
 }
@@ -95,11 +98,13 @@ Napi::Value resize(const Napi::CallbackInfo& info) {
     const auto o = options_of(info);
     const Size size{get_integer(o, "height"), get_integer(o, "width")};
     return addon_data(env).mailbox->submit(
-        env, o,
-        [pixels = copy_pixels(o, size.width, size.height), size,
+        env,
+        o,
+        [pixels = copy_pixels(o, size.width, size.height),
+         size,
          short_side = get_integer(o, "shortSide")](const Call&) -> Finish {
-          return [resized = resize_linear_u8(pixels.data(), size,
-                                             keep_ratio_size(size, short_side))](
+          return [resized = resize_linear_u8(
+                      pixels.data(), size, keep_ratio_size(size, short_side))](
                      Napi::Env e) { return TensorHandle::wrap(e, resized); };
         });
   });
@@ -122,14 +127,16 @@ Napi::Value mix_text(const Napi::CallbackInfo& info) {
                   "names [Q, D], auxiliary [A, D] and index [Q] do not fit.");
     }
     return addon_data(env).mailbox->submit(
-        env, o,
+        env,
+        o,
         [names, auxiliary, index, weight = get_number(o, "weight")](
             const Call&) -> Finish {
           auto mixed = names.clone();
           for (size_t q = 0; q < index.size(); ++q) {
             if (index[q] < 0) continue;
             const auto row = static_cast<int64_t>(q);
-            mixed[row] = (1.0 - weight) * names[row] + weight * auxiliary[index[q]];
+            mixed[row] =
+                (1.0 - weight) * names[row] + weight * auxiliary[index[q]];
           }
           return [mixed](Napi::Env e) { return TensorHandle::wrap(e, mixed); };
         });
@@ -141,9 +148,10 @@ Napi::Value similarity(const Napi::CallbackInfo& info) {
   return guarded(env, [&]() -> Napi::Value {
     const auto o = options_of(info);
     return addon_data(env).mailbox->submit(
-        env, o,
-        [a = TensorHandle::from(o.Get("a")), b = TensorHandle::from(o.Get("b"))](
-            const Call&) -> Finish {
+        env,
+        o,
+        [a = TensorHandle::from(o.Get("a")),
+         b = TensorHandle::from(o.Get("b"))](const Call&) -> Finish {
           if (a.dim() != 2 || b.dim() != 2 || a.size(1) != b.size(1)) {
             throw Error(ErrorCode::kInvalidArg,
                         "similarity needs [M, D] and [K, D] features.");
@@ -198,8 +206,10 @@ Napi::Value write_file(const Napi::CallbackInfo& info) {
       metadata[name] = metadata_js.Get(name).ToString();
     }
     return addon_data(env).mailbox->submit(
-        env, o,
-        [path = get_string(o, "path"), tensors, metadata](const Call&) -> Finish {
+        env,
+        o,
+        [path = get_string(o, "path"), tensors, metadata](
+            const Call&) -> Finish {
           write_safetensors(path, tensors, metadata);
           return nullptr;
         });
@@ -209,9 +219,9 @@ Napi::Value write_file(const Napi::CallbackInfo& info) {
 Napi::Object init(Napi::Env env, Napi::Object exports) {
 #if defined(__x86_64__) && defined(__GNUC__)
   if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) {
-    throw Napi::Error::New(
-        env,
-        "This processor lacks AVX2 or FMA, which declip-native needs on x86-64.");
+    throw Napi::Error::New(env,
+                           "This processor lacks AVX2 or FMA, which "
+                           "declip-native needs on x86-64.");
   }
 #endif
   auto data = std::make_unique<AddonData>();
@@ -220,7 +230,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   data->model = Napi::Persistent(ModelHandle::define(env));
   data->view = Napi::Persistent(ViewHandle::define(env));
   env.AddCleanupHook([mailbox = data->mailbox] { mailbox->close(); });
-  env.SetInstanceData(data.release());  // Node-API deletes it with the environment
+  env.SetInstanceData(
+      data.release());  // Node-API deletes it with the environment
 
   exports.Set("CancelToken", CancelToken::define(env));
   const auto function = [&](const char* name,

@@ -14,8 +14,8 @@ CancelToken::CancelToken(const Napi::CallbackInfo& info)
 }
 
 Napi::Function CancelToken::define(Napi::Env env) {
-  return DefineClass(env, "CancelToken",
-                     {InstanceMethod("cancel", &CancelToken::cancel)});
+  return DefineClass(
+      env, "CancelToken", {InstanceMethod("cancel", &CancelToken::cancel)});
 }
 
 Napi::Value CancelToken::cancel(const Napi::CallbackInfo& info) {
@@ -23,7 +23,8 @@ Napi::Value CancelToken::cancel(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-std::shared_ptr<std::atomic<bool>> CancelToken::flag_of(const Napi::Value& value) {
+std::shared_ptr<std::atomic<bool>> CancelToken::flag_of(
+    const Napi::Value& value) {
   auto* token = unwrap_tagged<CancelToken>(value, kTag);
   return token ? token->flag_ : std::make_shared<std::atomic<bool>>(false);
 }

@@ -78,9 +78,9 @@ const char* dtype_name(at::ScalarType type) {
   for (const auto& d : kDTypes) {
     if (d.type == type) return d.name;
   }
-  throw Error(ErrorCode::kInvalidArg, std::string("The element type ") +
-                                          at::toString(type) +
-                                          " has no JavaScript form.");
+  throw Error(ErrorCode::kInvalidArg,
+              std::string("The element type ") + at::toString(type) +
+                  " has no JavaScript form.");
 }
 
 at::ScalarType dtype_from(const std::string& name) {
@@ -174,8 +174,8 @@ ConfigOverrides to_overrides(const Napi::Object& config) {
   overrides.text_activation = find_activation(config, "textActivation");
   overrides.layer_norm_eps = find_number(config, "layerNormEps");
   if (!config.Get("mean").IsUndefined()) {
-    overrides.pixels = PixelStats{get_triple(config, "mean"),
-                                  get_triple(config, "std")};
+    overrides.pixels =
+        PixelStats{get_triple(config, "mean"), get_triple(config, "std")};
   }
   return overrides;
 }
@@ -193,7 +193,8 @@ DenseOptions to_dense(const Napi::Object& o) {
   dense.gaussian_std = find_number(o, "gaussianStd").value_or(5.0);
   dense.neighbours_only = find_bool(o, "neighboursOnly").value_or(false);
   const auto features = o.Get("proxyFeatures");
-  if (!features.IsUndefined()) dense.proxy_features = TensorHandle::from(features);
+  if (!features.IsUndefined())
+    dense.proxy_features = TensorHandle::from(features);
   dense.proxy_beta = find_number(o, "proxyBeta").value_or(1.2);
   dense.proxy_gamma = find_number(o, "proxyGamma").value_or(3.0);
   return dense;
@@ -300,8 +301,9 @@ Napi::Object to_js(Napi::Env env, const CheckpointInfo& info) {
   o.Set("parameters", static_cast<double>(info.parameters));
   o.Set("tensors", static_cast<double>(info.tensors));
   o.Set("logitScale", or_null(env, info.logit_scale));
-  o.Set("epoch", info.epoch ? Napi::Value::From(env, static_cast<double>(*info.epoch))
-                            : env.Null());
+  o.Set("epoch",
+        info.epoch ? Napi::Value::From(env, static_cast<double>(*info.epoch))
+                   : env.Null());
   o.Set("denseMode", or_null(env, info.dense_mode));
   o.Set("license", or_null(env, info.license));
   auto notes = Napi::Array::New(env);

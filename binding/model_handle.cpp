@@ -51,7 +51,8 @@ void ModelHandle::release(Napi::Env env) {
 }
 
 Napi::Function ModelHandle::define(Napi::Env env) {
-  return DefineClass(env, "NativeModel",
+  return DefineClass(env,
+                     "NativeModel",
                      {InstanceMethod("encodeText", &ModelHandle::encode_text),
                       InstanceMethod("encodeWords", &ModelHandle::encode_words),
                       InstanceMethod("encodeImage", &ModelHandle::encode_image),
@@ -77,10 +78,12 @@ Napi::Value ModelHandle::load(const Napi::CallbackInfo& info) {
     options.device = get_string(o, "device");
     options.dtype = get_string(o, "dtype");
     return addon_data(env).mailbox->submit(
-        env, o,
+        env,
+        o,
         [path = get_string(o, "path"), options](const Call& call) -> Finish {
           auto model = Model::load(path, options, call);
-          return [model = std::move(model)](Napi::Env e) mutable -> Napi::Value {
+          return [model =
+                      std::move(model)](Napi::Env e) mutable -> Napi::Value {
             return addon_data(e).model.New(
                 {Napi::External<std::shared_ptr<const Model>>::New(e, &model)});
           };
@@ -93,9 +96,10 @@ Napi::Value ModelHandle::submit_tensor(const Napi::CallbackInfo& info,
                                        const Napi::Object& options,
                                        Work work) {
   return addon_data(info.Env())
-      .mailbox->submit(info.Env(), options,
-                       [model = model(), work = std::move(work)](
-                           const Call& call) -> Finish {
+      .mailbox->submit(info.Env(),
+                       options,
+                       [model = model(),
+                        work = std::move(work)](const Call& call) -> Finish {
                          return [t = work(*model, call)](Napi::Env e) {
                            return TensorHandle::wrap(e, t);
                          };
@@ -105,7 +109,8 @@ Napi::Value ModelHandle::submit_tensor(const Napi::CallbackInfo& info,
 Napi::Value ModelHandle::encode_text(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     const auto o = options_of(info);
-    return submit_tensor(info, o,
+    return submit_tensor(info,
+                         o,
                          [tokens = TensorHandle::from(o.Get("tokens")),
                           normalize = get_bool(o, "normalize")](
                              const Model& m, const Call& call) {
@@ -117,7 +122,8 @@ Napi::Value ModelHandle::encode_text(const Napi::CallbackInfo& info) {
 Napi::Value ModelHandle::encode_words(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     const auto o = options_of(info);
-    return submit_tensor(info, o,
+    return submit_tensor(info,
+                         o,
                          [tokens = TensorHandle::from(o.Get("tokens")),
                           templates = get_integer(o, "templates")](
                              const Model& m, const Call& call) {
@@ -129,13 +135,14 @@ Napi::Value ModelHandle::encode_words(const Napi::CallbackInfo& info) {
 Napi::Value ModelHandle::encode_image(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     const auto o = options_of(info);
-    return submit_tensor(info, o,
+    return submit_tensor(info,
+                         o,
                          [image = TensorHandle::from(o.Get("image")),
                           normalize = get_bool(o, "normalize"),
                           scale_factor = scale_factor_positions(o)](
                              const Model& m, const Call& call) {
-                           return m.encode_image(image, normalize, scale_factor,
-                                                 call);
+                           return m.encode_image(
+                               image, normalize, scale_factor, call);
                          });
   });
 }
@@ -143,7 +150,8 @@ Napi::Value ModelHandle::encode_image(const Napi::CallbackInfo& info) {
 Napi::Value ModelHandle::encode_dense(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     const auto o = options_of(info);
-    return submit_tensor(info, o,
+    return submit_tensor(info,
+                         o,
                          [image = TensorHandle::from(o.Get("image")),
                           dense = to_dense(o),
                           normalize = get_bool(o, "normalize")](
@@ -156,26 +164,28 @@ Napi::Value ModelHandle::encode_dense(const Napi::CallbackInfo& info) {
 Napi::Value ModelHandle::encode_boxes(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     const auto o = options_of(info);
-    return submit_tensor(info, o,
-                         [image = TensorHandle::from(o.Get("image")),
-                          boxes = TensorHandle::from(o.Get("boxes")),
-                          regions = to_regions(o)](const Model& m,
-                                                   const Call& call) {
-                           return m.encode_boxes(image, boxes, regions, call);
-                         });
+    return submit_tensor(
+        info,
+        o,
+        [image = TensorHandle::from(o.Get("image")),
+         boxes = TensorHandle::from(o.Get("boxes")),
+         regions = to_regions(o)](const Model& m, const Call& call) {
+          return m.encode_boxes(image, boxes, regions, call);
+        });
   });
 }
 
 Napi::Value ModelHandle::encode_masks(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     const auto o = options_of(info);
-    return submit_tensor(info, o,
-                         [image = TensorHandle::from(o.Get("image")),
-                          masks = TensorHandle::from(o.Get("masks")),
-                          regions = to_regions(o)](const Model& m,
-                                                   const Call& call) {
-                           return m.encode_masks(image, masks, regions, call);
-                         });
+    return submit_tensor(
+        info,
+        o,
+        [image = TensorHandle::from(o.Get("image")),
+         masks = TensorHandle::from(o.Get("masks")),
+         regions = to_regions(o)](const Model& m, const Call& call) {
+          return m.encode_masks(image, masks, regions, call);
+        });
   });
 }
 
@@ -184,10 +194,12 @@ Napi::Value ModelHandle::encode(const Napi::CallbackInfo& info) {
   return guarded(env, [&]() -> Napi::Value {
     const auto o = options_of(info);
     return addon_data(env).mailbox->submit(
-        env, o,
-        [model = model(), picture = to_picture(get_object(o, "picture")),
-         options = to_encode(get_object(o, "pipeline"))](
-            const Call& call) -> Finish {
+        env,
+        o,
+        [model = model(),
+         picture = to_picture(get_object(o, "picture")),
+         options =
+             to_encode(get_object(o, "pipeline"))](const Call& call) -> Finish {
           auto view = View::encode(*model, picture, options, call);
           return [view = std::move(view)](Napi::Env e) {
             return ViewHandle::wrap(e, view);
@@ -201,8 +213,10 @@ Napi::Value ModelHandle::segment(const Napi::CallbackInfo& info) {
   return guarded(env, [&]() -> Napi::Value {
     const auto o = options_of(info);
     return addon_data(env).mailbox->submit(
-        env, o,
-        [model = model(), picture = to_picture(get_object(o, "picture")),
+        env,
+        o,
+        [model = model(),
+         picture = to_picture(get_object(o, "picture")),
          options = to_encode(get_object(o, "pipeline")),
          text = TensorHandle::from(o.Get("text")),
          words = get_integers(o, "wordClass"),
@@ -212,7 +226,8 @@ Napi::Value ModelHandle::segment(const Napi::CallbackInfo& info) {
           const double encode_ms = elapsed_ms(start);
           const auto encoded = std::chrono::steady_clock::now();
           auto result = view->segment(text, words, post, call);
-          return [result = std::move(result), encode_ms,
+          return [result = std::move(result),
+                  encode_ms,
                   pixels_ms = elapsed_ms(encoded)](Napi::Env e) -> Napi::Value {
             return to_js(e, result, encode_ms, pixels_ms);
           };

@@ -45,7 +45,8 @@ class InferenceThread {
   void forget(const Mailbox* owner) {
     std::unique_lock lock(mutex_);
     const auto theirs = [&](const Entry& e) { return e.owner.get() == owner; };
-    jobs_.erase(std::remove_if(jobs_.begin(), jobs_.end(), theirs), jobs_.end());
+    jobs_.erase(std::remove_if(jobs_.begin(), jobs_.end(), theirs),
+                jobs_.end());
     idle_.wait_for(lock, kCloseTimeout, [&] { return running_ != owner; });
   }
 
@@ -107,12 +108,21 @@ void set_inference_threads(int threads) {
 int inference_threads() { return InferenceThread::instance().threads; }
 
 Mailbox::Mailbox(Napi::Env env) {
-  const auto status = napi_create_threadsafe_function(
-      env, nullptr, nullptr, Napi::String::New(env, "declip"),
-      /*max_queue_size=*/0, /*initial_thread_count=*/1, nullptr, nullptr, this,
-      &Mailbox::on_message, &tsfn_);
+  const auto status =
+      napi_create_threadsafe_function(env,
+                                      nullptr,
+                                      nullptr,
+                                      Napi::String::New(env, "declip"),
+                                      /*max_queue_size=*/0,
+                                      /*initial_thread_count=*/1,
+                                      nullptr,
+                                      nullptr,
+                                      this,
+                                      &Mailbox::on_message,
+                                      &tsfn_);
   NAPI_THROW_IF_FAILED_VOID(env, status);
-  napi_unref_threadsafe_function(env, tsfn_);  // no job, no reason to stay alive
+  napi_unref_threadsafe_function(env,
+                                 tsfn_);  // no job, no reason to stay alive
 }
 
 Napi::Promise Mailbox::submit(Napi::Env env,
@@ -127,7 +137,8 @@ Napi::Promise Mailbox::submit(Napi::Env env,
   const auto progress = options.Get("onProgress");
   if (progress.IsFunction()) {
     waiting.progress = Napi::Persistent(progress.As<Napi::Function>());
-    job->call.progress = [self = weak_from_this(), id = job->id,
+    job->call.progress = [self = weak_from_this(),
+                          id = job->id,
                           last = std::chrono::steady_clock::time_point()](
                              int64_t done, int64_t total) mutable {
       const auto now = std::chrono::steady_clock::now();
@@ -148,7 +159,8 @@ Napi::Promise Mailbox::submit(Napi::Env env,
 void Mailbox::post(std::function<void(Napi::Env)> message) {
   const std::lock_guard lock(mutex_);
   if (closing_) return;
-  auto held = std::make_unique<std::function<void(Napi::Env)>>(std::move(message));
+  auto held =
+      std::make_unique<std::function<void(Napi::Env)>>(std::move(message));
   if (napi_call_threadsafe_function(tsfn_, held.get(), napi_tsfn_blocking) ==
       napi_ok) {
     held.release();  // on_message takes it over
@@ -163,8 +175,9 @@ void Mailbox::deliver_progress(uint64_t id, int64_t done, int64_t total) {
   post([this, id, done, total](Napi::Env env) {
     const auto it = waiting_.find(id);
     if (it == waiting_.end() || it->second.progress.IsEmpty()) return;
-    it->second.progress.Call({Napi::Number::New(env, static_cast<double>(done)),
-                              Napi::Number::New(env, static_cast<double>(total))});
+    it->second.progress.Call(
+        {Napi::Number::New(env, static_cast<double>(done)),
+         Napi::Number::New(env, static_cast<double>(total))});
   });
 }
 

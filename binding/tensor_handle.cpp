@@ -17,13 +17,15 @@ constexpr napi_type_tag kTag{0x1c7be0a94f3d4822, 0xb05d93e1a6c87f34};
 
 /// A tensor as bytes JS can hold: on the CPU, contiguous, half types widened.
 at::Tensor readable(const at::Tensor& t) {
-  const bool half = t.scalar_type() == at::kHalf || t.scalar_type() == at::kBFloat16;
+  const bool half =
+      t.scalar_type() == at::kHalf || t.scalar_type() == at::kBFloat16;
   return t.to(at::kCPU, half ? at::kFloat : t.scalar_type()).contiguous();
 }
 
 Napi::Value copy_out(Napi::Env env, const at::Tensor& t) {
   auto buffer = Napi::ArrayBuffer::New(env, t.nbytes());
-  if (t.nbytes() > 0) std::memcpy(buffer.Data(), t.const_data_ptr(), t.nbytes());
+  if (t.nbytes() > 0)
+    std::memcpy(buffer.Data(), t.const_data_ptr(), t.nbytes());
   return buffer;
 }
 
@@ -37,8 +39,8 @@ Shape shape_of(const Napi::Array& array) {
   for (uint32_t i = 0; i < array.Length(); ++i) {
     shape.sizes.push_back(array.Get(i).ToNumber().Int64Value());
     if (shape.sizes.back() < 0 ||
-        __builtin_mul_overflow(shape.elements, shape.sizes.back(),
-                               &shape.elements)) {
+        __builtin_mul_overflow(
+            shape.elements, shape.sizes.back(), &shape.elements)) {
       throw Error(ErrorCode::kInvalidArg, "The shape is out of range.");
     }
   }
@@ -63,10 +65,12 @@ TensorHandle::TensorHandle(const Napi::CallbackInfo& info)
   self.DefineProperties(
       {Napi::PropertyDescriptor::Value("shape", shape, napi_enumerable),
        Napi::PropertyDescriptor::Value(
-           "dtype", Napi::String::New(env, dtype_name(tensor_.scalar_type())),
+           "dtype",
+           Napi::String::New(env, dtype_name(tensor_.scalar_type())),
            napi_enumerable),
        Napi::PropertyDescriptor::Value(
-           "device", Napi::String::New(env, tensor_.device().str()),
+           "device",
+           Napi::String::New(env, tensor_.device().str()),
            napi_enumerable)});
   reported_bytes_ = static_cast<int64_t>(tensor_.nbytes());
   Napi::MemoryManagement::AdjustExternalMemory(env, reported_bytes_);
@@ -81,7 +85,8 @@ void TensorHandle::release(Napi::Env env) {
 }
 
 Napi::Function TensorHandle::define(Napi::Env env) {
-  return DefineClass(env, "NativeTensor",
+  return DefineClass(env,
+                     "NativeTensor",
                      {InstanceMethod("data", &TensorHandle::data),
                       InstanceMethod("slice", &TensorHandle::slice),
                       InstanceMethod("reshape", &TensorHandle::reshape),
@@ -152,7 +157,8 @@ Napi::Value TensorHandle::data(const Napi::CallbackInfo& info) {
     }
     return addon_data(env).mailbox->submit(
         env, Napi::Object::New(env), [t](const Call&) -> Finish {
-          return [bytes = readable(t)](Napi::Env e) { return copy_out(e, bytes); };
+          return
+              [bytes = readable(t)](Napi::Env e) { return copy_out(e, bytes); };
         });
   });
 }
@@ -201,7 +207,9 @@ Napi::Value TensorHandle::to(const Napi::CallbackInfo& info) {
                             : device_from(get_string(options, "device"));
     return addon_data(env).mailbox->submit(
         env, options, [t, type, device](const Call&) -> Finish {
-          return [moved = t.to(device, type)](Napi::Env e) { return wrap(e, moved); };
+          return [moved = t.to(device, type)](Napi::Env e) {
+            return wrap(e, moved);
+          };
         });
   });
 }

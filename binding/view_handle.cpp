@@ -24,11 +24,13 @@ ViewHandle::ViewHandle(const Napi::CallbackInfo& info)
   view_ = *info[0].As<Napi::External<std::shared_ptr<const View>>>().Data();
   const auto number = [&](const char* name, int64_t value) {
     return Napi::PropertyDescriptor::Value(
-        name, Napi::Number::New(env, static_cast<double>(value)),
+        name,
+        Napi::Number::New(env, static_cast<double>(value)),
         napi_enumerable);
   };
   info.This().As<Napi::Object>().DefineProperties(
-      {number("width", view_->width()), number("height", view_->height()),
+      {number("width", view_->width()),
+       number("height", view_->height()),
        number("windows", view_->windows()),
        number("byteLength", view_->bytes())});
   Napi::MemoryManagement::AdjustExternalMemory(env, view_->bytes());
@@ -44,7 +46,8 @@ void ViewHandle::release(Napi::Env env) {
 }
 
 Napi::Function ViewHandle::define(Napi::Env env) {
-  return DefineClass(env, "NativeView",
+  return DefineClass(env,
+                     "NativeView",
                      {InstanceMethod("segment", &ViewHandle::segment),
                       InstanceMethod("similarity", &ViewHandle::similarity),
                       InstanceMethod("dispose", &ViewHandle::dispose)});
@@ -65,8 +68,10 @@ Napi::Value ViewHandle::segment(const Napi::CallbackInfo& info) {
   return guarded(env, [&]() -> Napi::Value {
     const auto o = options_of(info);
     return addon_data(env).mailbox->submit(
-        env, o,
-        [view = view(), text = TensorHandle::from(o.Get("text")),
+        env,
+        o,
+        [view = view(),
+         text = TensorHandle::from(o.Get("text")),
          words = get_integers(o, "wordClass"),
          post = to_post(get_object(o, "post"))](const Call& call) -> Finish {
           const auto start = std::chrono::steady_clock::now();
@@ -84,9 +89,10 @@ Napi::Value ViewHandle::similarity(const Napi::CallbackInfo& info) {
   return guarded(env, [&]() -> Napi::Value {
     const auto o = options_of(info);
     return addon_data(env).mailbox->submit(
-        env, o,
-        [view = view(), text = TensorHandle::from(o.Get("text"))](
-            const Call& call) -> Finish {
+        env,
+        o,
+        [view = view(),
+         text = TensorHandle::from(o.Get("text"))](const Call& call) -> Finish {
           return [planes = view->similarity(text, call)](Napi::Env e) {
             return TensorHandle::wrap(e, planes);
           };

@@ -10,7 +10,8 @@ template <class T>
 T* unwrap_tagged(const Napi::Value& value, const napi_type_tag& tag) {
   if (!value.IsObject()) return nullptr;
   const auto object = value.As<Napi::Object>();
-  return object.CheckTypeTag(&tag) ? Napi::ObjectWrap<T>::Unwrap(object) : nullptr;
+  return object.CheckTypeTag(&tag) ? Napi::ObjectWrap<T>::Unwrap(object)
+                                   : nullptr;
 }
 
 }  // namespace declip

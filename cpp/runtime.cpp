@@ -9,8 +9,11 @@
 namespace declip {
 
 Runtime runtime() {
-  return {TORCH_VERSION, at::get_cpu_capability(), at::hasMKLDNN(),
-          at::hasCUDA(), cuda_devices()};
+  return {TORCH_VERSION,
+          at::get_cpu_capability(),
+          at::hasMKLDNN(),
+          at::hasCUDA(),
+          cuda_devices()};
 }
 
 c10::Device device_from(const std::string& name) {

@@ -27,14 +27,7 @@ export async function buildNative({ build, libtorch, targets }) {
     step(`C++ (${build}: ${names})`, async () => {
       await configure(BUILDS[build], libtorch)
       const jobs = process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? jobsThatFit()
-      await run('cmake', [
-        '--build',
-        folder,
-        '--parallel',
-        `${jobs}`,
-        '--target',
-        ...targets,
-      ])
+      await run('cmake', ['--build', folder, '--parallel', `${jobs}`, '--target', ...targets])
     }),
   )
   return join(root, folder)

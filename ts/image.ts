@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { setImmediate } from 'node:timers/promises'
 import { types } from 'node:util'
 import type { Sharp, SharpConstructor, SharpOptions } from 'sharp'
 import { aborted, DeclipError, describe, invalid } from './errors.js'
@@ -76,7 +77,11 @@ export async function loadImage(
     return decode(new Uint8Array(await until(input.arrayBuffer(), signal)), name, signal)
   }
   if (isEncoder(input)) return loadEncoder(input, signal)
-  if (isRaw(input)) return fromRaw(input)
+  if (isRaw(input)) {
+    const image = fromRaw(input)
+    await setImmediate() // the native side copies once more, in another turn of the event loop
+    return image
+  }
   throw invalid('image', ACCEPTED, input)
 }
 

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { constants } from 'node:os'
 import { join, resolve } from 'node:path'
+import { Worker } from 'node:worker_threads'
 import { DeclipError } from './errors.js'
 import { findLibtorch, LIBTORCH_VERSION, type Libtorch, libraries } from './libtorch.js'
 import type { NativeAddon } from './native.js'
@@ -13,6 +14,7 @@ const nodeGypBuild = createRequire(import.meta.url)('node-gyp-build') as {
 }
 
 let addon: NativeAddon | undefined
+let preloading: Promise<void> | undefined
 
 /**
  * The native part, loaded at the first call. A local build is preferred to the prebuilt one;
@@ -25,6 +27,21 @@ let addon: NativeAddon | undefined
 export function loadAddon(): NativeAddon {
   addon ??= load(addonPath())
   return addon
+}
+
+/**
+ * As {@link loadAddon}, but LibTorch's libraries (a third of a second) are loaded by another thread,
+ * so that the event loop goes on.
+ *
+ * @throws DeclipError as {@link loadAddon}
+ * @internal
+ */
+export async function prepareAddon(): Promise<NativeAddon> {
+  if (!addon) {
+    preloading ??= preloadElsewhere()
+    await preloading
+  }
+  return loadAddon()
 }
 
 /** The addon's file. @internal */
@@ -48,8 +65,9 @@ export function addonPath(root: string = packageRoot): string {
 
 function load(path: string): NativeAddon {
   const libtorch = findLibtorch({ addon: path })
-  if (libtorch) preload(libtorch)
+  const reset = waitPassively()
   try {
+    if (libtorch) preload(libraries(libtorch), DLOPEN_FLAGS)
     return createRequire(path)(path) as NativeAddon
   } catch (error) {
     const message = (error as Error).message
@@ -63,21 +81,54 @@ function load(path: string): NativeAddon {
     const tried = [`${path}: ${message}`]
     if (libtorch) tried.push(`with LibTorch in ${libtorch.dir}`)
     throw notFound(tried, error)
+  } finally {
+    reset()
   }
 }
+
+/** RTLD_NODELETE is not among Node's constants. */
+const DLOPEN_FLAGS =
+  (constants.dlopen.RTLD_NOW ?? 0) | (process.platform === 'darwin' ? 0x80 : 0x1000)
 
 /**
  * Loads LibTorch's libraries by absolute path, so that the addon, which asks for them by name, finds
  * them in the process wherever they lie. They are no addons: Node loads each, says so in an error,
  * and would unload it but for RTLD_NODELETE. What really went wrong shows when the addon is loaded.
+ * Self-contained: its text also runs in a worker.
  */
-function preload(libtorch: Libtorch): void {
-  const { RTLD_NOW } = constants.dlopen
-  const RTLD_NODELETE = process.platform === 'darwin' ? 0x80 : 0x1000
-  for (const library of libraries(libtorch)) {
+function preload(files: readonly string[], flags: number): void {
+  for (const file of files) {
     try {
-      process.dlopen({ exports: {} }, library, (RTLD_NOW ?? 0) | RTLD_NODELETE)
+      process.dlopen({ exports: {} }, file, flags)
     } catch {}
+  }
+}
+
+async function preloadElsewhere(): Promise<void> {
+  const libtorch = findLibtorch({ addon: addonPath() })
+  if (!libtorch) return
+  const code = `const { files, flags } = require('node:worker_threads').workerData
+;(${preload})(files, flags)`
+  const reset = waitPassively()
+  const workerData = { files: libraries(libtorch), flags: DLOPEN_FLAGS }
+  const worker = new Worker(code, { eval: true, workerData })
+  // whatever fails there shows again, with its reason, when the addon is loaded
+  await new Promise<void>(done => worker.once('exit', () => done()).once('error', () => done()))
+  reset()
+}
+
+/**
+ * Tells OpenMP not to spin, until the returned function is called: threads that wait by spinning
+ * make the engine several times slower as soon as another program wants a core. libgomp reads the
+ * variable once, when it is loaded; what the user set stands, and child processes do not inherit
+ * ours.
+ */
+function waitPassively(): () => void {
+  const { OMP_WAIT_POLICY, GOMP_SPINCOUNT } = process.env
+  if (OMP_WAIT_POLICY !== undefined || GOMP_SPINCOUNT !== undefined) return () => {}
+  process.env['OMP_WAIT_POLICY'] = 'passive'
+  return () => {
+    delete process.env['OMP_WAIT_POLICY']
   }
 }
 

@@ -3,7 +3,7 @@ import { dirname } from 'node:path'
 import { DeclipError, describe, invalid } from './errors.js'
 import { DEFAULT_MODEL, resolveSource } from './hub.js'
 import { type ImageInput, loadImage } from './image.js'
-import { loadAddon } from './load-addon.js'
+import { loadAddon, prepareAddon } from './load-addon.js'
 import { resolveMethod } from './methods.js'
 import type {
   NativeAddon,
@@ -361,7 +361,11 @@ export class Model {
       }
     }
     if (mode === 'proxyclip' && !(proxy?.features instanceof Tensor)) {
-      throw invalid('proxy.features', "a Tensor [B, C, Hv, Wv] for mode 'proxyclip'", proxy?.features)
+      throw invalid(
+        'proxy.features',
+        "a Tensor [B, C, Hv, Wv] for mode 'proxyclip'",
+        proxy?.features,
+      )
     }
     return {
       mode,
@@ -427,12 +431,13 @@ export async function loadModel(
 ): Promise<Model> {
   checkCall(options)
   const { device = 'auto', dtype = 'auto' } = options
-  if (typeof device !== 'string') throw invalid('device', "'auto', 'cpu', 'cuda' or 'cuda:N'", device)
+  if (typeof device !== 'string')
+    throw invalid('device', "'auto', 'cpu', 'cuda' or 'cuda:N'", device)
   if (typeof dtype !== 'string') {
     throw invalid('dtype', "'auto', 'float32', 'bfloat16' or 'float16'", dtype)
   }
   const config = toNativeConfig(options.config)
-  const addon = loadAddon()
+  const addon = await prepareAddon()
   const { path, name, license } = await resolveSource(source, options)
   const native = await callNative(
     addon,
@@ -460,7 +465,7 @@ export async function inspectCheckpoint(
 ): Promise<CheckpointInfo> {
   checkCall(options)
   const config = toNativeConfig(options.config)
-  const addon = loadAddon()
+  const addon = await prepareAddon()
   const { path, name, license } = await resolveSource(source, options)
   const info = await callNative(addon, options, call =>
     addon.inspect({ ...call, path, config: { ...config, name } }),
@@ -543,7 +548,8 @@ function checkPositions(positions: unknown): void {
 
 /** What every call takes. @internal */
 export function checkCall(options: CallOptions): void {
-  if (typeof options !== 'object' || options === null) throw invalid('options', 'an object', options)
+  if (typeof options !== 'object' || options === null)
+    throw invalid('options', 'an object', options)
   const { signal, onProgress } = options
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw invalid('signal', 'an AbortSignal', signal)
@@ -554,7 +560,15 @@ export function checkCall(options: CallOptions): void {
 }
 
 /** @internal */
-export function toPixels({ data, width, height }: { data: Uint8Array; width: number; height: number }) {
+export function toPixels({
+  data,
+  width,
+  height,
+}: {
+  data: Uint8Array
+  width: number
+  height: number
+}) {
   return { pixels: data, width, height }
 }
 

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { DeclipError, invalid, toDeclipError } from './errors.js'
 import { eachLine } from './event-loop.js'
 import { toPath, writeFileAtomic } from './files.js'
@@ -212,7 +213,12 @@ export class Segmentation {
     const { compressed = false } = options
     const counts = await encodeRle(await this.#labelMap(), this.classes.length)
     const size = [this.height, this.width] as const
-    return counts.map(runs => ({ size, counts: compressed ? compressRle(runs) : runs }))
+    const encodings: Rle[] = []
+    for (const runs of counts) {
+      if (compressed) await setImmediate() // one class at a time: the event loop turns in between
+      encodings.push({ size, counts: compressed ? compressRle(runs) : runs })
+    }
+    return encodings
   }
 
   /**

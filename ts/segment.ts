@@ -1,7 +1,7 @@
-import { aborted, DeclipError, invalid } from './errors.js'
+import { aborted, type DeclipError, invalid } from './errors.js'
 import { DEFAULT_MODEL } from './hub.js'
 import { type ImageInput, loadImage } from './image.js'
-import { loadAddon } from './load-addon.js'
+import { prepareAddon } from './load-addon.js'
 import { resolveMethod } from './methods.js'
 import { checkCall, loadModel, Model, sourceOf, toPixels } from './model.js'
 import { callNative } from './native-call.js'
@@ -40,9 +40,10 @@ export async function segment(
   const start = performance.now()
   checkCall(options)
   if (options.signal?.aborted) throw aborted(options.signal)
-  const addon = loadAddon()
+  // first, so that bytes and pixels are copied before the caller can change them
   const decoding = image instanceof Tensor ? undefined : timed(loadImage(image, options))
   decoding?.catch(() => {}) // reported below, after the model's own errors
+  const addon = await prepareAddon()
   const model = await modelOf(options)
   const preset = resolveMethod({ model: model.facts, options })
   warnOnce(preset.warning)

@@ -136,7 +136,12 @@ export class View {
     }
     const addon = loadAddon()
     const named = list.map(text => ({ text, owner: `text '${text}'` }))
-    const rows = await encodeTexts(this.#model.textModel, named, options.templates ?? 'none', options)
+    const rows = await encodeTexts(
+      this.#model.textModel,
+      named,
+      options.templates ?? 'none',
+      options,
+    )
     const width = rows[0]?.length ?? 0
     const flat = new Float32Array(rows.length * width)
     for (const [i, row] of rows.entries()) flat.set(row, i * width)

@@ -46,8 +46,24 @@ constexpr auto kSize = Positions::kSize;
 // naclip       k-k attention with a neighbourhood prior, arXiv:2404.08181
 // proxyclip    attention from a foundation model, arXiv:2408.04883
 constexpr std::array<Recipe, 12> kRecipes{{
-    {DenseMode::kVanilla, "vanilla", Attention::kQueryKey, 0, 0, 0, 1, 1, kSize},
-    {DenseMode::kMaskClip, "maskclip", Attention::kValues, 0, 0, 0, 1, 1, kSize},
+    {DenseMode::kVanilla,
+     "vanilla",
+     Attention::kQueryKey,
+     0,
+     0,
+     0,
+     1,
+     1,
+     kSize},
+    {DenseMode::kMaskClip,
+     "maskclip",
+     Attention::kValues,
+     0,
+     0,
+     0,
+     1,
+     1,
+     kSize},
     {DenseMode::kQq, "qq", Attention::kSelf, 1, 0, 0, 0, 0, kSize},
     {DenseMode::kKk, "kk", Attention::kSelf, 0, 1, 0, 0, 0, kSize},
     {DenseMode::kVv, "vv", Attention::kSelf, 0, 0, 1, 0, 0, kSize},
@@ -55,14 +71,39 @@ constexpr std::array<Recipe, 12> kRecipes{{
     {DenseMode::kAll, "all", Attention::kSelfMean, 1, 1, 1, 0, 0, kSize},
     {DenseMode::kItaClip, "itaclip", Attention::kSelf, 1, 1, 0, 1, 0, kScale},
     {DenseMode::kSclip, "sclip", Attention::kSelf, 1, 1, 0, 1, 1, kScale},
-    {DenseMode::kClearClip, "clearclip", Attention::kSelf, 1, 0, 0, 0, 0, kScale},
-    {DenseMode::kNaClip, "naclip", Attention::kNeighbour, 0, 1, 0, 0, 0, kScale},
-    {DenseMode::kProxyClip, "proxyclip", Attention::kProxy, 0, 0, 0, 0, 0, kScale},
+    {DenseMode::kClearClip,
+     "clearclip",
+     Attention::kSelf,
+     1,
+     0,
+     0,
+     0,
+     0,
+     kScale},
+    {DenseMode::kNaClip,
+     "naclip",
+     Attention::kNeighbour,
+     0,
+     1,
+     0,
+     0,
+     0,
+     kScale},
+    {DenseMode::kProxyClip,
+     "proxyclip",
+     Attention::kProxy,
+     0,
+     0,
+     0,
+     0,
+     0,
+     kScale},
 }};
 
 const Recipe& recipe_of(DenseMode mode) {
-  return *std::find_if(kRecipes.begin(), kRecipes.end(),
-                       [&](const Recipe& r) { return r.mode == mode; });
+  return *std::find_if(kRecipes.begin(), kRecipes.end(), [&](const Recipe& r) {
+    return r.mode == mode;
+  });
 }
 
 /// DeCLIP's modes on its EVA tower leave out 1/sqrt(d): their softmax is eight
@@ -86,7 +127,9 @@ at::Tensor similarity(const at::Tensor& a, const at::Tensor& b, double scale) {
 
 /// Attention weights [B, n, L, L] of the self modes. With two summed softmaxes
 /// the rows add up to 2, as published.
-at::Tensor self_weights(const Heads& heads, const Recipe& recipe, double scale) {
+at::Tensor self_weights(const Heads& heads,
+                        const Recipe& recipe,
+                        double scale) {
   at::Tensor sum;
   int count = 0;
   const auto add = [&](bool used, const at::Tensor& x) {
@@ -118,8 +161,9 @@ at::Tensor neighbour_weights(const Heads& heads,
     return x.norm(2, {-1}).mean(-1);  // (B, n)
   };
   const auto c = (norms(heads.q) * norms(heads.k)).mean(-1) * scale;  // (B)
-  return (prior * c.view({-1, 1, 1, 1})).softmax(-1).expand(
-      {-1, heads.k.size(1), -1, -1});
+  return (prior * c.view({-1, 1, 1, 1}))
+      .softmax(-1)
+      .expand({-1, heads.k.size(1), -1, -1});
 }
 
 /// ProxyCLIP: attention over the M = Hv*Wv cells of the external features, the
@@ -138,9 +182,8 @@ at::Tensor proxy_attention(const at::Tensor& v,
   scores.masked_fill_(scores < 0, -std::numeric_limits<double>::infinity());
   const auto weights = scores.softmax(-1).to(v.scalar_type()).unsqueeze(1);
 
-  auto values = v.slice(2, 1)
-                    .transpose(2, 3)
-                    .reshape({batch * heads, width, grid.h, grid.w});
+  auto values = v.slice(2, 1).transpose(2, 3).reshape(
+      {batch * heads, width, grid.h, grid.w});
   values = at::upsample_bilinear2d(values, {rows, columns}, false)
                .reshape({batch, heads, width, rows * columns})
                .transpose(2, 3);  // (B, n, M, d)
@@ -191,7 +234,8 @@ class SavedMaps {
 
   void visit(int64_t i, const at::Tensor& x) {
     if (options_.mode != DenseMode::kItaClip) return;
-    if (std::find(layers_.begin(), layers_.end(), i + 1) == layers_.end()) return;
+    if (std::find(layers_.begin(), layers_.end(), i + 1) == layers_.end())
+      return;
     const auto map = weights(tower_.project(i, tower_.norm1(i, x)));
     sum_ = sum_.defined() ? sum_.add_(map) : map;
     ++visited_;
@@ -247,11 +291,11 @@ at::Tensor last_block(const VisionTower& tower,
         merged = proxy_attention(heads.v, grid, options);
         break;
       default:
-        merged = merge_heads(at::matmul(
-            options.mode == DenseMode::kItaClip
-                ? saved.blend(saved.weights(heads))
-                : self_weights(heads, recipe, scale),
-            heads.v));
+        merged =
+            merge_heads(at::matmul(options.mode == DenseMode::kItaClip
+                                       ? saved.blend(saved.weights(heads))
+                                       : self_weights(heads, recipe, scale),
+                                   heads.v));
     }
   }
   auto y = tower.output(i, merged);
@@ -310,7 +354,9 @@ DenseMode dense_mode_from(const std::string& name) {
 
 const char* dense_mode_name(DenseMode mode) { return recipe_of(mode).name; }
 
-Positions default_positions(DenseMode mode) { return recipe_of(mode).positions; }
+Positions default_positions(DenseMode mode) {
+  return recipe_of(mode).positions;
+}
 
 at::Tensor gaussian_prior(Grid grid, double std) {
   const auto options = at::TensorOptions().dtype(at::kFloat);

@@ -41,12 +41,13 @@ c10::ScalarType scalar_type(const std::string& dtype, bool cuda) {
 
 Placement place(const std::string& device, const std::string& dtype) {
   const int64_t count = cuda_devices();
-  const std::string why =
-      at::hasCUDA() ? "no CUDA device was found on this machine"
-                    : "this build has no CUDA (LibTorch for the CPU)";
+  const std::string why = at::hasCUDA()
+                              ? "no CUDA device was found on this machine"
+                              : "this build has no CUDA (LibTorch for the CPU)";
   if (device == "auto") {
     if (count > 0) {
-      return {c10::Device(c10::kCUDA, 0), scalar_type(dtype, true),
+      return {c10::Device(c10::kCUDA, 0),
+              scalar_type(dtype, true),
               "A CUDA device is there."};
     }
     return {c10::kCPU, scalar_type(dtype, false), "CPU, because " + why + "."};
@@ -70,7 +71,8 @@ Placement place(const std::string& device, const std::string& dtype) {
                     ". Use device 'auto' or 'cpu'.");
   }
   return {c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(index)),
-          scalar_type(dtype, true), "It was asked for."};
+          scalar_type(dtype, true),
+          "It was asked for."};
 }
 
 }  // namespace declip

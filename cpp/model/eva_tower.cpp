@@ -56,10 +56,11 @@ class EvaTower final : public VisionTower {
 
   at::Tensor embed(const at::Tensor& image, Positions rule) const override {
     const auto patches = grid(image.size(2), image.size(3));
-    const auto x = at::conv2d(image, patch_weight_, patch_bias_,
-                              {config_.patch, config_.patch})
-                       .flatten(2)
-                       .transpose(1, 2);  // (B, N, C)
+    const auto x =
+        at::conv2d(
+            image, patch_weight_, patch_bias_, {config_.patch, config_.patch})
+            .flatten(2)
+            .transpose(1, 2);  // (B, N, C)
     const auto cls = cls_token_.expand({x.size(0), 1, -1});
     return at::cat({cls, x}, 1) +
            resize_positions(positions_, patches.h, patches.w, rule);
@@ -76,7 +77,8 @@ class EvaTower final : public VisionTower {
             split_heads(b.v(normed), config_.heads)};
   }
 
-  at::Tensor project_values(int64_t i, const at::Tensor& normed) const override {
+  at::Tensor project_values(int64_t i,
+                            const at::Tensor& normed) const override {
     return block_at(i).v(normed);
   }
 

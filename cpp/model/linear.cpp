@@ -22,14 +22,16 @@ using Pointwise = at::Tensor(const at::Tensor&,
                              std::optional<std::string_view>);
 
 template <class Signature>
-std::optional<c10::TypedOperatorHandle<Signature>> find_operator(const char* name) {
+std::optional<c10::TypedOperatorHandle<Signature>> find_operator(
+    const char* name) {
   const auto handle = c10::Dispatcher::singleton().findSchema({name, ""});
   if (!handle) return {};
   return handle->typed<Signature>();
 }
 
 const auto& reorder_operator() {
-  static const auto op = find_operator<Reorder>("mkldnn::_reorder_linear_weight");
+  static const auto op =
+      find_operator<Reorder>("mkldnn::_reorder_linear_weight");
   return op;
 }
 
@@ -38,7 +40,8 @@ const auto& linear_operator() {
   return op;
 }
 
-/// float32 only: half types go through at::linear, which knows what the CPU has.
+/// float32 only: half types go through at::linear, which knows what the CPU
+/// has.
 bool can_pack(const at::Tensor& weight) {
   return weight.is_cpu() && weight.scalar_type() == at::kFloat &&
          at::hasMKLDNN() && reorder_operator() && linear_operator();
@@ -48,15 +51,20 @@ bool can_pack(const at::Tensor& weight) {
 
 Linear::Linear(const at::Tensor& weight, at::Tensor bias)
     : bias_(std::move(bias)), packed_(can_pack(weight)) {
-  weight_ = packed_ ? reorder_operator()->call(weight.contiguous(), std::nullopt)
-                    : weight;
+  weight_ = packed_
+                ? reorder_operator()->call(weight.contiguous(), std::nullopt)
+                : weight;
 }
 
 at::Tensor Linear::operator()(const at::Tensor& x) const {
   if (!packed_) return at::linear(x, weight_, bias_);
   return linear_operator()->call(
-      x, weight_, bias_.defined() ? std::optional(bias_) : std::nullopt, "none",
-      Scalars(), "");
+      x,
+      weight_,
+      bias_.defined() ? std::optional(bias_) : std::nullopt,
+      "none",
+      Scalars(),
+      "");
 }
 
 }  // namespace declip

@@ -25,24 +25,26 @@ std::string shape_text(const at::Tensor& t) {
 }
 
 at::Tensor batch_index(const RegionOptions& options, int64_t regions) {
-  return options.image_index.empty() ? at::zeros({regions}, at::kLong)
-                                     : at::tensor(options.image_index, at::kLong);
+  return options.image_index.empty()
+             ? at::zeros({regions}, at::kLong)
+             : at::tensor(options.image_index, at::kLong);
 }
 
 /// Masks [K, H, W] of a picture that was fitted into the grid's square by its
 /// long side: resized the same way, nothing where the padding is. Sides round
 /// half to even, as the evaluation's Python does.
 at::Tensor padded_grid_masks(const at::Tensor& masks, int64_t h, int64_t w) {
-  const double scale = static_cast<double>(std::max(h, w)) /
-                       static_cast<double>(std::max(masks.size(1), masks.size(2)));
+  const double scale =
+      static_cast<double>(std::max(h, w)) /
+      static_cast<double>(std::max(masks.size(1), masks.size(2)));
   const auto side = [&](int64_t length, int64_t limit) {
     const auto scaled = static_cast<int64_t>(
         std::nearbyint(static_cast<double>(length) * scale));
     return std::clamp<int64_t>(scaled, 1, limit);
   };
   const int64_t mh = side(masks.size(1), h), mw = side(masks.size(2), w);
-  return at::constant_pad_nd(resize_masks_bicubic(masks, mh, mw),
-                             {0, w - mw, 0, h - mh}, 0);
+  return at::constant_pad_nd(
+      resize_masks_bicubic(masks, mh, mw), {0, w - mw, 0, h - mh}, 0);
 }
 
 }  // namespace
@@ -109,13 +111,13 @@ std::shared_ptr<const Model> Model::load(const std::string& path,
 void Model::check_image(const at::Tensor& image) const {
   if (!image.defined() || image.dim() != 4 || image.size(0) < 1 ||
       image.size(1) != 3 || !at::isFloatingType(image.scalar_type())) {
-    throw Error(ErrorCode::kInvalidArg,
-                "The image tensor must be float [B, 3, H, W], received " +
-                    (image.defined() ? std::string(at::toString(
-                                           image.scalar_type())) +
-                                           " " + shape_text(image)
-                                     : std::string("nothing")) +
-                    ".");
+    throw Error(
+        ErrorCode::kInvalidArg,
+        "The image tensor must be float [B, 3, H, W], received " +
+            (image.defined() ? std::string(at::toString(image.scalar_type())) +
+                                   " " + shape_text(image)
+                             : std::string("nothing")) +
+            ".");
   }
   const int64_t patch = info_.config.vision.patch;
   if (image.size(2) < patch || image.size(3) < patch) {
@@ -230,10 +232,12 @@ at::Tensor Model::encode_boxes(const at::Tensor& image,
     return static_cast<double>(map.size(side)) /
            static_cast<double>(image.size(side));
   };
-  const auto pooled =
-      roi_align(map.to(at::kCPU), boxes.to(at::kCPU, at::kFloat),
-                batch_index(options, boxes.size(0)), scale(2), scale(3))
-          .flatten(1);
+  const auto pooled = roi_align(map.to(at::kCPU),
+                                boxes.to(at::kCPU, at::kFloat),
+                                batch_index(options, boxes.size(0)),
+                                scale(2),
+                                scale(3))
+                          .flatten(1);
   return options.normalize ? l2_normalize(pooled, 1) : pooled;
 }
 
@@ -266,8 +270,8 @@ at::Tensor Model::encode_masks(const at::Tensor& image,
                     std::to_string(image.size(3)) + "), received " +
                     shape_text(masks) + ".");
   }
-  const auto pooled = mask_pool(map.to(at::kCPU), grid_masks,
-                                batch_index(options, masks.size(0)));
+  const auto pooled = mask_pool(
+      map.to(at::kCPU), grid_masks, batch_index(options, masks.size(0)));
   return options.normalize ? l2_normalize(pooled, 1) : pooled;
 }
 

@@ -25,7 +25,8 @@ class PlainTower final : public VisionTower {
     for (int64_t i = 0; i < config.layers; ++i) {
       blocks_.emplace_back(
           visual / "transformer" / "resblocks" / std::to_string(i),
-          config.layer_norm_eps, config.activation);
+          config.layer_norm_eps,
+          config.activation);
     }
     const auto last = visual / "transformer" / "resblocks" /
                       std::to_string(config.layers - 1) / "attn";
@@ -37,8 +38,7 @@ class PlainTower final : public VisionTower {
 
   at::Tensor embed(const at::Tensor& image, Positions rule) const override {
     const auto patches = grid(image.size(2), image.size(3));
-    const auto x = at::conv2d(image, conv1_, {},
-                              {config_.patch, config_.patch})
+    const auto x = at::conv2d(image, conv1_, {}, {config_.patch, config_.patch})
                        .flatten(2)
                        .transpose(1, 2);  // (B, N, C)
     const auto cls = class_embedding_.expand({x.size(0), 1, -1});
@@ -57,7 +57,8 @@ class PlainTower final : public VisionTower {
             split_heads(qkv[2], config_.heads)};
   }
 
-  at::Tensor project_values(int64_t i, const at::Tensor& normed) const override {
+  at::Tensor project_values(int64_t i,
+                            const at::Tensor& normed) const override {
     return i + 1 == config_.layers
                ? last_values_(normed)
                : block_at(i).in_proj(normed).slice(-1, 2 * config_.width);

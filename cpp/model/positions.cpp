@@ -18,8 +18,8 @@ at::Tensor resize_positions(const at::Tensor& table,
   const int64_t width = table.size(1);
   // The scale-factor code bases compare token counts only: a 7 x 28 picture
   // gets a 14 x 14 table as it is.
-  const bool keep = rule == Positions::kScaleFactor ? h * w == g * g
-                                                    : h == g && w == g;
+  const bool keep =
+      rule == Positions::kScaleFactor ? h * w == g * g : h == g && w == g;
   if (keep) return table;
 
   auto map = table.slice(0, 1)
@@ -31,8 +31,8 @@ at::Tensor resize_positions(const at::Tensor& table,
     scale_h = (static_cast<double>(h) + 0.1) / static_cast<double>(g);
     scale_w = (static_cast<double>(w) + 0.1) / static_cast<double>(g);
   }
-  map = at::upsample_bicubic2d(map, {h, w}, /*align_corners=*/false, scale_h,
-                               scale_w);
+  map = at::upsample_bicubic2d(
+      map, {h, w}, /*align_corners=*/false, scale_h, scale_w);
   return at::cat({table.slice(0, 0, 1),
                   map.permute({0, 2, 3, 1})
                       .reshape({h * w, width})

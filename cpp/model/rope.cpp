@@ -10,9 +10,9 @@ constexpr double kPretrainSide = 16.0;
 /// [s, r] angles of one side, each frequency twice.
 at::Tensor side_angles(int64_t s, int64_t r) {
   const auto options = at::TensorOptions().dtype(at::kFloat);
-  const auto frequencies =
-      1.0 / at::pow(10000.0, at::arange(0, r, 2, options) /
-                                 static_cast<double>(r));  // (r/2)
+  const auto frequencies = 1.0 / at::pow(10000.0,
+                                         at::arange(0, r, 2, options) /
+                                             static_cast<double>(r));  // (r/2)
   const auto positions =
       at::arange(s, options) / static_cast<double>(s) * kPretrainSide;
   return (positions.unsqueeze(1) * frequencies.unsqueeze(0))

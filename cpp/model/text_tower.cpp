@@ -25,7 +25,8 @@ TextTower::TextTower(const TextConfig& config,
   ln_final_ = LayerNorm(text / "ln_final", config.layer_norm_eps);
   for (int64_t i = 0; i < config.layers; ++i) {
     blocks_.emplace_back(text / "transformer" / "resblocks" / std::to_string(i),
-                         config.layer_norm_eps, config.activation);
+                         config.layer_norm_eps,
+                         config.activation);
   }
 }
 
@@ -54,16 +55,18 @@ at::Tensor TextTower::encode(const at::Tensor& tokens, const Call& call) const {
                        ? tokens.argmax(1)
                        : tokens.eq(config_.eot_token).to(at::kInt).argmax(1);
   // Prompts of like length share a batch, so that short ones stay short.
-  const auto order = std::get<1>(at::sort(end, /*dim=*/0, /*descending=*/false));
+  const auto order =
+      std::get<1>(at::sort(end, /*dim=*/0, /*descending=*/false));
   std::vector<at::Tensor> parts;
   for (int64_t at = 0; at < count; at += kBatch) {
     const auto rows = order.slice(0, at, std::min(at + kBatch, count));
-    parts.push_back(encode_batch(tokens.index_select(0, rows),
-                                 end.index_select(0, rows), call));
+    parts.push_back(encode_batch(
+        tokens.index_select(0, rows), end.index_select(0, rows), call));
     call.report(std::min(at + kBatch, count), count);
   }
   const auto sorted = at::cat(parts, 0);
-  return at::empty_like(sorted).index_copy_(0, order.to(sorted.device()), sorted);
+  return at::empty_like(sorted).index_copy_(
+      0, order.to(sorted.device()), sorted);
 }
 
 at::Tensor TextTower::encode_batch(const at::Tensor& tokens,
@@ -73,14 +76,18 @@ at::Tensor TextTower::encode_batch(const at::Tensor& tokens,
   const auto device = token_embedding_.device();
   const auto ids = tokens.slice(1, 0, length).to(device);
   const int64_t heads = config_.heads;
-  auto x = at::embedding(token_embedding_, ids) + positions_.slice(0, 0, length);
+  auto x =
+      at::embedding(token_embedding_, ids) + positions_.slice(0, 0, length);
   for (const auto& block : blocks_) {
     call.check();
     const auto qkv = block.in_proj(block.ln_1(x)).chunk(3, -1);
-    const auto attended = at::scaled_dot_product_attention(
-        split_heads(qkv[0], heads), split_heads(qkv[1], heads),
-        split_heads(qkv[2], heads), /*attn_mask=*/{}, /*dropout_p=*/0.0,
-        /*is_causal=*/true);
+    const auto attended =
+        at::scaled_dot_product_attention(split_heads(qkv[0], heads),
+                                         split_heads(qkv[1], heads),
+                                         split_heads(qkv[2], heads),
+                                         /*attn_mask=*/{},
+                                         /*dropout_p=*/0.0,
+                                         /*is_causal=*/true);
     x = x + block.attention_output(merge_heads(attended));
     x = x + block.feed_forward(x);
   }

@@ -15,9 +15,9 @@ at::Tensor merge_heads(const at::Tensor& x) {
 at::Tensor VisionTower::block(int64_t i, const at::Tensor& x, Grid grid) const {
   auto heads = project(i, norm1(i, x));
   rotate(heads, grid);
-  const auto y =
-      x + output(i, merge_heads(at::scaled_dot_product_attention(
-                        heads.q, heads.k, heads.v)));
+  const auto y = x + output(i,
+                            merge_heads(at::scaled_dot_product_attention(
+                                heads.q, heads.k, heads.v)));
   return y + feed_forward(i, y);
 }
 

@@ -41,13 +41,15 @@ class VisionTower {
   }
 
   /// image [B, 3, H, W] normalised -> input of block 0, [B, 1 + N, C].
-  virtual at::Tensor embed(const at::Tensor& image, Positions positions) const = 0;
+  virtual at::Tensor embed(const at::Tensor& image,
+                           Positions positions) const = 0;
 
   // The pieces of block i; x and the results are [B, 1 + N, C].
   virtual at::Tensor norm1(int64_t i, const at::Tensor& x) const = 0;
   virtual Heads project(int64_t i, const at::Tensor& normed) const = 0;
   /// Values alone, [B, 1 + N, C]: what MaskCLIP passes on.
-  virtual at::Tensor project_values(int64_t i, const at::Tensor& normed) const = 0;
+  virtual at::Tensor project_values(int64_t i,
+                                    const at::Tensor& normed) const = 0;
   /// Rotary positions of q and k where the family has them.
   virtual void rotate(Heads& heads, Grid grid) const = 0;
   /// Merged heads [B, L, C] -> attention branch (sub-LN, output projection,

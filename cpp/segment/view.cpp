@@ -8,17 +8,17 @@
 #include <string>
 
 #include "declip/model.h"
+#include "declip/resize.h"
 #include "model/vision_tower.h"
 #include "segment/labels.h"
-#include "declip/resize.h"
 #include "segment/views.h"
 #include "segment/windows.h"
 
 namespace declip {
 
 struct View::State {
-  Size size;            // of the picture as it came
-  at::Tensor image;     // normalised, resized [1, 3, Hr, Wr], for PAMR
+  Size size;         // of the picture as it came
+  at::Tensor image;  // normalised, resized [1, 3, Hr, Wr], for PAMR
   WindowPlan plan;
   at::Tensor features;  // float32 CPU [nW, E, h, w], see encode_windows()
 };
@@ -56,15 +56,17 @@ at::Tensor load_image(const Model& model,
   const Size to = short_side > 0 ? keep_ratio_size(from, short_side) : from;
   const int64_t patch = model.info().config.vision.patch;
   if (to.height < patch || to.width < patch) {
-    throw Error(ErrorCode::kInvalidArg,
-                "The picture would be " + std::to_string(to.width) + " x " +
-                    std::to_string(to.height) +
-                    " pixels, less than one patch (" + std::to_string(patch) +
-                    "). Pass a larger `shortSide`, or crop very long pictures.");
+    throw Error(
+        ErrorCode::kInvalidArg,
+        "The picture would be " + std::to_string(to.width) + " x " +
+            std::to_string(to.height) + " pixels, less than one patch (" +
+            std::to_string(patch) +
+            "). Pass a larger `shortSide`, or crop very long pictures.");
   }
   const auto& stats = model.info().config.pixels;
   return normalize_mmcv(resize_linear_u8(picture.rgb.data(), from, to),
-                        byte_scale(stats.mean), byte_scale(stats.std));
+                        byte_scale(stats.mean),
+                        byte_scale(stats.std));
 }
 
 /// Unit patch features of a batch of windows under the picture's options.
@@ -83,15 +85,17 @@ class WindowEncoder {
   /// logits of the two flipped ones, flipped back. Logits are linear in the
   /// features, so the five are combined here, once, before any word is known.
   /// Aydin et al., arXiv:2411.12044, section 3.1.
-  at::Tensor encode(const at::Tensor& x, int64_t first, const Call& call) const {
+  at::Tensor encode(const at::Tensor& x,
+                    int64_t first,
+                    const Call& call) const {
     if (!options_.augment) return unit_features(x, first, 1, call);
-    const auto copies = at::cat({x, grey_view(x), blur_view(x),
-                                 flip_vertical(x), flip_horizontal(x)});
+    const auto copies = at::cat(
+        {x, grey_view(x), blur_view(x), flip_vertical(x), flip_horizontal(x)});
     const auto f = unit_features(copies, first, 5, call).chunk(5, 0);
     const double weight = options_.augment_weight;
     const auto upright = (f[0] + f[1] + f[2]) * (weight / 3.0);
-    const auto flipped = (flip_vertical(f[3]) + flip_horizontal(f[4])) *
-                         ((1.0 - weight) / 2.0);
+    const auto flipped =
+        (flip_vertical(f[3]) + flip_horizontal(f[4])) * ((1.0 - weight) / 2.0);
     return upright + flipped;
   }
 
@@ -103,7 +107,8 @@ class WindowEncoder {
     auto dense = options_.dense;
     if (dense.proxy_features.defined()) {
       const int64_t windows = x.size(0) / copies;
-      dense.proxy_features = dense.proxy_features.slice(0, first, first + windows);
+      dense.proxy_features =
+          dense.proxy_features.slice(0, first, first + windows);
     }
     return model_.encode_dense(x, dense, /*normalize=*/true, call).to(at::kCPU);
   }
@@ -180,11 +185,11 @@ std::shared_ptr<const View> View::encode(const Model& model,
   state->size = picture.normalised.defined()
                     ? Size{height, width}
                     : Size{picture.height, picture.width};
-  state->plan = plan_windows(height, width, options.window, options.stride,
-                             options.pad_to);
+  state->plan = plan_windows(
+      height, width, options.window, options.stride, options.pad_to);
   // NACLIP's code resizes a whole-picture map to the resized picture first
-  state->plan.whole = options.window == 0 &&
-                      options.dense.mode != DenseMode::kNaClip;
+  state->plan.whole =
+      options.window == 0 && options.dense.mode != DenseMode::kNaClip;
   check_proxy(options, state->plan.size());
   state->features =
       encode_windows(model, state->image, state->plan, options, call);
@@ -195,7 +200,8 @@ int64_t View::height() const { return state_->size.height; }
 int64_t View::width() const { return state_->size.width; }
 int64_t View::windows() const { return state_->plan.size(); }
 int64_t View::bytes() const {
-  return static_cast<int64_t>(state_->features.nbytes() + state_->image.nbytes());
+  return static_cast<int64_t>(state_->features.nbytes() +
+                              state_->image.nbytes());
 }
 
 at::Tensor View::window_logits(const at::Tensor& text) const {
@@ -214,14 +220,19 @@ Segmentation View::segment(const at::Tensor& text,
                            const PostOptions& options,
                            const Call& call) const {
   const c10::InferenceMode guard;
-  return labels_from_windows(window_logits(text), state_->plan, state_->image,
-                             word_class, options, state_->size, call);
+  return labels_from_windows(window_logits(text),
+                             state_->plan,
+                             state_->image,
+                             word_class,
+                             options,
+                             state_->size,
+                             call);
 }
 
 at::Tensor View::similarity(const at::Tensor& text, const Call& call) const {
   const c10::InferenceMode guard;
-  return planes_from_windows(window_logits(text), state_->plan, state_->size,
-                             call);
+  return planes_from_windows(
+      window_logits(text), state_->plan, state_->size, call);
 }
 
 }  // namespace declip

@@ -50,8 +50,11 @@ int main(int argc, char** argv) {
     }
     const bool ok = failures_of_test == 0;
     if (!ok) ++failed;
-    std::printf("%s %d - %s%s%s\n", ok ? "ok" : "not ok", ++count,
-                title.c_str(), skip_reason.empty() ? "" : " # SKIP ",
+    std::printf("%s %d - %s%s%s\n",
+                ok ? "ok" : "not ok",
+                ++count,
+                title.c_str(),
+                skip_reason.empty() ? "" : " # SKIP ",
                 skip_reason.c_str());
     std::fflush(stdout);
   }

@@ -69,7 +69,8 @@ std::string check_throws(Function&& function,
     function();
   } catch (const declip::Error& error) {
     if (error.code() == code) return error.what();
-    fail(file, line,
+    fail(file,
+         line,
          expected + ", received " + declip::code_name(error.code()) + ": " +
              error.what());
     return "";
@@ -83,26 +84,28 @@ std::string check_throws(Function&& function,
 
 }  // namespace tap
 
-#define TEST(name)                                                        \
-  static void tap_test_##name();                                          \
-  static const tap::Register tap_register_##name{__FILE__, #name,         \
-                                                 tap_test_##name};        \
+#define TEST(name)                                \
+  static void tap_test_##name();                  \
+  static const tap::Register tap_register_##name{ \
+      __FILE__, #name, tap_test_##name};          \
   static void tap_test_##name()
 
 // c10's logging header defines a CHECK too, which ends the process.
 #undef CHECK
-#define CHECK(condition)                                                  \
-  do {                                                                    \
-    if (!(condition)) tap::fail(__FILE__, __LINE__, #condition);          \
+#define CHECK(condition)                                         \
+  do {                                                           \
+    if (!(condition)) tap::fail(__FILE__, __LINE__, #condition); \
   } while (false)
 
-#define CHECK_CLOSE(actual, expected, tolerance)                          \
-  tap::check_close(static_cast<double>(actual),                           \
-                   static_cast<double>(expected),                         \
-                   static_cast<double>(tolerance), #actual, __FILE__,     \
+#define CHECK_CLOSE(actual, expected, tolerance)   \
+  tap::check_close(static_cast<double>(actual),    \
+                   static_cast<double>(expected),  \
+                   static_cast<double>(tolerance), \
+                   #actual,                        \
+                   __FILE__,                       \
                    __LINE__)
 
 /// Evaluates to the message of the error.
-#define CHECK_THROWS_CODE(expression, code)                               \
-  tap::check_throws([&] { (void)(expression); }, code, #expression,       \
-                    __FILE__, __LINE__)
+#define CHECK_THROWS_CODE(expression, code) \
+  tap::check_throws(                        \
+      [&] { (void)(expression); }, code, #expression, __FILE__, __LINE__)

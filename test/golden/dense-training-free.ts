@@ -10,7 +10,11 @@ t.teardown(() => model.dispose())
 function optionsOf({ id, options = {}, inputs }: Case): EncodeDenseOptions {
   const residual = options['ignore_residual'] === false
   if (id.includes('itaclip')) {
-    return { mode: 'itaclip', selfAttention: options['attn_self'] as boolean, layers: options['layers'] as number[] }
+    return {
+      mode: 'itaclip',
+      selfAttention: options['attn_self'] as boolean,
+      layers: options['layers'] as number[],
+    }
   }
   if (id.includes('sclip')) return { mode: 'sclip' }
   if (id.includes('proxyclip')) {
@@ -19,7 +23,8 @@ function optionsOf({ id, options = {}, inputs }: Case): EncodeDenseOptions {
     const { beta, gamma } = options as { beta: number; gamma: number }
     return { mode: 'proxyclip', proxy: { features: Tensor.from(data, shape), beta, gamma } }
   }
-  if (id.includes('MaskCLIP')) return { mode: 'maskclip', residual, feedForward: residual, positions: 'scale-factor' }
+  if (id.includes('MaskCLIP'))
+    return { mode: 'maskclip', residual, feedForward: residual, positions: 'scale-factor' }
   if (id.includes('clearclip')) return { mode: 'clearclip', residual, feedForward: residual }
   const kept = options['arch'] === 'vanilla'
   const naclip = { positions: 'scale-factor', residual: kept, feedForward: kept } as const
@@ -69,8 +74,14 @@ for (const id of golden.ids().filter(id => id !== 'gaussian-prior-3x4')) {
       const want = { ...expected, data: expected.data.subarray(...range) }
       if (excess(got, want).ratio <= 1) continue
       outside++
-      t.ok(excess(got, { ...want, atol: 0.02 * largest, rtol: 0 }).ratio <= 1, `token ${row}: within 2 %`)
+      t.ok(
+        excess(got, { ...want, atol: 0.02 * largest, rtol: 0 }).ratio <= 1,
+        `token ${row}: within 2 %`,
+      )
     }
-    t.ok(outside <= 3, `patch tokens: ${outside} of ${h * w} outside the tolerance, at most 3 may be`)
+    t.ok(
+      outside <= 3,
+      `patch tokens: ${outside} of ${h * w} outside the tolerance, at most 3 may be`,
+    )
   })
 }

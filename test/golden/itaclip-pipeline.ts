@@ -4,7 +4,15 @@ import { loadModel, type SegmentOptions, segment, Tensor, type Vocabulary } from
 import { loadAddon } from '../../ts/load-addon.js'
 import { resolveMethod } from '../../ts/methods.js'
 import type { NativePicture, NativeTensor } from '../../ts/native.js'
-import { compare, type Floats, Golden, type ImageSpec, labels, pixels, subsample } from './support.js'
+import {
+  compare,
+  type Floats,
+  Golden,
+  type ImageSpec,
+  labels,
+  pixels,
+  subsample,
+} from './support.js'
 
 const golden = new Golden('itaclip-pipeline')
 const model = await loadModel(new Golden('clip-tiny').path('state_dict.pt'))
@@ -70,7 +78,12 @@ for (const id of ['full', 'no-image-engineering', 'no-pamr', 'no-background']) {
     const picture = { pixels: photo.data, width: photo.width, height: photo.height }
     if ('logits_before_pamr' in golden.case(id).outputs) {
       const before = await wordLogits(picture, vocabulary, { ...options, pamr: false })
-      await compare(t, 'logits before PAMR', every(before), golden.expected(id, 'logits_before_pamr'))
+      await compare(
+        t,
+        'logits before PAMR',
+        every(before),
+        golden.expected(id, 'logits_before_pamr'),
+      )
     }
     const after = await wordLogits(picture, vocabulary, options)
     await compare(t, 'logits', every(after), golden.expected(id, 'logits'))
@@ -81,7 +94,12 @@ for (const id of ['full', 'no-image-engineering', 'no-pamr', 'no-background']) {
       probabilities: true,
     })
     const { shape, data } = await floats(seg.probabilities as Tensor)
-    await compare(t, 'class probabilities', every({ shape, data }), golden.expected(id, 'class_probabilities'))
+    await compare(
+      t,
+      'class probabilities',
+      every({ shape, data }),
+      golden.expected(id, 'class_probabilities'),
+    )
 
     const expected = await labels(golden.path(`${id}-label.png`))
     const got = (await seg.labels.data()) as Uint8Array

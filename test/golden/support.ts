@@ -140,7 +140,8 @@ export function excess(
   let worst = { ratio: 0, index: -1 }
   for (let i = 0; i < expected.data.length; i++) {
     const want = expected.data[i] as number
-    const ratio = Math.abs((got[i] as number) - want) / (expected.atol + expected.rtol * Math.abs(want))
+    const ratio =
+      Math.abs((got[i] as number) - want) / (expected.atol + expected.rtol * Math.abs(want))
     if (!(ratio <= worst.ratio)) worst = { ratio, index: i }
   }
   return worst
@@ -241,6 +242,8 @@ export function safetensorsBytes(tensors: Map<string, Floats>): Uint8Array {
   return Buffer.concat([
     size,
     padded,
-    ...[...tensors.values()].map(({ data }) => Buffer.from(data.buffer, data.byteOffset, data.byteLength)),
+    ...[...tensors.values()].map(({ data }) =>
+      Buffer.from(data.buffer, data.byteOffset, data.byteLength),
+    ),
   ])
 }

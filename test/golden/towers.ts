@@ -120,7 +120,6 @@ t.test('eva-tiny: CLIPSelf dense features', async t => {
   )
 })
 
-
 function tokens(golden: Golden, name: string): Tensor {
   const ids = golden.tensor('inputs.safetensors', name)
   return Tensor.from(Int32Array.from(ids.data), ids.shape)

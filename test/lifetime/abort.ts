@@ -57,10 +57,7 @@ t.test('aborted while it runs: stops between blocks', async t => {
     abortedAt = performance.now()
     stop.abort(reason)
   }
-  await t.rejects(
-    segment(image, classes, { ...long, signal: stop.signal, onProgress }),
-    asAborted,
-  )
+  await t.rejects(segment(image, classes, { ...long, signal: stop.signal, onProgress }), asAborted)
   t.ok(abortedAt > 0, 'it was running')
   const late = performance.now() - abortedAt
   t.ok(late < whole / 3, `stopped ${late.toFixed(0)} ms after the abort, a whole call: ${whole}`)
@@ -72,9 +69,8 @@ t.test('the reason of a timeout is the cause', async t => {
     () => undefined,
     (error: DeclipError) => error,
   )
-  t.match(error, { code: 'ERR_DECLIP_ABORTED', name: 'AbortError' })
+  t.match(error, { code: 'ERR_DECLIP_ABORTED', cause: { name: 'TimeoutError' } })
   t.ok(error instanceof DeclipError)
-  t.equal((error?.cause as Error).name, 'TimeoutError')
 })
 
 t.test('aborted while it waits in the queue: does not wait for its turn', async t => {

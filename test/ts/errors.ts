@@ -11,7 +11,9 @@ t.test('every code is expected by a test of whatever produces it', t => {
   const folders = ['ts', 'ts/cli', 'lifetime', 'golden', 'property'].map(name => join(tests, name))
   const sources = folders.flatMap(folder =>
     readdirSync(folder)
-      .filter(name => /\.[jt]s$/.test(name) && !name.startsWith('errors.') && !/\.d\.ts$/.test(name))
+      .filter(
+        name => /\.[jt]s$/.test(name) && !name.startsWith('errors.') && !/\.d\.ts$/.test(name),
+      )
       .map(name => readFileSync(join(folder, name), 'utf8')),
   )
   for (const code of ERROR_CODES) {
@@ -37,7 +39,11 @@ t.test('toDeclipError', t => {
   const own = new DeclipError('ERR_DECLIP_WEIGHTS', 'kept')
   t.equal(toDeclipError(own), own)
   const native = Object.assign(new Error('from below'), { code: 'ERR_DECLIP_DEVICE' })
-  t.match(toDeclipError(native), { code: 'ERR_DECLIP_DEVICE', message: 'from below', cause: native })
+  t.match(toDeclipError(native), {
+    code: 'ERR_DECLIP_DEVICE',
+    message: 'from below',
+    cause: native,
+  })
   t.equal(toDeclipError(Object.assign(new Error(), { code: 'ENOENT' })).code, 'ERR_DECLIP_INTERNAL')
   for (const thrown of [undefined, null, 'text', 5, Symbol('s'), {}]) {
     t.match(toDeclipError(thrown), { code: 'ERR_DECLIP_INTERNAL', message: String(thrown) })

@@ -4,7 +4,15 @@ import { join } from 'node:path'
 import t from 'tap'
 import { inspectCheckpoint, loadModel, Model, segment, Tensor } from '../../ts/index.js'
 import type { NativeModel } from '../../ts/native.js'
-import { agreement, difference, fixture, floats, labelsOf, normalised, picture } from '../support/calls.js'
+import {
+  agreement,
+  difference,
+  fixture,
+  floats,
+  labelsOf,
+  normalised,
+  picture,
+} from '../support/calls.js'
 
 const invalid = { name: 'DeclipError', code: 'ERR_DECLIP_INVALID_ARG' }
 const image = picture(96, 96)
@@ -59,11 +67,7 @@ t.test('other checkpoints', async t => {
   await t.rejects(vision.vocabulary(['cat']), missing)
   await t.rejects(segment(picture(224, 224), ['cat'], { model: vision }), missing)
   t.same(vision.tokenize('cat').shape, [1, 77])
-  await t.rejects(
-    vision.encodeImage(image).then(features => features.data()),
-    undefined,
-    'pictures work',
-  ).catch(() => {})
+  t.equal((await vision.encodeImage(image)).shape[0], 1, 'pictures work')
 })
 
 t.test('what loadModel is told', async t => {
@@ -287,7 +291,12 @@ t.test('wrong texts, tokens, pictures, boxes and masks', async t => {
     await reject(model.encodeBoxes(x, boxes), message)
   }
   t.same((await model.encodeBoxes(x, [])).shape, [0, 128])
-  for (const shape of [[12, 12], [1, 7, 7], [1, 0, 12], [1, 1, 12, 12]]) {
+  for (const shape of [
+    [12, 12],
+    [1, 7, 7],
+    [1, 0, 12],
+    [1, 1, 12, 12],
+  ]) {
     const masks = Tensor.from(new Uint8Array(shape.reduce((a, b) => a * b, 1)), shape)
     await reject(model.encodeMasks(x, masks), /^masks must/)
   }
@@ -322,7 +331,10 @@ t.test('half precision', async t => {
     let same = 0
     for (const one of images) {
       const expected = await labelsOf(await segment(one, classes, scale))
-      same += agreement(await labelsOf(await segment(one, classes, { ...scale, model: half })), expected)
+      same += agreement(
+        await labelsOf(await segment(one, classes, { ...scale, model: half })),
+        expected,
+      )
     }
     t.ok(same / images.length >= 0.98, `${dtype}: ${((100 * same) / images.length).toFixed(2)} %`)
     half.dispose()
@@ -332,7 +344,7 @@ t.test('half precision', async t => {
 t.test('a warning where a fine-tuned checkpoint runs in another mode', async t => {
   const folder = await mkdtemp(join(tmpdir(), 'declip-model-'))
   t.teardown(() => rm(folder, { recursive: true }))
-  const file = join(folder, 'DeCLIP_EVA-B_csa_560.safetensors')
+  const file = join(folder, 'DeCLIP_EVA-B_DINOv2-B_csa_560.safetensors')
   await copyFile(fixture('eva-tiny', 'eva-tiny.safetensors'), file)
   const warnings: Error[] = []
   const listen = (warning: Error) => warnings.push(warning)
@@ -343,8 +355,8 @@ t.test('a warning where a fine-tuned checkpoint runs in another mode', async t =
   t.equal(tuned.info.denseMode, 'csa')
   const run = async (options: object) => {
     warnings.length = 0
-    const settings = { model: tuned, shortSide: null, window: 0, ...options }
-    ;(await segment(picture(112, 112), ['cat', 'dog'], settings)).dispose()
+    const view = await tuned.encode(picture(112, 112), { shortSide: null, window: 0, ...options })
+    view.dispose()
     await new Promise(setImmediate)
     return warnings.map(({ name, message }) => `${name}: ${message}`)
   }
@@ -405,7 +417,15 @@ t.test('boxes and masks of an encoded picture', async t => {
   const { addon } = await import('../../ts/load-addon.js').then(m => ({ addon: m.loadAddon() }))
   const { mean, std } = model.native.info
   const padded = new Tensor(
-    await addon.preprocess({ pixels: wide.data, width: 150, height: 90, fit: 'pad', size: side, mean, std }),
+    await addon.preprocess({
+      pixels: wide.data,
+      width: 150,
+      height: 90,
+      fit: 'pad',
+      size: side,
+      mean,
+      std,
+    }),
   )
   t.same(padded.shape, [1, 3, side, side])
   const pixels = await floats(padded)
@@ -419,7 +439,12 @@ t.test('boxes and masks of an encoded picture', async t => {
   }
   const scale = side / 150
   const got = await floats(await model.encodeBoxes(wide, boxes))
-  const want = await floats(await model.encodeBoxes(padded, boxes.map(b => b.map(v => v * scale))))
+  const want = await floats(
+    await model.encodeBoxes(
+      padded,
+      boxes.map(b => b.map(v => v * scale)),
+    ),
+  )
   t.ok(difference(got, want) < 1e-5, 'boxes scale with the picture')
 
   // A mask over columns 0..74 of 150: half of the patch columns that the picture fills.

@@ -88,7 +88,12 @@ t.test('progress counts become steps', async t => {
     addon,
     { onProgress: progress => seen.push(progress) },
     async ({ onProgress }) => {
-      for (const [done, total] of [[1, 2], [2, 2], [5, 9], [9, 9]] as const) {
+      for (const [done, total] of [
+        [1, 2],
+        [2, 2],
+        [5, 9],
+        [9, 9],
+      ] as const) {
         onProgress?.(done, total)
       }
     },

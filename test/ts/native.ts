@@ -107,7 +107,11 @@ t.test('every method refuses nonsense', async t => {
   }
   const arguments_: unknown[] = [undefined, null, 5, 'x', [], {}, () => {}, Symbol('x'), getter]
   const targets: [string, Record<string, Method>, string[]][] = [
-    ['addon', addon as never, Object.keys(addon).filter(k => !['runtime', 'setThreads', 'CancelToken'].includes(k))],
+    [
+      'addon',
+      addon as never,
+      Object.keys(addon).filter(k => !['runtime', 'setThreads', 'CancelToken'].includes(k)),
+    ],
     ['model', native as never, Object.getOwnPropertyNames(Object.getPrototypeOf(native))],
     ['view', view as never, Object.getOwnPropertyNames(Object.getPrototypeOf(view))],
     ['tensor', tensor as never, ['slice', 'reshape', 'to']],

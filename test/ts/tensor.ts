@@ -108,7 +108,10 @@ t.test('wrong shapes', async t => {
 })
 
 t.test('slice', async t => {
-  using tensor = Tensor.from(Int32Array.from({ length: 24 }, (_, i) => i), [2, 3, 4])
+  using tensor = Tensor.from(
+    Int32Array.from({ length: 24 }, (_, i) => i),
+    [2, 3, 4],
+  )
   const values = async (part: Tensor) => [...((await part.data()) as Int32Array)]
   t.same(await values(tensor.slice(1)), [12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23])
   t.same(await values(tensor.slice(0, 1, 1)), [0, 1, 2, 3, 12, 13, 14, 15])

@@ -21,8 +21,8 @@ struct Checkpoint {
                        // 'eva-clip', 'trainer' (DeCLIP/CLIPSelf epoch file)...
   ModelConfig config;
   std::map<std::string, at::Tensor> tensors;
-  std::string stored_dtype;  // 'float16', 'float32', 'bfloat16' or 'mixed'
-  std::optional<int64_t> epoch;           // trainer files
+  std::string stored_dtype;      // 'float16', 'float32', 'bfloat16' or 'mixed'
+  std::optional<int64_t> epoch;  // trainer files
   std::optional<std::string> dense_mode;  // from the file's name (DeCLIP)
   std::optional<std::string> license;     // from safetensors metadata
   std::vector<std::string> notes;  // assumptions a reader should know, e.g.

@@ -7,7 +7,7 @@
 
 namespace declip {
 
-enum class Family { kPlain, kEva };         // OpenAI/OpenCLIP ViT, EVA02 ViT
+enum class Family { kPlain, kEva };           // OpenAI/OpenCLIP ViT, EVA02 ViT
 enum class Activation { kQuickGelu, kGelu };  // of the MLP; EVA's is SwiGLU
 
 /// Shape of a vision tower. `grid` = image_size / patch at training time.

@@ -87,7 +87,8 @@ class Model {
                           const DenseOptions& options,
                           bool normalize,
                           const Call& call) const;
-  /// RoIAlign 1 x 1 of the dense features; boxes [K, 4] xyxy in pixels -> [K, E].
+  /// RoIAlign 1 x 1 of the dense features; boxes [K, 4] xyxy in pixels -> [K,
+  /// E].
   at::Tensor encode_boxes(const at::Tensor& image,
                           const at::Tensor& boxes,
                           const RegionOptions& options,

@@ -49,7 +49,8 @@ class View {
   int64_t windows() const;
   int64_t bytes() const;
 
-  /// text [Q, E], one row per word; word_class[q] is the class 0..C-1 of word q.
+  /// text [Q, E], one row per word; word_class[q] is the class 0..C-1 of word
+  /// q.
   Segmentation segment(const at::Tensor& text,
                        const std::vector<int64_t>& word_class,
                        const PostOptions& options,

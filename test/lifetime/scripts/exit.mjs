@@ -71,7 +71,7 @@ const ways = {
     globalThis.kept = [Tensor.from(new Float32Array(1e6), [1e6]), await model.encode(picture(96))]
   },
   async 'a call that nobody awaits'() {
-    busy({ stride: 96 }).then(seg => console.log(`finished ${seg.areas.length}`))
+    void busy({ stride: 96 }).then(seg => console.log(`finished ${seg.areas.length}`))
   },
   async 'an aborted call'() {
     const stop = new AbortController()

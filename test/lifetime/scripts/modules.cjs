@@ -12,7 +12,7 @@ const run = async ({ segment }) => {
   return Buffer.from(await seg.labels.data()).toString('base64')
 }
 
-import('../../../dist/esm/index.js').then(async esm => {
+void import('../../../dist/esm/index.js').then(async esm => {
   assert.notStrictEqual(esm.Tensor, commonjs.Tensor)
   const [a, b] = await Promise.all([run(esm), run(commonjs)])
   assert.strictEqual(a, b)

@@ -1,0 +1,105 @@
+/** What calls take and give. */
+import { expectAssignable, expectError, expectNotAssignable, expectType } from 'tsd'
+import {
+  type CheckpointInfo,
+  inspectCheckpoint,
+  loadModel,
+  type Model,
+  type Segmentation,
+  segment,
+  segmentMany,
+  Tensor,
+  type TensorData,
+  tokenize,
+  type View,
+  type Vocabulary,
+} from '../../dist/esm/index.js'
+
+declare const model: Model
+declare const view: View
+declare const vocabulary: Vocabulary
+declare const tensor: Tensor
+
+expectType<Promise<Model>>(loadModel())
+expectType<Promise<Model>>(loadModel('words-tiny', { device: 'cuda:1', dtype: 'bfloat16' }))
+expectType<Promise<Model>>(
+  loadModel(new URL('file:///model.pt'), { signal: AbortSignal.timeout(1) }),
+)
+expectType<Promise<CheckpointInfo>>(inspectCheckpoint('model.safetensors'))
+expectError(loadModel('words-tiny', { device: 'gpu' }))
+expectError(loadModel('words-tiny', { dtype: 'int8' }))
+expectError(loadModel('words-tiny', { config: { activation: 'relu' } }))
+expectError(loadModel(5))
+expectError(inspectCheckpoint())
+
+expectType<Promise<Segmentation>>(segment('photo.jpg', ['cat', 'dog']))
+expectType<Promise<Segmentation>>(
+  segment(new Uint8Array(9), 'classes.txt', { model: 'words-tiny' }),
+)
+expectType<Promise<Segmentation>>(
+  segment(new Blob([]), vocabulary, { model, method: 'itaclip', pamr: false, shortSide: null }),
+)
+expectType<Promise<Segmentation>>(segment(tensor, ['cat'], { background: ['wall', 'sky'] }))
+expectType<Promise<Segmentation>>(
+  segment({ data: new Uint8ClampedArray(12), width: 2, height: 2 }, ['cat'], {
+    pamr: { iterations: 10, dilations: [8, 16] },
+    definitions: async prompt => prompt.toUpperCase(),
+    onProgress: ({ step, done, total }) => `${step} ${done / total}`,
+  }),
+)
+expectError(segment('photo.jpg'))
+expectError(segment(5, ['cat']))
+expectError(segment('photo.jpg', [1]))
+expectError(segment('photo.jpg', ['cat'], { method: 'unet' }))
+expectError(segment('photo.jpg', ['cat'], { denseMode: 'xx' }))
+expectError(segment('photo.jpg', ['cat'], { pamr: true }))
+expectError(segment('photo.jpg', ['cat'], { logitscale: 40 }))
+expectError(segment('photo.jpg', ['cat'], { signal: new AbortController() }))
+expectError(segment({ data: new Float32Array(12), width: 2, height: 2 }, ['cat']))
+// 'mode' belongs to encodeDense; here it is 'denseMode'.
+expectError(segment('photo.jpg', ['cat'], { mode: 'csa' }))
+
+expectType<AsyncGenerator<Segmentation, void, undefined>>(segmentMany(['a.png'], ['cat']))
+segmentMany(new Set([new Uint8Array(9)]), vocabulary, {
+  onError: (error, image, index) => {
+    expectType<string>(error.message)
+    expectType<number>(index)
+    expectNotAssignable<number>(image)
+  },
+})
+expectError(segmentMany(5, ['cat']))
+
+expectType<Promise<Tensor>>(model.encodeText('cat'))
+expectType<Promise<Tensor>>(model.encodeText(tokenize(['cat']), { normalize: false }))
+expectType<Promise<Tensor>>(model.encodeImage(tensor, { positions: 'scale-factor' }))
+expectType<Promise<Tensor>>(
+  model.encodeDense('photo.jpg', { mode: 'proxyclip', proxy: { features: tensor, beta: 1.2 } }),
+)
+expectType<Promise<Tensor>>(model.encodeBoxes('photo.jpg', [[0, 0, 9, 9]], { size: 448 }))
+expectType<Promise<Tensor>>(model.encodeMasks('photo.jpg', tensor, { imageIndex: [0] }))
+expectType<Promise<Vocabulary>>(model.vocabulary(['cat, feline'], { templates: ['a {}'] }))
+expectType<Promise<View>>(model.encode('photo.jpg', { method: 'declip' }))
+expectType<Promise<Segmentation>>(view.segment(vocabulary, { logitScale: 50 }))
+expectType<Promise<Tensor>>(view.similarity('a red car'))
+expectError(model.encodeText(5))
+expectError(model.encodeMasks('photo.jpg', [[1]]))
+expectError(model.encodeDense('photo.jpg', { mode: 'xx' }))
+expectError(model.encodeDense('photo.jpg', { positions: 'bicubic' }))
+expectError(model.vocabulary(['cat'], { templates: 'coco' }))
+// What changes the encoded features is fixed when the view is made.
+expectError(view.segment(vocabulary, { window: 224 }))
+
+expectType<Tensor>(Tensor.from(new Float32Array(4), [2, 2]))
+expectType<Promise<TensorData>>(tensor.data())
+expectType<readonly number[]>(tensor.shape)
+expectType<Tensor>(tensor.slice(0, 1))
+expectType<Promise<Tensor>>(tensor.to({ dtype: 'float16' }))
+expectError(Tensor.from([1, 2], [2]))
+expectError(Tensor.from(new Float64Array(2), [2]))
+expectError(tensor.to({ dtype: 'float64' }))
+expectType<Tensor>(tokenize('cat', { contextLength: 77, truncate: true }))
+
+expectAssignable<Disposable>(model)
+expectAssignable<Disposable>(view)
+expectAssignable<Disposable>(tensor)
+expectAssignable<Disposable>(vocabulary)
