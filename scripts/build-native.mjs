@@ -35,8 +35,8 @@ export async function buildNative({ build, libtorch, targets }) {
 
 async function configure({ folder, config, definitions = [] }, libtorch) {
   const cache = join(root, folder, 'CMakeCache.txt')
-  const done = existsSync(cache) && readFileSync(cache, 'utf8')
-  if (done && done.includes(`LIBTORCH:PATH=${libtorch}\n`) && done.includes('CMAKE_JS_VERSION')) {
+  const done = existsSync(cache) ? readFileSync(cache, 'utf8') : undefined
+  if (done?.includes(`LIBTORCH:PATH=${libtorch}\n`) && done.includes('CMAKE_JS_VERSION')) {
     return
   }
   const defined = [`LIBTORCH:PATH=${libtorch}`, ...definitions].map(text => `--CD${text}`)

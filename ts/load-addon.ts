@@ -4,7 +4,7 @@ import { constants } from 'node:os'
 import { join, resolve } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { DeclipError } from './errors.js'
-import { findLibtorch, LIBTORCH_VERSION, type Libtorch, libraries } from './libtorch.js'
+import { findLibtorch, LIBTORCH_VERSION, libraries } from './libtorch.js'
 import type { NativeAddon } from './native.js'
 import { packageRoot } from './package-root.js'
 

@@ -75,10 +75,15 @@ t.test('the reason of a timeout is the cause', async t => {
 
 t.test('aborted while it waits in the queue: does not wait for its turn', async t => {
   const order: string[] = []
-  const running = segment(image, classes, long).then(seg => {
-    order.push('running call')
-    return labelsOf(seg)
+  let begun: () => void = () => {}
+  const begins = new Promise<void>(resolve => {
+    begun = resolve
   })
+  const running = segment(image, classes, { ...long, onProgress: () => begun() }).then(seg => {
+    order.push('running call')
+    seg.dispose()
+  })
+  await begins
   const stop = new AbortController()
   using x = Tensor.from(normalised(1, 96, 96), [1, 3, 96, 96])
   const waiting = model.encodeImage(x, { signal: stop.signal })
