@@ -216,6 +216,18 @@ Napi::Value write_file(const Napi::CallbackInfo& info) {
   });
 }
 
+/// process.exit() and uncaught exceptions end a process without cleaning up its
+/// environment; LibTorch's static destructors must not run under a running job.
+void close_at_exit(Napi::Env env, const std::shared_ptr<Mailbox>& mailbox) {
+  env.AddCleanupHook([mailbox] { mailbox->close(); });
+  const auto process = env.Global().Get("process").As<Napi::Object>();
+  const auto close = [mailbox](const Napi::CallbackInfo&) { mailbox->close(); };
+  process.Get("once").As<Napi::Function>().Call(
+      process,
+      {Napi::String::New(env, "exit"),
+       Napi::Function::New(env, close, "declipExit")});
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
 #if defined(__x86_64__) && defined(__GNUC__)
   if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) {
@@ -229,7 +241,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   data->tensor = Napi::Persistent(TensorHandle::define(env));
   data->model = Napi::Persistent(ModelHandle::define(env));
   data->view = Napi::Persistent(ViewHandle::define(env));
-  env.AddCleanupHook([mailbox = data->mailbox] { mailbox->close(); });
+  close_at_exit(env, data->mailbox);
   env.SetInstanceData(
       data.release());  // Node-API deletes it with the environment
 

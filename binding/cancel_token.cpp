@@ -1,5 +1,6 @@
 #include "cancel_token.h"
 
+#include "addon_data.h"
 #include "wrap.h"
 
 namespace declip {
@@ -20,6 +21,7 @@ Napi::Function CancelToken::define(Napi::Env env) {
 
 Napi::Value CancelToken::cancel(const Napi::CallbackInfo& info) {
   *flag_ = true;
+  addon_data(info.Env()).mailbox->drop_cancelled();
   return info.Env().Undefined();
 }
 

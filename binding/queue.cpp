@@ -8,8 +8,10 @@
 #include <condition_variable>
 #include <deque>
 #include <thread>
+#include <vector>
 
 #include "cancel_token.h"
+#include "declip/error.h"
 #include "declip/threads.h"
 
 namespace declip {
@@ -39,6 +41,19 @@ class InferenceThread {
       std::thread([this] { loop(); }).detach();
     }
     wake_.notify_one();
+  }
+
+  /// Takes the cancelled ones among the queued jobs of `owner`.
+  std::vector<std::shared_ptr<Job>> take_cancelled(const Mailbox* owner) {
+    const std::lock_guard lock(mutex_);
+    const auto kept = std::stable_partition(
+        jobs_.begin(), jobs_.end(), [&](const Entry& e) {
+          return e.owner.get() != owner || !*e.job->call.cancelled;
+        });
+    std::vector<std::shared_ptr<Job>> taken;
+    for (auto it = kept; it != jobs_.end(); ++it) taken.push_back(it->job);
+    jobs_.erase(kept, jobs_.end());
+    return taken;
   }
 
   /// Drops the queued jobs of `owner` and waits for its running one.
@@ -128,6 +143,10 @@ Mailbox::Mailbox(Napi::Env env) {
 Napi::Promise Mailbox::submit(Napi::Env env,
                               const Napi::Object& options,
                               std::function<Finish(const Call&)> work) {
+  if (closing_) {  // written on this thread only
+    throw Error(ErrorCode::kDisposed,
+                "The process or worker is ending and takes no further call.");
+  }
   auto job = std::make_shared<Job>();
   job->id = next_id_++;
   job->work = std::move(work);
@@ -175,7 +194,10 @@ void Mailbox::deliver_progress(uint64_t id, int64_t done, int64_t total) {
   post([this, id, done, total](Napi::Env env) {
     const auto it = waiting_.find(id);
     if (it == waiting_.end() || it->second.progress.IsEmpty()) return;
-    it->second.progress.Call(
+    // The callback may end the process, which clears waiting_: hold the
+    // function, not the entry.
+    const auto callback = it->second.progress.Value();
+    callback.Call(
         {Napi::Number::New(env, static_cast<double>(done)),
          Napi::Number::New(env, static_cast<double>(total))});
   });
@@ -212,6 +234,14 @@ void Mailbox::settle(Napi::Env env, Job& job) {
     }
   }
   waiting.deferred.Reject(to_js(env, *job.failure));
+}
+
+void Mailbox::drop_cancelled() {
+  for (auto& job : InferenceThread::instance().take_cancelled(this)) {
+    job->work = nullptr;
+    job->failure = {code_name(ErrorCode::kAborted), "The call was cancelled."};
+    deliver(std::move(job));
+  }
 }
 
 void Mailbox::close() {

@@ -39,16 +39,21 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
   explicit Mailbox(Napi::Env env);
 
   /// JS thread. Queues `work`; `options` may carry `token` and `onProgress`.
+  /// Throws Error(kDisposed) after `close()`.
   Napi::Promise submit(Napi::Env env,
                        const Napi::Object& options,
                        std::function<Finish(const Call&)> work);
 
-  /// Inference thread. No effect once the environment is closing.
+  /// JS thread. Rejects this environment's cancelled calls that still wait for
+  /// their turn; the running one stops by itself.
+  void drop_cancelled();
+
+  /// Any thread. No effect once the environment is closing.
   void deliver(std::shared_ptr<Job> job);
   void deliver_progress(uint64_t id, int64_t done, int64_t total);
 
-  /// JS thread, environment cleanup: cancels what is left and waits, within
-  /// limits, until the inference thread has let go of it.
+  /// JS thread, process exit and environment cleanup: cancels what is left and
+  /// waits, within limits, until the inference thread has let go of it.
   void close();
 
  private:

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { readFile, stat } from 'node:fs/promises'
-import { DeclipError } from './errors.js'
+import { DeclipError, invalid } from './errors.js'
 
 /** Between a class's words: ITACLIP, SCLIP and NACLIP, then ProxyCLIP, then ClearCLIP. */
 export type ClassSeparator = ', ' | '; ' | ','
@@ -82,6 +82,8 @@ export async function readClassFile(
   path: string,
   options: { separator?: ClassSeparator | undefined } = {},
 ): Promise<string[][]> {
+  if (path === '')
+    throw invalid('classes', 'a list of class names or the path of a class file', path)
   return parseClasses(await readLines(path), options.separator, path)
 }
 

@@ -14,7 +14,7 @@ import type {
   NativePreprocess,
   NativeTensor,
 } from './native.js'
-import { callNative } from './native-call.js'
+import { callNative, checkCall } from './native-call.js'
 import {
   type CallOptions,
   type ClassList,
@@ -544,19 +544,6 @@ function toImageIndex({ imageIndex = [] }: EncodeRegionOptions): Int32Array {
 function checkPositions(positions: unknown): void {
   if (positions === undefined || positions === 'scale-factor' || positions === 'size') return
   throw invalid('positions', "'scale-factor' or 'size'", positions)
-}
-
-/** What every call takes. @internal */
-export function checkCall(options: CallOptions): void {
-  if (typeof options !== 'object' || options === null)
-    throw invalid('options', 'an object', options)
-  const { signal, onProgress } = options
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw invalid('signal', 'an AbortSignal', signal)
-  }
-  if (onProgress !== undefined && typeof onProgress !== 'function') {
-    throw invalid('onProgress', 'a function', onProgress)
-  }
 }
 
 /** @internal */

@@ -1,4 +1,4 @@
-import { aborted, toDeclipError } from './errors.js'
+import { aborted, invalid, toDeclipError } from './errors.js'
 import type { NativeAddon, NativeCall } from './native.js'
 import type { CallOptions } from './options.js'
 
@@ -20,15 +20,43 @@ export async function callNative<T>(
   const cancel = () => token.cancel()
   signal?.addEventListener('abort', cancel, { once: true })
   let step = 0
+  let thrown: { error: unknown } | undefined
   const report = (done: number, total: number) => {
-    onProgress?.({ step: steps[step] as string, done, total })
+    try {
+      onProgress?.({ step: steps[step] as string, done, total })
+    } catch (error) {
+      // There is no caller to throw to: the call is stopped and rejects with it.
+      thrown ??= { error }
+      token.cancel()
+    }
     if (done >= total) step = Math.min(step + 1, steps.length - 1)
   }
   try {
-    return await run({ token, onProgress: onProgress && report })
+    const result = await run({ token, onProgress: onProgress && report })
+    if (thrown) throw thrown.error
+    return result
   } catch (error) {
+    if (thrown) throw thrown.error
     throw signal?.aborted ? aborted(signal) : toDeclipError(error)
   } finally {
     signal?.removeEventListener('abort', cancel)
+  }
+}
+
+/**
+ * Checks what every call takes.
+ *
+ * @throws DeclipError ERR_DECLIP_INVALID_ARG
+ * @internal
+ */
+export function checkCall(options: CallOptions): void {
+  if (typeof options !== 'object' || options === null)
+    throw invalid('options', 'an object', options)
+  const { signal, onProgress } = options
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw invalid('signal', 'an AbortSignal', signal)
+  }
+  if (onProgress !== undefined && typeof onProgress !== 'function') {
+    throw invalid('onProgress', 'a function', onProgress)
   }
 }

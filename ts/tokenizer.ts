@@ -143,10 +143,10 @@ export class Tokenizer {
    * const { data, shape } = new Tokenizer().tokenize(['a cat', 'a dog']) // shape [2, 77]
    * ```
    */
-  tokenize(
-    texts: string | readonly string[],
-    { contextLength = 77, truncate = true }: TokenizeOptions = {},
-  ): Tokens {
+  tokenize(texts: string | readonly string[], options: TokenizeOptions = {}): Tokens {
+    if (typeof options !== 'object' || options === null)
+      throw invalid('options', 'an object', options)
+    const { contextLength = 77, truncate = true } = options
     if (typeof texts !== 'string' && !Array.isArray(texts)) {
       throw invalid('texts', 'a string or an array of strings', texts)
     }

@@ -2,9 +2,9 @@ import { invalid } from './errors.js'
 import type { ImageInput } from './image.js'
 import { loadAddon } from './load-addon.js'
 import { resolveMethod } from './methods.js'
-import { checkCall, type Model } from './model.js'
+import type { Model } from './model.js'
 import type { NativeView } from './native.js'
-import { callNative } from './native-call.js'
+import { callNative, checkCall } from './native-call.js'
 import type {
   CallOptions,
   ClassList,
