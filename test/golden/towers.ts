@@ -78,6 +78,49 @@ for (const [folder, weights] of [
   })
 }
 
+t.test('plain-tower: LayerScale is a factor on both branches', async t => {
+  const golden = new Golden('plain-tower')
+  const factors = { 'attn.out_proj': 'ls_1', 'mlp.c_proj': 'ls_2' }
+  const scaled = readSafetensors(golden.path('visual.safetensors'))
+  const layerScale = new Map(scaled)
+  for (const [name, { shape, data }] of [...scaled]) {
+    const [, block, branch, kind] =
+      /^(visual\.transformer\.resblocks\.\d+)\.(attn\.out_proj|mlp\.c_proj)\.(weight|bias)$/.exec(
+        name,
+      ) ?? []
+    if (!block) continue
+    const rows = shape[0] as number
+    const gamma = Float32Array.from({ length: rows }, (_, i) => 0.5 + (i % 7) / 8)
+    const width = data.length / rows
+    scaled.set(name, {
+      shape,
+      data: data.map((v, i) => v * (gamma[Math.floor(i / width)] as number)),
+    })
+    if (kind === 'bias') {
+      const ls = factors[branch as keyof typeof factors]
+      layerScale.set(`${block}.${ls}.gamma`, { shape: [rows], data: gamma })
+    }
+  }
+  const load = async (tensors: typeof scaled) => {
+    const file = join(t.testdir(), 'edited.safetensors')
+    writeFileSync(file, safetensorsBytes(tensors))
+    const model = await loadModel(file)
+    t.teardown(() => model.dispose())
+    return model
+  }
+  const [folded, separate] = [await load(scaled), await load(layerScale)]
+  const image = await golden.image(golden.case('dense-native').inputs['image'] as ImageSpec)
+  for (const mode of ['vanilla', 'maskclip', 'csa'] as const) {
+    const expected = await folded.encodeDense(image, { mode })
+    await compare(t, mode, await separate.encodeDense(image, { mode }), {
+      shape: [...expected.shape],
+      data: (await expected.data()) as Float32Array,
+      atol: 1e-5, // the factors are multiplied in another order
+      rtol: 1e-4,
+    })
+  }
+})
+
 t.test('eva-tiny: a trainer checkpoint with heads of 32 channels', async t => {
   const golden = new Golden('eva-tiny')
   const model = await loadModel(golden.path('eva-mini.pt'), {
