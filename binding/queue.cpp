@@ -46,8 +46,8 @@ class InferenceThread {
   /// Takes the cancelled ones among the queued jobs of `owner`.
   std::vector<std::shared_ptr<Job>> take_cancelled(const Mailbox* owner) {
     const std::lock_guard lock(mutex_);
-    const auto kept = std::stable_partition(
-        jobs_.begin(), jobs_.end(), [&](const Entry& e) {
+    const auto kept =
+        std::stable_partition(jobs_.begin(), jobs_.end(), [&](const Entry& e) {
           return e.owner.get() != owner || !*e.job->call.cancelled;
         });
     std::vector<std::shared_ptr<Job>> taken;
@@ -197,9 +197,8 @@ void Mailbox::deliver_progress(uint64_t id, int64_t done, int64_t total) {
     // The callback may end the process, which clears waiting_: hold the
     // function, not the entry.
     const auto callback = it->second.progress.Value();
-    callback.Call(
-        {Napi::Number::New(env, static_cast<double>(done)),
-         Napi::Number::New(env, static_cast<double>(total))});
+    callback.Call({Napi::Number::New(env, static_cast<double>(done)),
+                   Napi::Number::New(env, static_cast<double>(total))});
   });
 }
 
