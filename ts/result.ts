@@ -4,13 +4,13 @@ import { eachLine } from './event-loop.js'
 import { toPath, writeFileAtomic } from './files.js'
 import { type DecodedImage, type ImageInput, loadImage } from './image.js'
 import type { LabelMap } from './labels.js'
-import type { NativeAddon } from './native.js'
+import type { NativeAddon, NativeSegmentation } from './native.js'
 import { drawOverlay } from './overlay.js'
 import { overlayColor, type Rgb, vocColor } from './palette.js'
 import { encodeLabelPng } from './png.js'
 import { type Polygon, tracePolygons } from './polygons.js'
 import { compressRle, encodeRle, type Rle } from './rle.js'
-import type { Tensor } from './tensor.js'
+import { Tensor } from './tensor.js'
 
 /** Wall-clock time of the steps of a call, in milliseconds. */
 export interface Timings {
@@ -321,4 +321,18 @@ function checkPalette(palette: readonly Rgb[] | undefined): void {
 /** The caller's colours first, then the PASCAL VOC colour map. */
 function maskPalette(given: readonly Rgb[] = [], length = 256): Rgb[] {
   return Array.from({ length }, (_, i) => given[i] ?? vocColor(i))
+}
+
+/** The result of a native call with what only its caller knows. @internal */
+export function toSegmentation(
+  { labels, counts, logits, probabilities }: NativeSegmentation,
+  rest: Pick<SegmentationParts, 'classes' | 'background' | 'timings' | 'source' | 'addon'>,
+): Segmentation {
+  return new Segmentation({
+    ...rest,
+    labels: new Tensor(labels),
+    counts,
+    logits: logits ? new Tensor(logits) : undefined,
+    probabilities: probabilities ? new Tensor(probabilities) : undefined,
+  })
 }

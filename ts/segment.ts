@@ -6,7 +6,7 @@ import { resolveMethod } from './methods.js'
 import { loadModel, Model, sourceOf, toPixels } from './model.js'
 import { callNative, checkCall } from './native-call.js'
 import type { ClassList, SegmentOptions } from './options.js'
-import { Segmentation } from './result.js'
+import { type Segmentation, toSegmentation } from './result.js'
 import { Tensor } from './tensor.js'
 import { toVocabulary } from './to-vocabulary.js'
 import type { Vocabulary } from './vocabulary.js'
@@ -68,13 +68,9 @@ export async function segment(
       }),
     ['encode', 'pixels'],
   )
-  return new Segmentation({
-    labels: new Tensor(result.labels),
+  return toSegmentation(result, {
     classes: vocabulary.classes,
-    counts: result.counts,
     background,
-    logits: result.logits ? new Tensor(result.logits) : undefined,
-    probabilities: result.probabilities ? new Tensor(result.probabilities) : undefined,
     timings: {
       decodeMs: decoded?.ms,
       textMs,

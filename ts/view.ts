@@ -12,7 +12,7 @@ import type {
   PostprocessOptions,
   VocabularyOptions,
 } from './options.js'
-import { Segmentation, type SegmentationParts } from './result.js'
+import { type Segmentation, type SegmentationParts, toSegmentation } from './result.js'
 import { Tensor } from './tensor.js'
 import { toVocabulary } from './to-vocabulary.js'
 import type { Vocabulary } from './vocabulary.js'
@@ -101,13 +101,9 @@ export class View {
         }),
       ['pixels'],
     )
-    return new Segmentation({
-      labels: new Tensor(result.labels),
+    return toSegmentation(result, {
       classes: vocabulary.classes,
-      counts: result.counts,
       background,
-      logits: result.logits ? new Tensor(result.logits) : undefined,
-      probabilities: result.probabilities ? new Tensor(result.probabilities) : undefined,
       timings: {
         textMs,
         encodeMs: 0,
