@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "declip/call.h"
+#include "kernels/cpu/level.h"
 
 namespace declip {
 
@@ -65,15 +66,21 @@ struct PamrShape {
 
 namespace cpu {
 /// image: three channels with margins filled. weights as in PamrAffinity.
-void pamr_affinity(const PamrShape& shape,
-                   const PaddedPlanes& image,
-                   float* weights);
+DECLIP_CPU_TWIN(void,
+                pamr_affinity,
+                (const PamrShape& shape,
+                 const PaddedPlanes& image,
+                 float* weights),
+                (shape, image, weights))
 /// One iteration for `count` planes; fills the margins of `out`.
-void pamr_step(const PamrShape& shape,
-               const float* weights,
-               const PaddedPlanes& in,
-               const PaddedPlanes& out,
-               int64_t count);
+DECLIP_CPU_TWIN(void,
+                pamr_step,
+                (const PamrShape& shape,
+                 const float* weights,
+                 const PaddedPlanes& in,
+                 const PaddedPlanes& out,
+                 int64_t count),
+                (shape, weights, in, out, count))
 }  // namespace cpu
 
 }  // namespace declip

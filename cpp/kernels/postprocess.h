@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "declip/pipeline.h"
+#include "kernels/cpu/level.h"
 
 namespace declip {
 
@@ -55,41 +56,59 @@ class Postprocess {
 
 namespace cpu {
 /// Takes one more word in; the state starts as -inf, 0, 0.
-void add_word(const float* plane,
-              float scale,
-              int32_t label,
-              const WordState& state);
+DECLIP_CPU_TWIN(
+    void,
+    add_word,
+    (const float* plane, float scale, int32_t label, const WordState& state),
+    (plane, scale, label, state))
 /// maximum[i] = max(maximum[i], plane[i]).
-void add_maximum(const float* plane, int64_t pixels, float* maximum);
+DECLIP_CPU_TWIN(void,
+                add_maximum,
+                (const float* plane, int64_t pixels, float* maximum),
+                (plane, pixels, maximum))
 /// Probability of the label: 1 / sum.
-void label_probability(const WordState& state, float* probability);
+DECLIP_CPU_TWIN(void,
+                label_probability,
+                (const WordState& state, float* probability),
+                (state, probability))
 /// Probability of a class from the largest logit of its words.
-void class_probability(const float* plane,
-                       float scale,
-                       const WordState& state,
-                       float* probability);
+DECLIP_CPU_TWIN(void,
+                class_probability,
+                (const float* plane,
+                 float scale,
+                 const WordState& state,
+                 float* probability),
+                (plane, scale, state, probability))
 /// Where `candidate` is above `probability`, it and `label` are taken over.
-void take_larger(const float* candidate,
+DECLIP_CPU_TWIN(void,
+                take_larger,
+                (const float* candidate,
                  int32_t label,
                  int64_t pixels,
                  float* probability,
-                 int32_t* labels);
+                 int32_t* labels),
+                (candidate, label, pixels, probability, labels))
 /// labels[i] = background where probability[i] < threshold.
-void threshold_labels(const float* probability,
-                      float threshold,
-                      int32_t background,
-                      int64_t pixels,
-                      int32_t* labels);
+DECLIP_CPU_TWIN(void,
+                threshold_labels,
+                (const float* probability,
+                 float threshold,
+                 int32_t background,
+                 int64_t pixels,
+                 int32_t* labels),
+                (probability, threshold, background, pixels, labels))
 /// Largest and smallest label number of 3 x 3 pixels; pixels outside the
 /// picture do not take part.
-void dilate_labels(const int32_t* in,
-                   int64_t height,
-                   int64_t width,
-                   int32_t* out);
-void erode_labels(const int32_t* in,
-                  int64_t height,
-                  int64_t width,
-                  int32_t* out);
+DECLIP_CPU_TWIN(
+    void,
+    dilate_labels,
+    (const int32_t* in, int64_t height, int64_t width, int32_t* out),
+    (in, height, width, out))
+DECLIP_CPU_TWIN(
+    void,
+    erode_labels,
+    (const int32_t* in, int64_t height, int64_t width, int32_t* out),
+    (in, height, width, out))
 }  // namespace cpu
 
 }  // namespace declip

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/cpu/level.h"
 #include "segment/windows.h"
 
 namespace declip {
@@ -43,11 +44,14 @@ class WindowBlend {
 };
 
 namespace cpu {
-void window_blend(const BlendAxis& rows,
-                  const BlendAxis& columns,
-                  const float* low,
-                  int64_t window_step,
-                  float* out);
+DECLIP_CPU_TWIN(void,
+                window_blend,
+                (const BlendAxis& rows,
+                 const BlendAxis& columns,
+                 const float* low,
+                 int64_t window_step,
+                 float* out),
+                (rows, columns, low, window_step, out))
 }  // namespace cpu
 
 }  // namespace declip

@@ -21,7 +21,7 @@
 #include "kernels/exp_math.h"
 #include "kernels/pamr_math.h"
 
-namespace declip::cpu {
+namespace declip::cpu::DECLIP_CPU_LEVEL {
 namespace {
 
 constexpr int64_t kChannels = 3;
@@ -252,4 +252,4 @@ void pamr_step(const PamrShape& shape,
   }
 }
 
-}  // namespace declip::cpu
+}  // namespace declip::cpu::DECLIP_CPU_LEVEL

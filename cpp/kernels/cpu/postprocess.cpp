@@ -13,7 +13,7 @@
 #include "kernels/pamr_math.h"
 #include "kernels/postprocess_math.h"
 
-namespace declip::cpu {
+namespace declip::cpu::DECLIP_CPU_LEVEL {
 namespace {
 
 constexpr int64_t kPixelGrain = 16384;
@@ -147,4 +147,4 @@ void erode_labels(const int32_t* in,
   filter_labels(in, height, width, out, Smaller());
 }
 
-}  // namespace declip::cpu
+}  // namespace declip::cpu::DECLIP_CPU_LEVEL

@@ -12,7 +12,7 @@
 
 #include "kernels/bilinear_math.h"
 
-namespace declip::cpu {
+namespace declip::cpu::DECLIP_CPU_LEVEL {
 
 void resize_plane(const float* in,
                   int64_t in_height,
@@ -51,4 +51,4 @@ void resize_plane(const float* in,
   });
 }
 
-}  // namespace declip::cpu
+}  // namespace declip::cpu::DECLIP_CPU_LEVEL

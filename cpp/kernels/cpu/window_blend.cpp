@@ -15,7 +15,7 @@
 
 #include "kernels/bilinear_math.h"
 
-namespace declip::cpu {
+namespace declip::cpu::DECLIP_CPU_LEVEL {
 namespace {
 
 /// Window pixels begin..end that lie between the same two patches.
@@ -88,4 +88,4 @@ void window_blend(const BlendAxis& rows,
   });
 }
 
-}  // namespace declip::cpu
+}  // namespace declip::cpu::DECLIP_CPU_LEVEL
