@@ -1,0 +1,179 @@
+#include "kernels/dense_attention.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "declip/error.h"
+
+namespace declip {
+namespace {
+
+[[noreturn]] void refuse(const char* what) {
+  throw Error(ErrorCode::kInternal, std::string("dense_attention(): ") + what);
+}
+
+/// [B, L, n, d] -> [B, n, L, d].
+at::Tensor by_head(const at::Tensor& x) { return x.transpose(1, 2); }
+
+HeadRows rows_of(const at::Tensor& x, const at::Tensor& v) {
+  if (x.dim() != 4 || x.stride(3) != 1 || x.size(0) != v.size(0) ||
+      x.size(2) != v.size(2) || x.scalar_type() != v.scalar_type()) {
+    refuse("heads must be [B, L, n, d] of one dtype with contiguous d.");
+  }
+  return {x.const_data_ptr(), x.stride(0), x.stride(1), x.stride(2)};
+}
+
+/// exp(-d^2 / 2 std^2) for d = first..last.
+std::vector<float> gaussian(int64_t first, int64_t last, double std) {
+  std::vector<float> values;
+  for (int64_t d = first; d <= last; ++d) {
+    values.push_back(static_cast<float>(
+        std::exp(-static_cast<double>(d * d) / (2.0 * std * std))));
+  }
+  return values;
+}
+
+at::Tensor eager_scores(const AttentionTerm& term,
+                        const AttentionOptions& options) {
+  at::Tensor scores;
+  for (const auto& part : term.parts) {
+    const auto product = at::matmul(by_head(part.a) * term.scale,
+                                    by_head(part.b).transpose(-1, -2));
+    scores = scores.defined() ? scores + product : product;
+  }
+  if (options.prior) {
+    auto prior = neighbour_prior(*options.prior);
+    const auto& factor = options.prior->factor;
+    if (factor.defined()) prior = prior.to(factor.device()) * factor.view({-1, 1, 1, 1});
+    scores = scores.defined() ? scores + prior.to(scores.options()) : prior;
+  }
+  if (options.shift != 0) scores = scores + options.shift;
+  constexpr double kNone = -std::numeric_limits<double>::infinity();
+  if (options.drop_negative) scores = scores.masked_fill(scores < 0, kNone);
+  if (options.causal) {
+    const auto hidden = at::ones({scores.size(-2), scores.size(-1)},
+                                 scores.options().dtype(at::kBool))
+                            .triu(1);
+    scores = scores.masked_fill(hidden, kNone);
+  }
+  return scores;
+}
+
+}  // namespace
+
+at::Tensor neighbour_prior(const NeighbourPrior& prior) {
+  const auto rows = at::tensor(gaussian(0, prior.rows - 1, prior.std));
+  const auto columns = at::tensor(gaussian(0, prior.columns - 1, prior.std));
+  const auto distances = [](int64_t side) {
+    const auto t = at::arange(side);
+    return (t.unsqueeze(1) - t.unsqueeze(0)).abs().flatten();
+  };
+  const int64_t h = prior.rows, w = prior.columns;
+  const auto y = rows.index_select(0, distances(h)).view({h, 1, h, 1});
+  const auto x = columns.index_select(0, distances(w)).view({1, w, 1, w});
+  return at::constant_pad_nd((y * x).reshape({h * w, h * w}), {1, 0, 1, 0}, 0.0);
+}
+
+at::Tensor dense_attention_eager(const std::vector<AttentionTerm>& terms,
+                                 const at::Tensor& v,
+                                 const AttentionOptions& options) {
+  const bool plain = terms.size() == 1 && terms[0].parts.size() == 1 &&
+                     terms[0].weight == 1.0 && options.shift == 0 &&
+                     !options.drop_negative && !options.prior;
+  if (plain) {
+    const auto& part = terms[0].parts[0];
+    return at::scaled_dot_product_attention(by_head(part.a),
+                                            by_head(part.b),
+                                            by_head(v),
+                                            /*attn_mask=*/{},
+                                            /*dropout_p=*/0.0,
+                                            options.causal,
+                                            terms[0].scale)
+        .transpose(1, 2)
+        .flatten(2);
+  }
+  at::Tensor weights;
+  for (const auto& term : terms) {
+    const auto one = eager_scores(term, options).softmax(-1) * term.weight;
+    weights = weights.defined() ? weights + one : one;
+  }
+  return at::matmul(weights.to(v.scalar_type()), by_head(v))
+      .transpose(1, 2)
+      .flatten(2);
+}
+
+at::Tensor dense_attention(const std::vector<AttentionTerm>& terms,
+                           const at::Tensor& v,
+                           const AttentionOptions& options) {
+  const auto dtype = v.scalar_type();
+  if (!v.is_cpu() || (dtype != at::kFloat && dtype != at::kBFloat16)) {
+    return dense_attention_eager(terms, v, options);
+  }
+  AttentionView view;
+  view.v = rows_of(v, v);
+  view.batch = v.size(0);
+  view.keys = v.size(1);
+  view.heads = v.size(2);
+  view.value_width = v.size(3);
+  view.queries = view.keys;
+  std::vector<AttentionTermView> term_views;
+  for (const auto& term : terms) {
+    if (term.parts.size() > kAttentionParts) refuse("too many parts.");
+    AttentionTermView one;
+    one.scale = static_cast<float>(term.scale);
+    one.weight = static_cast<float>(term.weight);
+    for (const auto& part : term.parts) {
+      one.a[one.parts] = rows_of(part.a, v);
+      one.b[one.parts] = rows_of(part.b, v);
+      ++one.parts;
+      if (part.b.size(1) != view.keys || part.a.size(3) != part.b.size(3)) {
+        refuse("keys do not fit the values.");
+      }
+      view.queries = part.a.size(1);
+      view.width = part.a.size(3);
+    }
+    term_views.push_back(one);
+  }
+  for (const auto& term : terms) {
+    for (const auto& part : term.parts) {
+      if (part.a.size(1) != view.queries || part.a.size(3) != view.width) {
+        refuse("all terms must have the same queries.");
+      }
+    }
+  }
+  view.terms = term_views.data();
+  view.term_count = static_cast<int64_t>(term_views.size());
+  view.bfloat16 = dtype == at::kBFloat16;
+  view.causal = options.causal;
+  view.drop_negative = options.drop_negative;
+  view.shift = static_cast<float>(options.shift);
+  std::vector<float> row_prior, column_prior;
+  at::Tensor factor;
+  if (options.prior) {
+    const auto& prior = *options.prior;
+    if (view.keys != 1 + prior.rows * prior.columns ||
+        view.queries != view.keys) {
+      refuse("the prior's grid does not fit the tokens.");
+    }
+    row_prior = gaussian(0, prior.rows - 1, prior.std);
+    column_prior = gaussian(1 - prior.columns, prior.columns - 1, prior.std);
+    view.grid_rows = prior.rows;
+    view.grid_columns = prior.columns;
+    view.row_prior = row_prior.data();
+    view.column_prior = column_prior.data() + prior.columns - 1;
+    if (prior.factor.defined()) {
+      factor = prior.factor.to(at::kCPU, at::kFloat).contiguous();
+      view.prior_factor = factor.const_data_ptr<float>();
+    }
+  }
+  auto out = at::empty(
+      {view.batch, view.queries, view.heads * view.value_width}, v.options());
+  view.out = out.mutable_data_ptr();
+  cpu::dense_attention(view);
+  return out;
+}
+
+}  // namespace declip

@@ -1,0 +1,119 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "kernels/cpu/level.h"
+
+namespace declip {
+
+// Attention as the dense modes combine it, for every head:
+//
+//   out = (sum over terms: weight * softmax(scale * sum over parts: a b^T
+//                                           + shift + prior)) v
+//
+// One term with the part (q, k) is ordinary attention; DeCLIP's csa
+// (arXiv:2505.04410) has the terms (q, q) and (k, k); ITACLIP
+// (arXiv:2411.12044) adds those of earlier blocks; NACLIP (arXiv:2404.08181)
+// has (k, k) and the prior; ProxyCLIP (arXiv:2408.04883) attends with another
+// model's features and drops negative scores.
+
+/// Heads are [B, L, n, d] views whose last dimension is contiguous: slices of a
+/// fused projection as they come, without a copy.
+struct AttentionPart {
+  at::Tensor a;  // [B, Lq, n, d]
+  at::Tensor b;  // [B, Lk, n, d]
+};
+
+struct AttentionTerm {
+  std::vector<AttentionPart> parts;  // at most 3; none: scores start at 0
+  double scale = 1.0;
+  double weight = 1.0;
+};
+
+/// A Gaussian of the distance between patches, added to the scores; nothing for
+/// the class token, which is token 0.
+struct NeighbourPrior {
+  int64_t rows = 0;     // patches
+  int64_t columns = 0;  // patches
+  double std = 1.0;     // patches
+  at::Tensor factor;    // float32 [B], or undefined for 1
+};
+
+struct AttentionOptions {
+  bool causal = false;  // token i sees tokens 0..i
+  double shift = 0.0;
+  bool drop_negative = false;  // scores below 0 take no part
+  std::optional<NeighbourPrior> prior;
+};
+
+/// v [B, Lk, n, e] -> [B, Lq, n * e] in v's dtype; scores and sums in float32.
+/// float32 and bfloat16 on the CPU. No scores outlive the rows they are for.
+at::Tensor dense_attention(const std::vector<AttentionTerm>& terms,
+                           const at::Tensor& v,
+                           const AttentionOptions& options = {});
+
+/// The same, composed of LibTorch's operators: any device and dtype, with
+/// gradients; keeps [B, n, Lq, Lk] scores.
+at::Tensor dense_attention_eager(const std::vector<AttentionTerm>& terms,
+                                 const at::Tensor& v,
+                                 const AttentionOptions& options = {});
+
+/// What a prior adds to the scores of patches, [1 + N, 1 + N].
+at::Tensor neighbour_prior(const NeighbourPrior& prior);
+
+// --- What the twins get -------------------------------------------------------
+
+/// Tensor [B, L, n, d]; strides in elements, the last one is 1.
+struct HeadRows {
+  const void* data = nullptr;
+  int64_t batch = 0;
+  int64_t token = 0;
+  int64_t head = 0;
+};
+
+constexpr int64_t kAttentionParts = 3;
+
+struct AttentionTermView {
+  HeadRows a[kAttentionParts];
+  HeadRows b[kAttentionParts];
+  int64_t parts = 0;
+  float scale = 1.0f;
+  float weight = 1.0f;
+};
+
+struct AttentionView {
+  int64_t batch = 0;
+  int64_t heads = 0;
+  int64_t queries = 0;
+  int64_t keys = 0;
+  int64_t width = 0;        // of a and b
+  int64_t value_width = 0;  // of v
+  const AttentionTermView* terms = nullptr;
+  int64_t term_count = 0;
+  HeadRows v;
+  void* out = nullptr;    // contiguous [B, Lq, n, value_width]
+  bool bfloat16 = false;  // a, b, v and out; else float32
+  bool causal = false;
+  bool drop_negative = false;
+  float shift = 0.0f;
+  // Prior: row_prior[dy] for 0 <= dy < grid_rows and column_prior[dx] for
+  // -grid_columns < dx < grid_columns, whose product is added; null for none.
+  int64_t grid_rows = 0;
+  int64_t grid_columns = 0;
+  const float* row_prior = nullptr;
+  const float* column_prior = nullptr;
+  const float* prior_factor = nullptr;  // [B], or null for 1
+};
+
+namespace cpu {
+DECLIP_CPU_TWIN(void,
+                dense_attention,
+                (const AttentionView& attention),
+                (attention))
+}  // namespace cpu
+
+}  // namespace declip
