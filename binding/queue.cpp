@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cancel_token.h"
+#include "declip/memory.h"
 #include "declip/error.h"
 #include "declip/threads.h"
 
@@ -99,6 +100,7 @@ class InferenceThread {
       // thread-local: has to be set on the thread that computes
       if (at::get_num_threads() != threads) at::set_num_threads(threads);
       const c10::InferenceMode guard;
+      const MemoryScope memory;
       job.call.check();
       job.finish = job.work(job.call);
     } catch (...) {

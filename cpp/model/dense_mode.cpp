@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
+#include <list>
+
+#include "kernels/dense_attention.h"
 
 namespace declip {
 namespace {
@@ -121,79 +123,95 @@ bool is_scaled(DenseMode mode, Family family) {
   }
 }
 
-at::Tensor similarity(const at::Tensor& a, const at::Tensor& b, double scale) {
-  return at::matmul(a * scale, b.transpose(-1, -2));  // (B, n, L, L)
+at::Tensor combine(const VisionTower& tower,
+                   const std::vector<AttentionTerm>& terms,
+                   const at::Tensor& v,
+                   const AttentionOptions& options) {
+  return tower.numerics().fused ? dense_attention(terms, v, options)
+                                : dense_attention_eager(terms, v, options);
 }
 
-/// Attention weights [B, n, L, L] of the self modes. With two summed softmaxes
-/// the rows add up to 2, as published.
-at::Tensor self_weights(const Heads& heads,
-                        const Recipe& recipe,
-                        double scale) {
-  at::Tensor sum;
-  int count = 0;
-  const auto add = [&](bool used, const at::Tensor& x) {
-    if (!used) return;
-    auto term = similarity(x, x, scale);
-    if (recipe.attention == Attention::kSelf) term = term.softmax(-1);
-    sum = sum.defined() ? sum.add_(term) : term;
-    ++count;
-  };
-  add(recipe.q, heads.q);
-  add(recipe.k, heads.k);
-  add(recipe.v, heads.v);
-  return recipe.attention == Attention::kSelf ? sum
-                                              : sum.div_(count).softmax(-1);
+/// One term per self-similarity that takes part, or one for their mean.
+std::vector<AttentionTerm> self_terms(const Heads& heads,
+                                      const Recipe& recipe,
+                                      double scale,
+                                      double weight) {
+  std::vector<AttentionPart> parts;
+  if (recipe.q) parts.push_back({heads.q, heads.q});
+  if (recipe.k) parts.push_back({heads.k, heads.k});
+  if (recipe.v) parts.push_back({heads.v, heads.v});
+  if (recipe.attention == Attention::kSelfMean) {
+    return {{parts, scale / static_cast<double>(parts.size()), weight}};
+  }
+  std::vector<AttentionTerm> terms;
+  for (const auto& part : parts) terms.push_back({{part}, scale, weight});
+  return terms;
 }
 
-at::Tensor neighbour_weights(const Heads& heads,
-                             Grid grid,
-                             const DenseOptions& options,
-                             double scale) {
-  const auto prior =
-      gaussian_prior(grid, options.gaussian_std).to(heads.k.options());
+at::Tensor neighbour_attention(const VisionTower& tower,
+                               const Heads& heads,
+                               Grid grid,
+                               const DenseOptions& options,
+                               double scale) {
+  AttentionOptions attention;
+  attention.prior = NeighbourPrior{grid.h, grid.w, options.gaussian_std, {}};
   if (!options.neighbours_only) {
-    return similarity(heads.k, heads.k, scale).add_(prior).softmax(-1);
+    return combine(tower, {{{{heads.k, heads.k}}, scale, 1.0}}, heads.v, attention);
   }
   // The ablation scales the prior by the mean of |q_i||k_j| over heads and
   // tokens, class token included.
   const auto norms = [](const at::Tensor& x) {
-    return x.norm(2, {-1}).mean(-1);  // (B, n)
+    return x.to(at::kFloat).norm(2, {-1}).mean(1);  // (B, n)
   };
-  const auto c = (norms(heads.q) * norms(heads.k)).mean(-1) * scale;  // (B)
-  return (prior * c.view({-1, 1, 1, 1}))
-      .softmax(-1)
-      .expand({-1, heads.k.size(1), -1, -1});
+  attention.prior->factor =
+      ((norms(heads.q) * norms(heads.k)).mean(-1) * scale).contiguous();
+  return combine(tower, {{{}, 1.0, 1.0}}, heads.v, attention);
 }
 
 /// ProxyCLIP: attention over the M = Hv*Wv cells of the external features, the
 /// same for every head, on values resampled to that grid. [B, M, C]
-at::Tensor proxy_attention(const at::Tensor& v,
+at::Tensor proxy_attention(const VisionTower& tower,
+                           const at::Tensor& v,
                            Grid grid,
                            const DenseOptions& options) {
   const auto& features = options.proxy_features;
-  const int64_t batch = v.size(0), heads = v.size(1), width = v.size(3);
+  const int64_t batch = v.size(0), width = v.size(2) * v.size(3);
   const int64_t rows = features.size(2), columns = features.size(3);
+  const int64_t cells = rows * columns;
   const auto f = features.to(v.device(), at::kFloat).flatten(2);  // (B, Cv, M)
-  const auto unit = f / f.norm(2, {1}, true).clamp_min(1e-12);
-  auto scores = at::matmul(unit.transpose(1, 2), unit);  // (B, M, M)
-  // the mean runs over the whole tensor, batch included, as published
-  scores = (scores - options.proxy_beta * scores.mean()) * options.proxy_gamma;
-  scores.masked_fill_(scores < 0, -std::numeric_limits<double>::infinity());
-  const auto weights = scores.softmax(-1).to(v.scalar_type()).unsqueeze(1);
+  const auto unit = (f / f.norm(2, {1}, true).clamp_min(1e-12))
+                        .transpose(1, 2)
+                        .contiguous();  // (B, M, Cv)
+  // The mean of all similarities, over the batch too, as published: that of
+  // the products is the product of the sums.
+  const double pairs = static_cast<double>(batch * cells * cells);
+  const double mean =
+      unit.sum(1, false, at::kDouble).square().sum().item<double>() / pairs;
 
-  auto values = v.slice(2, 1).transpose(2, 3).reshape(
-      {batch * heads, width, grid.h, grid.w});
-  values = at::upsample_bilinear2d(values, {rows, columns}, false)
-               .reshape({batch, heads, width, rows * columns})
-               .transpose(2, 3);  // (B, n, M, d)
-  return merge_heads(at::matmul(weights, values));
+  auto values = v.slice(1, 1).flatten(2).to(at::kFloat);  // (B, N, C)
+  values = at::upsample_bilinear2d(
+               values.transpose(1, 2).reshape({batch, width, grid.h, grid.w}),
+               {rows, columns},
+               /*align_corners=*/false)
+               .flatten(2)
+               .transpose(1, 2)
+               .contiguous();  // (B, M, C)
+  AttentionOptions attention;
+  attention.shift = -options.proxy_beta * options.proxy_gamma * mean;
+  attention.drop_negative = true;
+  const auto one_head = [](const at::Tensor& x) { return x.unsqueeze(2); };
+  return combine(
+             tower,
+             {{{{one_head(unit), one_head(unit)}}, options.proxy_gamma, 1.0}},
+             one_head(values),
+             attention)
+      .to(v.scalar_type());
 }
 
 /// Blocks 7, 8, 10 as published for 12 blocks (its code takes the same ones of
 /// deeper towers); shallower towers use the same relative depths.
 std::vector<int64_t> published_layers(int64_t depth) {
-  if (depth > 10) return {7, 8, 10};
+  if (depth >= 12) return {7, 8, 10};
   std::vector<int64_t> layers;
   for (const int64_t layer : {7, 8, 10}) {
     const int64_t scaled = (layer * depth + 6) / 12;
@@ -205,11 +223,12 @@ std::vector<int64_t> published_layers(int64_t depth) {
   return layers;
 }
 
-/// Sum of the selected blocks' maps for ITACLIP, gathered on the way up.
-class SavedMaps {
+/// The heads of the blocks whose maps ITACLIP averages, kept on the way up:
+/// their maps are made together with the last block's.
+class SavedHeads {
  public:
-  SavedMaps(const VisionTower& tower, const DenseOptions& options)
-      : tower_(tower), options_(options) {
+  SavedHeads(const VisionTower& tower, const DenseOptions& options)
+      : self_attention_(options.self_attention) {
     if (options.mode != DenseMode::kItaClip) return;
     const int64_t last = tower.config().layers;
     layers_ = options.layers.empty() ? published_layers(last) : options.layers;
@@ -224,36 +243,62 @@ class SavedMaps {
     }
   }
 
-  /// Attention weights of block i on x, scaled, as ITACLIP defines them.
-  at::Tensor weights(const Heads& heads) const {
-    const double scale = 1.0 / std::sqrt(static_cast<double>(heads.q.size(3)));
-    return options_.self_attention
-               ? self_weights(heads, recipe_of(DenseMode::kItaClip), scale)
-               : similarity(heads.q, heads.k, scale).softmax(-1);
-  }
-
-  void visit(int64_t i, const at::Tensor& x) {
-    if (options_.mode != DenseMode::kItaClip) return;
-    if (std::find(layers_.begin(), layers_.end(), i + 1) == layers_.end())
-      return;
-    const auto map = weights(tower_.project(i, tower_.norm1(i, x)));
-    sum_ = sum_.defined() ? sum_.add_(map) : map;
-    ++visited_;
+  /// Where block i puts its heads, or null if they are not needed.
+  Heads* slot(int64_t i) {
+    const bool wanted =
+        std::find(layers_.begin(), layers_.end(), i + 1) != layers_.end();
+    return wanted ? &heads_.emplace_back() : nullptr;
   }
 
   /// Half the last block's map, half the mean of the saved ones.
-  at::Tensor blend(const at::Tensor& last) const {
-    if (!sum_.defined()) return last;
-    return 0.5 * last + (0.5 / static_cast<double>(visited_)) * sum_;
+  std::vector<AttentionTerm> terms(const Heads& last, double scale) const {
+    if (heads_.empty()) return of(last, scale, 1.0);
+    auto all = of(last, scale, 0.5);
+    for (const auto& heads : heads_) {
+      const auto more =
+          of(heads, scale, 0.5 / static_cast<double>(heads_.size()));
+      all.insert(all.end(), more.begin(), more.end());
+    }
+    return all;
   }
 
  private:
-  const VisionTower& tower_;
-  const DenseOptions& options_;
+  std::vector<AttentionTerm> of(const Heads& heads,
+                                double scale,
+                                double weight) const {
+    return self_attention_
+               ? self_terms(
+                     heads, recipe_of(DenseMode::kItaClip), scale, weight)
+               : std::vector<AttentionTerm>{
+                     {{{heads.q, heads.k}}, scale, weight}};
+  }
+
+  bool self_attention_;
   std::vector<int64_t> layers_;  // counted from 1
-  at::Tensor sum_;               // [B, n, L, L]
-  int64_t visited_ = 0;
+  std::list<Heads> heads_;
 };
+
+/// What a mode takes of the last block's projection.
+Wanted wanted_by(const Recipe& recipe, const DenseOptions& options) {
+  Wanted wanted;
+  switch (recipe.attention) {
+    case Attention::kSelf:
+    case Attention::kSelfMean:
+      wanted.q = recipe.q;
+      wanted.k = recipe.k;
+      break;
+    case Attention::kNeighbour:
+      wanted.q = options.neighbours_only;
+      break;
+    case Attention::kValues:
+    case Attention::kProxy:
+      wanted.q = wanted.k = false;
+      break;
+    default:
+      break;
+  }
+  return wanted;
+}
 
 /// The last block under a mode: [B, L, C], or [B, M, C] without a class token
 /// for ProxyCLIP.
@@ -261,51 +306,48 @@ at::Tensor last_block(const VisionTower& tower,
                       const at::Tensor& x,
                       Grid grid,
                       const DenseOptions& options,
-                      const SavedMaps& saved) {
+                      const SavedHeads& saved) {
   const auto& recipe = recipe_of(options.mode);
   const int64_t i = tower.config().layers - 1;
-  const auto normed = tower.norm1(i, x);
   const double scale =
       is_scaled(options.mode, tower.family())
           ? 1.0 / std::sqrt(static_cast<double>(tower.config().width /
                                                 tower.config().heads))
           : 1.0;
 
+  // Rotary positions are EVA's; only the unmodified attention applies them.
+  auto heads =
+      tower.project(i, tower.norm1(i, x), wanted_by(recipe, options));
   at::Tensor merged;  // attended values before the output projection
-  if (recipe.attention == Attention::kValues) {
-    merged = tower.project_values(i, normed);
-  } else {
-    // Rotary positions are EVA's; only the unmodified attention applies them.
-    auto heads = tower.project(i, normed);
-    switch (recipe.attention) {
-      case Attention::kQueryKey:
-        tower.rotate(heads, grid);
-        merged = merge_heads(
-            at::scaled_dot_product_attention(heads.q, heads.k, heads.v));
-        break;
-      case Attention::kNeighbour:
-        merged = merge_heads(at::matmul(
-            neighbour_weights(heads, grid, options, scale), heads.v));
-        break;
-      case Attention::kProxy:
-        merged = proxy_attention(heads.v, grid, options);
-        break;
-      default:
-        merged =
-            merge_heads(at::matmul(options.mode == DenseMode::kItaClip
-                                       ? saved.blend(saved.weights(heads))
-                                       : self_weights(heads, recipe, scale),
-                                   heads.v));
-    }
+  switch (recipe.attention) {
+    case Attention::kValues:
+      merged = heads.v.flatten(2);
+      break;
+    case Attention::kQueryKey:
+      tower.rotate(heads, grid);
+      merged = attend(heads, tower.numerics());
+      break;
+    case Attention::kNeighbour:
+      merged = neighbour_attention(tower, heads, grid, options, scale);
+      break;
+    case Attention::kProxy:
+      merged = proxy_attention(tower, heads.v, grid, options);
+      break;
+    default:
+      merged = combine(tower,
+                       options.mode == DenseMode::kItaClip
+                           ? saved.terms(heads, scale)
+                           : self_terms(heads, recipe, scale, 1.0),
+                       heads.v,
+                       {});
   }
-  auto y = tower.output(i, merged);
-  if (options.residual.value_or(recipe.residual)) y = x + y;
-  if (options.feed_forward.value_or(recipe.feed_forward)) {
-    // Without the residual path the MLP branch alone would be left; its own
-    // skip connection belongs to the MLP and stays.
-    y = y + tower.feed_forward(i, y);
-  }
-  return y;
+  const bool residual = options.residual.value_or(recipe.residual);
+  const auto y = tower.output(i, merged, residual ? x : at::Tensor());
+  // Without the residual path the MLP branch alone would be left; its own skip
+  // connection belongs to the MLP and stays.
+  return options.feed_forward.value_or(recipe.feed_forward)
+             ? tower.feed_forward(i, y)
+             : y;
 }
 
 void check_options(const VisionTower& tower,
@@ -358,20 +400,6 @@ Positions default_positions(DenseMode mode) {
   return recipe_of(mode).positions;
 }
 
-at::Tensor gaussian_prior(Grid grid, double std) {
-  const auto options = at::TensorOptions().dtype(at::kFloat);
-  const auto squared = [&](int64_t side) {
-    const auto t = at::arange(side, options);
-    return (t.unsqueeze(1) - t.unsqueeze(0)).square();  // (side, side)
-  };
-  const auto rows = squared(grid.h).view({grid.h, 1, grid.h, 1});
-  const auto columns = squared(grid.w).view({1, grid.w, 1, grid.w});
-  const int64_t n = grid.h * grid.w;
-  const auto patches =
-      at::exp((rows + columns) / (-2.0 * std * std)).reshape({n, n});
-  return at::constant_pad_nd(patches, {1, 0, 1, 0}, 0.0);
-}
-
 at::Tensor encode_dense(const VisionTower& tower,
                         const at::Tensor& image,
                         const DenseOptions& options,
@@ -383,12 +411,11 @@ at::Tensor encode_dense(const VisionTower& tower,
           ? (*options.scale_factor_positions ? Positions::kScaleFactor
                                              : Positions::kSize)
           : default_positions(options.mode);
-  SavedMaps saved(tower, options);
+  SavedHeads saved(tower, options);
   auto x = tower.embed(image, positions);
   for (int64_t i = 0; i + 1 < tower.config().layers; ++i) {
     call.check();
-    saved.visit(i, x);
-    x = tower.block(i, x, grid);
+    x = tower.block(i, x, grid, saved.slot(i));
   }
   call.check();
   auto y = last_block(tower, x, grid, options, saved);

@@ -12,24 +12,36 @@
 namespace declip {
 namespace {
 
-/// One EVA02 block: separate q, k, v (k without bias), rotary positions,
-/// LayerNorms inside attention and MLP (sub-LN), SwiGLU.
+/// One EVA02 block: q, k (without bias) and v, rotary positions, LayerNorms
+/// inside attention and MLP (sub-LN), SwiGLU with w1 and w2 side by side.
 struct EvaBlock {
   LayerNorm norm1, norm2, inner_attn_ln, ffn_ln;
-  Linear q, k, v, proj, w1, w2, w3;
+  Projection qkv;
+  Linear proj, w12, w3;
 
-  EvaBlock(const Scope& scope, double eps)
-      : norm1(scope / "norm1", eps),
-        norm2(scope / "norm2", eps),
-        inner_attn_ln(scope / "attn" / "inner_attn_ln", eps),
-        ffn_ln(scope / "mlp" / "ffn_ln", eps),
-        q((scope / "attn" / "q_proj")["weight"], (scope / "attn")["q_bias"]),
-        k((scope / "attn" / "k_proj")["weight"], {}),
-        v((scope / "attn" / "v_proj")["weight"], (scope / "attn")["v_bias"]),
-        proj(scope / "attn" / "proj"),
-        w1(scope / "mlp" / "w1"),
-        w2(scope / "mlp" / "w2"),
-        w3(scope / "mlp" / "w3") {}
+  EvaBlock(const Scope& scope,
+           double eps,
+           int64_t heads,
+           bool separate,
+           const Numerics& numerics)
+      : norm1(scope / "norm1", eps, numerics),
+        norm2(scope / "norm2", eps, numerics),
+        inner_attn_ln(scope / "attn" / "inner_attn_ln", eps, numerics),
+        ffn_ln(scope / "mlp" / "ffn_ln", eps, numerics),
+        qkv({(scope / "attn" / "q_proj")["weight"],
+             (scope / "attn" / "k_proj")["weight"],
+             (scope / "attn" / "v_proj")["weight"]},
+            {(scope / "attn")["q_bias"], {}, (scope / "attn")["v_bias"]},
+            heads,
+            separate,
+            numerics),
+        proj(scope / "attn" / "proj", numerics),
+        w12(at::cat({(scope / "mlp" / "w1")["weight"],
+                     (scope / "mlp" / "w2")["weight"]}),
+            at::cat({(scope / "mlp" / "w1")["bias"],
+                     (scope / "mlp" / "w2")["bias"]}),
+            numerics),
+        w3(scope / "mlp" / "w3", numerics) {}
 };
 
 /// EVA02-CLIP's ViT: patch embedding with bias, no ln_pre, every LayerNorm with
@@ -37,66 +49,62 @@ struct EvaBlock {
 /// Fang et al., arXiv:2303.11331; Sun et al., arXiv:2303.15389.
 class EvaTower final : public VisionTower {
  public:
-  EvaTower(const VisionConfig& config, const Weights& weights)
-      : VisionTower(config) {
+  EvaTower(const VisionConfig& config,
+           const Weights& weights,
+           const Numerics& numerics)
+      : VisionTower(config, numerics) {
     const Scope visual(weights, "visual.");
-    patch_weight_ = visual["patch_embed.proj.weight"];
-    patch_bias_ = visual["patch_embed.proj.bias"];
-    cls_token_ = visual["cls_token"];
+    patches_ = Linear(visual["patch_embed.proj.weight"].flatten(1),
+                      visual["patch_embed.proj.bias"],
+                      numerics);
+    cls_token_ = visual["cls_token"].flatten();
     positions_ = visual["pos_embed"].squeeze(0);
-    norm_ = LayerNorm(visual / "norm", config.layer_norm_eps);
-    head_ = Linear(visual / "head");
+    norm_ = LayerNorm(visual / "norm", config.layer_norm_eps, numerics);
+    head_ = Linear(visual / "head", numerics);
     for (int64_t i = 0; i < config.layers; ++i) {
       blocks_.emplace_back(visual / "blocks" / std::to_string(i),
-                           config.layer_norm_eps);
+                           config.layer_norm_eps,
+                           config.heads,
+                           is_last(i),
+                           numerics);
     }
   }
 
   Family family() const override { return Family::kEva; }
 
   at::Tensor embed(const at::Tensor& image, Positions rule) const override {
-    const auto patches = grid(image.size(2), image.size(3));
-    const auto x =
-        at::conv2d(
-            image, patch_weight_, patch_bias_, {config_.patch, config_.patch})
-            .flatten(2)
-            .transpose(1, 2);  // (B, N, C)
-    const auto cls = cls_token_.expand({x.size(0), 1, -1});
-    return at::cat({cls, x}, 1) +
-           resize_positions(positions_, patches.h, patches.w, rule);
+    return tokens(patches_, cls_token_, positions_, image, rule);
   }
 
   at::Tensor norm1(int64_t i, const at::Tensor& x) const override {
     return block_at(i).norm1(x);
   }
 
-  Heads project(int64_t i, const at::Tensor& normed) const override {
-    const auto& b = block_at(i);
-    return {split_heads(b.q(normed), config_.heads),
-            split_heads(b.k(normed), config_.heads),
-            split_heads(b.v(normed), config_.heads)};
-  }
-
-  at::Tensor project_values(int64_t i,
-                            const at::Tensor& normed) const override {
-    return block_at(i).v(normed);
+  Heads project(int64_t i,
+                const at::Tensor& normed,
+                const Wanted& wanted) const override {
+    return block_at(i).qkv(normed, wanted);
   }
 
   void rotate(Heads& heads, Grid grid) const override {
-    const auto table = rope(grid, heads.q.device());
-    heads.q = rotate_patches(heads.q, table);
+    const auto table = rope(grid, heads.k.device());
+    // A class query stands at no position.
+    if (heads.q.size(1) > 1) heads.q = rotate_patches(heads.q, table);
     heads.k = rotate_patches(heads.k, table);
   }
 
-  at::Tensor output(int64_t i, const at::Tensor& merged) const override {
+  at::Tensor output(int64_t i,
+                    const at::Tensor& merged,
+                    const at::Tensor& residual) const override {
     const auto& b = block_at(i);
-    return b.proj(b.inner_attn_ln(merged));
+    const auto normed = b.inner_attn_ln(merged);
+    return residual.defined() ? b.proj.add_to(residual, normed)
+                              : b.proj(normed).to(numerics_.stream());
   }
 
   at::Tensor feed_forward(int64_t i, const at::Tensor& x) const override {
     const auto& b = block_at(i);
-    const auto y = b.norm2(x);
-    return b.w3(b.ffn_ln(at::silu(b.w1(y)) * b.w2(y)));
+    return b.w3.add_to(x, b.ffn_ln.gated(b.w12(b.norm2(x))));
   }
 
   at::Tensor finish(const at::Tensor& tokens) const override {
@@ -121,8 +129,8 @@ class EvaTower final : public VisionTower {
     return rope_;
   }
 
-  at::Tensor patch_weight_, patch_bias_, cls_token_, positions_;
-  Linear head_;
+  at::Tensor cls_token_, positions_;
+  Linear patches_, head_;
   LayerNorm norm_;
   std::vector<EvaBlock> blocks_;
   mutable std::mutex rope_mutex_;
@@ -133,8 +141,9 @@ class EvaTower final : public VisionTower {
 }  // namespace
 
 std::unique_ptr<VisionTower> make_eva_tower(const VisionConfig& config,
-                                            const Weights& weights) {
-  return std::make_unique<EvaTower>(config, weights);
+                                            const Weights& weights,
+                                            const Numerics& numerics) {
+  return std::make_unique<EvaTower>(config, weights, numerics);
 }
 
 }  // namespace declip

@@ -3,7 +3,9 @@
 #include <ATen/ATen.h>
 
 #include <map>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "declip/config.h"
 #include "declip/error.h"
@@ -38,71 +40,141 @@ class Scope {
   std::string prefix_;
 };
 
-/// y = x W^T + b, weight [out, in]. On the CPU the weight is packed once for
-/// oneDNN, which then runs without a reorder per call.
+/// How the layers compute. Every layer has both ways:
+///
+/// eager  LibTorch's operators, one after the other, in one dtype: any device,
+///        with gradients; what the fused way is compared with
+/// fused  packed weights with the activation or the residual in the same pass,
+///        attention and norms in our kernels; the residual stream stays in
+///        float32, what flows through the weights has `dtype`
+struct Numerics {
+  bool fused = false;
+  at::ScalarType dtype = at::kFloat;  // of weights and branches
+  bool int8 = false;                  // weights in 8 bits; needs `fused`
+
+  /// dtype of the residual stream.
+  at::ScalarType stream() const { return fused ? at::kFloat : dtype; }
+};
+
+enum class Epilogue { kNone, kSilu, kGelu };
+
+/// y = epilogue(x W^T + b), weight [out, in], bias [out] or undefined.
 class Linear {
  public:
   Linear() = default;
-  explicit Linear(const Scope& scope)
-      : Linear(scope["weight"], scope.find("bias")) {}
-  Linear(const at::Tensor& weight, at::Tensor bias);
+  Linear(const at::Tensor& weight,
+         const at::Tensor& bias,
+         const Numerics& numerics,
+         Epilogue epilogue = Epilogue::kNone);
+  Linear(const Scope& scope, const Numerics& numerics)
+      : Linear(scope["weight"], scope.find("bias"), numerics) {}
 
   at::Tensor operator()(const at::Tensor& x) const;
+  /// residual + x W^T + b, in the residual's dtype.
+  at::Tensor add_to(const at::Tensor& residual, const at::Tensor& x) const;
+
+  /// What a layer runs on with these numerics on this processor, e.g.
+  /// "oneDNN, packed".
+  static std::string describe(const Numerics& numerics);
 
  private:
-  at::Tensor weight_;  // packed, or as stored where it cannot be packed
+  at::Tensor int8(const at::Tensor& x) const;
+
+  enum class Form { kEager, kPacked, kInt8 };
+  Form form_ = Form::kEager;
+  Epilogue epilogue_ = Epilogue::kNone;
+  at::Tensor weight_;  // packed, or as stored
   at::Tensor bias_;    // may be undefined
-  bool packed_ = false;
+  at::Tensor scale_;   // int8: float32 [out]
+  at::Tensor zeros_;   // int8: int64 [out]
 };
 
 /// LayerNorm over the last dimension; statistics are computed in float32
-/// whatever the dtype.
-struct LayerNorm {
-  at::Tensor weight, bias;
-  double eps = 1e-5;
-
+/// whatever the dtype. The result has the numerics' dtype.
+class LayerNorm {
+ public:
   LayerNorm() = default;
-  LayerNorm(const Scope& scope, double epsilon)
-      : weight(scope["weight"]), bias(scope["bias"]), eps(epsilon) {}
-  at::Tensor operator()(const at::Tensor& x) const {
-    return at::layer_norm(x, weight.sizes(), weight, bias, eps);
-  }
+  LayerNorm(const Scope& scope, double epsilon, const Numerics& numerics);
+
+  at::Tensor operator()(const at::Tensor& x) const;
+  /// Of silu(a) * b for x = [a, b], twice as wide: SwiGLU with its sub-LN.
+  at::Tensor gated(const at::Tensor& x) const;
+
+ private:
+  at::Tensor weight_, bias_;
+  double eps_ = 1e-5;
+  Numerics numerics_;
 };
 
-/// QuickGELU is x * sigmoid(1.702 x); GELU the exact (erf) one.
-inline at::Tensor activate(const at::Tensor& x, Activation kind) {
-  return kind == Activation::kQuickGelu ? x * at::sigmoid(1.702 * x)
-                                        : at::gelu(x);
-}
+/// Heads of queries, keys and values, views [B, L, n, d].
+struct Heads {
+  at::Tensor q, k, v;
+};
+
+/// Which of them are wanted: the last block of a dense mode rarely needs all.
+struct Wanted {
+  bool q = true, k = true, v = true;
+  bool class_query = false;  // q of the class token only, [B, 1, n, d]
+};
+
+/// [B, L, C] -> [B, L, n, C / n].
+at::Tensor split_heads(const at::Tensor& x, int64_t heads);
+
+/// The projection of a block's input to queries, keys and values: one product,
+/// or one each (`separate`), of which only those wanted are made.
+class Projection {
+ public:
+  /// Weights and biases of q, k, v; a bias may be undefined.
+  Projection(const std::vector<at::Tensor>& weights,
+             const std::vector<at::Tensor>& biases,
+             int64_t heads,
+             bool separate,
+             const Numerics& numerics);
+  Heads operator()(const at::Tensor& x, const Wanted& wanted) const;
+
+ private:
+  int64_t heads_;
+  std::vector<Linear> parts_;  // one or three
+};
+
+/// Two linear layers with an activation between them. QuickGELU is
+/// x sigmoid(1.702 x); GELU the exact (erf) one.
+class Mlp {
+ public:
+  Mlp(const at::Tensor& in_weight,
+      const at::Tensor& in_bias,
+      const at::Tensor& out_weight,
+      const at::Tensor& out_bias,
+      Activation activation,
+      const Numerics& numerics);
+  /// residual + mlp(x).
+  at::Tensor add_to(const at::Tensor& residual, const at::Tensor& x) const;
+
+ private:
+  Linear in_, out_;
+  bool quick_gelu_after_ = false;
+};
+
+/// softmax(q k^T / sqrt(d)) v of every head, [B, Lq, C].
+at::Tensor attend(const Heads& heads,
+                  const Numerics& numerics,
+                  bool causal = false);
 
 /// The pre-norm residual attention block of CLIP, in both its towers:
-/// ln_1, fused in_proj, out_proj, ln_2, c_fc, c_proj, optional LayerScale.
+/// ln_1, fused in_proj, out_proj, ln_2, c_fc, c_proj, optional LayerScale,
+/// which is folded into the layers that it scales.
 struct ClipBlock {
   LayerNorm ln_1, ln_2;
-  Linear in_proj, out_proj, c_fc, c_proj;
-  at::Tensor ls_1, ls_2;  // undefined without LayerScale
-  Activation activation;
+  Projection in_proj;
+  Linear out_proj;
+  Mlp mlp;
 
-  ClipBlock(const Scope& scope, double eps, Activation kind)
-      : ln_1(scope / "ln_1", eps),
-        ln_2(scope / "ln_2", eps),
-        in_proj((scope / "attn")["in_proj_weight"],
-                (scope / "attn")["in_proj_bias"]),
-        out_proj(scope / "attn" / "out_proj"),
-        c_fc(scope / "mlp" / "c_fc"),
-        c_proj(scope / "mlp" / "c_proj"),
-        ls_1((scope / "ls_1").find("gamma")),
-        ls_2((scope / "ls_2").find("gamma")),
-        activation(kind) {}
-
-  at::Tensor attention_output(const at::Tensor& merged) const {
-    const auto y = out_proj(merged);
-    return ls_1.defined() ? y * ls_1 : y;
-  }
-  at::Tensor feed_forward(const at::Tensor& x) const {
-    const auto y = c_proj(activate(c_fc(ln_2(x)), activation));
-    return ls_2.defined() ? y * ls_2 : y;
-  }
+  ClipBlock(const Scope& scope,
+            double eps,
+            int64_t heads,
+            Activation activation,
+            bool separate,
+            const Numerics& numerics);
 };
 
 }  // namespace declip

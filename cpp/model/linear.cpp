@@ -20,51 +20,105 @@ using Pointwise = at::Tensor(const at::Tensor&,
                              std::string_view,
                              Scalars,
                              std::optional<std::string_view>);
+using Binary = at::Tensor(const at::Tensor&,
+                          const at::Tensor&,
+                          const at::Tensor&,
+                          const std::optional<at::Tensor>&,
+                          std::string_view);
 
 template <class Signature>
 std::optional<c10::TypedOperatorHandle<Signature>> find_operator(
-    const char* name) {
-  const auto handle = c10::Dispatcher::singleton().findSchema({name, ""});
+    const char* name, const char* overload = "") {
+  const auto handle = c10::Dispatcher::singleton().findSchema({name, overload});
   if (!handle) return {};
   return handle->typed<Signature>();
 }
 
-const auto& reorder_operator() {
-  static const auto op =
+struct Operators {
+  std::optional<c10::TypedOperatorHandle<Reorder>> reorder =
       find_operator<Reorder>("mkldnn::_reorder_linear_weight");
-  return op;
+  std::optional<c10::TypedOperatorHandle<Pointwise>> pointwise =
+      find_operator<Pointwise>("mkldnn::_linear_pointwise");
+  std::optional<c10::TypedOperatorHandle<Binary>> binary =
+      find_operator<Binary>("mkldnn::_linear_pointwise", "binary");
+
+  bool complete() const { return reorder && pointwise && binary; }
+};
+
+const Operators& operators() {
+  static const Operators found;
+  return found;
 }
 
-const auto& linear_operator() {
-  static const auto op = find_operator<Pointwise>("mkldnn::_linear_pointwise");
-  return op;
+/// oneDNN computes bfloat16 on any AVX-512, but only processors with units for
+/// it gain from that.
+bool has_bfloat16() {
+#if defined(__x86_64__) && defined(__GNUC__)
+  return __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
 }
 
-/// float32 only: half types go through at::linear, which knows what the CPU
-/// has.
-bool can_pack(const at::Tensor& weight) {
-  return weight.is_cpu() && weight.scalar_type() == at::kFloat &&
-         at::hasMKLDNN() && reorder_operator() && linear_operator();
+bool can_pack(const Numerics& numerics) {
+  return at::hasMKLDNN() && operators().complete() &&
+         (numerics.dtype == at::kFloat ||
+          (numerics.dtype == at::kBFloat16 && has_bfloat16()));
+}
+
+at::Tensor apply(Epilogue epilogue, const at::Tensor& x) {
+  switch (epilogue) {
+    case Epilogue::kSilu:
+      return at::silu(x);
+    case Epilogue::kGelu:
+      return at::gelu(x);
+    default:
+      return x;
+  }
 }
 
 }  // namespace
 
-Linear::Linear(const at::Tensor& weight, at::Tensor bias)
-    : bias_(std::move(bias)), packed_(can_pack(weight)) {
-  weight_ = packed_
-                ? reorder_operator()->call(weight.contiguous(), std::nullopt)
-                : weight;
+Linear::Linear(const at::Tensor& weight,
+               const at::Tensor& bias,
+               const Numerics& numerics,
+               Epilogue epilogue)
+    : epilogue_(epilogue) {
+  const bool packed =
+      numerics.fused && weight.is_cpu() && can_pack(numerics);
+  if (bias.defined()) bias_ = bias.to(numerics.dtype).contiguous();
+  weight_ = weight.to(numerics.dtype);
+  if (packed) {
+    form_ = Form::kPacked;
+    weight_ = operators().reorder->call(weight_.contiguous(), std::nullopt);
+  }
 }
 
 at::Tensor Linear::operator()(const at::Tensor& x) const {
-  if (!packed_) return at::linear(x, weight_, bias_);
-  return linear_operator()->call(
-      x,
-      weight_,
-      bias_.defined() ? std::optional(bias_) : std::nullopt,
-      "none",
-      Scalars(),
-      "");
+  if (form_ == Form::kEager) {
+    return apply(epilogue_, at::linear(x, weight_, bias_));
+  }
+  const auto bias = bias_.defined() ? std::optional(bias_) : std::nullopt;
+  const char* name = epilogue_ == Epilogue::kSilu   ? "swish"
+                     : epilogue_ == Epilogue::kGelu ? "gelu"
+                                                    : "none";
+  return operators().pointwise->call(
+      x, weight_, bias, name, Scalars(), epilogue_ == Epilogue::kGelu ? "none" : "");
+}
+
+at::Tensor Linear::add_to(const at::Tensor& residual,
+                          const at::Tensor& x) const {
+  if (form_ != Form::kPacked || x.scalar_type() != residual.scalar_type()) {
+    return residual + (*this)(x);
+  }
+  const auto bias = bias_.defined() ? std::optional(bias_) : std::nullopt;
+  return operators().binary->call(x, residual, weight_, bias, "add");
+}
+
+std::string Linear::describe(const Numerics& numerics) {
+  if (!numerics.fused) return "LibTorch's linear layer";
+  return can_pack(numerics) ? "oneDNN, packed weights"
+                            : "LibTorch's linear layer";
 }
 
 }  // namespace declip

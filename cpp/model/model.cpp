@@ -5,7 +5,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
+#include <cstring>
 
+#include "kernels/cpu/level.h"
 #include "kernels/mask_pool.h"
 #include "kernels/roi_align.h"
 #include "model/dense_mode.h"
@@ -22,6 +25,12 @@ std::string shape_text(const at::Tensor& t) {
     text += (i ? ", " : "") + std::to_string(t.size(i));
   }
   return text + "]";
+}
+
+/// DECLIP_ENGINE=eager: LibTorch's operators only, to compare with.
+bool eager() {
+  const char* engine = std::getenv("DECLIP_ENGINE");
+  return engine != nullptr && std::strcmp(engine, "eager") == 0;
 }
 
 at::Tensor batch_index(const RegionOptions& options, int64_t regions) {
@@ -84,12 +93,19 @@ std::shared_ptr<const Model> Model::load(const std::string& path,
   const auto checkpoint = load_checkpoint(path, options.overrides);
   call.check();
 
+  Numerics numerics;
+  numerics.fused =
+      placement.device.is_cpu() && placement.dtype != at::kHalf && !eager();
+  numerics.dtype = placement.dtype;
+
   Weights weights;
   int64_t done = 0;
   const auto total = static_cast<int64_t>(checkpoint.tensors.size());
   for (const auto& [name, tensor] : checkpoint.tensors) {
     call.check();
-    weights[name] = tensor.to(placement.device, placement.dtype).contiguous();
+    // the fused layers convert what they take
+    weights[name] =
+        tensor.to(placement.device, numerics.stream()).contiguous();
     call.report(++done, total);
   }
 
@@ -97,15 +113,22 @@ std::shared_ptr<const Model> Model::load(const std::string& path,
   model->info_ = describe(checkpoint);
   const auto& config = model->info_.config;
   model->vision_ = config.family == Family::kEva
-                       ? make_eva_tower(config.vision, weights)
-                       : make_plain_tower(config.vision, weights);
+                       ? make_eva_tower(config.vision, weights, numerics)
+                       : make_plain_tower(config.vision, weights, numerics);
   if (config.text) {
-    model->text_ = std::make_unique<TextTower>(*config.text, weights);
+    model->text_ = std::make_unique<TextTower>(*config.text, weights, numerics);
   }
   model->dtype_ = placement.dtype;
   model->device_ = placement.device;
   model->device_reason_ = placement.reason;
   return model;
+}
+
+std::string Model::engine() const {
+  const auto& numerics = vision_->numerics();
+  if (!numerics.fused) return "eager: " + Linear::describe(numerics);
+  return std::string("fused: ") + cpu::level_name(cpu::level()) +
+         " kernels, " + Linear::describe(numerics);
 }
 
 void Model::check_image(const at::Tensor& image) const {
@@ -169,7 +192,7 @@ at::Tensor Model::encode_image(const at::Tensor& image,
   check_image(image);
   const auto features =
       vision_
-          ->encode_image(image.to(device_, dtype_),
+          ->encode_image(image.to(device_, vision_->numerics().stream()),
                          scale_factor_positions ? Positions::kScaleFactor
                                                 : Positions::kSize,
                          call)
@@ -184,7 +207,7 @@ at::Tensor Model::encode_dense(const at::Tensor& image,
   const c10::InferenceMode guard;
   check_image(image);
   const auto features =
-      declip::encode_dense(*vision_, image.to(device_, dtype_), options, call)
+      declip::encode_dense(*vision_, image.to(device_, vision_->numerics().stream()), options, call)
           .to(at::kFloat);
   return normalize ? l2_normalize(features, 1) : features;
 }

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <string>
 
-#include "model/vision_tower.h"
 
 namespace declip {
 namespace {
@@ -16,17 +15,21 @@ constexpr int64_t kBatch = 256;
 }  // namespace
 
 TextTower::TextTower(const TextConfig& config,
-                     const std::map<std::string, at::Tensor>& weights)
-    : config_(config) {
+                     const std::map<std::string, at::Tensor>& weights,
+                     const Numerics& numerics)
+    : config_(config), numerics_(numerics) {
   const Scope text(weights, "text.");
   token_embedding_ = text["token_embedding.weight"];
   positions_ = text["positional_embedding"];
-  projection_ = text["text_projection"];
-  ln_final_ = LayerNorm(text / "ln_final", config.layer_norm_eps);
+  projection_ = Linear(text["text_projection"].t(), {}, numerics);
+  ln_final_ = LayerNorm(text / "ln_final", config.layer_norm_eps, numerics);
   for (int64_t i = 0; i < config.layers; ++i) {
     blocks_.emplace_back(text / "transformer" / "resblocks" / std::to_string(i),
                          config.layer_norm_eps,
-                         config.activation);
+                         config.heads,
+                         config.activation,
+                         /*separate=*/false,
+                         numerics);
   }
 }
 
@@ -75,25 +78,18 @@ at::Tensor TextTower::encode_batch(const at::Tensor& tokens,
   const int64_t length = end.max().item<int64_t>() + 1;
   const auto device = token_embedding_.device();
   const auto ids = tokens.slice(1, 0, length).to(device);
-  const int64_t heads = config_.heads;
   auto x =
-      at::embedding(token_embedding_, ids) + positions_.slice(0, 0, length);
+      (at::embedding(token_embedding_, ids) + positions_.slice(0, 0, length))
+          .to(numerics_.stream());
   for (const auto& block : blocks_) {
     call.check();
-    const auto qkv = block.in_proj(block.ln_1(x)).chunk(3, -1);
-    const auto attended =
-        at::scaled_dot_product_attention(split_heads(qkv[0], heads),
-                                         split_heads(qkv[1], heads),
-                                         split_heads(qkv[2], heads),
-                                         /*attn_mask=*/{},
-                                         /*dropout_p=*/0.0,
-                                         /*is_causal=*/true);
-    x = x + block.attention_output(merge_heads(attended));
-    x = x + block.feed_forward(x);
+    const auto heads = block.in_proj(block.ln_1(x), {});
+    x = block.out_proj.add_to(x, attend(heads, numerics_, /*causal=*/true));
+    x = block.mlp.add_to(x, block.ln_2(x));
   }
   const auto rows = at::arange(x.size(0), end.options()).to(device);
   const auto pooled = x.index({rows, end.to(device)});
-  return at::matmul(ln_final_(pooled), projection_);
+  return projection_(ln_final_(pooled));
 }
 
 }  // namespace declip

@@ -14,7 +14,8 @@ namespace declip {
 class TextTower {
  public:
   TextTower(const TextConfig& config,
-            const std::map<std::string, at::Tensor>& weights);
+            const std::map<std::string, at::Tensor>& weights,
+            const Numerics& numerics);
 
   const TextConfig& config() const { return config_; }
 
@@ -29,7 +30,9 @@ class TextTower {
                           const Call& call) const;
 
   TextConfig config_;
-  at::Tensor token_embedding_, positions_, projection_;
+  Numerics numerics_;
+  at::Tensor token_embedding_, positions_;
+  Linear projection_;
   LayerNorm ln_final_;
   std::vector<ClipBlock> blocks_;
 };

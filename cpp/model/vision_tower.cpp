@@ -4,21 +4,34 @@
 
 namespace declip {
 
-at::Tensor split_heads(const at::Tensor& x, int64_t heads) {
-  return x.unflatten(-1, {heads, -1}).transpose(1, 2);
+at::Tensor VisionTower::tokens(const Linear& patches,
+                               const at::Tensor& class_token,
+                               const at::Tensor& positions,
+                               const at::Tensor& image,
+                               Positions rule) const {
+  const auto [h, w] = grid(image.size(2), image.size(3));
+  const int64_t batch = image.size(0), p = config_.patch;
+  // A convolution whose stride is its kernel is one product.
+  const auto pixels = image.slice(2, 0, h * p)
+                          .slice(3, 0, w * p)
+                          .view({batch, 3, h, p, w, p})
+                          .permute({0, 2, 4, 1, 3, 5})
+                          .reshape({batch, h * w, 3 * p * p});
+  const auto embedded = patches(pixels.to(numerics_.dtype));
+  const auto table =
+      resize_positions(positions, h, w, rule).to(numerics_.stream());
+  const auto cls = class_token.expand({batch, 1, config_.width});
+  return at::cat({cls, embedded.to(numerics_.stream())}, 1) + table;
 }
 
-at::Tensor merge_heads(const at::Tensor& x) {
-  return x.transpose(1, 2).flatten(2);
-}
-
-at::Tensor VisionTower::block(int64_t i, const at::Tensor& x, Grid grid) const {
-  auto heads = project(i, norm1(i, x));
+at::Tensor VisionTower::block(int64_t i,
+                              const at::Tensor& x,
+                              Grid grid,
+                              Heads* before) const {
+  auto heads = project(i, norm1(i, x), {});
+  if (before != nullptr) *before = heads;
   rotate(heads, grid);
-  const auto y = x + output(i,
-                            merge_heads(at::scaled_dot_product_attention(
-                                heads.q, heads.k, heads.v)));
-  return y + feed_forward(i, y);
+  return feed_forward(i, output(i, attend(heads, numerics_), x));
 }
 
 at::Tensor VisionTower::encode_image(const at::Tensor& image,
@@ -26,11 +39,19 @@ at::Tensor VisionTower::encode_image(const at::Tensor& image,
                                      const Call& call) const {
   const auto patches = grid(image.size(2), image.size(3));
   auto x = embed(image, positions);
-  for (int64_t i = 0; i < config_.layers; ++i) {
+  const int64_t last = config_.layers - 1;
+  for (int64_t i = 0; i < last; ++i) {
     call.check();
     x = block(i, x, patches);
   }
-  return finish(x.slice(1, 0, 1)).squeeze(1);
+  call.check();
+  // Of the last block only the class token is looked at.
+  Wanted wanted;
+  wanted.class_query = true;
+  auto heads = project(last, norm1(last, x), wanted);
+  rotate(heads, patches);
+  x = output(last, attend(heads, numerics_), x.slice(1, 0, 1));
+  return finish(feed_forward(last, x)).squeeze(1);
 }
 
 }  // namespace declip

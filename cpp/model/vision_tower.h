@@ -9,6 +9,7 @@
 
 #include "declip/call.h"
 #include "declip/config.h"
+#include "model/layers.h"
 #include "model/positions.h"
 
 namespace declip {
@@ -19,20 +20,18 @@ struct Grid {
   int64_t w = 0;
 };
 
-/// Projections of one block, [B, n, 1 + N, d] each: biases added, neither
-/// rotated nor scaled.
-struct Heads {
-  at::Tensor q, k, v;
-};
-
 /// A vision transformer whose blocks can be taken apart. Both families share
 /// the control flow below and in dense_mode.cpp; a family supplies the pieces.
 /// Immutable once loaded; every method may be called from several threads.
+///
+/// x, the residual stream, is [B, L, C] in the numerics' stream dtype; what the
+/// norms give and the projections take has the dtype of the weights.
 class VisionTower {
  public:
   virtual ~VisionTower() = default;
 
   const VisionConfig& config() const { return config_; }
+  const Numerics& numerics() const { return numerics_; }
   virtual Family family() const = 0;
 
   /// Patch grid of an H x W picture; pixels beyond whole patches are dropped.
@@ -44,24 +43,31 @@ class VisionTower {
   virtual at::Tensor embed(const at::Tensor& image,
                            Positions positions) const = 0;
 
-  // The pieces of block i; x and the results are [B, 1 + N, C].
+  // The pieces of block i.
   virtual at::Tensor norm1(int64_t i, const at::Tensor& x) const = 0;
-  virtual Heads project(int64_t i, const at::Tensor& normed) const = 0;
-  /// Values alone, [B, 1 + N, C]: what MaskCLIP passes on.
-  virtual at::Tensor project_values(int64_t i,
-                                    const at::Tensor& normed) const = 0;
-  /// Rotary positions of q and k where the family has them.
+  /// Biases added, neither rotated nor scaled. The last block makes only what
+  /// is wanted.
+  virtual Heads project(int64_t i,
+                        const at::Tensor& normed,
+                        const Wanted& wanted) const = 0;
+  /// Rotary positions of q and k where the family has them; a class query has
+  /// none.
   virtual void rotate(Heads& heads, Grid grid) const = 0;
   /// Merged heads [B, L, C] -> attention branch (sub-LN, output projection,
-  /// LayerScale).
-  virtual at::Tensor output(int64_t i, const at::Tensor& merged) const = 0;
-  /// norm2 and MLP branch, without the residual.
+  /// LayerScale), added to the residual if that is defined.
+  virtual at::Tensor output(int64_t i,
+                            const at::Tensor& merged,
+                            const at::Tensor& residual) const = 0;
+  /// x + MLP of norm2 of x.
   virtual at::Tensor feed_forward(int64_t i, const at::Tensor& x) const = 0;
   /// Final norm and projection to the shared space: [B, M, C] -> [B, M, E].
   virtual at::Tensor finish(const at::Tensor& tokens) const = 0;
 
-  /// One ordinary block: x + attention, then + MLP.
-  at::Tensor block(int64_t i, const at::Tensor& x, Grid grid) const;
+  /// One ordinary block. `before` gets its heads before rotation, if asked for.
+  at::Tensor block(int64_t i,
+                   const at::Tensor& x,
+                   Grid grid,
+                   Heads* before = nullptr) const;
 
   /// Image embedding of the class token, [B, E], not normalised.
   at::Tensor encode_image(const at::Tensor& image,
@@ -69,22 +75,31 @@ class VisionTower {
                           const Call& call) const;
 
  protected:
-  explicit VisionTower(VisionConfig config) : config_(std::move(config)) {}
-  VisionConfig config_;
-};
+  VisionTower(VisionConfig config, const Numerics& numerics)
+      : config_(std::move(config)), numerics_(numerics) {}
 
-/// [B, L, C] -> [B, n, L, C/n].
-at::Tensor split_heads(const at::Tensor& x, int64_t heads);
-/// [B, n, L, d] -> [B, L, n*d].
-at::Tensor merge_heads(const at::Tensor& x);
+  bool is_last(int64_t i) const { return i + 1 == config_.layers; }
+
+  /// Class token and patches, each with its position: [B, 1 + N, C].
+  at::Tensor tokens(const Linear& patches,
+                    const at::Tensor& class_token,
+                    const at::Tensor& positions,
+                    const at::Tensor& image,
+                    Positions rule) const;
+
+  VisionConfig config_;
+  Numerics numerics_;
+};
 
 using Weights = std::map<std::string, at::Tensor>;
 
 /// OpenAI/OpenCLIP ViT from `visual.*` weights.
 std::unique_ptr<VisionTower> make_plain_tower(const VisionConfig& config,
-                                              const Weights& weights);
+                                              const Weights& weights,
+                                              const Numerics& numerics);
 /// EVA02 ViT from `visual.*` weights.
 std::unique_ptr<VisionTower> make_eva_tower(const VisionConfig& config,
-                                            const Weights& weights);
+                                            const Weights& weights,
+                                            const Numerics& numerics);
 
 }  // namespace declip

@@ -39,7 +39,7 @@ struct DenseOptions {
   std::optional<bool> feed_forward;
   /// ITACLIP: blocks counted from 1 whose maps are averaged with the last's.
   /// Empty: 7, 8 and 10 as published, or the blocks at the same relative depth
-  /// in towers of fewer than 11 blocks.
+  /// in towers of fewer than 12 blocks.
   std::vector<int64_t> layers;
   /// ITACLIP: self-self maps (true) or ordinary q-k maps.
   bool self_attention = true;

@@ -65,6 +65,8 @@ class Model {
   at::ScalarType dtype() const { return dtype_; }
   at::Device device() const { return device_; }
   const std::string& device_reason() const { return device_reason_; }
+  /// What the layers run on, in words.
+  std::string engine() const;
 
   // All results are float32. Images are normalised [B, 3, H, W] on any device.
 

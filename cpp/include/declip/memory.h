@@ -1,0 +1,19 @@
+#pragma once
+
+namespace declip {
+
+/// While one lives, this thread's large tensors come from a pool of huge pages
+/// (Linux; elsewhere nothing changes). Activations have the same few sizes over
+/// and over, and a fresh page costs a virtual machine up to 15 microseconds:
+/// more than the arithmetic on what it holds. Tensors may outlive the scope and
+/// may be freed on any thread. When the last scope ends, free blocks go back to
+/// the system but for a few.
+class MemoryScope {
+ public:
+  MemoryScope();
+  ~MemoryScope();
+  MemoryScope(const MemoryScope&) = delete;
+  MemoryScope& operator=(const MemoryScope&) = delete;
+};
+
+}  // namespace declip

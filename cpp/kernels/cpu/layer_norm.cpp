@@ -1,0 +1,96 @@
+// A row is read once, stays in the first-level cache for its mean, its variance
+// and the result: the floor is one read and one write. SwiGLU's gate, one
+// exponential per value, happens while the row is read.
+
+#include "kernels/layer_norm.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/cpu/vec/vec.h>
+#include <c10/util/BFloat16.h>
+
+#include <cmath>
+#include <vector>
+
+#include "kernels/exp_math.h"
+
+namespace declip::cpu::DECLIP_CPU_LEVEL {
+namespace {
+
+using Vec = at::vec::Vectorized<float>;
+
+/// Sum of f(row[i]), vector by vector, then lane by lane.
+template <typename F>
+float sum_of(const float* row, int64_t width, F&& f) {
+  constexpr int64_t kStep = Vec::size();
+  Vec sums(0.0f);
+  int64_t i = 0;
+  for (; i + kStep <= width; i += kStep) sums = sums + f(Vec::loadu(row + i));
+  float lanes[kStep];
+  sums.store(lanes);
+  float total = 0.0f;
+  for (const float lane : lanes) total += lane;
+  for (; i < width; ++i) {
+    f(Vec(row[i])).store(lanes);
+    total += lanes[0];
+  }
+  return total;
+}
+
+template <typename T>
+void load_row(const T* __restrict x, int64_t width, float* __restrict row) {
+  for (int64_t i = 0; i < width; ++i) row[i] = static_cast<float>(x[i]);
+}
+
+template <typename T>
+void load_gated(const T* __restrict x, int64_t width, float* __restrict row) {
+  for (int64_t i = 0; i < width; ++i) {
+    const auto a = static_cast<float>(x[i]);
+    const auto b = static_cast<float>(x[width + i]);
+    const float small = exp_negative(-std::fabs(a));
+    const float sigmoid = (a < 0.0f ? small : 1.0f) / (1.0f + small);
+    row[i] = a * sigmoid * b;
+  }
+}
+
+template <typename In, typename Out>
+void run(const LayerNormView& norm) {
+  const int64_t width = norm.width;
+  at::parallel_for(0, norm.rows, 16, [&](int64_t begin, int64_t end) {
+    std::vector<float> buffer(width);
+    float* __restrict row = buffer.data();
+    for (int64_t r = begin; r < end; ++r) {
+      const In* x = static_cast<const In*>(norm.x) + r * norm.row;
+      if (norm.gated) {
+        load_gated(x, width, row);
+      } else {
+        load_row(x, width, row);
+      }
+      const auto n = static_cast<float>(width);
+      const float mean = sum_of(row, width, [](Vec v) { return v; }) / n;
+      const float variance = sum_of(row, width, [&](Vec v) {
+                               const Vec d = v - Vec(mean);
+                               return d * d;
+                             }) / n;
+      const float factor = 1.0f / std::sqrt(variance + norm.eps);
+      Out* __restrict out = static_cast<Out*>(norm.out) + r * width;
+      for (int64_t i = 0; i < width; ++i) {
+        out[i] = static_cast<Out>((row[i] - mean) * factor * norm.weight[i] +
+                                  norm.bias[i]);
+      }
+    }
+  });
+}
+
+}  // namespace
+
+void layer_norm(const LayerNormView& norm) {
+  using c10::BFloat16;
+  if (norm.bfloat16_in) {
+    norm.bfloat16_out ? run<BFloat16, BFloat16>(norm)
+                      : run<BFloat16, float>(norm);
+  } else {
+    norm.bfloat16_out ? run<float, BFloat16>(norm) : run<float, float>(norm);
+  }
+}
+
+}  // namespace declip::cpu::DECLIP_CPU_LEVEL
