@@ -11,12 +11,15 @@
 #include <vector>
 
 #include "cancel_token.h"
-#include "declip/memory.h"
 #include "declip/error.h"
+#include "declip/memory.h"
 #include "declip/threads.h"
 
 namespace declip {
 namespace {
+
+/// After this long without a job, free memory goes back to the system.
+constexpr auto kIdle = std::chrono::seconds(2);
 
 /// How long an environment that is being torn down waits for its running job.
 /// Jobs stop between transformer blocks, so this is rarely used up.
@@ -79,7 +82,11 @@ class InferenceThread {
       Entry entry;
       {
         std::unique_lock lock(mutex_);
-        wake_.wait(lock, [&] { return !jobs_.empty(); });
+        const auto work = [&] { return !jobs_.empty(); };
+        if (!wake_.wait_for(lock, kIdle, work)) {
+          give_back_memory();
+          wake_.wait(lock, work);
+        }
         entry = std::move(jobs_.front());
         jobs_.pop_front();
         running_ = entry.owner.get();

@@ -15,9 +15,8 @@ namespace {
 constexpr size_t kHugePage = size_t{2} << 20;
 /// Smaller blocks are malloc's: rounding them up would waste too much.
 constexpr size_t kSmallest = size_t{1} << 20;
-/// Free bytes that are kept between jobs, and at most while one runs.
-constexpr size_t kKept = size_t{32} << 20;
-constexpr size_t kMost = size_t{512} << 20;
+/// Free bytes that are kept at most.
+constexpr size_t kMost = size_t{256} << 20;
 
 thread_local int scopes = 0;  // of this thread
 
@@ -39,6 +38,11 @@ class Pool final : public c10::Allocator {
   /// For both kinds of blocks: LibTorch also frees what it only knows the
   /// address of.
   c10::DeleterFnPtr raw_deleter() const override { return &Pool::release; }
+
+  void give_back() {
+    const std::lock_guard lock(mutex_);
+    shrink(0);
+  }
 
   void copy_data(void* to, const void* from, size_t bytes) const override {
     default_copy_data(to, from, bytes);
@@ -77,7 +81,7 @@ class Pool final : public c10::Allocator {
         free_.emplace(found->second, block);
         free_bytes_ += found->second;
         used_.erase(found);
-        shrink(active_ > 0 ? kMost : kKept);
+        shrink(kMost);
         return;
       }
     }
@@ -112,13 +116,11 @@ class Pool final : public c10::Allocator {
     return reinterpret_cast<void*>(block);
   }
 
-  friend class declip::MemoryScope;
   c10::Allocator* fallback_;
   std::mutex mutex_;
   std::multimap<size_t, void*> free_;  // by size
   std::map<void*, size_t> used_;
   size_t free_bytes_ = 0;
-  int active_ = 0;  // scopes on all threads
 };
 
 /// Takes the place of LibTorch's allocator at the first use.
@@ -136,18 +138,13 @@ void Pool::release(void* block) { pool().put(block); }
 }  // namespace
 
 MemoryScope::MemoryScope() {
-  Pool& p = pool();
-  const std::lock_guard lock(p.mutex_);
-  ++p.active_;
+  pool();
   ++scopes;
 }
 
-MemoryScope::~MemoryScope() {
-  Pool& p = pool();
-  const std::lock_guard lock(p.mutex_);
-  --scopes;
-  if (--p.active_ == 0) p.shrink(kKept);
-}
+MemoryScope::~MemoryScope() { --scopes; }
+
+void give_back_memory() { pool().give_back(); }
 
 }  // namespace declip
 
@@ -157,6 +154,8 @@ namespace declip {
 
 MemoryScope::MemoryScope() {}
 MemoryScope::~MemoryScope() {}
+
+void give_back_memory() {}
 
 }  // namespace declip
 

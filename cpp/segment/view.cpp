@@ -25,9 +25,16 @@ struct View::State {
 
 namespace {
 
-/// Tokens in one pass through the tower. Bounds the activations; a window more
-/// or less per pass changes nothing but rounding.
-constexpr int64_t kTokensPerPass = 4096;
+/// Activations of one pass through the tower, in bytes: enough tokens to keep
+/// the matrix products at their best, few enough to stay near the cache.
+constexpr int64_t kPassBytes = int64_t{32} << 20;
+
+/// Tokens in one pass. A block holds about 10 values per token and channel at
+/// its widest point: the stream, the norm's result, the hidden layer.
+int64_t tokens_per_pass(const Model& model) {
+  const int64_t per_token = 10 * model.info().config.vision.width * 4;
+  return kPassBytes / per_token;
+}
 
 /// Statistics on the 0..255 scale. CLIP's own are rounded to three decimals, as
 /// the papers' framework has them in its configuration files.
@@ -149,7 +156,7 @@ at::Tensor encode_windows(const Model& model,
   // as published, keeps results independent of how many there are
   const int64_t batch = options.dense.mode == DenseMode::kProxyClip
                             ? 1
-                            : std::max<int64_t>(1, kTokensPerPass / tokens);
+                            : std::max<int64_t>(1, tokens_per_pass(model) / tokens);
   at::Tensor features;
   for (int64_t first = 0; first < plan.size(); first += batch) {
     const int64_t last = std::min(first + batch, plan.size());

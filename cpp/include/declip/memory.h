@@ -6,8 +6,7 @@ namespace declip {
 /// (Linux; elsewhere nothing changes). Activations have the same few sizes over
 /// and over, and a fresh page costs a virtual machine up to 15 microseconds:
 /// more than the arithmetic on what it holds. Tensors may outlive the scope and
-/// may be freed on any thread. When the last scope ends, free blocks go back to
-/// the system but for a few.
+/// may be freed on any thread.
 class MemoryScope {
  public:
   MemoryScope();
@@ -15,5 +14,8 @@ class MemoryScope {
   MemoryScope(const MemoryScope&) = delete;
   MemoryScope& operator=(const MemoryScope&) = delete;
 };
+
+/// Returns the pool's free blocks, at most 256 MB, to the system.
+void give_back_memory();
 
 }  // namespace declip
