@@ -11,6 +11,8 @@
 #include <cerrno>
 #endif
 
+#include <map>
+#include <mutex>
 #include <system_error>
 
 #include "declip/error.h"
@@ -50,9 +52,22 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
 
 MappedFile::~MappedFile() = default;
 
+void MappedFile::drop_pages() {}
+
 #else
 
 namespace {
+
+/// The mappings of this process.
+struct Mappings {
+  std::mutex mutex;
+  std::map<void*, size_t> sizes;
+};
+
+Mappings& mappings() {
+  static auto* const instance = new Mappings();  // files may outlive statics
+  return *instance;
+}
 
 struct Descriptor {
   int fd;
@@ -94,11 +109,23 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   file->path_ = path;
   file->data_ = static_cast<uint8_t*>(data);
   file->size_ = size;
+  const std::lock_guard lock(mappings().mutex);
+  mappings().sizes[data] = size;
   return file;
 }
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(data_, size_);
+  if (data_ == nullptr) return;
+  const std::lock_guard lock(mappings().mutex);
+  mappings().sizes.erase(data_);
+  ::munmap(data_, size_);
+}
+
+void MappedFile::drop_pages() {
+  const std::lock_guard lock(mappings().mutex);
+  for (const auto& [data, size] : mappings().sizes) {
+    ::madvise(data, size, MADV_DONTNEED);
+  }
 }
 
 #endif

@@ -23,6 +23,10 @@ class MappedFile {
   /// is empty.
   static std::shared_ptr<const MappedFile> open(const std::string& path);
 
+  /// Lets go of the memory that holds what was read of all mapped files; it is
+  /// read again when it is needed. Loses what was written to it.
+  static void drop_pages();
+
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
   ~MappedFile();

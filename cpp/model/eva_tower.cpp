@@ -1,6 +1,5 @@
 #include <ATen/ATen.h>
 
-#include <map>
 #include <mutex>
 #include <utility>
 #include <vector>

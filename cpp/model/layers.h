@@ -2,43 +2,13 @@
 
 #include <ATen/ATen.h>
 
-#include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "declip/config.h"
-#include "declip/error.h"
+#include "model/weights.h"
 
 namespace declip {
-
-/// Weight lookup under a prefix. The checkpoint loader has checked every shape,
-/// so a missing key is a defect of ours.
-class Scope {
- public:
-  Scope(const std::map<std::string, at::Tensor>& weights, std::string prefix)
-      : weights_(weights), prefix_(std::move(prefix)) {}
-
-  Scope operator/(const std::string& name) const {
-    return {weights_, prefix_ + name + "."};
-  }
-  at::Tensor operator[](const std::string& name) const {
-    const auto found = find(name);
-    if (!found.defined()) {
-      throw Error(ErrorCode::kInternal, "missing weight " + prefix_ + name);
-    }
-    return found;
-  }
-  /// Undefined when absent.
-  at::Tensor find(const std::string& name) const {
-    const auto it = weights_.find(prefix_ + name);
-    return it == weights_.end() ? at::Tensor() : it->second;
-  }
-
- private:
-  const std::map<std::string, at::Tensor>& weights_;
-  std::string prefix_;
-};
 
 /// How the layers compute. Every layer has both ways:
 ///

@@ -98,17 +98,8 @@ std::shared_ptr<const Model> Model::load(const std::string& path,
       placement.device.is_cpu() && placement.dtype != at::kHalf && !eager();
   numerics.dtype = placement.dtype;
 
-  Weights weights;
-  int64_t done = 0;
-  const auto total = static_cast<int64_t>(checkpoint.tensors.size());
-  for (const auto& [name, tensor] : checkpoint.tensors) {
-    call.check();
-    // the fused layers convert what they take
-    weights[name] =
-        tensor.to(placement.device, numerics.stream()).contiguous();
-    call.report(++done, total);
-  }
-
+  const Weights weights(
+      checkpoint.tensors, placement.device, numerics.stream(), call);
   auto model = std::shared_ptr<Model>(new Model());
   model->info_ = describe(checkpoint);
   const auto& config = model->info_.config;

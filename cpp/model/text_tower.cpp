@@ -15,11 +15,11 @@ constexpr int64_t kBatch = 256;
 }  // namespace
 
 TextTower::TextTower(const TextConfig& config,
-                     const std::map<std::string, at::Tensor>& weights,
+                     const Weights& weights,
                      const Numerics& numerics)
     : config_(config), numerics_(numerics) {
   const Scope text(weights, "text.");
-  token_embedding_ = text["token_embedding.weight"];
+  token_embedding_ = text.stored("token_embedding.weight");
   positions_ = text["positional_embedding"];
   projection_ = Linear(text["text_projection"].t(), {}, numerics);
   ln_final_ = LayerNorm(text / "ln_final", config.layer_norm_eps, numerics);
@@ -79,8 +79,8 @@ at::Tensor TextTower::encode_batch(const at::Tensor& tokens,
   const auto device = token_embedding_.device();
   const auto ids = tokens.slice(1, 0, length).to(device);
   auto x =
-      (at::embedding(token_embedding_, ids) + positions_.slice(0, 0, length))
-          .to(numerics_.stream());
+      at::embedding(token_embedding_, ids).to(numerics_.stream()) +
+      positions_.slice(0, 0, length);
   for (const auto& block : blocks_) {
     call.check();
     const auto heads = block.in_proj(block.ln_1(x), {});

@@ -14,7 +14,7 @@ namespace declip {
 class TextTower {
  public:
   TextTower(const TextConfig& config,
-            const std::map<std::string, at::Tensor>& weights,
+            const Weights& weights,
             const Numerics& numerics);
 
   const TextConfig& config() const { return config_; }

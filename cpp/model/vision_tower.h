@@ -3,7 +3,6 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 
@@ -90,8 +89,6 @@ class VisionTower {
   VisionConfig config_;
   Numerics numerics_;
 };
-
-using Weights = std::map<std::string, at::Tensor>;
 
 /// OpenAI/OpenCLIP ViT from `visual.*` weights.
 std::unique_ptr<VisionTower> make_plain_tower(const VisionConfig& config,
