@@ -14,8 +14,7 @@ namespace {
 
 /// What V8 is told a model weighs: parameters at their run-time size.
 int64_t model_bytes(const Model& model) {
-  return model.info().parameters *
-         static_cast<int64_t>(c10::elementSize(model.dtype()));
+  return model.info().parameters * model.weight_bytes();
 }
 
 bool scale_factor_positions(const Napi::Object& o) {
@@ -33,7 +32,7 @@ ModelHandle::ModelHandle(const Napi::CallbackInfo& info)
   }
   model_ = *info[0].As<Napi::External<std::shared_ptr<const Model>>>().Data();
   auto js_info = to_js(env, model_->info());
-  js_info.Set("dtype", dtype_name(model_->dtype()));
+  js_info.Set("dtype", model_->dtype());
   js_info.Set("device", model_->device().str());
   js_info.Set("deviceReason", model_->device_reason());
   info.This().As<Napi::Object>().DefineProperty(

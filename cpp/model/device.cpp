@@ -4,6 +4,7 @@
 #include <ATen/detail/CUDAHooksInterface.h>
 
 #include "declip/error.h"
+#include "model/layers.h"
 
 namespace declip {
 
@@ -31,15 +32,14 @@ c10::ScalarType scalar_type(const std::string& dtype, bool cuda) {
   if (dtype == "float32") return at::kFloat;
   if (dtype == "bfloat16") return at::kBFloat16;
   if (dtype == "float16") return at::kHalf;
+  if (dtype == "int8") return at::kFloat;
   throw Error(ErrorCode::kInvalidArg,
-              "dtype must be 'auto', 'float32', 'bfloat16' or 'float16', "
-              "received '" +
+              "dtype must be 'auto', 'float32', 'bfloat16', 'float16' or "
+              "'int8', received '" +
                   dtype + "'.");
 }
 
-}  // namespace
-
-Placement place(const std::string& device, const std::string& dtype) {
+Placement place_only(const std::string& device, const std::string& dtype) {
   const int64_t count = cuda_devices();
   const std::string why = at::hasCUDA()
                               ? "no CUDA device was found on this machine"
@@ -48,12 +48,19 @@ Placement place(const std::string& device, const std::string& dtype) {
     if (count > 0) {
       return {c10::Device(c10::kCUDA, 0),
               scalar_type(dtype, true),
+              false,
               "A CUDA device is there."};
     }
-    return {c10::kCPU, scalar_type(dtype, false), "CPU, because " + why + "."};
+    return {c10::kCPU,
+            scalar_type(dtype, false),
+            false,
+            "CPU, because " + why + "."};
   }
   if (device == "cpu") {
-    return {c10::kCPU, scalar_type(dtype, false), "The CPU was asked for."};
+    return {c10::kCPU,
+            scalar_type(dtype, false),
+            false,
+            "The CPU was asked for."};
   }
   const int64_t index = cuda_index(device);
   if (index < 0) {
@@ -72,7 +79,25 @@ Placement place(const std::string& device, const std::string& dtype) {
   }
   return {c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(index)),
           scalar_type(dtype, true),
+          false,
           "It was asked for."};
+}
+
+}  // namespace
+
+Placement place(const std::string& device, const std::string& dtype) {
+  auto placement = place_only(device, dtype);
+  if (dtype != "int8") return placement;
+  const auto why = placement.device.is_cpu()
+                       ? Linear::int8_obstacle()
+                       : std::string("it is for the CPU only");
+  if (!why.empty()) {
+    throw Error(ErrorCode::kDevice,
+                "dtype 'int8' cannot be used here: " + why +
+                    ". Use dtype 'auto'.");
+  }
+  placement.int8 = true;
+  return placement;
 }
 
 }  // namespace declip

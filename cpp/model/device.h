@@ -11,6 +11,7 @@ namespace declip {
 struct Placement {
   c10::Device device;
   c10::ScalarType dtype;
+  bool int8 = false;   // products in 8 bits, everything else in dtype
   std::string reason;  // one sentence: why this device
 };
 

@@ -53,13 +53,16 @@ class EvaTower final : public VisionTower {
            const Numerics& numerics)
       : VisionTower(config, numerics) {
     const Scope visual(weights, "visual.");
+    // The first and the last layer are small and sensitive.
+    auto ends = numerics;
+    ends.int8 = false;
     patches_ = Linear(visual["patch_embed.proj.weight"].flatten(1),
                       visual["patch_embed.proj.bias"],
-                      numerics);
+                      ends);
     cls_token_ = visual["cls_token"].flatten();
     positions_ = visual["pos_embed"].squeeze(0);
     norm_ = LayerNorm(visual / "norm", config.layer_norm_eps, numerics);
-    head_ = Linear(visual / "head", numerics);
+    head_ = Linear(visual / "head", ends);
     for (int64_t i = 0; i < config.layers; ++i) {
       blocks_.emplace_back(visual / "blocks" / std::to_string(i),
                            config.layer_norm_eps,

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "declip/config.h"
+#include "kernels/quantize.h"
 #include "model/weights.h"
 
 namespace declip {
@@ -20,13 +21,11 @@ namespace declip {
 struct Numerics {
   bool fused = false;
   at::ScalarType dtype = at::kFloat;  // of weights and branches
-  bool int8 = false;                  // weights in 8 bits; needs `fused`
+  bool int8 = false;  // products in 8 bits, which needs `fused`
 
   /// dtype of the residual stream.
   at::ScalarType stream() const { return fused ? at::kFloat : dtype; }
 };
-
-enum class Epilogue { kNone, kSilu, kGelu };
 
 /// y = epilogue(x W^T + b), weight [out, in], bias [out] or undefined.
 class Linear {
@@ -43,20 +42,25 @@ class Linear {
   /// residual + x W^T + b, in the residual's dtype.
   at::Tensor add_to(const at::Tensor& residual, const at::Tensor& x) const;
 
+  /// Why 8-bit products cannot run here; empty if they can.
+  static std::string int8_obstacle();
   /// What a layer runs on with these numerics on this processor, e.g.
   /// "oneDNN, packed".
   static std::string describe(const Numerics& numerics);
 
  private:
-  at::Tensor int8(const at::Tensor& x) const;
+  /// epilogue(x W^T + b) + residual, which may be undefined.
+  at::Tensor int8(const at::Tensor& x,
+                  const at::Tensor& residual,
+                  at::ScalarType dtype) const;
 
   enum class Form { kEager, kPacked, kInt8 };
   Form form_ = Form::kEager;
   Epilogue epilogue_ = Epilogue::kNone;
   at::Tensor weight_;  // packed, or as stored
   at::Tensor bias_;    // may be undefined
-  at::Tensor scale_;   // int8: float32 [out]
-  at::Tensor zeros_;   // int8: int64 [out]
+  at::Tensor scales_;  // int8: float32 [out]
+  at::Tensor zeros_;   // int8: int32 [out]
 };
 
 /// LayerNorm over the last dimension; statistics are computed in float32

@@ -26,6 +26,21 @@ using Binary = at::Tensor(const at::Tensor&,
                           const std::optional<at::Tensor>&,
                           std::string_view);
 
+using Prepack = at::Tensor(at::Tensor, std::optional<c10::List<int64_t>>);
+using Quantized = at::Tensor(at::Tensor,
+                             double,
+                             int64_t,
+                             at::Tensor,
+                             at::Tensor,
+                             at::Tensor,
+                             std::optional<at::Tensor>,
+                             double,
+                             int64_t,
+                             std::optional<at::ScalarType>,
+                             std::string_view,
+                             Scalars,
+                             std::string_view);
+
 template <class Signature>
 std::optional<c10::TypedOperatorHandle<Signature>> find_operator(
     const char* name, const char* overload = "") {
@@ -41,6 +56,11 @@ struct Operators {
       find_operator<Pointwise>("mkldnn::_linear_pointwise");
   std::optional<c10::TypedOperatorHandle<Binary>> binary =
       find_operator<Binary>("mkldnn::_linear_pointwise", "binary");
+
+  std::optional<c10::TypedOperatorHandle<Prepack>> prepack =
+      find_operator<Prepack>("onednn::qlinear_prepack");
+  std::optional<c10::TypedOperatorHandle<Quantized>> quantized =
+      find_operator<Quantized>("onednn::qlinear_pointwise");
 
   bool complete() const { return reorder && pointwise && binary; }
 };
@@ -84,17 +104,57 @@ Linear::Linear(const at::Tensor& weight,
                const Numerics& numerics,
                Epilogue epilogue)
     : epilogue_(epilogue) {
-  const bool packed =
-      numerics.fused && weight.is_cpu() && can_pack(numerics);
+  if (numerics.int8) {
+    form_ = Form::kInt8;
+    const auto w = weight.to(at::kFloat);
+    scales_ = w.abs().amax(1).clamp_min(1e-12) / 127.0;
+    zeros_ = at::zeros({w.size(0)}, at::kInt);
+    weight_ = operators().prepack->call(
+        (w / scales_.unsqueeze(1)).round_().to(at::kChar), std::nullopt);
+    if (bias.defined()) bias_ = bias.to(at::kFloat).contiguous();
+    return;
+  }
   if (bias.defined()) bias_ = bias.to(numerics.dtype).contiguous();
   weight_ = weight.to(numerics.dtype);
-  if (packed) {
+  if (numerics.fused && weight.is_cpu() && can_pack(numerics)) {
     form_ = Form::kPacked;
     weight_ = operators().reorder->call(weight_.contiguous(), std::nullopt);
   }
 }
 
+at::Tensor Linear::int8(const at::Tensor& x,
+                        const at::Tensor& residual,
+                        at::ScalarType dtype) const {
+  const auto rows = quantize_rows(x.reshape({-1, x.size(-1)}));
+  const auto products = operators().quantized->call(rows.values,
+                                                    /*x_scale=*/1.0,
+                                                    /*x_zero_point=*/128,
+                                                    weight_,
+                                                    scales_,
+                                                    zeros_,
+                                                    /*bias=*/std::nullopt,
+                                                    /*output_scale=*/1.0,
+                                                    /*output_zero_point=*/0,
+                                                    at::kFloat,
+                                                    "none",
+                                                    Scalars(),
+                                                    "");
+  auto sizes = x.sizes().vec();
+  sizes.back() = scales_.size(0);
+  return dequantize_rows(
+             products,
+             rows.scales,
+             bias_,
+             epilogue_,
+             residual.defined()
+                 ? residual.reshape({-1, residual.size(-1)})
+                 : residual,
+             dtype)
+      .view(sizes);
+}
+
 at::Tensor Linear::operator()(const at::Tensor& x) const {
+  if (form_ == Form::kInt8) return int8(x, {}, x.scalar_type());
   if (form_ == Form::kEager) {
     return apply(epilogue_, at::linear(x, weight_, bias_));
   }
@@ -108,6 +168,7 @@ at::Tensor Linear::operator()(const at::Tensor& x) const {
 
 at::Tensor Linear::add_to(const at::Tensor& residual,
                           const at::Tensor& x) const {
+  if (form_ == Form::kInt8) return int8(x, residual, at::kFloat);
   if (form_ != Form::kPacked || x.scalar_type() != residual.scalar_type()) {
     return residual + (*this)(x);
   }
@@ -115,10 +176,24 @@ at::Tensor Linear::add_to(const at::Tensor& residual,
   return operators().binary->call(x, residual, weight_, bias, "add");
 }
 
+std::string Linear::int8_obstacle() {
+  if (!at::hasMKLDNN() || !operators().prepack || !operators().quantized) {
+    return "this LibTorch has no 8-bit linear layers";
+  }
+#if defined(__x86_64__) && defined(__GNUC__)
+  // Without them oneDNN adds pairs of products in 16 bits, which overflow.
+  if (!__builtin_cpu_supports("avx512vnni") &&
+      !__builtin_cpu_supports("avxvnni")) {
+    return "this processor has no VNNI instructions";
+  }
+#endif
+  return "";
+}
+
 std::string Linear::describe(const Numerics& numerics) {
-  if (!numerics.fused) return "LibTorch's linear layer";
-  return can_pack(numerics) ? "oneDNN, packed weights"
-                            : "LibTorch's linear layer";
+  if (numerics.int8) return "oneDNN, packed 8-bit weights";
+  return numerics.fused && can_pack(numerics) ? "oneDNN, packed weights"
+                                              : "LibTorch's linear layer";
 }
 
 }  // namespace declip

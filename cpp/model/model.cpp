@@ -97,6 +97,7 @@ std::shared_ptr<const Model> Model::load(const std::string& path,
   numerics.fused =
       placement.device.is_cpu() && placement.dtype != at::kHalf && !eager();
   numerics.dtype = placement.dtype;
+  numerics.int8 = placement.int8 && numerics.fused;
 
   const Weights weights(
       checkpoint.tensors, placement.device, numerics.stream(), call);
@@ -110,9 +111,22 @@ std::shared_ptr<const Model> Model::load(const std::string& path,
     model->text_ = std::make_unique<TextTower>(*config.text, weights, numerics);
   }
   model->dtype_ = placement.dtype;
+  model->int8_ = placement.int8;
   model->device_ = placement.device;
   model->device_reason_ = placement.reason;
   return model;
+}
+
+std::string Model::dtype() const {
+  if (int8_) return "int8";
+  switch (dtype_) {
+    case at::kHalf:
+      return "float16";
+    case at::kBFloat16:
+      return "bfloat16";
+    default:
+      return "float32";
+  }
 }
 
 std::string Model::engine() const {

@@ -18,7 +18,10 @@ class PlainTower final : public VisionTower {
              const Numerics& numerics)
       : VisionTower(config, numerics) {
     const Scope visual(weights, "visual.");
-    patches_ = Linear(visual["conv1.weight"].flatten(1), {}, numerics);
+    // The first and the last layer are small and sensitive.
+    auto ends = numerics;
+    ends.int8 = false;
+    patches_ = Linear(visual["conv1.weight"].flatten(1), {}, ends);
     class_embedding_ = visual["class_embedding"];
     positions_ = visual["positional_embedding"];
     // It makes the residual stream.
@@ -26,7 +29,7 @@ class PlainTower final : public VisionTower {
     stream.dtype = numerics.stream();
     ln_pre_ = LayerNorm(visual / "ln_pre", config.layer_norm_eps, stream);
     ln_post_ = LayerNorm(visual / "ln_post", config.layer_norm_eps, numerics);
-    proj_ = Linear(visual["proj"].t(), {}, numerics);
+    proj_ = Linear(visual["proj"].t(), {}, ends);
     for (int64_t i = 0; i < config.layers; ++i) {
       blocks_.emplace_back(
           visual / "transformer" / "resblocks" / std::to_string(i),

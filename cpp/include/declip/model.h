@@ -21,7 +21,9 @@ class TextTower;
 struct LoadOptions {
   ConfigOverrides overrides;
   std::string device = "auto";  // 'auto', 'cpu', 'cuda', 'cuda:1'
-  std::string dtype = "auto";   // 'auto', 'float32', 'bfloat16', 'float16'
+  // 'auto', 'float32', 'bfloat16', 'float16', or 'int8': linear layers of 8
+  // bits, the rest in float32 (CPUs with VNNI)
+  std::string dtype = "auto";
 };
 
 /// What a checkpoint is, without its weights.
@@ -62,7 +64,12 @@ class Model {
 
   const CheckpointInfo& info() const { return info_; }
   const VisionTower& vision() const { return *vision_; }
-  at::ScalarType dtype() const { return dtype_; }
+  /// 'float32', 'bfloat16', 'float16' or 'int8'.
+  std::string dtype() const;
+  /// Bytes of a weight in memory.
+  int64_t weight_bytes() const {
+    return int8_ ? 1 : static_cast<int64_t>(c10::elementSize(dtype_));
+  }
   at::Device device() const { return device_; }
   const std::string& device_reason() const { return device_reason_; }
   /// What the layers run on, in words.
@@ -116,6 +123,7 @@ class Model {
   std::unique_ptr<VisionTower> vision_;
   std::unique_ptr<TextTower> text_;  // null for vision-only files
   at::ScalarType dtype_ = at::kFloat;
+  bool int8_ = false;
   at::Device device_ = at::kCPU;
   std::string device_reason_;
 };

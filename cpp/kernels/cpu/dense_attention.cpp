@@ -8,12 +8,12 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/cpu/vec/vec.h>
-#include <c10/util/BFloat16.h>
 
 #include <algorithm>
 #include <limits>
 #include <vector>
 
+#include "kernels/bfloat16_math.h"
 #include "kernels/exp_math.h"
 
 namespace declip::cpu::DECLIP_CPU_LEVEL {
@@ -27,6 +27,12 @@ constexpr int64_t kPanel = 2 * kWidth;  // columns of a packed panel
 constexpr int64_t kRows = kWidth == 16 ? 12 : 6;
 constexpr int64_t kBlock = 2 * kRows;  // queries whose scores are held
 constexpr float kNone = -std::numeric_limits<float>::infinity();
+
+// Elements are float, or uint16_t for the bits of a bfloat16.
+float value(float x) { return x; }
+float value(uint16_t bits) { return from_bfloat16(bits); }
+void put(float x, float& out) { out = x; }
+void put(float x, uint16_t& out) { out = to_bfloat16(x); }
 
 int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
@@ -113,7 +119,7 @@ void copy_rows(const T* from,
                float* to) {
   for (int64_t r = 0; r < count; ++r) {
     for (int64_t k = 0; k < width; ++k) {
-      to[r * width + k] = scale * static_cast<float>(from[r * stride + k]);
+      to[r * width + k] = scale * value(from[r * stride + k]);
     }
   }
   std::fill(to + count * width, to + padded * width, 0.0f);
@@ -131,7 +137,7 @@ void pack_keys(
     for (int64_t c = 0; c < columns; ++c) {
       const T* key = from + (j + c) * stride;
       for (int64_t k = 0; k < width; ++k) {
-        panel[k * kPanel + c] = static_cast<float>(key[k]);
+        panel[k * kPanel + c] = value(key[k]);
       }
     }
   }
@@ -147,7 +153,7 @@ void pack_values(
     for (int64_t r = 0; r < count; ++r) {
       float* row = panel + r * kPanel;
       for (int64_t c = 0; c < columns; ++c) {
-        row[c] = static_cast<float>(from[r * stride + j + c]);
+        row[c] = value(from[r * stride + j + c]);
       }
       std::fill(row + columns, row + kPanel, 0.0f);
     }
@@ -315,7 +321,7 @@ class Head {
     for (int64_t r = 0; r < count; ++r) {
       const float* from = out_.data() + r * value_columns_;
       for (int64_t c = 0; c < x_.value_width; ++c) {
-        target[r * row + c] = static_cast<T>(from[c]);
+        put(from[c], target[r * row + c]);
       }
     }
   }
@@ -363,7 +369,7 @@ void attend(const AttentionView& x) {
 
 void dense_attention(const AttentionView& attention) {
   if (attention.bfloat16) {
-    attend<c10::BFloat16>(attention);
+    attend<uint16_t>(attention);
   } else {
     attend<float>(attention);
   }

@@ -6,12 +6,12 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/cpu/vec/vec.h>
-#include <c10/util/BFloat16.h>
 
 #include <cmath>
 #include <vector>
 
-#include "kernels/exp_math.h"
+#include "kernels/activation_math.h"
+#include "kernels/bfloat16_math.h"
 
 namespace declip::cpu::DECLIP_CPU_LEVEL {
 namespace {
@@ -36,25 +36,29 @@ float sum_of(const float* row, int64_t width, F&& f) {
   return total;
 }
 
+float value(float x) { return x; }
+float value(uint16_t bits) { return from_bfloat16(bits); }
+void put(float x, float& out) { out = x; }
+void put(float x, uint16_t& out) { out = to_bfloat16(x); }
+
 template <typename T>
 void load_row(const T* __restrict x, int64_t width, float* __restrict row) {
-  for (int64_t i = 0; i < width; ++i) row[i] = static_cast<float>(x[i]);
+  for (int64_t i = 0; i < width; ++i) row[i] = value(x[i]);
 }
 
 template <typename T>
 void load_gated(const T* __restrict x, int64_t width, float* __restrict row) {
   for (int64_t i = 0; i < width; ++i) {
-    const auto a = static_cast<float>(x[i]);
-    const auto b = static_cast<float>(x[width + i]);
-    const float small = exp_negative(-std::fabs(a));
-    const float sigmoid = (a < 0.0f ? small : 1.0f) / (1.0f + small);
-    row[i] = a * sigmoid * b;
+    row[i] = silu(value(x[i])) * value(x[width + i]);
   }
 }
 
+/// In and Out are float, or uint16_t for the bits of a bfloat16.
 template <typename In, typename Out>
 void run(const LayerNormView& norm) {
   const int64_t width = norm.width;
+  const float* __restrict weight = norm.weight;
+  const float* __restrict bias = norm.bias;
   at::parallel_for(0, norm.rows, 16, [&](int64_t begin, int64_t end) {
     std::vector<float> buffer(width);
     float* __restrict row = buffer.data();
@@ -74,8 +78,7 @@ void run(const LayerNormView& norm) {
       const float factor = 1.0f / std::sqrt(variance + norm.eps);
       Out* __restrict out = static_cast<Out*>(norm.out) + r * width;
       for (int64_t i = 0; i < width; ++i) {
-        out[i] = static_cast<Out>((row[i] - mean) * factor * norm.weight[i] +
-                                  norm.bias[i]);
+        put((row[i] - mean) * factor * weight[i] + bias[i], out[i]);
       }
     }
   });
@@ -84,12 +87,11 @@ void run(const LayerNormView& norm) {
 }  // namespace
 
 void layer_norm(const LayerNormView& norm) {
-  using c10::BFloat16;
   if (norm.bfloat16_in) {
-    norm.bfloat16_out ? run<BFloat16, BFloat16>(norm)
-                      : run<BFloat16, float>(norm);
+    norm.bfloat16_out ? run<uint16_t, uint16_t>(norm)
+                      : run<uint16_t, float>(norm);
   } else {
-    norm.bfloat16_out ? run<float, BFloat16>(norm) : run<float, float>(norm);
+    norm.bfloat16_out ? run<float, uint16_t>(norm) : run<float, float>(norm);
   }
 }
 
