@@ -3,14 +3,19 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string>
+
+#include "kernels/prefix_attention.h"
 
 
 namespace declip {
 namespace {
 
-/// Prompts per pass; bounds the activations, not the result.
+/// Prompts, or tokens of a tree, per pass; bounds the activations, not the
+/// result.
 constexpr int64_t kBatch = 256;
+constexpr int64_t kTokensPerPass = 2048;
 
 }  // namespace
 
@@ -59,19 +64,53 @@ at::Tensor TextTower::encode(const at::Tensor& tokens, const Call& call) const {
   const auto end = config_.eot_token < 0
                        ? tokens.argmax(1)
                        : tokens.eq(config_.eot_token).to(at::kInt).argmax(1);
-  // Prompts of like length share a batch, so that short ones stay short.
-  const auto order =
-      std::get<1>(at::sort(end, /*dim=*/0, /*descending=*/false));
   std::vector<at::Tensor> parts;
-  for (int64_t at = 0; at < count; at += kBatch) {
-    const auto rows = order.slice(0, at, std::min(at + kBatch, count));
-    parts.push_back(encode_batch(
-        tokens.index_select(0, rows), end.index_select(0, rows), call));
-    call.report(std::min(at + kBatch, count), count);
+  std::vector<int64_t> order;
+  if (numerics_.fused) {
+    order = prompt_order(tokens, end);
+    for (size_t done = 0; done < order.size();) {
+      const auto tree =
+          grow_prompt_tree(tokens, end, order, done, kTokensPerPass);
+      parts.push_back(encode_tree(tree, call));
+      done += tree.end.size();
+      call.report(static_cast<int64_t>(done), count);
+    }
+  } else {
+    // Prompts of like length share a batch, so that short ones stay short.
+    const auto sorted = std::get<1>(at::sort(end, /*dim=*/0)).contiguous();
+    order.assign(sorted.const_data_ptr<int64_t>(),
+                 sorted.const_data_ptr<int64_t>() + count);
+    for (int64_t at = 0; at < count; at += kBatch) {
+      const auto rows = sorted.slice(0, at, std::min(at + kBatch, count));
+      parts.push_back(encode_batch(
+          tokens.index_select(0, rows), end.index_select(0, rows), call));
+      call.report(std::min(at + kBatch, count), count);
+    }
   }
-  const auto sorted = at::cat(parts, 0);
-  return at::empty_like(sorted).index_copy_(
-      0, order.to(sorted.device()), sorted);
+  const auto features = at::cat(parts, 0);
+  return at::empty_like(features).index_copy_(
+      0, at::tensor(order).to(features.device()), features);
+}
+
+at::Tensor TextTower::encode_tree(const PromptTree& tree,
+                                  const Call& call) const {
+  auto x = at::embedding(token_embedding_, at::tensor(tree.token))
+               .to(numerics_.stream()) +
+           positions_.index_select(0, at::tensor(tree.depth));  // (U, C)
+  const double scale = 1.0 / std::sqrt(static_cast<double>(config_.width / config_.heads));
+  for (const auto& block : blocks_) {
+    call.check();
+    const auto heads = block.in_proj(block.ln_1(x), {});
+    x = block.out_proj.add_to(x,
+                              prefix_attention(heads.q,
+                                               heads.k,
+                                               heads.v,
+                                               tree.path,
+                                               tree.path_begin,
+                                               scale));
+    x = block.mlp.add_to(x, block.ln_2(x));
+  }
+  return projection_(ln_final_(x.index_select(0, at::tensor(tree.end))));
 }
 
 at::Tensor TextTower::encode_batch(const at::Tensor& tokens,

@@ -7,6 +7,7 @@
 #include "declip/call.h"
 #include "declip/config.h"
 #include "model/layers.h"
+#include "model/prompt_tree.h"
 
 namespace declip {
 
@@ -19,12 +20,15 @@ class TextTower {
 
   const TextConfig& config() const { return config_; }
 
-  /// tokens [T, L <= context] int64 -> [T, E], not normalised. Padding costs
-  /// nothing: attention is causal, so what follows a prompt's end token cannot
-  /// change its embedding, and each batch stops at its longest prompt.
+  /// tokens [T, L <= context] int64 -> [T, E], not normalised. Attention is
+  /// causal: what follows a prompt's end token cannot change its embedding, so
+  /// padding costs nothing, and prompts that begin alike share the work on
+  /// their beginning (model/prompt_tree.h).
   at::Tensor encode(const at::Tensor& tokens, const Call& call) const;
 
  private:
+  at::Tensor encode_tree(const PromptTree& tree, const Call& call) const;
+  /// Without sharing, up to the longest prompt.
   at::Tensor encode_batch(const at::Tensor& tokens,
                           const at::Tensor& end,
                           const Call& call) const;
