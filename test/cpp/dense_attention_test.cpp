@@ -1,0 +1,189 @@
+#include "kernels/dense_attention.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "random_planes.h"
+#include "tap.h"
+
+using declip::AttentionOptions;
+using declip::AttentionTerm;
+
+namespace {
+
+double at4(const at::Tensor& x, int64_t b, int64_t l, int64_t h, int64_t d) {
+  return x[b][l][h][d].item<double>();
+}
+
+/// The formula, number by number: [B, Lq, n * e] in double.
+at::Tensor plain_loops(const std::vector<AttentionTerm>& terms,
+                       const at::Tensor& v,
+                       const AttentionOptions& options) {
+  const int64_t batch = v.size(0), keys = v.size(1), heads = v.size(2);
+  const int64_t queries =
+      terms[0].parts.empty() ? keys : terms[0].parts[0].a.size(1);
+  auto out = at::zeros({batch, queries, heads, v.size(3)}, at::kDouble);
+  for (int64_t b = 0; b < batch; ++b) {
+    for (int64_t h = 0; h < heads; ++h) {
+      for (int64_t i = 0; i < queries; ++i) {
+        std::vector<double> weights(keys);
+        for (const auto& term : terms) {
+          std::vector<double> scores(keys, options.shift);
+          double largest = -std::numeric_limits<double>::infinity();
+          for (int64_t j = 0; j < keys; ++j) {
+            for (const auto& part : term.parts) {
+              double product = 0;
+              for (int64_t d = 0; d < part.a.size(3); ++d)
+                product += at4(part.a, b, i, h, d) * at4(part.b, b, j, h, d);
+              scores[j] += term.scale * product;
+            }
+            if (options.prior && i > 0 && j > 0) {
+              const auto& p = *options.prior;
+              const double y = (i - 1) / p.columns - (j - 1) / p.columns;
+              const double x = (i - 1) % p.columns - (j - 1) % p.columns;
+              const double factor =
+                  p.factor.defined() ? p.factor[b].item<double>() : 1.0;
+              scores[j] +=
+                  factor * std::exp(-(y * y + x * x) / (2 * p.std * p.std));
+            }
+            if ((options.drop_negative && scores[j] < 0) ||
+                (options.causal && j > i)) {
+              scores[j] = -std::numeric_limits<double>::infinity();
+            }
+            largest = std::max(largest, scores[j]);
+          }
+          double sum = 0;
+          for (double& score : scores) {
+            score = std::exp(score - largest);
+            sum += score;
+          }
+          for (int64_t j = 0; j < keys; ++j)
+            weights[j] += term.weight * scores[j] / sum;
+        }
+        for (int64_t e = 0; e < v.size(3); ++e) {
+          double value = 0;
+          for (int64_t j = 0; j < keys; ++j)
+            value += weights[j] * at4(v, b, j, h, e);
+          out[b][i][h][e] = value;
+        }
+      }
+    }
+  }
+  return out.flatten(2);
+}
+
+struct Qkv {
+  at::Tensor q, k, v;
+};
+
+/// Slices of one tensor, as a fused projection gives them.
+Qkv random_heads(
+    Random& random, int64_t b, int64_t l, int64_t n, int64_t d) {
+  const auto parts = (2 * random.tensor({b, l, 3 * n * d})).chunk(3, -1);
+  return {parts[0].unflatten(-1, {n, d}),
+          parts[1].unflatten(-1, {n, d}),
+          parts[2].unflatten(-1, {n, d})};
+}
+
+void compare(const std::vector<AttentionTerm>& terms,
+             const at::Tensor& v,
+             const AttentionOptions& options = {}) {
+  const auto expected = plain_loops(terms, v, options);
+  CHECK_CLOSE(distance(declip::dense_attention(terms, v, options), expected),
+              0,
+              4e-6);
+  // LibTorch's float32 sums: what the kernel replaces
+  CHECK_CLOSE(
+      distance(declip::dense_attention_eager(terms, v, options), expected),
+      0,
+      1e-5);
+}
+
+}  // namespace
+
+TEST(every_combination_matches_plain_loops) {
+  Random random;
+  for (int round = 0; round < 12; ++round) {
+    const int64_t rows = random.integer(1, 6), columns = random.integer(1, 7);
+    // also longer than a block of queries and than two panels of keys
+    const int64_t tokens = round == 0 ? 1 + 8 * 9 : 1 + rows * columns;
+    const int64_t n = random.integer(1, 3), d = random.integer(1, 40);
+    const auto [q, k, v] =
+        random_heads(random, random.integer(1, 2), tokens, n, d);
+    const double scale = 1.0 / std::sqrt(static_cast<double>(d));
+    compare({{{{q, k}}, scale, 1.0}}, v);
+    compare({{{{q, q}}, scale, 1.0}, {{{k, k}}, scale, 1.0}}, v);
+    compare({{{{q, q}, {k, k}, {v, v}}, scale / 3, 1.0}}, v);
+    compare({{{{q, k}}, scale, 0.5},
+             {{{k, q}}, scale, 0.25},
+             {{{q, q}}, scale, 0.25}},
+            v);
+    AttentionOptions causal;
+    causal.causal = true;
+    compare({{{{q, k}}, scale, 1.0}}, v, causal);
+  }
+}
+
+TEST(the_prior_follows_the_grid) {
+  Random random;
+  for (int round = 0; round < 6; ++round) {
+    const int64_t rows = random.integer(1, 6), columns = random.integer(1, 6);
+    const auto [q, k, v] =
+        random_heads(random, 2, 1 + rows * columns, 2, 8);
+    AttentionOptions options;
+    options.prior =
+        declip::NeighbourPrior{rows, columns, random.real(0.5, 5), {}};
+    compare({{{{k, k}}, 0.3, 1.0}}, v, options);
+    options.prior->factor = random.tensor({2}).abs();
+    compare({{{}, 1.0, 1.0}}, v, options);
+  }
+}
+
+TEST(negative_scores_are_dropped_and_widths_may_differ) {
+  Random random;
+  const auto f = random.tensor({2, 30, 1, 17});
+  const auto unit = f / f.norm(2, {3}, true);
+  const auto v = random.tensor({2, 30, 1, 70});
+  AttentionOptions options;
+  options.shift = -0.4;
+  options.drop_negative = true;
+  compare({{{{unit, unit}}, 3.0, 1.0}}, v, options);
+}
+
+TEST(one_query_may_look_at_many_keys) {
+  Random random;
+  const auto [q, k, v] = random_heads(random, 3, 50, 2, 16);
+  compare({{{{q.slice(1, 0, 1), k}}, 0.25, 1.0}}, v);
+}
+
+TEST(bfloat16_differs_by_its_rounding_only) {
+  Random random;
+  const auto [q, k, v] = random_heads(random, 2, 60, 2, 24);
+  const auto half = [](const at::Tensor& x) { return x.to(at::kBFloat16); };
+  const std::vector<AttentionTerm> rounded{
+      {{{half(q).to(at::kFloat), half(k).to(at::kFloat)}}, 0.2, 1.0}};
+  const auto expected =
+      plain_loops(rounded, half(v).to(at::kFloat), {});
+  const auto got =
+      declip::dense_attention({{{{half(q), half(k)}}, 0.2, 1.0}}, half(v));
+  CHECK(got.scalar_type() == at::kBFloat16);
+  // Inputs are exact, so only the result is rounded: half a unit of 8 bits.
+  CHECK_CLOSE(distance(got, expected), 0, 2.0 / 256);
+}
+
+TEST(heads_that_do_not_fit_are_refused) {
+  Random random;
+  const auto [q, k, v] = random_heads(random, 1, 5, 2, 4);
+  CHECK_THROWS_CODE(
+      declip::dense_attention({{{{q, k.slice(1, 0, 4)}}, 1.0, 1.0}}, v),
+      declip::ErrorCode::kInternal);
+  AttentionOptions options;
+  options.prior = declip::NeighbourPrior{3, 3, 1.0, {}};
+  CHECK_THROWS_CODE(
+      declip::dense_attention({{{{q, k}}, 1.0, 1.0}}, v, options),
+      declip::ErrorCode::kInternal);
+}

@@ -1,0 +1,44 @@
+#include "declip/memory.h"
+
+#include <ATen/ATen.h>
+
+#include <thread>
+#include <vector>
+
+#include "tap.h"
+
+namespace {
+
+constexpr int64_t kFloats = 3 << 20;  // 12 MB: from the pool
+
+}  // namespace
+
+TEST(memory_blocks_are_used_again) {
+  const declip::MemoryScope scope;
+  const void* first = at::empty({kFloats}, at::kFloat).const_data_ptr();
+  CHECK(at::empty({kFloats}, at::kFloat).const_data_ptr() == first);
+}
+
+TEST(memory_outlives_its_scope_and_thread) {
+  at::Tensor kept;
+  std::thread([&] {
+    const declip::MemoryScope scope;
+    kept = at::ones({kFloats}, at::kFloat);
+  }).join();
+  CHECK_CLOSE(kept.sum().item<double>(), kFloats, 0);
+  declip::give_back_memory();  // what is in use stays
+  CHECK_CLOSE(kept.sum().item<double>(), kFloats, 0);
+  std::thread([taken = std::move(kept)]() mutable { taken.reset(); }).join();
+}
+
+TEST(memory_of_many_sizes_keeps_its_contents) {
+  const declip::MemoryScope scope;
+  std::vector<at::Tensor> held;
+  for (int64_t i = 0; i < 60; ++i) {
+    held.push_back(at::full({(i * 37 % 23 + 1) << 17}, i, at::kFloat));
+    if (i % 3 == 0) held.erase(held.begin());
+  }
+  for (const auto& tensor : held) {
+    CHECK(tensor.eq(tensor[0]).all().item<bool>());
+  }
+}
