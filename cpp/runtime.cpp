@@ -4,16 +4,36 @@
 #include <ATen/Version.h>
 #include <torch/headeronly/version.h>
 
+#include "kernels/cpu/level.h"
 #include "model/device.h"
+#include "model/layers.h"
 
 namespace declip {
 
+namespace {
+
+std::string layers_of(at::ScalarType dtype, bool int8 = false) {
+  Numerics numerics;
+  numerics.fused = true;
+  numerics.dtype = dtype;
+  numerics.int8 = int8;
+  return Linear::describe(numerics);
+}
+
+}  // namespace
+
 Runtime runtime() {
+  const auto obstacle = Linear::int8_obstacle();
   return {TORCH_VERSION,
           at::get_cpu_capability(),
           at::hasMKLDNN(),
           at::hasCUDA(),
-          cuda_devices()};
+          cuda_devices(),
+          cpu::level_name(cpu::level()),
+          layers_of(at::kFloat),
+          layers_of(at::kBFloat16),
+          obstacle.empty() ? layers_of(at::kFloat, true)
+                           : "refused: " + obstacle};
 }
 
 c10::Device device_from(const std::string& name) {

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/rope.h"
 #include "model/layers.h"
 #include "model/rope.h"
 #include "model/vision_tower.h"
@@ -90,9 +91,16 @@ class EvaTower final : public VisionTower {
 
   void rotate(Heads& heads, Grid grid) const override {
     const auto table = rope(grid, heads.k.device());
+    const auto turn = [&](at::Tensor& x) {
+      if (numerics_.fused) {
+        rotate_pairs(x, table.cos, table.sin);
+      } else {
+        x = rotate_patches(x, table);
+      }
+    };
     // A class query stands at no position.
-    if (heads.q.size(1) > 1) heads.q = rotate_patches(heads.q, table);
-    heads.k = rotate_patches(heads.k, table);
+    if (heads.q.size(1) > 1) turn(heads.q);
+    turn(heads.k);
   }
 
   at::Tensor output(int64_t i,

@@ -29,7 +29,13 @@ at::Tensor VisionTower::block(int64_t i,
                               Grid grid,
                               Heads* before) const {
   auto heads = project(i, norm1(i, x), {});
-  if (before != nullptr) *before = heads;
+  if (before != nullptr) {
+    // rotation may write to what it gets
+    const bool turns = family() == Family::kEva && numerics_.fused;
+    *before = {turns ? heads.q.clone() : heads.q,
+               turns ? heads.k.clone() : heads.k,
+               {}};
+  }
   rotate(heads, grid);
   return feed_forward(i, output(i, attend(heads, numerics_), x));
 }

@@ -49,8 +49,8 @@ class VisionTower {
   virtual Heads project(int64_t i,
                         const at::Tensor& normed,
                         const Wanted& wanted) const = 0;
-  /// Rotary positions of q and k where the family has them; a class query has
-  /// none.
+  /// Rotary positions of q and k where the family has them, in place if the
+  /// layers are fused; a class query has none.
   virtual void rotate(Heads& heads, Grid grid) const = 0;
   /// Merged heads [B, L, C] -> attention branch (sub-LN, output projection,
   /// LayerScale), added to the residual if that is defined.

@@ -9,6 +9,7 @@
 #include "kernels/layer_norm.h"
 #include "kernels/prefix_attention.h"
 #include "kernels/quantize.h"
+#include "kernels/rope.h"
 #include "random_planes.h"
 #include "tap.h"
 
@@ -204,6 +205,34 @@ TEST(prefix_attention_sees_the_path_only) {
       CHECK_CLOSE(distance(got[u].slice(0, 5 * h, 5 * h + 5), expected),
                   0,
                   1e-6);
+    }
+  }
+}
+
+TEST(pairs_turn_by_their_angles) {
+  Random random;
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const auto x = random.tensor({2, 1 + 6, 3, 10}).to(dtype);
+    const auto angle = 3 * random.tensor({6, 5}).repeat_interleave(2, -1);
+    auto got = x.clone();
+    declip::rotate_pairs(got, angle.cos(), angle.sin());
+    CHECK(got.select(1, 0).equal(x.select(1, 0)));
+    for (int64_t patch = 0; patch < 6; ++patch) {
+      for (int64_t i = 0; i < 10; i += 2) {
+        const double a = angle[patch][i].item<double>();
+        const auto u = x.select(1, 1 + patch).select(2, i).to(at::kDouble);
+        const auto v = x.select(1, 1 + patch).select(2, i + 1).to(at::kDouble);
+        const auto out = got.select(1, 1 + patch);
+        const double rounding = dtype == at::kFloat ? 1e-6 : 1.0 / 128;
+        CHECK_CLOSE(
+            distance(out.select(2, i), u * std::cos(a) - v * std::sin(a)),
+            0,
+            rounding);
+        CHECK_CLOSE(
+            distance(out.select(2, i + 1), v * std::cos(a) + u * std::sin(a)),
+            0,
+            rounding);
+      }
     }
   }
 }

@@ -1,0 +1,34 @@
+#include "kernels/rope.h"
+
+#include <ATen/ATen.h>
+
+#include "declip/error.h"
+
+namespace declip {
+
+void rotate_pairs(const at::Tensor& x,
+                  const at::Tensor& cos,
+                  const at::Tensor& sin) {
+  const auto dtype = x.scalar_type();
+  if (x.dim() != 4 || x.stride(3) != 1 || x.size(3) % 2 != 0 ||
+      (dtype != at::kFloat && dtype != at::kBFloat16) || !x.is_cpu() ||
+      cos.size(0) != x.size(1) - 1 || cos.size(1) != x.size(3) ||
+      !cos.is_contiguous() || !sin.is_contiguous()) {
+    throw Error(ErrorCode::kInternal, "rotate_pairs(): the table does not fit.");
+  }
+  RopeView view;
+  view.x = x.mutable_data_ptr();
+  view.batch = x.stride(0);
+  view.token = x.stride(1);
+  view.head = x.stride(2);
+  view.batches = x.size(0);
+  view.patches = x.size(1) - 1;
+  view.heads = x.size(2);
+  view.width = x.size(3);
+  view.cos = cos.const_data_ptr<float>();
+  view.sin = sin.const_data_ptr<float>();
+  view.bfloat16 = dtype == at::kBFloat16;
+  cpu::rotate_pairs(view);
+}
+
+}  // namespace declip
