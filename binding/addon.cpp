@@ -31,6 +31,12 @@ Napi::Value runtime_info(const Napi::CallbackInfo& info) {
     o.Set("onednn", r.onednn);
     o.Set("cudaBuild", r.cuda_build);
     o.Set("cudaDevices", static_cast<double>(r.cuda_devices));
+    o.Set("kernels", r.kernels);
+    auto layers = Napi::Object::New(env);
+    layers.Set("float32", r.float32);
+    layers.Set("bfloat16", r.bfloat16);
+    layers.Set("int8", r.int8);
+    o.Set("layers", layers);
     return o;
   });
 }

@@ -6,7 +6,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { loadModel, segment } from 'declip-native'
+import { DeclipError, loadModel, segment } from 'declip-native'
 
 const scenes = fileURLToPath(new URL('../models/scenes', import.meta.url))
 const [source = 'words-tiny', folder = scenes, ...given] = process.argv.slice(2)
@@ -17,8 +17,12 @@ const names = (await readdir(folder)).filter(
 )
 
 const reference = await labelsOf('float32')
-for (const dtype of ['bfloat16', 'float16']) {
-  const labels = await labelsOf(dtype)
+for (const dtype of ['bfloat16', 'float16', 'int8']) {
+  const labels = await labelsOf(dtype).catch(error => error)
+  if (labels instanceof DeclipError) {
+    console.log(`${dtype}: ${labels.message}`)
+    continue
+  }
   let [same, pixels] = [0, 0]
   for (const [i, map] of labels.entries()) {
     pixels += map.length

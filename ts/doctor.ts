@@ -82,6 +82,11 @@ const CHECKS: Readonly<Record<string, () => Finding | Promise<Finding>>> = {
     const { cpu, onednn, threads } = runtime()
     return { detail: `${cpu}, ${threads} threads, ${onednn ? 'with' : 'without'} oneDNN` }
   },
+  Engine: () => {
+    const { kernels, layers } = runtime()
+    const formats = Object.entries(layers).map(([dtype, path]) => `${dtype}: ${path}`)
+    return { detail: [`${kernels} kernels`, ...formats].join('; ') }
+  },
   GPU: () => {
     const { cudaBuild, cudaDevices } = runtime()
     if (!cudaBuild) return { detail: 'none: this LibTorch is built for the processor only' }

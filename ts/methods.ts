@@ -154,7 +154,7 @@ function resolveDense(
     positions: options.positions ?? preset.positions,
     residual: options.residual,
     feedForward: options.feedForward,
-    layers: options.layers ?? (own.layers && fitLayers(own.layers, model.layers)),
+    layers: options.layers ?? (model.layers >= PAPER_LAYERS ? own.layers : undefined),
     selfAttention: options.selfAttention ?? own.selfAttention,
     gaussianStd: options.gaussianStd ?? own.gaussianStd,
     neighboursOnly: options.neighboursOnly,
@@ -162,13 +162,6 @@ function resolveDense(
     proxyBeta: proxy?.beta ?? own.beta,
     proxyGamma: proxy?.gamma ?? own.gamma,
   }
-}
-
-/** The same relative depths in a tower with fewer blocks than the paper's; deeper ones keep the numbers. */
-function fitLayers(layers: readonly number[], depth: number): readonly number[] {
-  if (depth >= PAPER_LAYERS) return layers
-  const fitted = layers.map(layer => Math.max(1, Math.round((layer * depth) / PAPER_LAYERS)))
-  return [...new Set(fitted)]
 }
 
 function resolveWindows(

@@ -64,7 +64,9 @@ export interface ModelInfo {
   /** The towers that the file holds. */
   readonly towers: readonly ('vision' | 'text')[]
   /** Number format that the towers compute in. */
-  readonly dtype: 'float32' | 'bfloat16' | 'float16'
+  readonly dtype: 'float32' | 'bfloat16' | 'float16' | 'int8'
+  /** What the layers run on, chosen for this processor when the model was loaded. */
+  readonly engine: string
   /** 'cpu' or 'cuda:0'. */
   readonly device: string
   /** Why this device. */
@@ -118,6 +120,7 @@ export class Model {
       contextLength: text?.contextLength ?? null,
       towers: Object.freeze(text ? (['vision', 'text'] as const) : (['vision'] as const)),
       dtype: info.dtype,
+      engine: info.engine,
       device: info.device,
       deviceReason: info.deviceReason,
       denseMode: info.denseMode,
@@ -434,7 +437,7 @@ export async function loadModel(
   if (typeof device !== 'string')
     throw invalid('device', "'auto', 'cpu', 'cuda' or 'cuda:N'", device)
   if (typeof dtype !== 'string') {
-    throw invalid('dtype', "'auto', 'float32', 'bfloat16' or 'float16'", dtype)
+    throw invalid('dtype', "'auto', 'float32', 'bfloat16', 'float16' or 'int8'", dtype)
   }
   const config = toNativeConfig(options.config)
   const addon = await prepareAddon()

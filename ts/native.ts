@@ -77,7 +77,8 @@ export interface NativeCheckpointInfo {
 }
 
 export interface NativeModelInfo extends NativeCheckpointInfo {
-  readonly dtype: 'float32' | 'bfloat16' | 'float16'
+  readonly dtype: 'float32' | 'bfloat16' | 'float16' | 'int8'
+  readonly engine: string
   readonly device: string
   readonly deviceReason: string
 }
@@ -230,6 +231,10 @@ export interface NativeRuntime {
   readonly onednn: boolean
   readonly cudaBuild: boolean
   readonly cudaDevices: number
+  /** Instruction set of our kernels. */
+  readonly kernels: string
+  /** What linear layers of each number format run on. */
+  readonly layers: Readonly<Record<'float32' | 'bfloat16' | 'int8', string>>
 }
 
 export interface NativeAddon {

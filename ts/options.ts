@@ -3,8 +3,12 @@ import type { DType, Tensor } from './tensor.js'
 /** Where a model computes: 'auto' takes CUDA when this build and machine have it, else the CPU. */
 export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`
 
-/** Number format of the towers: 'auto' is float32 on the CPU and float16 on CUDA. */
-export type ModelDType = 'auto' | 'float32' | 'bfloat16' | 'float16'
+/**
+ * Number format of the towers: 'auto' is float32 on the CPU and float16 on CUDA. 'int8' keeps the
+ * weights of the linear layers in 8 bits and rounds what goes into them to 8 bits per token; it needs a
+ * processor with VNNI instructions.
+ */
+export type ModelDType = 'auto' | 'float32' | 'bfloat16' | 'float16' | 'int8'
 
 /** How the last block of the vision tower makes patch features; see docs/architecture.md. */
 export const DENSE_MODES = [

@@ -122,7 +122,8 @@ t.test('models for small pictures', async t => {
   t.equal(stride('vanilla'), 32) // 96 * 112 / 336
   t.equal(resolve({ method: 'naclip', dataset: 'voc21' }, SMALL).pipeline.window, 96)
   t.equal(resolve({ method: 'itaclip' }, { ...SMALL, imageSize: 2 }).pipeline.stride, 1)
-  t.strictSame(resolve({ method: 'itaclip' }, SMALL).pipeline.dense.layers, [4, 5])
+  // fewer blocks than the paper's: the engine takes the same relative depths
+  t.equal(resolve({ method: 'itaclip' }, SMALL).pipeline.dense.layers, undefined)
   t.equal(resolve({ method: 'sclip', shortSide: 300 }, SMALL).pipeline.shortSide, 300)
 })
 

@@ -87,7 +87,7 @@ t.test('what loadModel is told', async t => {
       message: /^device must be 'auto', 'cpu', 'cuda'/,
     })
   }
-  for (const dtype of ['int8', '', 5, null]) {
+  for (const dtype of ['int4', '', 5, null]) {
     await t.rejects(loadModel('words-tiny', { dtype: dtype as never }), {
       ...invalid,
       message: /^dtype must be 'auto', 'float32'/,
@@ -318,8 +318,16 @@ t.test('half precision', async t => {
   const classes = ['texture', 'sky', 'tree', 'house', 'dog', 'boat', 'guitar', 'cup']
   const images = [1, 2, 3, 4].map(seed => picture(144, 120, seed))
   const scale = { model, logitScale: 18 }
-  for (const dtype of ['bfloat16', 'float16'] as const) {
-    const half = await loadModel('words-tiny', { dtype })
+  // Labels: of flat drawings, where many words score alike.
+  const least = { bfloat16: 0.98, float16: 0.98, int8: 0.95 }
+  for (const dtype of ['bfloat16', 'float16', 'int8'] as const) {
+    const half = await loadModel('words-tiny', { dtype }).catch(error => error)
+    if (!(half instanceof Model)) {
+      // processors without VNNI
+      t.match(half, { code: 'ERR_DECLIP_DEVICE', message: /dtype 'int8' cannot be used here/ })
+      t.equal(dtype, 'int8')
+      continue
+    }
     t.equal(half.info.dtype, dtype)
     const cosine = async (encode: (m: Model) => Promise<Tensor>) => {
       const [a, b] = [await floats(await encode(model)), await floats(await encode(half))]
@@ -336,7 +344,7 @@ t.test('half precision', async t => {
         expected,
       )
     }
-    t.ok(same / images.length >= 0.98, `${dtype}: ${((100 * same) / images.length).toFixed(2)} %`)
+    t.ok(same / images.length >= least[dtype], `${dtype}: ${((100 * same) / images.length).toFixed(2)} %`)
     half.dispose()
   }
 })

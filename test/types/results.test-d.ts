@@ -35,7 +35,7 @@ expectError(seg.toPNG({ palette: ['red'] }))
 expectNotAssignable<Tensor>(seg.logits)
 
 expectType<'clip' | 'eva'>(model.info.family)
-expectType<'float32' | 'bfloat16' | 'float16'>(model.info.dtype)
+expectType<'float32' | 'bfloat16' | 'float16' | 'int8'>(model.info.dtype)
 expectType<number | null>(model.info.contextLength)
 expectType<readonly ('vision' | 'text')[]>(model.info.towers)
 expectType<DenseMode | null>(model.info.denseMode)

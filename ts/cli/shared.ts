@@ -92,6 +92,7 @@ export function addModelOptions(command: Command): Command {
         'float32',
         'bfloat16',
         'float16',
+        'int8',
       ]),
     )
     .addOption(new Option('--threads <n>', 'CPU threads to compute with').argParser(whole(1)))
