@@ -141,15 +141,14 @@ at::Tensor Linear::int8(const at::Tensor& x,
                                                     "");
   auto sizes = x.sizes().vec();
   sizes.back() = scales_.size(0);
-  return dequantize_rows(
-             products,
-             rows.scales,
-             bias_,
-             epilogue_,
-             residual.defined()
-                 ? residual.reshape({-1, residual.size(-1)})
-                 : residual,
-             dtype)
+  return dequantize_rows(products,
+                         rows.scales,
+                         bias_,
+                         epilogue_,
+                         residual.defined()
+                             ? residual.reshape({-1, residual.size(-1)})
+                             : residual,
+                         dtype)
       .view(sizes);
 }
 
@@ -163,7 +162,12 @@ at::Tensor Linear::operator()(const at::Tensor& x) const {
                      : epilogue_ == Epilogue::kGelu ? "gelu"
                                                     : "none";
   return operators().pointwise->call(
-      x, weight_, bias, name, Scalars(), epilogue_ == Epilogue::kGelu ? "none" : "");
+      x,
+      weight_,
+      bias,
+      name,
+      Scalars(),
+      epilogue_ == Epilogue::kGelu ? "none" : "");
 }
 
 at::Tensor Linear::add_to(const at::Tensor& residual,

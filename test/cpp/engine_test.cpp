@@ -32,8 +32,7 @@ const std::vector<std::string> kCheckpoints{"clip-tiny/state_dict.pt",
 at::Tensor picture(const ModelPtr& model, int64_t batch) {
   Random random;
   const auto& vision = model->info().config.vision;
-  return random.tensor(
-      {batch, 3, 3 * vision.patch, vision.image_size + 2});
+  return random.tensor({batch, 3, 3 * vision.patch, vision.image_size + 2});
 }
 
 /// Smallest cosine of any vector along `dim`.

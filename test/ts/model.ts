@@ -344,7 +344,10 @@ t.test('half precision', async t => {
         expected,
       )
     }
-    t.ok(same / images.length >= least[dtype], `${dtype}: ${((100 * same) / images.length).toFixed(2)} %`)
+    t.ok(
+      same / images.length >= least[dtype],
+      `${dtype}: ${((100 * same) / images.length).toFixed(2)} %`,
+    )
     half.dispose()
   }
 })
