@@ -125,7 +125,11 @@ Linear::Linear(const at::Tensor& weight,
 at::Tensor Linear::int8(const at::Tensor& x,
                         const at::Tensor& residual,
                         at::ScalarType dtype) const {
-  const auto rows = quantize_rows(x.reshape({-1, x.size(-1)}));
+  // reshape() may give a view of rows that lie apart
+  const auto flat = [](const at::Tensor& t) {
+    return t.reshape({-1, t.size(-1)}).contiguous();
+  };
+  const auto rows = quantize_rows(flat(x));
   const auto products = operators().quantized->call(rows.values,
                                                     /*x_scale=*/1.0,
                                                     /*x_zero_point=*/128,
@@ -145,9 +149,7 @@ at::Tensor Linear::int8(const at::Tensor& x,
                          rows.scales,
                          bias_,
                          epilogue_,
-                         residual.defined()
-                             ? residual.reshape({-1, residual.size(-1)})
-                             : residual,
+                         residual.defined() ? flat(residual) : residual,
                          dtype)
       .view(sizes);
 }

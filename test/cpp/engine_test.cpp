@@ -117,6 +117,9 @@ TEST(smaller_types_stay_close_to_float32) {
       CHECK(int8->dtype() == "int8");
       CHECK(cosine(int8->encode_dense(image, options, true, {}), wanted, 1) >
             0.99);
+      CHECK(cosine(int8->encode_image(image, true, false, {}),
+                   exact->encode_image(image, true, false, {}),
+                   1) > 0.99);
     } catch (const declip::Error& error) {
       // A processor without VNNI says so; nothing else may go wrong.
       CHECK(error.code() == declip::ErrorCode::kDevice);

@@ -151,6 +151,29 @@ TEST(eight_bit_layers_stay_within_their_steps) {
   }
 }
 
+TEST(eight_bit_layers_work_at_the_sizes_of_a_real_tower) {
+  if (!Linear::int8_obstacle().empty()) {
+    return tap::skip(Linear::int8_obstacle());
+  }
+  Random random;
+  auto numerics = fused();
+  numerics.int8 = true;
+  for (const auto& [in, out] : std::vector<std::pair<int64_t, int64_t>>{
+           {768, 2304}, {768, 768}, {768, 3072}, {3072, 768}}) {
+    const auto weight = random.tensor({out, in}), bias = random.tensor({out});
+    const Linear layer(weight, bias, numerics, Epilogue::kNone);
+    const Linear exact(weight, bias, Numerics(), Epilogue::kNone);
+    for (const int64_t rows : {1576, 197, 1, 591}) {
+      const auto x = random.tensor({rows, in});
+      const auto got = layer(x), wanted = exact(x);
+      const double worst =
+          (got - wanted).abs().amax(1).max().item<double>();
+      // As above: 1/254 of steps for x and weights both.
+      CHECK_CLOSE(worst, 0, 12 * std::sqrt(static_cast<double>(in) / 3) / 254);
+    }
+  }
+}
+
 TEST(rows_come_back_from_eight_bits) {
   Random random;
   const auto x = random.tensor({5, 19});
