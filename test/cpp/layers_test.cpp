@@ -166,8 +166,7 @@ TEST(eight_bit_layers_work_at_the_sizes_of_a_real_tower) {
     for (const int64_t rows : {1576, 197, 1, 591}) {
       const auto x = random.tensor({rows, in});
       const auto got = layer(x), wanted = exact(x);
-      const double worst =
-          (got - wanted).abs().amax(1).max().item<double>();
+      const double worst = (got - wanted).abs().amax(1).max().item<double>();
       // As above: 1/254 of steps for x and weights both.
       CHECK_CLOSE(worst, 0, 12 * std::sqrt(static_cast<double>(in) / 3) / 254);
     }
