@@ -2,9 +2,10 @@
  * Brings a clone from nothing to runnable, doing only what is not up to date: npm dependencies,
  * TypeScript, LibTorch, the addon.
  *
- *   node scripts/bootstrap.mjs [--tests] [--debug]
+ *   node scripts/bootstrap.mjs [--tests] [--bench] [--debug]
  *
  * --tests  builds the core's test program too
+ * --bench  builds the kernels' bench program too
  * --debug  builds into build/Debug instead of build/Release
  */
 import { existsSync, readFileSync } from 'node:fs'
@@ -15,7 +16,11 @@ import { Failure, filesUnder, fingerprint, root, run, step, unlessStamped } from
 import { requireTools } from './tools.mjs'
 
 const { values: options } = parseArgs({
-  options: { tests: { type: 'boolean' }, debug: { type: 'boolean' } },
+  options: {
+    tests: { type: 'boolean' },
+    bench: { type: 'boolean' },
+    debug: { type: 'boolean' },
+  },
 })
 
 try {
@@ -23,7 +28,11 @@ try {
   if (!dependenciesInstalled()) await step('npm dependencies', () => run('npm', ['ci']))
   await typeScript()
   const libtorch = await provideLibtorch()
-  const targets = options.tests ? ['declip_node', 'declip_core_tests'] : ['declip_node']
+  const targets = [
+    'declip_node',
+    ...(options.tests ? ['declip_core_tests'] : []),
+    ...(options.bench ? ['declip_bench'] : []),
+  ]
   await buildNative({ build: options.debug ? 'debug' : 'release', libtorch, targets })
 } catch (error) {
   if (error instanceof Failure || error.code?.startsWith('ERR_DECLIP_'))
