@@ -13,7 +13,7 @@
 #include "kernels/roi_align.h"
 #include "model/dense_mode.h"
 #include "model/device.h"
-#include "model/text_tower.h"
+#include "model/lazy_text_tower.h"
 #include "model/vision_tower.h"
 
 namespace declip {
@@ -31,6 +31,16 @@ std::string shape_text(const at::Tensor& t) {
 bool eager() {
   const char* engine = std::getenv("DECLIP_ENGINE");
   return engine != nullptr && std::strcmp(engine, "eager") == 0;
+}
+
+/// The tensors whose names begin with `prefix`.
+std::map<std::string, at::Tensor> tower_of(const Checkpoint& checkpoint,
+                                           const std::string& prefix) {
+  std::map<std::string, at::Tensor> tensors;
+  for (const auto& [name, tensor] : checkpoint.tensors) {
+    if (name.rfind(prefix, 0) == 0) tensors.emplace(name, tensor);
+  }
+  return tensors;
 }
 
 at::Tensor batch_index(const RegionOptions& options, int64_t regions) {
@@ -99,8 +109,8 @@ std::shared_ptr<const Model> Model::load(const std::string& path,
   numerics.dtype = placement.dtype;
   numerics.int8 = placement.int8 && numerics.fused;
 
-  const Weights weights(
-      checkpoint.tensors, placement.device, numerics.stream(), call);
+  const auto visual = tower_of(checkpoint, "visual.");
+  const Weights weights(visual, placement.device, numerics.stream(), call);
   auto model = std::shared_ptr<Model>(new Model());
   model->info_ = describe(checkpoint);
   const auto& config = model->info_.config;
@@ -108,7 +118,11 @@ std::shared_ptr<const Model> Model::load(const std::string& path,
                        ? make_eva_tower(config.vision, weights, numerics)
                        : make_plain_tower(config.vision, weights, numerics);
   if (config.text) {
-    model->text_ = std::make_unique<TextTower>(*config.text, weights, numerics);
+    model->text_ =
+        std::make_unique<LazyTextTower>(*config.text,
+                                        tower_of(checkpoint, "text."),
+                                        placement.device,
+                                        numerics);
   }
   model->dtype_ = placement.dtype;
   model->int8_ = placement.int8;
@@ -172,8 +186,9 @@ at::Tensor Model::encode_text(const at::Tensor& tokens,
                     std::string(at::toString(tokens.scalar_type())) + " " +
                     shape_text(tokens) + ".");
   }
-  const auto features =
-      text_->encode(tokens.to(at::kCPU, at::kLong), call).to(at::kFloat);
+  const auto features = text_->get(call)
+                            .encode(tokens.to(at::kCPU, at::kLong), call)
+                            .to(at::kFloat);
   return normalize ? l2_normalize(features, 1) : features;
 }
 

@@ -16,7 +16,7 @@
 namespace declip {
 
 class VisionTower;
-class TextTower;
+class LazyTextTower;
 
 struct LoadOptions {
   ConfigOverrides overrides;
@@ -53,7 +53,9 @@ struct RegionOptions {
   bool padded_masks = false;
 };
 
-/// A loaded model. Immutable: calls may overlap and share it.
+/// A loaded model. Immutable: calls may overlap and share it. The text tower is
+/// made at the first call that needs it, from the file, which stays mapped:
+/// pictures, and words whose features were saved, do without.
 class Model {
  public:
   /// Throws Error(kWeights), Error(kIo), Error(kDevice), Error(kAborted).
@@ -121,7 +123,7 @@ class Model {
 
   CheckpointInfo info_;
   std::unique_ptr<VisionTower> vision_;
-  std::unique_ptr<TextTower> text_;  // null for vision-only files
+  std::unique_ptr<LazyTextTower> text_;  // null for vision-only files
   at::ScalarType dtype_ = at::kFloat;
   bool int8_ = false;
   at::Device device_ = at::kCPU;
