@@ -208,7 +208,8 @@ TEST(emulated_resize_is_the_cpu_twin) {
     };
     declip::cpu::resize_plane(view_of(wanted));
     emulated::resize_plane(view_of(got), nullptr);
-    CHECK_CLOSE(distance(got, wanted), 0, 5e-7);
+    // weights are rounded with and without fused multiply-adds
+    CHECK_CLOSE(distance(got, wanted), 0, 3e-6);
   }
 }
 
