@@ -26,8 +26,7 @@ inline std::optional<ElementType> element_type(c10::ScalarType dtype) {
 /// Whether an op that takes several formats has a twin for this one: the CPU's
 /// leave float16 to LibTorch.
 inline bool has_twin(c10::Device device, ElementType type) {
-  return device.is_cuda() ||
-         (device.is_cpu() && type != ElementType::kFloat16);
+  return device.is_cuda() || (device.is_cpu() && type != ElementType::kFloat16);
 }
 
 }  // namespace declip

@@ -42,11 +42,7 @@ at::Tensor run(const at::Tensor& x,
   view.in_type = *element_type(x.scalar_type());
   view.out_type = *element_type(dtype);
   if (view.rows == 0) return out;
-  if (x.is_cuda()) {
-    cuda::layer_norm(view, cuda::OnDevice(x));
-  } else {
-    cpu::layer_norm(view);
-  }
+  DECLIP_RUN_TWIN(x, layer_norm, view);
   return out;
 }
 

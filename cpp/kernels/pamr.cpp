@@ -85,17 +85,12 @@ PamrAffinity pamr_affinity(const at::Tensor& image,
 
   PamrAffinity affinity;
   affinity.dilations = dilations;
-  affinity.weights = at::empty(
-      {height, 8 * static_cast<int64_t>(dilations.size()), width},
-      image.options());
+  affinity.weights =
+      at::empty({height, 8 * static_cast<int64_t>(dilations.size()), width},
+                image.options());
   const PamrShape shape = shape_of(affinity);
   float* weights = affinity.weights.mutable_data_ptr<float>();
-  if (image.is_cuda()) {
-    cuda::pamr_affinity(
-        shape, padded(buffer, margin), weights, cuda::OnDevice(image));
-  } else {
-    cpu::pamr_affinity(shape, padded(buffer, margin), weights);
-  }
+  DECLIP_RUN_TWIN(image, pamr_affinity, shape, padded(buffer, margin), weights);
   return affinity;
 }
 
@@ -122,9 +117,9 @@ void pamr_apply(const PamrAffinity& affinity,
   if (iterations == 0) return;
   const int64_t margin = largest(affinity.dilations);
   if (!scratch.defined()) {
-    scratch = at::empty(
-        {2, kPamrPlanes, shape.height, shape.width + 2 * margin},
-        planes.options());
+    scratch =
+        at::empty({2, kPamrPlanes, shape.height, shape.width + 2 * margin},
+                  planes.options());
   }
   const auto used = planes.narrow(0, 0, count);
   fill_padded(scratch[0].narrow(0, 0, count), used, margin);
@@ -133,12 +128,7 @@ void pamr_apply(const PamrAffinity& affinity,
   const float* weights = affinity.weights.const_data_ptr<float>();
   for (int64_t i = 0; i < iterations; ++i) {
     call.check();
-    if (planes.is_cuda()) {
-      cuda::pamr_step(
-          shape, weights, in, out, count, cuda::OnDevice(planes));
-    } else {
-      cpu::pamr_step(shape, weights, in, out, count);
-    }
+    DECLIP_RUN_TWIN(planes, pamr_step, shape, weights, in, out, count);
     std::swap(in, out);
   }
   const int64_t last = iterations % 2;  // the buffer that was written last

@@ -25,11 +25,7 @@ void resize_plane(const at::Tensor& in, const at::Tensor& out) {
                         out.mutable_data_ptr<float>(),
                         out.size(0),
                         out.size(1)};
-  if (in.is_cuda()) {
-    cuda::resize_plane(view, cuda::OnDevice(in));
-  } else {
-    cpu::resize_plane(view);
-  }
+  DECLIP_RUN_TWIN(in, resize_plane, view);
 }
 
 }  // namespace declip

@@ -13,11 +13,13 @@ void rotate_pairs(const at::Tensor& x,
                   const at::Tensor& cos,
                   const at::Tensor& sin) {
   const auto type = element_type(x.scalar_type());
-  if (x.dim() != 4 || x.stride(3) != 1 || x.size(3) % 2 != 0 ||
-      !type || !has_twin(x.device(), *type) || cos.device() != x.device() ||
-      sin.device() != x.device() || cos.size(0) != x.size(1) - 1 || cos.size(1) != x.size(3) ||
-      !cos.is_contiguous() || !sin.is_contiguous()) {
-    throw Error(ErrorCode::kInternal, "rotate_pairs(): the table does not fit.");
+  if (x.dim() != 4 || x.stride(3) != 1 || x.size(3) % 2 != 0 || !type ||
+      !has_twin(x.device(), *type) || cos.device() != x.device() ||
+      sin.device() != x.device() || cos.size(0) != x.size(1) - 1 ||
+      cos.size(1) != x.size(3) || !cos.is_contiguous() ||
+      !sin.is_contiguous()) {
+    throw Error(ErrorCode::kInternal,
+                "rotate_pairs(): the table does not fit.");
   }
   RopeView view;
   view.x = x.mutable_data_ptr();
@@ -32,11 +34,7 @@ void rotate_pairs(const at::Tensor& x,
   view.sin = sin.const_data_ptr<float>();
   view.type = *type;
   if (x.numel() == 0) return;
-  if (x.is_cuda()) {
-    cuda::rotate_pairs(view, cuda::OnDevice(x));
-  } else {
-    cpu::rotate_pairs(view);
-  }
+  DECLIP_RUN_TWIN(x, rotate_pairs, view);
 }
 
 }  // namespace declip

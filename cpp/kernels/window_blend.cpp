@@ -7,7 +7,6 @@
 #include "declip/error.h"
 #include "kernels/bilinear_math.h"
 #include "kernels/cuda/on_device.h"
-#include "kernels/window_blend_view.h"
 
 namespace declip {
 namespace {
@@ -54,15 +53,15 @@ WindowBlend::Axis WindowBlend::blend_axis(int64_t extent,
     cover_begin.push_back(begin);
     cover_end.push_back(end);
   }
-  return {extent,
-          grid,
-          at::tensor(std::vector<int32_t>(starts.begin(), starts.end()))
-              .to(device),
-          at::tensor(first).to(device),
-          at::tensor(second).to(device),
-          at::tensor(cover_begin).to(device),
-          at::tensor(cover_end).to(device),
-          at::tensor(weight).to(device)};
+  return {
+      extent,
+      grid,
+      at::tensor(std::vector<int32_t>(starts.begin(), starts.end())).to(device),
+      at::tensor(first).to(device),
+      at::tensor(second).to(device),
+      at::tensor(cover_begin).to(device),
+      at::tensor(cover_end).to(device),
+      at::tensor(weight).to(device)};
 }
 
 WindowBlend::WindowBlend(const WindowPlan& plan,
@@ -89,7 +88,8 @@ WindowBlend::WindowBlend(const WindowPlan& plan,
                         device);
 }
 
-void WindowBlend::plane(const at::Tensor& low, const at::Tensor& out) const {
+BlendView WindowBlend::view(const at::Tensor& low,
+                            const at::Tensor& out) const {
   const int64_t windows = rows_.starts.size(0) * columns_.starts.size(0);
   if (low.dim() != 3 || low.size(0) != windows || low.size(1) != rows_.grid ||
       low.size(2) != columns_.grid || low.scalar_type() != at::kFloat ||
@@ -100,16 +100,15 @@ void WindowBlend::plane(const at::Tensor& low, const at::Tensor& out) const {
     throw Error(ErrorCode::kInternal,
                 "WindowBlend: the maps or the plane do not fit the plan.");
   }
-  const BlendView view{view_of(rows_),
-                       view_of(columns_),
-                       low.const_data_ptr<float>(),
-                       low.stride(0),
-                       out.mutable_data_ptr<float>()};
-  if (low.is_cuda()) {
-    cuda::window_blend(view, cuda::OnDevice(low));
-  } else {
-    cpu::window_blend(view);
-  }
+  return {view_of(rows_),
+          view_of(columns_),
+          low.const_data_ptr<float>(),
+          low.stride(0),
+          out.mutable_data_ptr<float>()};
+}
+
+void WindowBlend::plane(const at::Tensor& low, const at::Tensor& out) const {
+  DECLIP_RUN_TWIN(low, window_blend, view(low, out));
 }
 
 }  // namespace declip

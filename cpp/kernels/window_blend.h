@@ -3,7 +3,9 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <vector>
 
+#include "kernels/window_blend_view.h"
 #include "segment/windows.h"
 
 namespace declip {
@@ -23,6 +25,10 @@ class WindowBlend {
   ///      bilinearly to its padded window, the padding cut away, summed and
   ///      divided by the number of windows at the pixel
   void plane(const at::Tensor& low, const at::Tensor& out) const;
+
+  /// What the twins get of the same. Throws Error(kInternal) if a tensor does
+  /// not fit the plan.
+  BlendView view(const at::Tensor& low, const at::Tensor& out) const;
 
  private:
   /// Tables of one axis, as BlendAxisView points to them.

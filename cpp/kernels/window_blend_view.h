@@ -9,11 +9,11 @@ namespace declip {
 /// One axis of a window plan: how window pixels are made from the patch grid
 /// and which windows cover an image pixel.
 struct BlendAxisView {
-  int64_t extent = 0;                // of the image
-  int64_t grid = 0;                  // patches along a padded window
-  int64_t windows = 0;               // along this axis
-  int64_t pixels = 0;                // of a window, padding already cut away
-  const int32_t* starts = nullptr;   // [windows] first image pixel of each
+  int64_t extent = 0;               // of the image
+  int64_t grid = 0;                 // patches along a padded window
+  int64_t windows = 0;              // along this axis
+  int64_t pixels = 0;               // of a window, padding already cut away
+  const int32_t* starts = nullptr;  // [windows] first image pixel of each
 
   // For every pixel of a window.
   const int32_t* first = nullptr;

@@ -125,7 +125,11 @@ Linear::Linear(const at::Tensor& weight,
 at::Tensor Linear::int8(const at::Tensor& x,
                         const at::Tensor& residual,
                         at::ScalarType dtype) const {
-  const auto rows = quantize_rows(x.reshape({-1, x.size(-1)}));
+  // reshape() may give a view of rows that lie apart
+  const auto flat = [](const at::Tensor& t) {
+    return t.reshape({-1, t.size(-1)}).contiguous();
+  };
+  const auto rows = quantize_rows(flat(x));
   const auto products = operators().quantized->call(rows.values,
                                                     /*x_scale=*/1.0,
                                                     /*x_zero_point=*/128,
@@ -141,15 +145,12 @@ at::Tensor Linear::int8(const at::Tensor& x,
                                                     "");
   auto sizes = x.sizes().vec();
   sizes.back() = scales_.size(0);
-  return dequantize_rows(
-             products,
-             rows.scales,
-             bias_,
-             epilogue_,
-             residual.defined()
-                 ? residual.reshape({-1, residual.size(-1)})
-                 : residual,
-             dtype)
+  return dequantize_rows(products,
+                         rows.scales,
+                         bias_,
+                         epilogue_,
+                         residual.defined() ? flat(residual) : residual,
+                         dtype)
       .view(sizes);
 }
 
@@ -163,7 +164,12 @@ at::Tensor Linear::operator()(const at::Tensor& x) const {
                      : epilogue_ == Epilogue::kGelu ? "gelu"
                                                     : "none";
   return operators().pointwise->call(
-      x, weight_, bias, name, Scalars(), epilogue_ == Epilogue::kGelu ? "none" : "");
+      x,
+      weight_,
+      bias,
+      name,
+      Scalars(),
+      epilogue_ == Epilogue::kGelu ? "none" : "");
 }
 
 at::Tensor Linear::add_to(const at::Tensor& residual,

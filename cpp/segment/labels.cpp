@@ -99,30 +99,39 @@ Segmentation labels_from_windows(const at::Tensor& low,
                     std::to_string(words) + "), received " +
                     std::to_string(word_class.size()) + ".");
   }
-  Postprocess postprocess(word_class, post, size.height, size.width);
+  Postprocess postprocess(
+      word_class, post, size.height, size.width, low.device());
   PamrAffinity affinity;
   if (post.pamr_iterations > 0) {
     call.check();
     affinity = pamr_affinity(resize_image(image, plan, size, low.device()),
                              post.pamr_dilations);
   }
-  const auto planes =
-      at::empty({std::min(kPamrPlanes, words), size.height, size.width},
-                low.options());
+  const auto planes = at::empty(
+      {std::min(kPamrPlanes, words), size.height, size.width}, low.options());
   at::Tensor scratch;
-  for (int64_t q = 0; q < words; q += kPamrPlanes) {
-    const int64_t count = std::min(kPamrPlanes, words - q);
-    for (int64_t k = 0; k < count; ++k) {
-      call.check();
-      source.write(q + k, planes[k]);
+  // Makes the planes of some words, a few at a time, and hands each over.
+  const auto each_plane = [&](const std::vector<int64_t>& chosen, auto&& take) {
+    const auto total = static_cast<int64_t>(chosen.size());
+    for (int64_t first = 0; first < total; first += kPamrPlanes) {
+      const int64_t count = std::min(kPamrPlanes, total - first);
+      for (int64_t k = 0; k < count; ++k) {
+        call.check();
+        source.write(chosen[first + k], planes[k]);
+      }
+      if (post.pamr_iterations > 0) {
+        pamr_apply(
+            affinity, planes, count, post.pamr_iterations, scratch, call);
+      }
+      for (int64_t k = 0; k < count; ++k) take(chosen[first + k], planes[k]);
+      call.report(first + count, total);
     }
-    if (post.pamr_iterations > 0) {
-      pamr_apply(affinity, planes, count, post.pamr_iterations, scratch, call);
-    }
-    for (int64_t k = 0; k < count; ++k)
-      postprocess.add(q + k, planes[k].const_data_ptr<float>());
-    call.report(q + count, words);
-  }
+  };
+  each_plane(postprocess.order(),
+             [&](int64_t, const at::Tensor& plane) { postprocess.add(plane); });
+  each_plane(postprocess.missing(), [&](int64_t word, const at::Tensor& plane) {
+    postprocess.add_missing(word, plane);
+  });
   return postprocess.finish();
 }
 

@@ -1,5 +1,3 @@
-#include "kernels/element_math.h"
-
 #include <c10/util/BFloat16.h>
 #include <c10/util/Half.h>
 
@@ -9,6 +7,7 @@
 #include <limits>
 #include <random>
 
+#include "kernels/element_math.h"
 #include "tap.h"
 
 using declip::BFloat16;
@@ -20,9 +19,9 @@ TEST(every_half_precision_number_reads_as_libtorch_has_it) {
     const auto bits = static_cast<uint16_t>(i);
     const float got = declip::value(Float16{bits});
     const float wanted = c10::Half(bits, c10::Half::from_bits());
-    if (std::isnan(wanted) ? !std::isnan(got)
-                           : std::bit_cast<uint32_t>(got) !=
-                                 std::bit_cast<uint32_t>(wanted)) {
+    if (std::isnan(wanted)
+            ? !std::isnan(got)
+            : std::bit_cast<uint32_t>(got) != std::bit_cast<uint32_t>(wanted)) {
       ++wrong;
     }
   }

@@ -2,8 +2,6 @@
 // and the result: the floor is one read and one write. SwiGLU's gate, one
 // exponential per value, happens while the row is read.
 
-#include "kernels/layer_norm_view.h"
-
 #include <ATen/Parallel.h>
 #include <ATen/cpu/vec/vec.h>
 
@@ -11,6 +9,7 @@
 
 #include "kernels/element_math.h"
 #include "kernels/layer_norm_math.h"
+#include "kernels/layer_norm_view.h"
 
 namespace declip::cpu::DECLIP_CPU_LEVEL {
 namespace {
@@ -64,10 +63,13 @@ void run(const LayerNormView& norm) {
       }
       const auto n = static_cast<float>(width);
       const float mean = sum_of(row, width, [](Vec v) { return v; }) / n;
-      const float variance = sum_of(row, width, [&](Vec v) {
-                               const Vec d = v - Vec(mean);
-                               return d * d;
-                             }) / n;
+      const float variance = sum_of(row,
+                                    width,
+                                    [&](Vec v) {
+                                      const Vec d = v - Vec(mean);
+                                      return d * d;
+                                    }) /
+                             n;
       const float factor = norm_factor(variance, norm.eps);
       Out* __restrict out = static_cast<Out*>(norm.out) + r * width;
       for (int64_t i = 0; i < width; ++i) {

@@ -10,8 +10,6 @@
 // 2 P operations per pixel and plane, 4 P / K bytes for K planes, and the
 // planes themselves, of which the rows in use stay in the cache.
 
-#include "kernels/pamr_view.h"
-
 #include <ATen/Parallel.h>
 
 #include <algorithm>
@@ -20,6 +18,7 @@
 
 #include "kernels/exp_math.h"
 #include "kernels/pamr_math.h"
+#include "kernels/pamr_view.h"
 
 namespace declip::cpu::DECLIP_CPU_LEVEL {
 namespace {

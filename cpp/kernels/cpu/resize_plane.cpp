@@ -3,14 +3,13 @@
 // the horizontal pass: 3 operations per source column, 3 and a gather per
 // output pixel.
 
-#include "kernels/resize_plane_view.h"
-
 #include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <vector>
 
 #include "kernels/bilinear_math.h"
+#include "kernels/resize_plane_view.h"
 
 namespace declip::cpu::DECLIP_CPU_LEVEL {
 

@@ -1,12 +1,11 @@
 // Three operations per channel; bound by reading and writing x once. The tables
 // of a patch serve all its heads from the first-level cache.
 
-#include "kernels/rope_view.h"
-
 #include <ATen/Parallel.h>
 
 #include "kernels/element_math.h"
 #include "kernels/rope_math.h"
+#include "kernels/rope_view.h"
 
 namespace declip::cpu::DECLIP_CPU_LEVEL {
 namespace {

@@ -6,14 +6,13 @@
 // pixels every 28, 8 additions per pixel instead of 64. Rows in parallel; no
 // upsampled window is ever stored.
 
-#include "kernels/window_blend_view.h"
-
 #include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <vector>
 
 #include "kernels/bilinear_math.h"
+#include "kernels/window_blend_view.h"
 
 namespace declip::cpu::DECLIP_CPU_LEVEL {
 namespace {

@@ -9,8 +9,8 @@
 #include "declip/error.h"
 #include "kernels/cuda/twin.h"
 
-// Everything is in the target's namespace: the emulated kernels have launchers of
-// their own.
+// Everything is in the target's namespace: the emulated kernels have launchers
+// of their own.
 namespace declip::cuda::DECLIP_CUDA_TARGET {
 
 constexpr int kWarp = 32;

@@ -8,8 +8,8 @@
 //   both sums are rescaled
 //   total[q, e] += weight * values[q, e] / sum
 //
-// 256 threads as 16 x 16: thread (ty, tx) owns rows 4 ty.. and columns tx + 16 j
-// of the scores, and the same rows of the values, so that the statistics of a
+// 256 threads as 16 x 16: thread (ty, tx) owns rows 4 ty.. and columns tx + 16
+// j of the scores, and the same rows of the values, so that the statistics of a
 // row stay in the registers of the 16 lanes that share it. Tiles of a and b
 // (kDepth channels) and of v (kSlice keys) take turns in one buffer. Products
 // are float32 multiply-adds, whatever the inputs are: this is for the last
@@ -25,13 +25,13 @@ namespace {
 
 constexpr int kQueries = 64;
 constexpr int kKeys = 64;
-constexpr int kDepth = 32;   // channels of a and b in a tile
-constexpr int kSlice = 32;   // keys of v in a tile
-constexpr int kSide = 16;    // threads along each axis of a tile
+constexpr int kDepth = 32;  // channels of a and b in a tile
+constexpr int kSlice = 32;  // keys of v in a tile
+constexpr int kSide = 16;   // threads along each axis of a tile
 constexpr int kThreads = kSide * kSide;
-constexpr int kRows = kQueries / kSide;    // of the scores, per thread
+constexpr int kRows = kQueries / kSide;  // of the scores, per thread
 constexpr int kColumns = kKeys / kSide;
-constexpr int kPitch = kDepth + 1;         // keeps banks apart
+constexpr int kPitch = kDepth + 1;  // keeps banks apart
 constexpr int kSharePitch = kKeys + 1;
 
 template <typename T>
@@ -65,8 +65,7 @@ __global__ void __launch_bounds__(kThreads) attend(AttentionView x) {
   static_assert(kQueries == kKeys, "a and b share load_tile()");
   constexpr int kWide = kValues / kSide;  // columns of v per thread
   constexpr int kTiles = 2 * kQueries * kPitch;
-  constexpr int kBuffer =
-      kTiles > kSlice * kValues ? kTiles : kSlice * kValues;
+  constexpr int kBuffer = kTiles > kSlice * kValues ? kTiles : kSlice * kValues;
   __shared__ float buffer[kBuffer];
   __shared__ float shares[kQueries * kSharePitch];
   float* a_tile = buffer;
@@ -146,8 +145,7 @@ __global__ void __launch_bounds__(kThreads) attend(AttentionView x) {
           const int64_t j = key + tx + c * kSide;
           float score = scores[r][c];
           if (x.grid_rows > 0) {
-            score +=
-                factor * neighbour_score(query, j, x.grid_columns, decay);
+            score += factor * neighbour_score(query, j, x.grid_columns, decay);
           }
           const bool hidden = j >= keys || (x.causal && j > query);
           score = final_score(score, x.shift, x.drop_negative, hidden);
@@ -190,8 +188,7 @@ __global__ void __launch_bounds__(kThreads) attend(AttentionView x) {
         for (int k = 0; k < kSlice; ++k) {
 #pragma unroll
           for (int r = 0; r < kRows; ++r) {
-            const float e =
-                shares[(ty * kRows + r) * kSharePitch + slice + k];
+            const float e = shares[(ty * kRows + r) * kSharePitch + slice + k];
 #pragma unroll
             for (int c = 0; c < kWide; ++c)
               summed[r][c] += e * v_tile[k * kValues + tx + c * kSide];

@@ -8,7 +8,7 @@
 namespace declip::cuda {
 
 /// Makes a tensor's device the current one while it lives, and converts to the
-/// stream to launch on: cuda::layer_norm(view, cuda::OnDevice(x)).
+/// stream to launch on.
 class OnDevice {
  public:
   explicit OnDevice(const at::Tensor& x)
@@ -21,3 +21,9 @@ class OnDevice {
 };
 
 }  // namespace declip::cuda
+
+/// Calls the twin of op `name` for the tensor's device; further arguments are
+/// the op's own.
+#define DECLIP_RUN_TWIN(tensor, name, ...)                                \
+  ((tensor).is_cuda() ? cuda::name(__VA_ARGS__, cuda::OnDevice((tensor))) \
+                      : cpu::name(__VA_ARGS__))

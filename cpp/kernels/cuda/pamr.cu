@@ -2,8 +2,9 @@
 // row side by side, so that every access to weights [H, P, W] is coalesced.
 //
 // affinity  a thread writes its P = 8 D values of kappa, then turns them into
-//           weights: 9 D samples twice and 8 D once for each of 3 channels, most
-//           from the first-level cache, 4 accesses of 4 bytes to each weight
+//           weights: 9 D samples twice and 8 D once for each of 3 channels,
+//           most from the first-level cache, 4 accesses of 4 bytes to each
+//           weight
 // step      a weight is read once for all planes of the call, a sample once per
 //           plane: 2 P operations per pixel and plane
 //
@@ -22,9 +23,9 @@ __device__ float sample(const PamrShape& shape,
                         int64_t plane,
                         int64_t y,
                         int64_t x) {
-  return planes.data[plane * planes.plane +
-                     clamp_index(y, shape.height) * planes.row +
-                     clamp_index(x, shape.width)];
+  return planes
+      .data[plane * planes.plane + clamp_index(y, shape.height) * planes.row +
+            clamp_index(x, shape.width)];
 }
 
 /// Factor on the differences of one channel at a pixel.
@@ -107,8 +108,7 @@ __global__ void step(PamrShape shape,
     const PamrOffset offset = pamr_offset(p % kPamrNeighbours);
     const float w = weight[p * shape.width];
     for (int k = 0; k < K; ++k) {
-      sum[k] +=
-          w * sample(shape, in, k, y + offset.y * r, x + offset.x * r);
+      sum[k] += w * sample(shape, in, k, y + offset.y * r, x + offset.x * r);
     }
   }
   for (int k = 0; k < K; ++k)

@@ -31,9 +31,10 @@ Stream current_stream();
 #else
 constexpr bool kBuilt = false;
 [[noreturn]] inline void refuse() {
-  throw Error(ErrorCode::kDevice,
-              "This build has no CUDA kernels. Build with `npm run build:cuda`, "
-              "or use device 'cpu'.");
+  throw Error(
+      ErrorCode::kDevice,
+      "This build has no CUDA kernels. Build with `npm run build:cuda`, "
+      "or use device 'cpu'.");
 }
 [[noreturn]] inline Stream current_stream() { refuse(); }
 #endif
@@ -50,18 +51,18 @@ constexpr bool kBuilt = false;
   [](const auto&...) { refuse(); }(DECLIP_UNPACK arguments, stream)
 #endif
 
-#define DECLIP_TWINS(name, parameters, arguments)                      \
-  namespace cpu {                                                      \
-  DECLIP_CPU_TWIN(void, name, parameters, arguments)                   \
-  }                                                                    \
-  namespace cuda {                                                     \
-  namespace device {                                                   \
-  void name(DECLIP_UNPACK parameters, Stream stream);                  \
-  }                                                                    \
-  namespace emulated {                                                 \
-  void name(DECLIP_UNPACK parameters, Stream stream);                  \
-  }                                                                    \
-  inline void name(DECLIP_UNPACK parameters, Stream stream) {          \
-    DECLIP_CUDA_CALL(name, arguments);                                 \
-  }                                                                    \
+#define DECLIP_TWINS(name, parameters, arguments)             \
+  namespace cpu {                                             \
+  DECLIP_CPU_TWIN(void, name, parameters, arguments)          \
+  }                                                           \
+  namespace cuda {                                            \
+  namespace device {                                          \
+  void name(DECLIP_UNPACK parameters, Stream stream);         \
+  }                                                           \
+  namespace emulated {                                        \
+  void name(DECLIP_UNPACK parameters, Stream stream);         \
+  }                                                           \
+  inline void name(DECLIP_UNPACK parameters, Stream stream) { \
+    DECLIP_CUDA_CALL(name, arguments);                        \
+  }                                                           \
   }

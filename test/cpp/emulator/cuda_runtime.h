@@ -3,8 +3,8 @@
 // What the CUDA twins take from CUDA's own header of this name, for the
 // emulator: kernels become functions that it calls once per thread. Threads of
 // a block are fibres of one CPU thread which change places at barriers and
-// warp exchanges only. Blocks run one after the other, so that shared memory may
-// be static. Atomics need nothing.
+// warp exchanges only. Blocks run one after the other, so that shared memory
+// may be static. Atomics need nothing.
 
 #include <cstddef>
 #include <functional>
@@ -54,9 +54,8 @@ template <typename... Parameters, typename... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config,
                                void (*kernel)(Parameters...),
                                Arguments&&... arguments) {
-  emulator::run(config->gridDim, config->blockDim, [&] {
-    kernel(arguments...);
-  });
+  emulator::run(
+      config->gridDim, config->blockDim, [&] { kernel(arguments...); });
   return cudaSuccess;
 }
 

@@ -1,9 +1,10 @@
-// Both twins of every op on the same views: the CPU's, and the CUDA files as the
-// emulator runs them. What this cannot show is what a GPU does differently:
+// Both twins of every op on the same views: the CPU's, and the CUDA files as
+// the emulator runs them. What this cannot show is what a GPU does differently:
 // timing, its own exp(), and threads that really run at once.
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <string>
@@ -14,8 +15,11 @@
 #include "kernels/dense_attention_view.h"
 #include "kernels/element_type.h"
 #include "kernels/layer_norm_view.h"
+#include "kernels/mask_pool_view.h"
 #include "kernels/pamr_view.h"
+#include "kernels/postprocess_view.h"
 #include "kernels/resize_plane_view.h"
+#include "kernels/roi_align_view.h"
 #include "kernels/rope_view.h"
 #include "kernels/window_blend.h"
 #include "kernels/window_blend_view.h"
@@ -137,9 +141,12 @@ TEST(emulated_layer_norm_is_the_cpu_twin) {
   for (const auto in_type : kTypes) {
     for (const auto out_type : kTypes) {
       for (const bool gated : {false, true}) {
-        const int64_t rows = random.integer(1, 19), width = random.integer(1, 90);
-        const auto x = random.tensor({rows, (gated ? 2 : 1) * width}).to(in_type);
-        const auto weight = random.tensor({width}), bias = random.tensor({width});
+        const int64_t rows = random.integer(1, 19),
+                      width = random.integer(1, 90);
+        const auto x =
+            random.tensor({rows, (gated ? 2 : 1) * width}).to(in_type);
+        const auto weight = random.tensor({width}),
+                   bias = random.tensor({width});
         const auto exact = x.to(at::kFloat);
         const auto wanted = at::empty({rows, width});
         const auto got = at::empty({rows, width}, at::dtype(out_type));
@@ -195,8 +202,10 @@ TEST(emulated_rotation_is_the_cpu_twin) {
 TEST(emulated_resize_is_the_cpu_twin) {
   Random random;
   for (int round = 0; round < 20; ++round) {
-    const auto in = random.tensor({random.integer(1, 30), random.integer(1, 30)});
-    const auto wanted = at::empty({random.integer(1, 50), random.integer(1, 50)});
+    const auto in =
+        random.tensor({random.integer(1, 30), random.integer(1, 30)});
+    const auto wanted =
+        at::empty({random.integer(1, 50), random.integer(1, 50)});
     const auto got = at::empty_like(wanted);
     const auto view_of = [&](const at::Tensor& out) {
       return declip::ResizeView{in.const_data_ptr<float>(),
@@ -234,8 +243,7 @@ TEST(emulated_pamr_is_the_cpu_twin) {
                                   padded.size(1) * padded.size(2),
                                   margin};
     };
-    const auto image =
-        padded_of(random.tensor({3, shape.height, shape.width}));
+    const auto image = padded_of(random.tensor({3, shape.height, shape.width}));
     const auto wanted =
         at::empty({shape.height, 8 * shape.dilation_count, shape.width});
     const auto got = at::empty_like(wanted);
@@ -266,14 +274,13 @@ TEST(emulated_attention_computes_every_combination) {
     // more tokens than a block takes, heads wider than a tile
     const int64_t tokens = round == 0 ? 131 : 1 + random.integer(1, 60);
     const int64_t n = random.integer(1, 2), d = random.integer(1, 90);
-    const auto heads =
-        random_heads(random, random.integer(1, 2), tokens, n, d);
+    const auto heads = random_heads(random, random.integer(1, 2), tokens, n, d);
     const auto &q = heads[0], &k = heads[1], &v = heads[2];
     const double scale = 1.0 / std::sqrt(static_cast<double>(d));
     compare({{{{q, q}}, scale, 1.0}, {{{k, k}}, scale, 1.0}}, v);
-    compare({{{{q, q}, {k, k}, {v, v}}, scale / 3, 0.5},
-             {{{q, k}}, scale, 0.25}},
-            v);
+    compare(
+        {{{{q, q}, {k, k}, {v, v}}, scale / 3, 0.5}, {{{q, k}}, scale, 0.25}},
+        v);
     declip::AttentionOptions causal;
     causal.causal = true;
     compare({{{{q, k}}, scale, 1.0}}, v, causal);
@@ -297,4 +304,177 @@ TEST(emulated_attention_knows_the_prior_and_drops_negative_scores) {
   proxy.shift = -0.4;
   proxy.drop_negative = true;
   compare({{{{unit, unit}}, 3.0, 1.0}}, random.tensor({2, 70, 1, 150}), proxy);
+}
+
+TEST(emulated_blending_is_the_cpu_twin) {
+  Random random;
+  for (int round = 0; round < 12; ++round) {
+    const int64_t side = random.integer(4, 20);
+    const auto plan = declip::plan_windows(random.integer(1, 40),
+                                           random.integer(1, 40),
+                                           side,
+                                           random.integer(1, side),
+                                           random.coin() ? 1 : 5);
+    const auto low = random.tensor(
+        {plan.size(), random.integer(1, 6), random.integer(1, 6)});
+    const declip::WindowBlend blend(plan, low.size(1), low.size(2), at::kCPU);
+    const auto wanted = at::empty({plan.height, plan.width});
+    const auto got = at::empty_like(wanted);
+    declip::cpu::window_blend(blend.view(low, wanted));
+    emulated::window_blend(blend.view(low, got), nullptr);
+    CHECK_CLOSE(distance(got, wanted), 0, 2e-6);
+  }
+}
+
+TEST(emulated_labelling_is_the_cpu_twin) {
+  Random random;
+  for (int round = 0; round < 10; ++round) {
+    const int64_t height = random.integer(1, 90), width = random.integer(1, 60);
+    const int64_t pixels = height * width;
+    // both ways of counting
+    const int32_t classes = round == 0 ? 3000 : 6;
+    std::vector<at::Tensor> all;  // the CPU's results, then the emulator's
+    const auto words = random.tensor({8, height, width}).round(1);
+    for (const bool emulate : {false, true}) {
+      const auto best = at::full({height, width}, -INFINITY);
+      const auto sum = at::zeros({height, width});
+      const auto label = at::zeros({height, width}, at::kInt);
+      const auto maximum = words[0].clone();
+      const auto rank_logit =
+          at::full({declip::kRanks, height, width}, -INFINITY);
+      const auto rank_label =
+          at::zeros({declip::kRanks, height, width}, at::kShort);
+      const auto chosen = at::empty({height, width});
+      const auto kept_label = at::zeros({height, width}, at::kInt);
+      const auto probability = at::empty({height, width});
+      const auto dilated = at::empty_like(label),
+                 closed = at::empty_like(label);
+      const auto open = at::zeros({1}, at::kLong);
+      const auto counts = at::zeros({classes}, at::kLong);
+      const auto keep = at::zeros({classes}, at::kByte);
+      keep[1].fill_(1);
+      const declip::WordState state{best.mutable_data_ptr<float>(),
+                                    sum.mutable_data_ptr<float>(),
+                                    label.mutable_data_ptr<int32_t>(),
+                                    pixels};
+      const declip::ClassRanks ranks{
+          rank_logit.mutable_data_ptr<float>(),
+          static_cast<uint16_t*>(rank_label.mutable_data_ptr()),
+          pixels};
+      const auto each = [&](auto run) {
+        for (int32_t q = 0; q < 8; ++q) {
+          const float* plane = words[q].const_data_ptr<float>();
+          run(plane, q % 6);
+        }
+      };
+      float* largest = maximum.mutable_data_ptr<float>();
+      int32_t* labels = kept_label.mutable_data_ptr<int32_t>();
+      const int32_t* in = state.label;
+      const float* first = words[2].const_data_ptr<float>();
+#define RUN(name, ...)                            \
+  (emulate ? emulated::name(__VA_ARGS__, nullptr) \
+           : declip::cpu::name(__VA_ARGS__))
+      each([&](const float* plane, int32_t number) {
+        RUN(add_word, plane, 7.0f, number, state);
+        RUN(add_maximum, plane, pixels, largest);
+        RUN(add_class, plane, number, ranks);
+      });
+      RUN(class_probability,
+          first,
+          7.0f,
+          state,
+          probability.mutable_data_ptr<float>());
+      RUN(choose_kept,
+          ranks,
+          keep.const_data_ptr<uint8_t>(),
+          chosen.mutable_data_ptr<float>(),
+          labels,
+          open.mutable_data_ptr<int64_t>());
+      RUN(take_larger,
+          first,
+          2,
+          pixels,
+          chosen.mutable_data_ptr<float>(),
+          labels);
+      RUN(threshold_labels, best.const_data_ptr<float>(), 7.0f, 0.5f, 4, state);
+      RUN(count_labels,
+          in,
+          pixels,
+          classes,
+          counts.mutable_data_ptr<int64_t>());
+      RUN(dilate_labels,
+          in,
+          height,
+          width,
+          dilated.mutable_data_ptr<int32_t>());
+      RUN(erode_labels,
+          dilated.const_data_ptr<int32_t>(),
+          height,
+          width,
+          closed.mutable_data_ptr<int32_t>());
+#undef RUN
+      for (const auto& t : {best,
+                            sum,
+                            label,
+                            maximum,
+                            rank_logit,
+                            rank_label,
+                            chosen,
+                            kept_label,
+                            probability,
+                            dilated,
+                            closed,
+                            open,
+                            counts}) {
+        all.push_back(t.to(at::kDouble).nan_to_num());
+      }
+    }
+    const size_t half = all.size() / 2;
+    for (size_t i = 0; i < half; ++i) {
+      CHECK_CLOSE(distance(all[half + i], all[i]), 0, 1e-5);
+    }
+  }
+}
+
+TEST(emulated_region_weights_are_the_cpu_twins) {
+  Random random;
+  for (int round = 0; round < 10; ++round) {
+    const int64_t count = random.integer(1, 5);
+    const int64_t h = random.integer(1, 12), w = random.integer(1, 12);
+    const int64_t ph = random.integer(1, 4), pw = random.integer(1, 4);
+    const auto corners = 10 * random.tensor({count, 2});
+    const auto boxes =
+        at::cat({corners, corners + 12 * random.tensor({count, 2}).abs()}, 1);
+    const auto wanted = at::empty({count * ph * pw, h * w});
+    const auto got = at::empty_like(wanted);
+    const auto view_of = [&](const at::Tensor& out) {
+      return declip::RoiAlignView{boxes.const_data_ptr<float>(),
+                                  count,
+                                  h,
+                                  w,
+                                  ph,
+                                  pw,
+                                  out.mutable_data_ptr<float>()};
+    };
+    declip::cpu::roi_align_weights(view_of(wanted));
+    emulated::roi_align_weights(view_of(got), nullptr);
+    CHECK_CLOSE(distance(got, wanted), 0, 2e-5);
+
+    for (const bool bytes : {false, true}) {
+      const auto values = random.tensor({count, h * w});
+      const auto masks = bytes ? values.gt(0) : values.abs();
+      const auto shares = at::empty({count, h * w});
+      const auto again = at::empty_like(shares);
+      declip::MaskPoolView view{masks.const_data_ptr(),
+                                bytes,
+                                count,
+                                h * w,
+                                shares.mutable_data_ptr<float>()};
+      declip::cpu::mask_pool_weights(view);
+      view.weights = again.mutable_data_ptr<float>();
+      emulated::mask_pool_weights(view, nullptr);
+      // An empty mask has weights of 0 / 1e-12.
+      CHECK_CLOSE(distance(again, shares), 0, 1e-6);
+    }
+  }
 }

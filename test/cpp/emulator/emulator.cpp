@@ -66,7 +66,8 @@ bool agree(size_t count) {
   for (size_t i = 0; i < count; ++i) {
     const Wait wait = fibres[i].wait;
     const bool alone = wait == Wait::kFinished || fibres[0].wait == wait;
-    const bool early = wait == Wait::kFinished || fibres[0].wait == Wait::kFinished;
+    const bool early =
+        wait == Wait::kFinished || fibres[0].wait == Wait::kFinished;
     if (!alone && !early) return false;
     if (early && (wait == Wait::kBlock || fibres[0].wait == Wait::kBlock))
       return false;
@@ -87,7 +88,8 @@ void run_block(size_t count) {
       left = left || fibre.wait != Wait::kFinished;
     }
     if (!agree(count)) {
-      throw std::runtime_error("Threads of a block wait at different barriers.");
+      throw std::runtime_error(
+          "Threads of a block wait at different barriers.");
     }
   }
 }
