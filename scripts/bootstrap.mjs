@@ -2,10 +2,11 @@
  * Brings a clone from nothing to runnable, doing only what is not up to date: npm dependencies,
  * TypeScript, LibTorch, the addon.
  *
- *   node scripts/bootstrap.mjs [--tests] [--debug]
+ *   node scripts/bootstrap.mjs [--tests] [--debug] [--no-addon]
  *
- * --tests  builds the core's test program too
- * --debug  builds into build/Debug instead of build/Release
+ * --tests     builds the core's test program too
+ * --debug     builds into build/Debug instead of build/Release
+ * --no-addon  stops before LibTorch: another build brings its own
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,16 +16,18 @@ import { Failure, filesUnder, fingerprint, root, run, step, unlessStamped } from
 import { requireTools } from './tools.mjs'
 
 const { values: options } = parseArgs({
-  options: { tests: { type: 'boolean' }, debug: { type: 'boolean' } },
+  options: {
+    tests: { type: 'boolean' },
+    debug: { type: 'boolean' },
+    'no-addon': { type: 'boolean' },
+  },
 })
 
 try {
   requireTools()
   if (!dependenciesInstalled()) await step('npm dependencies', () => run('npm', ['ci']))
   await typeScript()
-  const libtorch = await provideLibtorch()
-  const targets = options.tests ? ['declip_node', 'declip_core_tests'] : ['declip_node']
-  await buildNative({ build: options.debug ? 'debug' : 'release', libtorch, targets })
+  if (!options['no-addon']) await addon()
 } catch (error) {
   if (error instanceof Failure || error.code?.startsWith('ERR_DECLIP_'))
     console.error(error.message)
@@ -53,6 +56,12 @@ async function typeScript() {
       buildTypeScript()
     }),
   )
+}
+
+async function addon() {
+  const libtorch = await provideLibtorch()
+  const targets = options.tests ? ['declip_node', 'declip_core_tests'] : ['declip_node']
+  await buildNative({ build: options.debug ? 'debug' : 'release', libtorch, targets })
 }
 
 async function provideLibtorch() {
