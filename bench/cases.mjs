@@ -1,8 +1,11 @@
 /**
  * Every case as data: `kind` names the file in kinds/ that runs it and says what else it takes.
  * `model`: a checkpoint with random weights (scripts/make-random-checkpoint.mjs), or undefined for
- * the bundled model. `repeat`: timed runs. `slow`: minutes; run only when named in full.
+ * the bundled model. `repeat`: timed runs. `slow`: how long it takes; run only when named in full,
+ * or with --slow.
  */
+import { goalCases } from './goals.mjs'
+import { kernelCases } from './kernel-cases.mjs'
 
 /** DINO ViT-B/8 */
 const DINO = { patch: 8, channels: 768 }
@@ -19,7 +22,7 @@ const presets = [
   { method: 'declip', variant: 'qq', options: { denseMode: 'qq' } },
   { method: 'declip', variant: 'csa', options: { denseMode: 'csa' } },
   // on the photograph 60 windows in five copies each
-  { method: 'itaclip', options: { dataset: 'voc21' }, slow: true },
+  { method: 'itaclip', options: { dataset: 'voc21' }, slow: 'minutes' },
 ]
 
 const fullSize = ['vit-b-16', 'eva02-b-16', 'vit-l-14-336'].flatMap(model =>
@@ -91,4 +94,12 @@ const pixels = [
 
 const many = [{ name: 'many/200', kind: 'many', pictures: 200, options: { pamr: false } }]
 
-export const cases = [...eventLoop, ...encode, ...pixels, ...many, ...fullSize]
+export const cases = [
+  ...eventLoop,
+  ...encode,
+  ...pixels,
+  ...many,
+  ...kernelCases,
+  ...goalCases,
+  ...fullSize,
+]

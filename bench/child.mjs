@@ -23,7 +23,13 @@ async function load() {
 
 const { run } = await import(`./kinds/${benchCase.kind}.mjs`)
 const context = { load, path, dtype, folder }
-const { rows, notes = {}, limit } = await run({ ...benchCase, ...(repeat && { repeat }) }, context)
+const {
+  rows,
+  notes = {},
+  limit,
+  goals,
+  skipped,
+} = await run({ ...benchCase, ...(repeat && { repeat }) }, context)
 
 const { libtorch, threads, cpu } = loadAddon().runtime()
 process.send(
@@ -36,6 +42,8 @@ process.send(
     cpu,
     rows: rows.map(({ what, samples }) => ({ what, ...statistics(samples), samples })),
     limit,
+    goals,
+    skipped,
     notes,
     peakRss: processPeakRss(),
   },

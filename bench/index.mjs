@@ -1,29 +1,49 @@
-/**
- * Runs cases, each in a fresh process, and prints and saves what they measured.
- *
- *   node bench/index.mjs [filter...] [--list] [--threads n] [--dtype float32] [--repeat n]
- *                        [--cache folder] [--out folder]
- *
- * filter   part of a case's name; a slow case needs its whole name
- * --cache  checkpoints and pictures, default declip-native-bench in the system's temporary folder
- * --out    results.json and results.md, default build/bench
- *
- * Exits 1 if an answer was wrong, a case failed, or a limit was broken.
- */
+/** Runs cases, each in a fresh process, and prints and saves what they measured. */
 import { fork } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, release, totalmem, type } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { root } from '../scripts/common.mjs'
+import { Failure, root } from '../scripts/common.mjs'
 import { DEFAULT_FOLDER } from '../scripts/make-random-checkpoint.mjs'
 import { cases } from './cases.mjs'
-import { brokenLimits, lines, markdown } from './report.mjs'
+import { chart } from './chart.mjs'
+import { updateDocs } from './docs.mjs'
+import { setUpPeers } from './peers/setup.mjs'
+import { brokenLimits, goalsOf, goalTable, lines, markdown } from './report.mjs'
+
+const HELP = `npm run bench -- [filter...] [options]
+
+Runs every case, or those whose name contains a filter, and writes build/bench/results.json,
+results.md and chart.svg. Exits 1 if an answer is wrong, a case fails or a limit is broken.
+
+  --list          names of all cases and how long the slow ones take
+  --slow          slow cases too; without it they run only when named in full
+  --setup-peers   prepares PyTorch and onnxruntime for the comparisons, once
+  --docs          puts the last results' goals into docs/performance.md and docs/images/bench.svg
+  --threads n     threads of every program; default: all processors
+  --dtype name    number format of cases that do not fix it; default float32
+  --repeat n      timed runs
+  --cache folder  checkpoints and inputs; default ${DEFAULT_FOLDER}
+  --out folder    results; default build/bench
+
+Examples
+  npm run bench                                  every case but the slow ones
+  npm run bench -- --setup-peers                 once, before the comparisons
+  npm run bench -- goals --slow                  every goal of the project
+  npm run bench -- goals/encode --repeat 30      one of them, with more runs
+  npm run bench -- kernels/linear --threads 1    packed linear layers on one thread
+  npm run bench -- full-size/vit-b-16/itaclip    a slow case, by its whole name
+  npm run bench -- --docs                        after a run: the documentation's table and chart`
 
 const { values: options, positionals: filters } = parseArgs({
   allowPositionals: true,
   options: {
+    help: { type: 'boolean' },
     list: { type: 'boolean' },
+    slow: { type: 'boolean' },
+    'setup-peers': { type: 'boolean' },
+    docs: { type: 'boolean' },
     threads: { type: 'string' },
     dtype: { type: 'string', default: 'float32' },
     repeat: { type: 'string' },
@@ -31,16 +51,32 @@ const { values: options, positionals: filters } = parseArgs({
     out: { type: 'string', default: join(root, 'build/bench') },
   },
 })
-
+const folder = resolve(options.cache)
 const selected = cases.filter(({ name, slow }) =>
-  filters.length === 0 ? !slow : filters.some(f => (slow ? name === f : name.includes(f))),
+  filters.length === 0
+    ? !slow || options.slow
+    : filters.some(f => (slow && !options.slow ? name === f : name.includes(f))),
 )
-if (options.list) {
-  for (const { name, slow } of cases) console.log(slow ? `${name} (slow)` : name)
-} else if (selected.length === 0) {
-  console.error(`No case matches '${filters.join(' ')}'; --list shows them all.`)
+
+try {
+  await main()
+} catch (error) {
+  if (!(error instanceof Failure)) throw error
+  console.error(error.message)
   process.exitCode = 1
-} else {
+}
+
+async function main() {
+  if (options.help) return console.log(HELP)
+  if (options.list) {
+    for (const { name, slow } of cases) console.log(slow ? `${name} (slow: ${slow})` : name)
+    return
+  }
+  if (options['setup-peers']) return setUpPeers(folder)
+  if (options.docs) return updateDocs(options.out)
+  if (selected.length === 0) {
+    throw new Failure(`No case matches '${filters.join(' ')}'; --list shows them all.`)
+  }
   await runAll()
 }
 
@@ -66,8 +102,8 @@ async function runAll() {
 
 /** Resolves to what bench/child.mjs sends. */
 function runCase(name) {
-  const { dtype, threads, repeat, cache } = options
-  const request = { case: name, folder: resolve(cache), dtype, repeat: repeat && Number(repeat) }
+  const { dtype, threads, repeat } = options
+  const request = { case: name, folder, dtype, repeat: repeat && Number(repeat) }
   const child = fork(join(root, 'bench/child.mjs'), [JSON.stringify(request)], {
     env: { ...process.env, ...(threads && { DECLIP_THREADS: threads }) },
   })
@@ -94,8 +130,14 @@ function save(results) {
     libtorch,
   }
   const report = { date: new Date().toISOString(), machine, results }
+  const write = (name, text) => writeFileSync(join(options.out, name), text)
   mkdirSync(options.out, { recursive: true })
-  writeFileSync(join(options.out, 'results.json'), `${JSON.stringify(report, null, 2)}\n`)
-  writeFileSync(join(options.out, 'results.md'), markdown(report))
+  write('results.json', `${JSON.stringify(report, null, 2)}\n`)
+  write('results.md', markdown(report))
+  const goals = goalsOf(results)
+  if (goals.length > 0) {
+    write('chart.svg', chart(goals))
+    console.log(`\n${goalTable(goals)}`)
+  }
   console.log(`\n${join(options.out, 'results.md')}`)
 }

@@ -1,6 +1,6 @@
 /** What the cases work on: checkpoints, pictures and words. */
 import { existsSync } from 'node:fs'
-import { mkdir, rename } from 'node:fs/promises'
+import { mkdir, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { root } from '../scripts/common.mjs'
@@ -88,4 +88,10 @@ export function encodeFlops(model) {
   const mlpProducts = mlp === 4 * width ? 2 : 3 // SwiGLU has a third
   const block = tokens * (4 * width ** 2 + mlpProducts * width * mlp + 2 * tokens * width)
   return 2 * (patches * 3 * patch ** 2 * width + layers * block + width * embed)
+}
+
+/** Numbers of a raw little-endian file. */
+export async function readRaw(path, Elements) {
+  const { buffer, byteOffset, byteLength } = await readFile(path)
+  return new Elements(buffer.slice(byteOffset, byteOffset + byteLength))
 }

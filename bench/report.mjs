@@ -1,10 +1,20 @@
-/** Results as lines for a terminal and as a Markdown table. */
+/** Results as lines for a terminal and as Markdown tables. */
 
 /** Cases with a limit that a row went over. */
 export function brokenLimits(results) {
   return results.filter(({ limit, rows }) =>
     rows.some(({ what, max }) => limit?.what === what && max > limit.ms),
   )
+}
+
+/** The goals of all cases. */
+export function goalsOf(results) {
+  return results.flatMap(({ goals = [] }) => goals)
+}
+
+/** Whether a goal was reached. */
+export function met({ ratio, atLeast, atMost }) {
+  return atMost === undefined ? ratio >= atLeast : ratio <= atMost
 }
 
 /** A few lines about one case. */
@@ -16,12 +26,50 @@ export function lines(result) {
   )
   const notes = Object.entries(result.notes).map(([key, value]) => `  ${key}: ${note(key, value)}`)
   const over = brokenLimits([result]).map(({ limit }) => `  OVER THE LIMIT of ${limit.ms} ms`)
-  return [head, ...rows, ...notes, ...over].join('\n')
+  const skipped = (result.skipped ?? []).map(reason => `  skipped: ${reason}`)
+  const goals = (result.goals ?? []).map(
+    goal =>
+      `  ${met(goal) ? 'goal met' : 'GOAL MISSED'}: ${goalCells(goal).slice(0, 6).join(', ')}`,
+  )
+  return [head, ...rows, ...notes, ...over, ...skipped, ...goals].join('\n')
 }
 
-/** What the runs had in common, then a row per measured quantity; times in milliseconds. */
+/** A row for each goal: what was done, by whom, and whether the ratio was reached. */
+export function goalTable(goals) {
+  return table(
+    ['work', 'measured', 'ours', 'against', 'ratio', 'goal', 'met'],
+    goals.map(goal => [...goalCells(goal), met(goal) ? 'yes' : 'no']),
+  )
+}
+
+function goalCells({ work, measure, program, against, unit, ours, theirs, ratio, ...goal }) {
+  const amount = (name, value) => (value === undefined ? name : `${name} ${AMOUNTS[unit](value)}`)
+  const [sign, bound] = goal.atMost === undefined ? ['>=', goal.atLeast] : ['<=', goal.atMost]
+  return [
+    work,
+    measure,
+    amount(program, ours),
+    amount(against, theirs),
+    ratioText(ratio, bound),
+    `${sign} ${ratioText(bound, bound)}`,
+  ]
+}
+
+const AMOUNTS = {
+  ms: value => `${ms(value).trim()} ms`,
+  bytes: value => `${megabytes(value)} MB`,
+}
+
+/** Shares in percent, exponents and small ratios with two digits, large ratios with few. */
+function ratioText(ratio, bound) {
+  if (bound < 1) return `${(100 * ratio).toFixed(2)} %`
+  return ratio >= 20 ? ratio.toFixed(0) : ratio.toFixed(2)
+}
+
+/** What the runs had in common, the goals, then a row per measured quantity; times in milliseconds. */
 export function markdown({ machine, date, results }) {
   const common = Object.entries({ date, ...machine }).map(([key, value]) => `- ${key}: ${value}`)
+  const goals = goalsOf(results)
   const header = [
     'case',
     'measured',
@@ -49,15 +97,20 @@ export function markdown({ machine, date, results }) {
             result.threads,
             Object.entries(result.notes)
               .map(([key, value]) => `${key} ${note(key, value)}`)
+              .concat(result.skipped ?? [])
               .join('; '),
           ]
         : ['', '', '', '']),
     ]),
   )
-  const table = [header, header.map(() => '---'), ...body].map(
-    cells => `| ${cells.map(cell => String(cell).trim()).join(' | ')} |`,
-  )
-  return `${common.join('\n')}\n\n${table.join('\n')}\n`
+  const parts = [common.join('\n'), goals.length > 0 && goalTable(goals), table(header, body)]
+  return `${parts.filter(Boolean).join('\n\n')}\n`
+}
+
+function table(header, body) {
+  return [header, header.map(() => '---'), ...body]
+    .map(cells => `| ${cells.map(cell => String(cell).trim()).join(' | ')} |`)
+    .join('\n')
 }
 
 function ms(value) {
@@ -70,7 +123,6 @@ function megabytes(bytes) {
 
 function note(key, value) {
   if (Array.isArray(value)) return `${value.map(megabytes).join(' ')} MB`
-  return /^peak/.test(key)
-    ? `${megabytes(value)} MB`
-    : `${Number(value?.toPrecision?.(4) ?? value)}`
+  if (typeof value === 'string') return value
+  return /^peak/.test(key) ? `${megabytes(value)} MB` : `${Number(value.toPrecision(4))}`
 }

@@ -2,9 +2,10 @@
  * Brings a clone from nothing to runnable, doing only what is not up to date: npm dependencies,
  * TypeScript, LibTorch, the addon.
  *
- *   node scripts/bootstrap.mjs [--tests] [--debug] [--no-addon]
+ *   node scripts/bootstrap.mjs [--tests] [--bench] [--debug] [--no-addon]
  *
  * --tests     builds the core's test program too
+ * --bench     builds the kernels' bench program too
  * --debug     builds into build/Debug instead of build/Release
  * --no-addon  stops before LibTorch: another build brings its own
  */
@@ -18,6 +19,7 @@ import { requireTools } from './tools.mjs'
 const { values: options } = parseArgs({
   options: {
     tests: { type: 'boolean' },
+    bench: { type: 'boolean' },
     debug: { type: 'boolean' },
     'no-addon': { type: 'boolean' },
   },
@@ -60,7 +62,11 @@ async function typeScript() {
 
 async function addon() {
   const libtorch = await provideLibtorch()
-  const targets = options.tests ? ['declip_node', 'declip_core_tests'] : ['declip_node']
+  const targets = [
+    'declip_node',
+    ...(options.tests ? ['declip_core_tests'] : []),
+    ...(options.bench ? ['declip_bench'] : []),
+  ]
   await buildNative({ build: options.debug ? 'debug' : 'release', libtorch, targets })
 }
 

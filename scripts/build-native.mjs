@@ -12,16 +12,16 @@ const BUILDS = {
   cuda: { folder: 'build/cuda', config: 'Release', definitions: ['DECLIP_CUDA=ON'] },
   asan: { folder: 'build/asan', config: 'RelWithDebInfo', definitions: ['DECLIP_SANITIZE=ON'] },
 }
+/** Folders that only one target is made of. */
+const SOURCES = { declip_core_tests: 'test/cpp', declip_bench: 'bench/kernels' }
 /** What the compiler takes for a file that includes ATen, in bytes. */
 const MEMORY_PER_JOB = 2 ** 31
 
 /** Returns the build's folder. `definitions` are added to those of the build. */
 export async function buildNative({ build, libtorch, targets, definitions = [] }) {
   const { folder } = BUILDS[build]
-  const folders = targets.includes('declip_core_tests')
-    ? ['cpp', 'binding', 'test/cpp']
-    : ['cpp', 'binding']
-  const sources = filesUnder(...folders, 'CMakeLists.txt')
+  const own = targets.flatMap(target => SOURCES[target] ?? [])
+  const sources = filesUnder('cpp', 'binding', ...own, 'CMakeLists.txt')
   const print = fingerprint(sources, libtorch, definitions)
   const names = targets.map(target => target.replace('declip_', '')).join(', ')
   await unlessStamped(`${folder}/${targets.join('+')}.stamp`, print, () =>

@@ -9,8 +9,8 @@
 namespace declip {
 
 /// Passes of fixed shape as CUDA graphs: recorded once, then started with one
-/// call instead of hundreds of kernel launches, which is what small batches wait
-/// for.
+/// call instead of hundreds of kernel launches, which is what small batches
+/// wait for.
 class Graphs {
  public:
   virtual ~Graphs() = default;

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "declip/memory.h"
 #include "model/layers.h"
 
 namespace declip {
@@ -109,8 +110,9 @@ Linear::Linear(const at::Tensor& weight,
     const auto w = weight.to(at::kFloat);
     scales_ = w.abs().amax(1).clamp_min(1e-12) / 127.0;
     zeros_ = at::zeros({w.size(0)}, at::kInt);
-    weight_ = operators().prepack->call(
-        (w / scales_.unsqueeze(1)).round_().to(at::kChar), std::nullopt);
+    const auto bytes = (w / scales_.unsqueeze(1)).round_().to(at::kChar);
+    const WeightScope memory;
+    weight_ = operators().prepack->call(bytes, std::nullopt);
     if (bias.defined()) bias_ = bias.to(at::kFloat).contiguous();
     return;
   }
@@ -118,7 +120,9 @@ Linear::Linear(const at::Tensor& weight,
   weight_ = weight.to(numerics.dtype);
   if (numerics.fused && weight.is_cpu() && can_pack(numerics)) {
     form_ = Form::kPacked;
-    weight_ = operators().reorder->call(weight_.contiguous(), std::nullopt);
+    const auto dense = weight_.contiguous();
+    const WeightScope memory;
+    weight_ = operators().reorder->call(dense, std::nullopt);
   }
 }
 

@@ -41,7 +41,8 @@ bool graphs_wanted() {
   return graphs != nullptr && std::strcmp(graphs, "1") == 0;
 }
 
-/// Everything that changes what a dense pass does, but for ProxyCLIP's features.
+/// Everything that changes what a dense pass does, but for ProxyCLIP's
+/// features.
 std::string pass_key(const at::Tensor& image,
                      const DenseOptions& options,
                      bool normalize) {
@@ -235,10 +236,11 @@ at::Tensor Model::encode_image(const at::Tensor& image,
   check_image(image);
   const auto features =
       vision_
-          ->encode_image(upload(image, device_).to(vision_->numerics().stream()),
-                         scale_factor_positions ? Positions::kScaleFactor
-                                                : Positions::kSize,
-                         call)
+          ->encode_image(
+              upload(image, device_).to(vision_->numerics().stream()),
+              scale_factor_positions ? Positions::kScaleFactor
+                                     : Positions::kSize,
+              call)
           .to(at::kFloat);
   return normalize ? l2_normalize(features, 1) : features;
 }
@@ -344,8 +346,8 @@ at::Tensor Model::encode_masks(const at::Tensor& image,
                     std::to_string(image.size(3)) + "), received " +
                     shape_text(masks) + ".");
   }
-  const auto pooled = mask_pool(
-      map, grid_masks, batch_index(options, masks.size(0)));
+  const auto pooled =
+      mask_pool(map, grid_masks, batch_index(options, masks.size(0)));
   return options.normalize ? l2_normalize(pooled, 1) : pooled;
 }
 

@@ -18,7 +18,7 @@
 namespace declip {
 
 struct View::State {
-  Size size;         // of the picture as it came
+  Size size;  // of the picture as it came
   // On the model's device:
   at::Tensor image;  // normalised, resized [1, 3, Hr, Wr], for PAMR
   WindowPlan plan;

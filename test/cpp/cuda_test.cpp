@@ -135,7 +135,8 @@ TEST(cuda_attention_is_that_of_the_cpu) {
     declip::AttentionOptions proxy;
     proxy.shift = -0.4;
     proxy.drop_negative = true;
-    compare({{{{unit, unit}}, 3.0, 1.0}}, random.tensor({1, 200, 1, 300}), proxy);
+    compare(
+        {{{{unit, unit}}, 3.0, 1.0}}, random.tensor({1, 200, 1, 300}), proxy);
   });
 }
 
@@ -146,11 +147,15 @@ TEST(cuda_norms_and_rotations_are_those_of_the_cpu) {
       for (const auto out : kTypes) {
         const int64_t width = random.integer(1, 900);
         const auto x = random.tensor({37, 2 * width}).to(in);
-        const auto weight = random.tensor({width}), bias = random.tensor({width});
+        const auto weight = random.tensor({width}),
+                   bias = random.tensor({width});
         const auto half = x.slice(1, 0, width);
         CHECK_CLOSE(
-            apart(declip::layer_norm(
-                      half.to(kCuda), weight.to(kCuda), bias.to(kCuda), 1e-5, out),
+            apart(declip::layer_norm(half.to(kCuda),
+                                     weight.to(kCuda),
+                                     bias.to(kCuda),
+                                     1e-5,
+                                     out),
                   declip::layer_norm(
                       half.to(at::kFloat), weight, bias, 1e-5, at::kFloat)),
             0,
@@ -167,8 +172,7 @@ TEST(cuda_norms_and_rotations_are_those_of_the_cpu) {
       const auto expected = random.tensor({3, 21, 4, 32}).to(in).to(at::kFloat);
       const auto got = expected.to(kCuda, in);
       declip::rotate_pairs(expected, angle.cos(), angle.sin());
-      declip::rotate_pairs(
-          got, angle.cos().to(kCuda), angle.sin().to(kCuda));
+      declip::rotate_pairs(got, angle.cos().to(kCuda), angle.sin().to(kCuda));
       CHECK_CLOSE(apart(got, expected), 0, step_of(in));
     }
   });
@@ -178,10 +182,12 @@ TEST(cuda_planes_are_those_of_the_cpu) {
   on_cuda([] {
     Random random;
     for (int round = 0; round < 10; ++round) {
-      const auto in = random.tensor({random.integer(1, 90), random.integer(1, 90)});
+      const auto in =
+          random.tensor({random.integer(1, 90), random.integer(1, 90)});
       const auto expected =
           at::empty({random.integer(1, 300), random.integer(1, 300)});
-      const auto got = at::empty_like(expected, expected.options().device(kCuda));
+      const auto got =
+          at::empty_like(expected, expected.options().device(kCuda));
       declip::resize_plane(in, expected);
       declip::resize_plane(in.to(kCuda), got);
       CHECK_CLOSE(apart(got, expected), 0, 5e-6);
@@ -190,18 +196,19 @@ TEST(cuda_planes_are_those_of_the_cpu) {
           random.integer(1, 200), random.integer(1, 200), 64, 24);
       const auto low = random.tensor({plan.size(), 4, 5});
       const auto wanted = at::empty({plan.height, plan.width});
-      const auto blended = at::empty_like(wanted, wanted.options().device(kCuda));
+      const auto blended =
+          at::empty_like(wanted, wanted.options().device(kCuda));
       declip::WindowBlend(plan, 4, 5, at::kCPU).plane(low, wanted);
       declip::WindowBlend(plan, 4, 5, kCuda).plane(low.to(kCuda), blended);
       CHECK_CLOSE(apart(blended, wanted), 0, 5e-6);
 
       const auto image = random.tensor({1, 3, 40, 70});
       const auto masks = random.tensor({6, 40, 70});
-      CHECK_CLOSE(apart(declip::pamr(
-                            image.to(kCuda), masks.to(kCuda), 5, {1, 8}, {}),
-                        declip::pamr(image, masks, 5, {1, 8}, {})),
-                  0,
-                  5e-6);
+      CHECK_CLOSE(
+          apart(declip::pamr(image.to(kCuda), masks.to(kCuda), 5, {1, 8}, {}),
+                declip::pamr(image, masks, 5, {1, 8}, {})),
+          0,
+          5e-6);
     }
   });
 }
@@ -275,7 +282,8 @@ TEST(cuda_towers_are_those_of_the_cpu) {
           random.tensor({2, 3, 3 * vision.patch, vision.image_size + 2});
       for (const char* dtype : {"float32", "bfloat16", "float16"}) {
         const auto cuda = load(file, "cuda", dtype);
-        const double closest = std::string(dtype) == "float32" ? 0.99999 : 0.998;
+        const double closest =
+            std::string(dtype) == "float32" ? 0.99999 : 0.998;
         const auto alike = [&](const at::Tensor& a, const at::Tensor& b) {
           const double worst =
               at::cosine_similarity(a.to(at::kCPU), b, 1, 1e-12)
@@ -283,7 +291,8 @@ TEST(cuda_towers_are_those_of_the_cpu) {
                   .item<double>();
           CHECK_CLOSE(worst, 1, 1 - closest);
         };
-        for (const char* mode : {"vanilla", "csa", "all", "itaclip", "naclip"}) {
+        for (const char* mode :
+             {"vanilla", "csa", "all", "itaclip", "naclip"}) {
           declip::DenseOptions options;
           options.mode = declip::dense_mode_from(mode);
           alike(cuda->encode_dense(image, options, true, {}),

@@ -71,8 +71,6 @@ class CudaGraphs final : public Graphs {
 
 }  // namespace
 
-std::unique_ptr<Graphs> make_graphs() {
-  return std::make_unique<CudaGraphs>();
-}
+std::unique_ptr<Graphs> make_graphs() { return std::make_unique<CudaGraphs>(); }
 
 }  // namespace declip

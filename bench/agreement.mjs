@@ -1,0 +1,45 @@
+/** How far two programs' answers to the same task agree. */
+
+const ELEMENTS = { cosine: Float32Array, difference: Float32Array, equal: Uint8Array }
+
+/** Numbers of an answer that is compared by `measure`. */
+export const elementsFor = measure => ELEMENTS[measure]
+
+const MEASURES = {
+  /** Smallest cosine between rows of `width` numbers. */
+  cosine(a, b, width) {
+    let smallest = 1
+    for (let start = 0; start < a.length; start += width) {
+      let [ab, aa, bb] = [0, 0, 0]
+      for (let i = start; i < start + width; i++) {
+        ab += a[i] * b[i]
+        aa += a[i] * a[i]
+        bb += b[i] * b[i]
+      }
+      smallest = Math.min(smallest, ab / Math.sqrt(aa * bb))
+    }
+    return smallest
+  },
+
+  /** 1 less the largest difference, so that as for the others more is better. */
+  difference(a, b) {
+    let largest = 0
+    for (let i = 0; i < a.length; i++) {
+      const off = Math.abs(a[i] - b[i])
+      if (!(off <= largest)) largest = off // NaN stays
+    }
+    return 1 - largest
+  },
+
+  /** Share of equal numbers. */
+  equal(a, b) {
+    let equal = 0
+    for (let i = 0; i < a.length; i++) if (a[i] === b[i]) equal++
+    return equal / a.length
+  },
+}
+
+/** 1 for the same answer; NaN if they have different sizes. */
+export function agreement(measure, a, b, width) {
+  return a.length === b.length ? MEASURES[measure](a, b, width) : Number.NaN
+}

@@ -1,0 +1,60 @@
+/** The package's own side of the benches: its tasks through the public API. */
+import { loadModel, segment, Tensor, Vocabulary } from '../dist/esm/index.js'
+import { readRaw } from './inputs.mjs'
+import { serve } from './serve.mjs'
+
+async function take(tensor) {
+  const data = await tensor.data()
+  tensor.dispose()
+  return data
+}
+
+async function takeLabels(seg) {
+  const data = await seg.labels.data()
+  seg.dispose()
+  return data
+}
+
+const TASKS = {
+  'encode-image': async (model, { images, shape }) => {
+    const input = Tensor.from(await readRaw(images, Float32Array), shape)
+    return { work: () => model.encodeImage(input), toTypedArray: take }
+  },
+
+  'encode-patches': async (model, { images, shape }) => {
+    const input = Tensor.from(await readRaw(images, Float32Array), shape)
+    return { work: () => model.encodeDense(input, { mode: 'vanilla' }), toTypedArray: take }
+  },
+
+  /** Other words in every run, as a model keeps the features of those it has seen. */
+  'encode-text': async (model, { words }) => ({
+    work: run => model.vocabulary(words[run], { templates: 'imagenet', background: false }),
+    toTypedArray: vocabulary => vocabulary.features.data(),
+  }),
+
+  itaclip: async (model, { pixels, size: [height, width], vocabulary: file }) => {
+    const photo = { data: await readRaw(pixels, Uint8Array), width, height, channels: 3 }
+    const vocabulary = await Vocabulary.load(file, { model })
+    const options = { model, method: 'itaclip', dataset: 'voc21' }
+    return {
+      work: () => segment(photo, vocabulary, options),
+      toTypedArray: takeLabels,
+    }
+  },
+
+  /** A vocabulary on an encoded picture. */
+  requery: async (model, { pixels, size: [height, width], vocabulary: file, options }) => {
+    const photo = { data: await readRaw(pixels, Uint8Array), width, height, channels: 3 }
+    const vocabulary = await Vocabulary.load(file, { model })
+    const view = await model.encode(photo, options)
+    return {
+      work: () => view.segment(vocabulary, options),
+      toTypedArray: takeLabels,
+    }
+  },
+}
+
+await serve(async request => {
+  const model = await loadModel(request.checkpoint, { dtype: request.dtype })
+  return { engine: model.info.engine, ...(await TASKS[request.task](model, request)) }
+})

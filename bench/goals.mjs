@@ -1,0 +1,139 @@
+/**
+ * The cases that show the project's goals, as data: what is compared with what, and the ratio to
+ * reach. Kinds are described in kinds/, tasks in tasks.mjs.
+ */
+
+const B16 = 'vit-b-16'
+const ours = { label: 'declip', program: 'declip', dtype: 'float32' }
+const half = { label: 'declip bfloat16', program: 'declip', dtype: 'bfloat16' }
+const eager = { label: 'LibTorch eager', program: 'eager', dtype: 'float32' }
+const onnxruntime = { program: 'onnxruntime', dtype: 'float32' }
+const pytorch = { label: 'PyTorch', program: 'pytorch', dtype: 'float32' }
+const kernels = { label: 'declip', program: 'kernels' }
+
+const encode = [1, 8].map(batch => ({
+  name: `goals/encode/${batch}`,
+  task: { name: 'encode-image', model: B16, batch },
+  programs: [ours, { ...half, agree: 0.99 }, onnxruntime, eager, pytorch],
+  agree: { measure: 'cosine', width: 512, atLeast: 0.9999 },
+  repeat: 15,
+  goals: [
+    { ours: 'declip', theirs: 'onnxruntime', atLeast: 1.4 },
+    { ours: 'declip bfloat16', theirs: 'onnxruntime', atLeast: 2.8 },
+  ].map(goal => ({ ...goal, measure: 'time', work: `ViT-B/16 image encode, batch ${batch}` })),
+}))
+
+const ceiling = {
+  name: 'goals/ceiling/8',
+  task: { name: 'encode-patches', model: B16, batch: 8 },
+  programs: [
+    ours,
+    { label: 'matrix products', program: 'kernels', task: 'tower-products', dtype: 'float32' },
+  ],
+  repeat: 15,
+  goals: [
+    {
+      work: 'ViT-B/16 forward, batch 8, share of its matrix products',
+      measure: 'time',
+      ours: 'declip',
+      theirs: 'matrix products',
+      atLeast: 0.85,
+    },
+  ],
+}
+
+const pamr = [21, 171].map(classes => ({
+  name: `goals/pamr/${classes}`,
+  slow: classes > 100 && '6 minutes',
+  task: { name: 'pamr', classes, height: 480, width: 640, memory: true },
+  programs: [kernels, pytorch],
+  agree: { measure: 'difference', atLeast: 1 - 1e-4 },
+  warmUp: 0,
+  repeat: classes > 100 ? 1 : 2,
+  goals: ['time', 'extra memory'].map(measure => ({
+    work: `PAMR, ${classes} classes, 480 x 640`,
+    measure,
+    ours: 'declip',
+    theirs: 'PyTorch',
+    atLeast: 30,
+  })),
+}))
+
+const label = {
+  name: 'goals/label',
+  task: {
+    name: 'label-windows',
+    classes: 171,
+    height: 336,
+    width: 448,
+    window: 224,
+    stride: 28,
+    grid: 14,
+    memory: true,
+  },
+  programs: [kernels, pytorch],
+  agree: { measure: 'equal', atLeast: 0.999 },
+  repeat: 5,
+  goals: ['time', 'extra memory'].map(measure => ({
+    work: 'Upsample, accumulate, softmax, argmax: 171 classes, 45 windows, 336 x 448',
+    measure,
+    ours: 'declip',
+    theirs: 'PyTorch',
+    atLeast: 10,
+  })),
+}
+
+const itaclip = {
+  name: 'goals/itaclip',
+  slow: '5 minutes',
+  task: { name: 'itaclip', model: B16, width: 500, height: 375 },
+  programs: [pytorch, ours, half],
+  agree: { measure: 'equal', atLeast: 0.9 },
+  warmUp: 0,
+  repeat: 1,
+  goals: [
+    { ours: 'declip', measure: 'time', atLeast: 4 },
+    { ours: 'declip bfloat16', measure: 'time', atLeast: 8 },
+    { ours: 'declip', measure: 'peak memory', atLeast: 4 },
+    { ours: 'declip', measure: 'agreement', atLeast: 0.999 },
+    { ours: 'declip bfloat16', measure: 'agreement', atLeast: 0.99 },
+  ].map(goal => ({ ...goal, theirs: 'PyTorch', work: 'ITACLIP, VOC21 preset, one photo' })),
+}
+
+const requery = [
+  { variant: 'itaclip', method: 'itaclip', options: { dataset: 'voc21' } },
+  { variant: 'naclip', method: 'naclip', options: { pamr: false } },
+].map(({ variant, ...one }) => ({
+  ...one,
+  name: `goals/requery/${variant}`,
+  kind: 'requery',
+  model: B16,
+  classes: 20,
+  width: 640,
+  height: 480,
+  repeat: 5,
+  atMost: 0.02,
+}))
+
+const text = {
+  name: 'goals/text',
+  slow: '4 minutes',
+  task: { name: 'encode-text', model: B16, classes: 21 },
+  programs: [ours, pytorch],
+  agree: { measure: 'cosine', width: 512, atLeast: 1 - 1e-6 },
+  warmUp: 0,
+  repeat: 1,
+  goals: [
+    {
+      work: 'Text, 21 classes x 80 templates',
+      measure: 'time',
+      ours: 'declip',
+      theirs: 'PyTorch',
+      atLeast: 12,
+    },
+  ],
+}
+
+export const goalCases = [...encode, ceiling, ...pamr, label, itaclip, ...requery, text].map(
+  one => ({ kind: 'side-by-side', ...one }),
+)

@@ -1,0 +1,110 @@
+"""PyTorch's side of the benches; bench/program.mjs says how the two talk.
+
+Everything runs eagerly under torch.inference_mode() with the number of threads that it is given.
+"""
+
+import json
+import sys
+import time
+
+import itaclip
+import numpy as np
+import pixels
+import torch
+from clip import Clip
+
+
+def read(path, shape, dtype=np.float32):
+    return torch.from_numpy(np.fromfile(path, dtype=dtype).reshape(shape))
+
+
+def load(request):
+    dtype = getattr(torch, request["dtype"])
+    return Clip(request["checkpoint"], dtype, request["heads"], request["textHeads"])
+
+
+def encode_image(request):
+    model = load(request)
+    images = read(request["images"], request["shape"])
+    return lambda: model.encode_image(images)
+
+
+def encode_text(request):
+    model = load(request)
+    tokens = read(request["tokens"], request["shape"], np.int32).long()  # [classes, templates, 77]
+    return lambda: torch.stack([model.encode_class(prompts) for prompts in tokens])
+
+
+def pamr(request):
+    image = read(request["image"], request["imageShape"])
+    masks = read(request["masks"], request["shape"])
+    return lambda: pixels.pamr(image, masks, request["iterations"], request["dilations"])
+
+
+def label_windows(request):
+    maps = read(request["maps"], request["shape"])
+    size, crop, stride = request["size"], request["window"], request["stride"]
+    return lambda: pixels.label_windows(maps, size, crop, stride, request["scale"])
+
+
+def segment_itaclip(request):
+    model = load(request)
+    photo = read(request["pixels"], [*request["size"], 3], np.uint8).numpy()
+    text = read(request["text"], request["textShape"])
+    words, options = request["wordClass"], request["options"]
+    return lambda: itaclip.segment(model, photo, text, words, options)
+
+
+TASKS = {
+    "encode-image": encode_image,
+    "encode-text": encode_text,
+    "pamr": pamr,
+    "label-windows": label_windows,
+    "itaclip": segment_itaclip,
+}
+
+
+def memory(key):
+    """Bytes of VmRSS or VmHWM; 0 where the system does not tell."""
+    try:
+        with open("/proc/self/status") as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith(key))
+    except OSError:
+        return 0
+
+
+def reset_peak():
+    try:
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+    except OSError:
+        pass
+
+
+def say(**message):
+    print(json.dumps(message), flush=True)
+
+
+def main():
+    request = json.loads(sys.argv[1])
+    torch.set_num_threads(request["threads"])
+    with torch.inference_mode():
+        work = TASKS[request["task"]](request)
+        peak = memory("VmHWM")
+        reset_peak()
+        engine = f"PyTorch {torch.__version__}"
+        say(ready=True, engine=engine, rss=memory("VmRSS"), peak=peak)
+        answer = None
+        for line in sys.stdin:
+            command, *path = line.split(maxsplit=1)
+            if command == "run":
+                start = time.perf_counter()
+                answer = work()
+                ms = (time.perf_counter() - start) * 1000
+                say(ms=ms, peak=memory("VmHWM"), bytes=answer.nbytes)
+            else:
+                answer.contiguous().numpy().tofile(path[0].strip())
+                say(written=True)
+
+
+main()

@@ -1,0 +1,165 @@
+/**
+ * What several programs are given to do at once. Each function writes the inputs of a task as raw
+ * files and resolves to the request that the programs get; see bench/program.mjs.
+ */
+import { existsSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { datasets, loadModel, METHODS, tokenize } from '../dist/esm/index.js'
+import { expandTemplates, TEMPLATES } from '../dist/esm/templates.js'
+import { ARCHITECTURES } from '../scripts/make-random-checkpoint.mjs'
+import { checkpoint, photoOfSize, WORDS171 } from './inputs.mjs'
+
+/** Channels of an attention head of every CLIP. */
+const HEAD = 64
+
+const TASKS = {
+  async 'encode-image'({ model, batch }, files) {
+    return { ...(await weights(model, files)), ...(await images(model, batch, files)) }
+  },
+
+  async 'encode-patches'({ model, batch }, files) {
+    return { ...(await weights(model, files)), ...(await images(model, batch, files)) }
+  },
+
+  /** 80 prompts for each of `classes` words, for as many runs as there are words. */
+  async 'encode-text'({ model, classes }, files) {
+    const words = []
+    for (let i = 0; i + classes <= WORDS171.length; i += classes) {
+      words.push(WORDS171.slice(i, i + classes))
+    }
+    const prompts = words[0].flatMap(word => expandTemplates(word, TEMPLATES.imagenet))
+    const tokens = await (await tokenize(prompts)).data()
+    return {
+      ...(await weights(model, files)),
+      words,
+      tokens: await files.write('tokens', tokens),
+      shape: [classes, TEMPLATES.imagenet.length, tokens.length / prompts.length],
+    }
+  },
+
+  async pamr({ classes, height, width }, files) {
+    return {
+      image: await files.write('image', await normalisedPhoto(width, height)),
+      imageShape: [1, 3, height, width],
+      masks: await files.write('masks', noise(classes * height * width)),
+      shape: [1, classes, height, width],
+      iterations: 10,
+      dilations: [8, 16],
+    }
+  },
+
+  /** Logits of windows on their patch grid, to a label for every pixel. */
+  async 'label-windows'({ classes, height, width, window, stride, grid }, files) {
+    const along = side => 1 + Math.ceil(Math.max(0, side - window) / stride)
+    const shape = [along(height) * along(width), classes, grid, grid]
+    const maps = noise(shape.reduce((a, b) => a * b))
+    return {
+      maps: await files.write('maps', maps),
+      shape,
+      size: [height, width],
+      window,
+      stride,
+      scale: 40,
+    }
+  },
+
+  /** The VOC21 preset with its published words, on a picture of `width` x `height`. */
+  async itaclip({ model, width, height }, files) {
+    const { preset, datasets: variants } = METHODS.itaclip
+    const { classes, background } = datasets('itaclip', 'voc21')
+    const { pixels, ...encoder } = {
+      ...(await photo(width, height, files)),
+      ...(await weights(model, files)),
+    }
+    const vocabulary = await savedVocabulary(encoder.checkpoint, classes, { background }, files)
+    return {
+      ...encoder,
+      pixels,
+      ...vocabulary,
+      wordClass: classes.flatMap((line, c) => line.split(', ').map(() => c)),
+      options: { ...preset, ...variants.voc21.changes, scale: variants.voc21.changes.logitScale },
+    }
+  },
+
+  /** The first words of a list on a picture that the model has encoded already. */
+  async requery({ model, width, height, classes, options }, files) {
+    const encoder = await weights(model, files)
+    const words = WORDS171.slice(0, classes)
+    const vocabulary = await savedVocabulary(
+      encoder.checkpoint,
+      words,
+      { templates: 'subset' },
+      files,
+    )
+    return { ...encoder, ...(await photo(width, height, files)), ...vocabulary, options }
+  },
+}
+
+/** The request of a task; `folder` keeps checkpoints, `name` tells the cases' files apart. */
+export async function prepare(task, { folder, name }) {
+  const inputs = join(folder, 'inputs', name.replaceAll('/', '-'))
+  await mkdir(inputs, { recursive: true })
+  const files = {
+    folder,
+    path: file => join(inputs, file),
+    async write(file, values) {
+      await writeFile(join(inputs, file), values)
+      return join(inputs, file)
+    },
+  }
+  const kernel = !(task.name in TASKS) // makes its own inputs
+  return { ...task, ...(!kernel && (await TASKS[task.name](task, files))), task: task.name, inputs }
+}
+
+async function weights(model, { folder }) {
+  const sizes = ARCHITECTURES[model]
+  return {
+    checkpoint: await checkpoint(model, folder),
+    heads: sizes && sizes.width / HEAD,
+    textHeads: sizes && sizes.text.width / HEAD,
+  }
+}
+
+async function images(model, batch, files) {
+  const side = ARCHITECTURES[model].image
+  const shape = [batch, 3, side, side]
+  const values = noise(batch * 3 * side ** 2).map(v => 2 * v)
+  return { images: await files.write('images', values), shape }
+}
+
+async function photo(width, height, files) {
+  const { data } = await photoOfSize(width, height)
+  return { pixels: await files.write('pixels', data), size: [height, width] }
+}
+
+/** Planes of about -2 to 2. */
+async function normalisedPhoto(width, height) {
+  const { data } = await photoOfSize(width, height)
+  return Float32Array.from(
+    { length: data.length },
+    (_, i) => (data[3 * (i % (width * height)) + Math.floor(i / (width * height))] - 116) / 68,
+  )
+}
+
+/** Text features, made once: the file that the API loads, and raw numbers. */
+async function savedVocabulary(source, classes, options, files) {
+  const vocabulary = files.path(`${classes.length}.safetensors`)
+  const text = files.path(`${classes.length}.text`)
+  const shape = files.path(`${classes.length}.json`)
+  if (!existsSync(shape)) {
+    const model = await loadModel(source)
+    const made = await model.vocabulary(classes, { templates: 'imagenet', ...options })
+    await made.save(vocabulary)
+    await writeFile(text, await made.features.data())
+    await writeFile(shape, JSON.stringify(made.features.shape))
+    model.dispose()
+  }
+  const { default: textShape } = await import(shape, { with: { type: 'json' } })
+  return { vocabulary, text, textShape }
+}
+
+/** Numbers of -1 to 1 without a pattern that would flatter anything. */
+function noise(length) {
+  return Float32Array.from({ length }, (_, i) => Math.sin(i * i))
+}
