@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -134,7 +135,40 @@ std::vector<at::Tensor> random_heads(
   return heads;
 }
 
+/// Turns 64 numbers around through shared memory, rightly or not.
+void reverse(float* data, bool wait, bool together) {
+  __shared__ float shared[64];
+  shared[threadIdx.x] = data[threadIdx.x];
+  if (wait && (together || threadIdx.x < 7)) __syncthreads();
+  data[threadIdx.x] = shared[63 - threadIdx.x];
+}
+
+bool is_reversed(bool wait, bool together) {
+  // Other numbers every time: shared memory keeps what the last launch left.
+  static int64_t first = 0;
+  first += 64;
+  const auto wanted = at::arange(first, first + 64, at::kFloat).flip({0});
+  const auto data = wanted.flip({0}).contiguous();
+  cudaLaunchConfig_t config;
+  config.blockDim = {64, 1, 1};
+  cudaLaunchKernelEx(
+      &config, reverse, data.mutable_data_ptr<float>(), wait, together);
+  return data.equal(wanted);
+}
+
 }  // namespace
+
+TEST(the_emulator_notices_missing_and_lonely_barriers) {
+  CHECK(is_reversed(true, true));
+  CHECK(!is_reversed(false, true));
+  bool noticed = false;
+  try {
+    is_reversed(true, false);
+  } catch (const std::runtime_error&) {
+    noticed = true;
+  }
+  CHECK(noticed);
+}
 
 TEST(emulated_layer_norm_is_the_cpu_twin) {
   Random random;

@@ -60,21 +60,15 @@ void start(Fibre& fibre) {
   makecontext(&fibre.context, enter, 0);
 }
 
-/// Whether all threads wait for the same; a warp's may have finished without
-/// the others.
+/// Lanes of a warp go together, and a barrier of the block is for all of it.
 bool agree(size_t count) {
+  bool block = false, other = false;
   for (size_t i = 0; i < count; ++i) {
     const Wait wait = fibres[i].wait;
-    const bool alone = wait == Wait::kFinished || fibres[0].wait == wait;
-    const bool early =
-        wait == Wait::kFinished || fibres[0].wait == Wait::kFinished;
-    if (!alone && !early) return false;
-    if (early && (wait == Wait::kBlock || fibres[0].wait == Wait::kBlock))
-      return false;
-    const size_t lead = i / kWarp * kWarp;
-    if (fibres[lead].wait != wait) return false;
+    if (wait != fibres[i / kWarp * kWarp].wait) return false;
+    (wait == Wait::kBlock ? block : other) = true;
   }
-  return true;
+  return !(block && other);
 }
 
 void run_block(size_t count) {
