@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "declip/call.h"
-#include "kernels/cpu/level.h"
 
 namespace declip {
 
@@ -20,7 +19,7 @@ struct PamrAffinity {
   std::vector<int64_t> dilations;  // pixels
 };
 
-/// image is float32 CPU [1, 3, H, W]; 1 to 8 dilations of 1 to 1024 pixels.
+/// image is float32 [1, 3, H, W]; 1 to 8 dilations of 1 to 1024 pixels.
 PamrAffinity pamr_affinity(const at::Tensor& image,
                            const std::vector<int64_t>& dilations);
 
@@ -46,41 +45,5 @@ at::Tensor pamr(const at::Tensor& image,
                 int64_t iterations,
                 const std::vector<int64_t>& dilations,
                 const Call& call);
-
-/// Rows with `margin` copies of the edge value on both sides, so that a
-/// neighbour left or right of the plane is read like any other.
-struct PaddedPlanes {
-  float* data = nullptr;  // of pixel (0, 0) of plane 0
-  int64_t row = 0;        // floats from a row to the next
-  int64_t plane = 0;      // floats from a plane to the next
-  int64_t margin = 0;
-};
-
-/// What both PAMR kernels need to know of the neighbourhood.
-struct PamrShape {
-  int64_t height = 0;
-  int64_t width = 0;
-  const int64_t* dilations = nullptr;
-  int64_t dilation_count = 0;
-};
-
-namespace cpu {
-/// image: three channels with margins filled. weights as in PamrAffinity.
-DECLIP_CPU_TWIN(void,
-                pamr_affinity,
-                (const PamrShape& shape,
-                 const PaddedPlanes& image,
-                 float* weights),
-                (shape, image, weights))
-/// One iteration for `count` planes; fills the margins of `out`.
-DECLIP_CPU_TWIN(void,
-                pamr_step,
-                (const PamrShape& shape,
-                 const float* weights,
-                 const PaddedPlanes& in,
-                 const PaddedPlanes& out,
-                 int64_t count),
-                (shape, weights, in, out, count))
-}  // namespace cpu
 
 }  // namespace declip

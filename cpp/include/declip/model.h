@@ -15,6 +15,7 @@
 
 namespace declip {
 
+class Graphs;
 class VisionTower;
 class LazyTextTower;
 
@@ -77,7 +78,8 @@ class Model {
   /// What the layers run on, in words.
   std::string engine() const;
 
-  // All results are float32. Images are normalised [B, 3, H, W] on any device.
+  // All results are float32, on the model's device. Images are normalised
+  // [B, 3, H, W] on any device.
 
   /// tokens [T, L] int32 or int64 -> [T, E].
   at::Tensor encode_text(const at::Tensor& tokens,
@@ -124,6 +126,7 @@ class Model {
   CheckpointInfo info_;
   std::unique_ptr<VisionTower> vision_;
   std::unique_ptr<LazyTextTower> text_;  // null for vision-only files
+  std::unique_ptr<Graphs> graphs_;       // null unless passes are recorded
   at::ScalarType dtype_ = at::kFloat;
   bool int8_ = false;
   at::Device device_ = at::kCPU;
