@@ -46,10 +46,10 @@ const pamr = [21, 171].map(classes => ({
   name: `goals/pamr/${classes}`,
   slow: classes > 100 && '6 minutes',
   task: { name: 'pamr', classes, height: 480, width: 640, memory: true },
-  programs: [kernels, pytorch],
+  programs: [{ ...kernels, times: 5 }, pytorch],
   agree: { measure: 'difference', atLeast: 1 - 1e-4 },
-  warmUp: 0,
-  repeat: classes > 100 ? 1 : 2,
+  warmUp: classes > 100 ? 0 : 1,
+  repeat: classes > 100 ? 2 : 3,
   goals: ['time', 'extra memory'].map(measure => ({
     work: `PAMR, ${classes} classes, 480 x 640`,
     measure,
@@ -71,7 +71,7 @@ const label = {
     grid: 14,
     memory: true,
   },
-  programs: [kernels, pytorch],
+  programs: [{ ...kernels, times: 3 }, pytorch],
   agree: { measure: 'equal', atLeast: 0.999 },
   repeat: 5,
   goals: ['time', 'extra memory'].map(measure => ({
@@ -112,6 +112,7 @@ const requery = [
   width: 640,
   height: 480,
   repeat: 5,
+  wholeRepeat: 1,
   atMost: 0.02,
 }))
 
@@ -134,6 +135,57 @@ const text = {
   ],
 }
 
-export const goalCases = [...encode, ceiling, ...pamr, label, itaclip, ...requery, text].map(
-  one => ({ kind: 'side-by-side', ...one }),
-)
+const many = {
+  name: 'goals/many/1000',
+  slow: '5 minutes',
+  kind: 'many',
+  pictures: 1000,
+  options: { method: 'vanilla', shortSide: 240, pamr: false },
+  atLeast: 1.15,
+  atMost: 0.05,
+}
+
+const naclip = { method: 'naclip', shortSide: 240 }
+const growth = [
+  {
+    axis: 'image area',
+    points: [1, 2, 3, 4].map(n => ({
+      size: n * n,
+      task: { name: 'requery', width: 600 * n, height: 450 * n, classes: 20, options: naclip },
+    })),
+    goals: { time: 1.1, 'extra memory': 1.1 },
+  },
+  {
+    axis: 'classes',
+    points: [20, 40, 80, 160].map(classes => ({
+      size: classes,
+      task: { name: 'requery', width: 640, height: 480, classes, options: naclip },
+    })),
+    goals: { time: 1.1, 'extra memory': 0.1 },
+  },
+  {
+    axis: 'windows',
+    points: [4, 8, 16, 32].map(windows => ({
+      size: windows,
+      task: { name: 'encode-windows', model: B16, windows },
+    })),
+    goals: { time: 1.1 },
+  },
+].map(one => ({
+  ...one,
+  name: `goals/growth/${one.axis.replace(' ', '-')}`,
+  kind: 'growth',
+  repeat: 5,
+}))
+
+export const goalCases = [
+  ...encode,
+  ceiling,
+  ...pamr,
+  label,
+  itaclip,
+  ...requery,
+  text,
+  many,
+  ...growth,
+].map(one => ({ kind: 'side-by-side', ...one }))
