@@ -24,16 +24,16 @@ std::string layers_of(at::ScalarType dtype, bool int8 = false) {
 
 Runtime runtime() {
   const auto obstacle = Linear::int8_obstacle();
-  return {TORCH_VERSION,
-          at::get_cpu_capability(),
-          at::hasMKLDNN(),
-          at::hasCUDA(),
-          cuda_devices(),
-          cpu::level_name(cpu::level()),
-          layers_of(at::kFloat),
-          layers_of(at::kBFloat16),
-          obstacle.empty() ? layers_of(at::kFloat, true)
-                           : "refused: " + obstacle};
+  return {
+      TORCH_VERSION,
+      at::get_cpu_capability(),
+      at::hasMKLDNN(),
+      at::hasCUDA(),
+      cuda_devices(),
+      cpu::level_name(cpu::level()),
+      layers_of(at::kFloat),
+      layers_of(at::kBFloat16),
+      obstacle.empty() ? layers_of(at::kFloat, true) : "refused: " + obstacle};
 }
 
 c10::Device device_from(const std::string& name) {

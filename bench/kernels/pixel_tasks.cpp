@@ -170,9 +170,7 @@ double label_error() {
   const auto planes = random({5, 30, 40});
   const auto classes = one_word_per_class(5);
   Postprocess post(classes, with_scale(40), 30, 40);
-  for (int64_t q = 0; q < 5; ++q) {
-    post.add(q, planes[q].const_data_ptr<float>());
-  }
+  for (const int64_t word : post.order()) post.add(planes[word]);
   const auto expected =
       reference::postprocess(planes_of(planes), classes, with_scale(40));
   const auto want = at::tensor(expected.labels, at::kLong).view({30, 40});
@@ -193,9 +191,7 @@ Task label_planes(const Request& request) {
   Task task;
   task.run = [=] {
     Postprocess post(classes, with_scale(40), h, w);
-    for (int64_t q = 0; q < words; ++q) {
-      post.add(q, planes[q].const_data_ptr<float>());
-    }
+    for (const int64_t word : post.order()) post.add(planes[word]);
     return post.finish().labels;
   };
   // every plane once, the pixels' state once

@@ -47,7 +47,8 @@ at::Tensor eager_scores(const AttentionTerm& term,
   if (options.prior) {
     auto prior = neighbour_prior(*options.prior);
     const auto& factor = options.prior->factor;
-    if (factor.defined()) prior = prior.to(factor.device()) * factor.view({-1, 1, 1, 1});
+    if (factor.defined())
+      prior = prior.to(factor.device()) * factor.view({-1, 1, 1, 1});
     scores = scores.defined() ? scores + prior.to(scores.options()) : prior;
   }
   if (options.shift != 0) scores = scores + options.shift;
@@ -74,7 +75,8 @@ at::Tensor neighbour_prior(const NeighbourPrior& prior) {
   const int64_t h = prior.rows, w = prior.columns;
   const auto y = rows.index_select(0, distances(h)).view({h, 1, h, 1});
   const auto x = columns.index_select(0, distances(w)).view({1, w, 1, w});
-  return at::constant_pad_nd((y * x).reshape({h * w, h * w}), {1, 0, 1, 0}, 0.0);
+  return at::constant_pad_nd(
+      (y * x).reshape({h * w, h * w}), {1, 0, 1, 0}, 0.0);
 }
 
 at::Tensor dense_attention_eager(const std::vector<AttentionTerm>& terms,

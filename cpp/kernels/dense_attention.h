@@ -65,7 +65,8 @@ at::Tensor dense_attention_eager(const std::vector<AttentionTerm>& terms,
 /// What a prior adds to the scores of patches, [1 + N, 1 + N].
 at::Tensor neighbour_prior(const NeighbourPrior& prior);
 
-// --- What the twins get -------------------------------------------------------
+// --- What the twins get
+// -------------------------------------------------------
 
 /// Tensor [B, L, n, d]; strides in elements, the last one is 1.
 struct HeadRows {

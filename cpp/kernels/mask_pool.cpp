@@ -4,8 +4,25 @@
 
 #include "declip/error.h"
 #include "declip/size.h"
+#include "kernels/region_pool.h"
 
 namespace declip {
+namespace {
+
+/// masks [k, h, w], bool or float32, on the CPU -> [k, h * w].
+at::Tensor weights_of(const at::Tensor& masks, at::Device device) {
+  MaskPoolView view;
+  view.masks = masks.const_data_ptr();
+  view.bytes = masks.scalar_type() == at::kBool;
+  view.count = masks.size(0);
+  view.pixels = masks.size(1) * masks.size(2);
+  const auto weights = at::empty({view.count, view.pixels}, at::kFloat);
+  view.weights = weights.mutable_data_ptr<float>();
+  cpu::mask_pool_weights(view);
+  return weights.to(device);
+}
+
+}  // namespace
 
 at::Tensor mask_pool(const at::Tensor& features,
                      const at::Tensor& masks,
@@ -18,26 +35,17 @@ at::Tensor mask_pool(const at::Tensor& features,
         "mask pooling takes features [B, C, h, w], masks [K, h, w] on the "
         "same grid and one picture index per mask.");
   }
-  const auto pictures = batch.to(features.device(), at::kLong);
-  if (pictures.numel() > 0 &&
-      (pictures.min().item<int64_t>() < 0 ||
-       pictures.max().item<int64_t>() >= features.size(0))) {
-    throw Error(ErrorCode::kInvalidArg,
-                "a mask's picture index lies outside the batch.");
-  }
-  // In float32: 1e-12 is nothing in half precision.
-  const auto options = features.options().dtype(at::kFloat);
-  auto pooled = at::zeros({masks.size(0), features.size(1)}, options);
-  for (int64_t b = 0; b < features.size(0); ++b) {
-    const auto chosen = pictures.eq(b).nonzero().squeeze(1);
-    if (chosen.numel() == 0) continue;
-    const auto weights = masks.to(options).index_select(0, chosen).flatten(1);
-    const auto sums =
-        at::matmul(weights, features[b].to(at::kFloat).flatten(1).t());
-    pooled =
-        pooled.index_copy(0, chosen, sums / (weights.sum(1, true) + 1e-12));
-  }
-  return pooled.to(features.scalar_type());
+  auto all = masks.detach().to(at::kCPU);
+  if (all.scalar_type() != at::kBool) all = all.to(at::kFloat);
+  return pool_regions(features,
+                      batch.to(at::kCPU, at::kLong).contiguous(),
+                      /*rows=*/1,
+                      [&](const at::Tensor& chosen) {
+                        return weights_of(
+                            all.index_select(0, chosen).contiguous(),
+                            features.device());
+                      })
+      .squeeze(1);
 }
 
 at::Tensor resize_masks_bicubic(const at::Tensor& masks,

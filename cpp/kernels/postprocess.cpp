@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
+#include <numeric>
 #include <string>
 
 #include "declip/error.h"
@@ -59,11 +61,24 @@ void check_options(const PostOptions& options, int64_t classes) {
   }
 }
 
-std::vector<int64_t> count_labels(const at::Tensor& labels, int64_t classes) {
-  std::vector<int64_t> counts(classes);
-  const int32_t* label = labels.const_data_ptr<int32_t>();
-  for (int64_t i = 0; i < labels.numel(); ++i) ++counts[label[i]];
-  return counts;
+/// Words sorted by class, those of one class in their own order.
+std::vector<int64_t> by_class(const std::vector<int64_t>& word_class) {
+  std::vector<int64_t> order(word_class.size());
+  std::iota(order.begin(), order.end(), int64_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+    return word_class[a] < word_class[b];
+  });
+  return order;
+}
+
+const float* pixels_of(const at::Tensor& plane, const at::Tensor& like) {
+  if (plane.scalar_type() != at::kFloat || !plane.is_contiguous() ||
+      plane.sizes() != like.sizes() || plane.device() != like.device()) {
+    throw Error(ErrorCode::kInternal,
+                "a word's plane must be contiguous float32 of the result's "
+                "size and device.");
+  }
+  return plane.const_data_ptr<float>();
 }
 
 }  // namespace
@@ -71,7 +86,8 @@ std::vector<int64_t> count_labels(const at::Tensor& labels, int64_t classes) {
 Postprocess::Postprocess(const std::vector<int64_t>& word_class,
                          const PostOptions& options,
                          int64_t height,
-                         int64_t width)
+                         int64_t width,
+                         at::Device device)
     : word_class_(word_class),
       options_(options),
       height_(height),
@@ -79,112 +95,155 @@ Postprocess::Postprocess(const std::vector<int64_t>& word_class,
       classes_(count_classes(word_class)) {
   check_size({height, width}, "The picture");
   check_options(options, classes_);
+  order_ = by_class(word_class);
+  keep_.assign(classes_, true);
   constexpr float kLowest = -std::numeric_limits<float>::infinity();
-  best_ = at::full({height, width}, kLowest, at::kFloat);
-  sum_ = at::zeros({height, width}, at::kFloat);
-  label_ = at::zeros({height, width}, at::kInt);
+  const auto floats = at::TensorOptions(at::kFloat).device(device);
+  best_ = at::full({height, width}, kLowest, floats);
+  sum_ = at::zeros({height, width}, floats);
+  label_ = at::zeros({height, width}, floats.dtype(at::kInt));
   state_ = {best_.mutable_data_ptr<float>(),
             sum_.mutable_data_ptr<float>(),
             label_.mutable_data_ptr<int32_t>(),
             height * width};
-  if (options.logits || options.probabilities || options.area_threshold > 0) {
-    planes_ = at::full({classes_, height, width}, kLowest, at::kFloat);
+  chosen_ = best_;
+  if (options.logits || options.probabilities) {
+    planes_ = at::full({classes_, height, width}, kLowest, floats);
+  }
+  if (filters()) {
+    rank_logit_ = at::full({kRanks, height, width}, kLowest, floats);
+    rank_label_ = at::zeros({kRanks, height, width}, floats.dtype(at::kUInt16));
+    ranks_ = {rank_logit_.mutable_data_ptr<float>(),
+              rank_label_.mutable_data_ptr<uint16_t>(),
+              height * width};
   }
 }
 
-void Postprocess::add(int64_t word, const float* plane) {
-  const int64_t label = word_class_[word];
-  cpu::add_word(plane,
+void Postprocess::add(const at::Tensor& plane) {
+  const int64_t label = word_class_[order_[next_]];
+  const float* logits = pixels_of(plane, best_);
+  cpu::add_word(logits,
                 static_cast<float>(options_.logit_scale),
                 static_cast<int32_t>(label),
                 state_);
+  const bool first = next_ == 0 || word_class_[order_[next_ - 1]] != label;
+  ++next_;
+  const bool last =
+      next_ == order_.size() || word_class_[order_[next_]] != label;
   if (planes_.defined()) {
-    cpu::add_maximum(plane,
-                     state_.pixels,
-                     planes_.mutable_data_ptr<float>() + label * state_.pixels);
+    maximum_ = planes_[label];
+  } else if (!filters()) {
+    return;
+  } else if (first && last) {
+    cpu::add_class(logits, static_cast<int32_t>(label), ranks_);
+    return;
+  } else if (!maximum_.defined()) {
+    maximum_ = at::empty_like(best_);
+  }
+  if (first) {
+    maximum_.copy_(plane);
+  } else {
+    cpu::add_maximum(logits, state_.pixels, maximum_.mutable_data_ptr<float>());
+  }
+  if (last && filters()) {
+    cpu::add_class(
+        maximum_.const_data_ptr<float>(), static_cast<int32_t>(label), ranks_);
   }
 }
 
-/// Classes that cover more than the threshold's share of the foreground.
-std::vector<bool> Postprocess::kept_classes() const {
-  std::vector<bool> keep(classes_, true);
-  if (options_.area_threshold <= 0) return keep;
-  const auto counts = count_labels(label_, classes_);
+std::vector<int64_t> Postprocess::count_labels() const {
+  std::vector<int64_t> counts(classes_);
+  cpu::count_labels(state_.label, state_.pixels, classes_, counts.data());
+  return counts;
+}
+
+int64_t Postprocess::bytes() const {
+  size_t sum = 0;
+  for (const auto& tensor :
+       {best_, sum_, label_, planes_, rank_logit_, rank_label_}) {
+    if (tensor.defined()) sum += tensor.nbytes();
+  }
+  return static_cast<int64_t>(sum);
+}
+
+std::vector<int64_t> Postprocess::missing() {
+  if (!filters()) return {};
+  const auto counts = count_labels();
   int64_t foreground = 0;
   for (int64_t c = 0; c < classes_; ++c) {
     if (c != options_.background) foreground += counts[c];
   }
+  const auto keep = at::empty({classes_}, at::kByte);
+  bool all = true;
   for (int64_t c = 0; c < classes_; ++c) {
-    keep[c] = c == options_.background ||
-              static_cast<double>(counts[c]) >
-                  options_.area_threshold * static_cast<double>(foreground);
+    keep_[c] = c == options_.background ||
+               static_cast<double>(counts[c]) >
+                   options_.area_threshold * static_cast<double>(foreground);
+    keep.mutable_data_ptr<uint8_t>()[c] = keep_[c];
+    all = all && keep_[c];
   }
-  return keep;
+  if (all) return {};
+  chosen_ = at::empty_like(best_);
+  const int64_t open = cpu::choose_kept(ranks_,
+                                        keep.const_data_ptr<uint8_t>(),
+                                        chosen_.mutable_data_ptr<float>(),
+                                        state_.label);
+  rank_logit_ = at::Tensor();
+  rank_label_ = at::Tensor();
+  std::vector<int64_t> words;
+  if (open == 0) return words;
+  std::copy_if(order_.begin(),
+               order_.end(),
+               std::back_inserter(words),
+               [&](int64_t word) { return keep_[word_class_[word]]; });
+  return words;
 }
 
-/// Probabilities of the kept classes, 0 for the others; labels and their
-/// probability anew if a class was removed.
-void Postprocess::score_classes(const std::vector<bool>& keep) {
-  const bool relabel = std::find(keep.begin(), keep.end(), false) != keep.end();
-  if (!relabel && !options_.probabilities) return;
-  if (options_.probabilities) {
-    // The class planes are not needed afterwards unless they are a result.
-    probabilities_ = options_.logits ? at::empty_like(planes_) : planes_;
-  }
-  if (relabel) {
-    probability_.zero_();
-    label_.zero_();
-  }
-  at::Tensor scratch;
-  if (!options_.probabilities)
-    scratch = at::empty({height_, width_}, at::kFloat);
-  for (int64_t c = 0; c < classes_; ++c) {
-    const auto target = options_.probabilities ? probabilities_[c] : scratch;
-    float* probability = target.mutable_data_ptr<float>();
-    if (!keep[c]) {
-      target.zero_();
-      continue;
-    }
-    cpu::class_probability(planes_.const_data_ptr<float>() + c * state_.pixels,
-                           static_cast<float>(options_.logit_scale),
-                           state_,
-                           probability);
-    if (relabel) {
-      cpu::take_larger(probability,
-                       static_cast<int32_t>(c),
-                       state_.pixels,
-                       probability_.mutable_data_ptr<float>(),
-                       state_.label);
-    }
-  }
-}
-
-void Postprocess::close_labels() {
-  const auto scratch = at::empty_like(label_);
-  int32_t* dilated = scratch.mutable_data_ptr<int32_t>();
-  cpu::dilate_labels(state_.label, height_, width_, dilated);
-  cpu::erode_labels(dilated, height_, width_, state_.label);
+// Where a rank was kept, no kept class is above it, so that nothing changes.
+void Postprocess::add_missing(int64_t word, const at::Tensor& plane) {
+  cpu::take_larger(pixels_of(plane, best_),
+                   static_cast<int32_t>(word_class_[word]),
+                   state_.pixels,
+                   chosen_.mutable_data_ptr<float>(),
+                   state_.label);
 }
 
 Segmentation Postprocess::finish() {
-  probability_ = at::empty({height_, width_}, at::kFloat);
-  cpu::label_probability(state_, probability_.mutable_data_ptr<float>());
-  score_classes(kept_classes());
+  Segmentation result;
+  const auto scale = static_cast<float>(options_.logit_scale);
+  if (options_.probabilities) {
+    // The class planes are not needed afterwards unless they are a result.
+    auto probabilities = options_.logits ? at::empty_like(planes_) : planes_;
+    for (int64_t c = 0; c < classes_; ++c) {
+      if (keep_[c]) {
+        cpu::class_probability(planes_[c].const_data_ptr<float>(),
+                               scale,
+                               state_,
+                               probabilities[c].mutable_data_ptr<float>());
+      } else {
+        probabilities[c].zero_();
+      }
+    }
+    result.probabilities = probabilities.to(at::kCPU);
+  }
+  if (options_.logits) result.logits = planes_.to(at::kCPU);
   if (options_.prob_threshold > 0) {
     cpu::threshold_labels(
-        probability_.const_data_ptr<float>(),
+        chosen_.const_data_ptr<float>(),
+        scale,
         static_cast<float>(options_.prob_threshold),
         static_cast<int32_t>(std::max<int64_t>(options_.background, 0)),
-        state_.pixels,
-        state_.label);
+        state_);
   }
-  if (options_.closing) close_labels();
-
-  Segmentation result;
-  result.counts = count_labels(label_, classes_);
-  result.labels = label_.to(classes_ <= 256 ? at::kByte : at::kUInt16);
-  if (options_.logits) result.logits = planes_;
-  if (options_.probabilities) result.probabilities = probabilities_;
+  if (options_.closing) {
+    const auto scratch = at::empty_like(label_);
+    int32_t* dilated = scratch.mutable_data_ptr<int32_t>();
+    cpu::dilate_labels(state_.label, height_, width_, dilated);
+    cpu::erode_labels(dilated, height_, width_, state_.label);
+  }
+  result.counts = count_labels();
+  result.labels =
+      label_.to(classes_ <= 256 ? at::kByte : at::kUInt16).to(at::kCPU);
   return result;
 }
 

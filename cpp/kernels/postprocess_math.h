@@ -35,4 +35,50 @@ DECLIP_HD float score_probability(float z, float best, float sum, float scale) {
   return exp_negative((z - best) * scale) / sum;
 }
 
+/// Classes kept per pixel for the area filter.
+constexpr int64_t kRanks = 4;
+
+/// Per pixel, the classes with the largest logits, best first, those with lower
+/// numbers first among equals. Planes follow each other: rank r of pixel i is
+/// at r * pixels + i. Ranks that no class has taken hold -inf and label 0.
+struct ClassRanks {
+  float* logit = nullptr;
+  uint16_t* label = nullptr;
+  int64_t pixels = 0;
+};
+
+/// Puts a class into one rank of a pixel and takes out what falls to the next.
+DECLIP_HD void insert_rank(float& rank_logit,
+                           uint16_t& rank_label,
+                           float& logit,
+                           uint16_t& label) {
+  const bool above = logit > rank_logit;
+  const float lower_logit = above ? rank_logit : logit;
+  const uint16_t lower_label = above ? rank_label : label;
+  rank_logit = above ? logit : rank_logit;
+  rank_label = above ? label : rank_label;
+  logit = lower_logit;
+  label = lower_label;
+}
+
+/// The best rank of pixel i whose class is kept; whether there is one.
+DECLIP_HD bool choose_rank(const ClassRanks& ranks,
+                           int64_t i,
+                           const uint8_t* keep,
+                           float& chosen,
+                           int32_t& label) {
+  chosen = -INFINITY;
+  label = 0;
+  for (int64_t r = 0; r < kRanks; ++r) {
+    const float logit = ranks.logit[r * ranks.pixels + i];
+    if (!(logit > -INFINITY)) break;
+    const uint16_t number = ranks.label[r * ranks.pixels + i];
+    if (keep[number] == 0) continue;
+    chosen = logit;
+    label = number;
+    return true;
+  }
+  return false;
+}
+
 }  // namespace declip

@@ -14,8 +14,7 @@ at::Tensor prefix_attention(const at::Tensor& q,
                             double scale) {
   if (q.scalar_type() != at::kFloat) {
     const auto wide = [](const at::Tensor& x) { return x.to(at::kFloat); };
-    return prefix_attention(
-               wide(q), wide(k), wide(v), path, path_begin, scale)
+    return prefix_attention(wide(q), wide(k), wide(v), path, path_begin, scale)
         .to(q.scalar_type());
   }
   if (q.dim() != 3 || q.strides() != k.strides() ||

@@ -2,9 +2,15 @@
 
 #include <ATen/ATen.h>
 
+#include "declip/error.h"
+
 namespace declip {
 
 QuantizedRows quantize_rows(const at::Tensor& x) {
+  if (x.dim() != 2 || !x.is_contiguous() || !x.is_cpu()) {
+    throw Error(ErrorCode::kInternal,
+                "quantize_rows() takes contiguous rows on the CPU.");
+  }
   QuantizedRows rows{at::empty(x.sizes(), x.options().dtype(at::kByte)),
                      at::empty({x.size(0)}, x.options().dtype(at::kFloat))};
   QuantizeView view;
@@ -24,6 +30,12 @@ at::Tensor dequantize_rows(const at::Tensor& x,
                            Epilogue epilogue,
                            const at::Tensor& residual,
                            at::ScalarType dtype) {
+  if (x.dim() != 2 || !x.is_contiguous() ||
+      (residual.defined() &&
+       (!residual.is_contiguous() || residual.sizes() != x.sizes()))) {
+    throw Error(ErrorCode::kInternal,
+                "dequantize_rows() takes contiguous rows.");
+  }
   auto out = at::empty(x.sizes(), x.options().dtype(dtype));
   DequantizeView view;
   view.x = x.const_data_ptr<float>();

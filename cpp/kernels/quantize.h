@@ -23,8 +23,8 @@ struct QuantizedRows {
 /// x float32 or bfloat16 [R, C], contiguous, on the CPU.
 QuantizedRows quantize_rows(const at::Tensor& x);
 
-/// What a layer of 8-bit products gives: epilogue(scales[r] * x[r] + bias), plus
-/// residual[r].
+/// What a layer of 8-bit products gives: epilogue(scales[r] * x[r] + bias),
+/// plus residual[r].
 ///
 /// x         float32 [R, C]
 /// bias      float32 [C], or undefined

@@ -7,17 +7,33 @@
 
 namespace declip {
 
+/// One axis of a box, in patches: bin b covers start + b * size .. + size.
+struct RoiAxis {
+  float start;
+  float size;       // of a bin
+  int64_t samples;  // per bin
+};
+
+/// The box low..high, half a patch taken off (aligned=true), in `bins` bins of
+/// as many samples as they are patches long.
+DECLIP_HD RoiAxis roi_axis(float low, float high, int64_t bins) {
+  const float start = low - 0.5f;
+  const float size = (high - 0.5f - start) / static_cast<float>(bins);
+  return {start, size, static_cast<int64_t>(std::ceil(size))};
+}
+
 /// RoIAlign's sample is a product of two bilinear taps, one per axis, and its
 /// samples form a grid: a bin's mean is therefore a product of two weight
 /// vectors. This adds one bin's vector along one axis, `extent` floats.
-///
-/// start, size  of the bin, in patches, half a patch already taken off
-/// samples      per bin along this axis; the mean is over max(samples, 1)
-DECLIP_HD void add_bin_weights(
-    float start, float size, int64_t samples, int64_t extent, float* weights) {
-  for (int64_t i = 0; i < samples; ++i) {
-    float position = start + (static_cast<float>(i) + 0.5f) * size /
-                                 static_cast<float>(samples);
+DECLIP_HD void add_bin_weights(RoiAxis axis,
+                               int64_t bin,
+                               int64_t extent,
+                               float* weights) {
+  const float share = 1.0f / static_cast<float>(axis.samples);
+  for (int64_t i = 0; i < axis.samples; ++i) {
+    float position = axis.start + static_cast<float>(bin) * axis.size +
+                     (static_cast<float>(i) + 0.5f) * axis.size /
+                         static_cast<float>(axis.samples);
     // Samples more than a patch outside count as 0, nearer ones as the edge.
     if (position < -1.0f || position > static_cast<float>(extent)) continue;
     if (position < 0.0f) position = 0.0f;
@@ -25,7 +41,6 @@ DECLIP_HD void add_bin_weights(
     if (first > extent - 1) first = extent - 1;
     const float fraction =
         first < extent - 1 ? position - static_cast<float>(first) : 0.0f;
-    const float share = 1.0f / static_cast<float>(samples);
     weights[first] += (1.0f - fraction) * share;
     if (first < extent - 1) weights[first + 1] += fraction * share;
   }

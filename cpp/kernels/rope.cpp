@@ -14,7 +14,8 @@ void rotate_pairs(const at::Tensor& x,
       (dtype != at::kFloat && dtype != at::kBFloat16) || !x.is_cpu() ||
       cos.size(0) != x.size(1) - 1 || cos.size(1) != x.size(3) ||
       !cos.is_contiguous() || !sin.is_contiguous()) {
-    throw Error(ErrorCode::kInternal, "rotate_pairs(): the table does not fit.");
+    throw Error(ErrorCode::kInternal,
+                "rotate_pairs(): the table does not fit.");
   }
   RopeView view;
   view.x = x.mutable_data_ptr();

@@ -11,8 +11,8 @@ namespace declip {
 /// Turns the channel pairs (0, 1), (2, 3), ... of the patches by their angles,
 /// in place; token 0 stays.
 ///
-/// x         float32 or bfloat16 [B, 1 + N, n, d] on the CPU, d contiguous, even
-/// cos, sin  float32 [N, d]
+/// x         float32 or bfloat16 [B, 1 + N, n, d] on the CPU, d contiguous,
+/// even cos, sin  float32 [N, d]
 void rotate_pairs(const at::Tensor& x,
                   const at::Tensor& cos,
                   const at::Tensor& sin);

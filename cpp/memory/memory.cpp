@@ -3,22 +3,31 @@
 #if defined(__linux__)
 
 #include <c10/core/CPUAllocator.h>
-#include <sys/mman.h>
 
 #include <cstdint>
 #include <map>
 #include <mutex>
 
+#include "memory/huge_pages.h"
+#include "memory/weight_arena.h"
+
 namespace declip {
 namespace {
 
-constexpr size_t kHugePage = size_t{2} << 20;
-/// Smaller blocks are malloc's: rounding them up would waste too much.
-constexpr size_t kSmallest = size_t{1} << 20;
+/// Smaller blocks are malloc's.
+constexpr size_t kSmallest = size_t{256} << 10;
+/// Below half a huge page sizes are multiples of this, from there on of huge
+/// pages: only activations come from here, which do not stay.
+constexpr size_t kUnit = size_t{64} << 10;
 /// Free bytes that are kept at most.
 constexpr size_t kMost = size_t{256} << 20;
 
 thread_local int scopes = 0;  // of this thread
+thread_local int weight_scopes = 0;
+
+size_t rounded(size_t bytes) {
+  return round_up(bytes, bytes < kHugePage / 2 ? kUnit : kHugePage);
+}
 
 /// Blocks of whole huge pages. Never destroyed: tensors may be freed at exit.
 class Pool final : public c10::Allocator {
@@ -27,8 +36,10 @@ class Pool final : public c10::Allocator {
 
   c10::DataPtr allocate(size_t bytes) override {
     void* block = nullptr;
-    if (scopes > 0 && bytes >= kSmallest) {
-      block = take((bytes + kHugePage - 1) / kHugePage * kHugePage);
+    if (weight_scopes > 0 && bytes >= kSmallest) {
+      block = weights_.take(bytes);
+    } else if (scopes > 0 && bytes >= kSmallest) {
+      block = take(rounded(bytes));
     }
     // The fallback's error says how much was asked for.
     if (block == nullptr) block = fallback_->raw_allocate(bytes);
@@ -56,23 +67,24 @@ class Pool final : public c10::Allocator {
   void* take(size_t size) {
     const std::lock_guard lock(mutex_);
     const auto found = free_.lower_bound(size);
-    if (found != free_.end() && found->first <= size + size / 4 + kHugePage) {
+    if (found != free_.end() && found->first <= rounded(size + size / 4)) {
       void* block = found->second;
       used_[block] = found->first;
       free_bytes_ -= found->first;
       free_.erase(found);
       return block;
     }
-    void* block = map(size);
+    void* block = map_pages(size);
     if (block == nullptr) {
       shrink(0);
-      block = map(size);
+      block = map_pages(size);
     }
     if (block != nullptr) used_[block] = size;
     return block;
   }
 
   void put(void* block) {
+    if (weights_.put(block)) return;
     // Ours lie on huge pages; of the fallback's next to none do.
     if (reinterpret_cast<uintptr_t>(block) % kHugePage == 0) {
       const std::lock_guard lock(mutex_);
@@ -92,31 +104,14 @@ class Pool final : public c10::Allocator {
   void shrink(size_t limit) {
     while (free_bytes_ > limit) {
       const auto last = std::prev(free_.end());
-      munmap(last->second, last->first);
+      unmap_pages(last->second, last->first);
       free_bytes_ -= last->first;
       free_.erase(last);
     }
   }
 
-  /// Aligned to a huge page: maps one more and cuts off both ends.
-  static void* map(size_t size) {
-    void* start = mmap(nullptr,
-                       size + kHugePage,
-                       PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS,
-                       -1,
-                       0);
-    if (start == MAP_FAILED) return nullptr;
-    const auto address = reinterpret_cast<uintptr_t>(start);
-    const uintptr_t block = (address + kHugePage - 1) / kHugePage * kHugePage;
-    const size_t before = block - address;
-    if (before > 0) munmap(start, before);
-    munmap(reinterpret_cast<void*>(block + size), kHugePage - before);
-    madvise(reinterpret_cast<void*>(block), size, MADV_HUGEPAGE);
-    return reinterpret_cast<void*>(block);
-  }
-
   c10::Allocator* fallback_;
+  WeightArena weights_;
   std::mutex mutex_;
   std::multimap<size_t, void*> free_;  // by size
   std::map<void*, size_t> used_;
@@ -144,6 +139,13 @@ MemoryScope::MemoryScope() {
 
 MemoryScope::~MemoryScope() { --scopes; }
 
+WeightScope::WeightScope() {
+  pool();
+  ++weight_scopes;
+}
+
+WeightScope::~WeightScope() { --weight_scopes; }
+
 void give_back_memory() { pool().give_back(); }
 
 }  // namespace declip
@@ -154,6 +156,9 @@ namespace declip {
 
 MemoryScope::MemoryScope() {}
 MemoryScope::~MemoryScope() {}
+
+WeightScope::WeightScope() {}
+WeightScope::~WeightScope() {}
 
 void give_back_memory() {}
 

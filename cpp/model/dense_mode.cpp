@@ -156,7 +156,8 @@ at::Tensor neighbour_attention(const VisionTower& tower,
   AttentionOptions attention;
   attention.prior = NeighbourPrior{grid.h, grid.w, options.gaussian_std, {}};
   if (!options.neighbours_only) {
-    return combine(tower, {{{{heads.k, heads.k}}, scale, 1.0}}, heads.v, attention);
+    return combine(
+        tower, {{{{heads.k, heads.k}}, scale, 1.0}}, heads.v, attention);
   }
   // The ablation scales the prior by the mean of |q_i||k_j| over heads and
   // tokens, class token included.
@@ -316,8 +317,7 @@ at::Tensor last_block(const VisionTower& tower,
           : 1.0;
 
   // Rotary positions are EVA's; only the unmodified attention applies them.
-  auto heads =
-      tower.project(i, tower.norm1(i, x), wanted_by(recipe, options));
+  auto heads = tower.project(i, tower.norm1(i, x), wanted_by(recipe, options));
   at::Tensor merged;  // attended values before the output projection
   switch (recipe.attention) {
     case Attention::kValues:

@@ -57,10 +57,8 @@ Placement place_only(const std::string& device, const std::string& dtype) {
             "CPU, because " + why + "."};
   }
   if (device == "cpu") {
-    return {c10::kCPU,
-            scalar_type(dtype, false),
-            false,
-            "The CPU was asked for."};
+    return {
+        c10::kCPU, scalar_type(dtype, false), false, "The CPU was asked for."};
   }
   const int64_t index = cuda_index(device);
   if (index < 0) {
@@ -92,9 +90,9 @@ Placement place(const std::string& device, const std::string& dtype) {
                        ? Linear::int8_obstacle()
                        : std::string("it is for the CPU only");
   if (!why.empty()) {
-    throw Error(ErrorCode::kDevice,
-                "dtype 'int8' cannot be used here: " + why +
-                    ". Use dtype 'auto'.");
+    throw Error(
+        ErrorCode::kDevice,
+        "dtype 'int8' cannot be used here: " + why + ". Use dtype 'auto'.");
   }
   placement.int8 = true;
   return placement;

@@ -88,8 +88,8 @@ Heads Projection::operator()(const at::Tensor& x, const Wanted& wanted) const {
   }
   Heads heads;
   if (wanted.q) {
-    heads.q = split_heads(
-        parts_[0](wanted.class_query ? x.slice(1, 0, 1) : x), heads_);
+    heads.q = split_heads(parts_[0](wanted.class_query ? x.slice(1, 0, 1) : x),
+                          heads_);
   }
   if (wanted.k) heads.k = split_heads(parts_[1](x), heads_);
   if (wanted.v) heads.v = split_heads(parts_[2](x), heads_);

@@ -21,7 +21,7 @@ namespace declip {
 struct Numerics {
   bool fused = false;
   at::ScalarType dtype = at::kFloat;  // of weights and branches
-  bool int8 = false;  // products in 8 bits, which needs `fused`
+  bool int8 = false;                  // products in 8 bits, which needs `fused`
 
   /// dtype of the residual stream.
   at::ScalarType stream() const { return fused ? at::kFloat : dtype; }

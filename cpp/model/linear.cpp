@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "declip/memory.h"
 #include "model/layers.h"
 
 namespace declip {
@@ -109,8 +110,9 @@ Linear::Linear(const at::Tensor& weight,
     const auto w = weight.to(at::kFloat);
     scales_ = w.abs().amax(1).clamp_min(1e-12) / 127.0;
     zeros_ = at::zeros({w.size(0)}, at::kInt);
-    weight_ = operators().prepack->call(
-        (w / scales_.unsqueeze(1)).round_().to(at::kChar), std::nullopt);
+    const auto bytes = (w / scales_.unsqueeze(1)).round_().to(at::kChar);
+    const WeightScope memory;
+    weight_ = operators().prepack->call(bytes, std::nullopt);
     if (bias.defined()) bias_ = bias.to(at::kFloat).contiguous();
     return;
   }
@@ -118,14 +120,20 @@ Linear::Linear(const at::Tensor& weight,
   weight_ = weight.to(numerics.dtype);
   if (numerics.fused && weight.is_cpu() && can_pack(numerics)) {
     form_ = Form::kPacked;
-    weight_ = operators().reorder->call(weight_.contiguous(), std::nullopt);
+    const auto dense = weight_.contiguous();
+    const WeightScope memory;
+    weight_ = operators().reorder->call(dense, std::nullopt);
   }
 }
 
 at::Tensor Linear::int8(const at::Tensor& x,
                         const at::Tensor& residual,
                         at::ScalarType dtype) const {
-  const auto rows = quantize_rows(x.reshape({-1, x.size(-1)}));
+  // reshape() may give a view of rows that lie apart
+  const auto flat = [](const at::Tensor& t) {
+    return t.reshape({-1, t.size(-1)}).contiguous();
+  };
+  const auto rows = quantize_rows(flat(x));
   const auto products = operators().quantized->call(rows.values,
                                                     /*x_scale=*/1.0,
                                                     /*x_zero_point=*/128,
@@ -141,15 +149,12 @@ at::Tensor Linear::int8(const at::Tensor& x,
                                                     "");
   auto sizes = x.sizes().vec();
   sizes.back() = scales_.size(0);
-  return dequantize_rows(
-             products,
-             rows.scales,
-             bias_,
-             epilogue_,
-             residual.defined()
-                 ? residual.reshape({-1, residual.size(-1)})
-                 : residual,
-             dtype)
+  return dequantize_rows(products,
+                         rows.scales,
+                         bias_,
+                         epilogue_,
+                         residual.defined() ? flat(residual) : residual,
+                         dtype)
       .view(sizes);
 }
 
@@ -163,7 +168,12 @@ at::Tensor Linear::operator()(const at::Tensor& x) const {
                      : epilogue_ == Epilogue::kGelu ? "gelu"
                                                     : "none";
   return operators().pointwise->call(
-      x, weight_, bias, name, Scalars(), epilogue_ == Epilogue::kGelu ? "none" : "");
+      x,
+      weight_,
+      bias,
+      name,
+      Scalars(),
+      epilogue_ == Epilogue::kGelu ? "none" : "");
 }
 
 at::Tensor Linear::add_to(const at::Tensor& residual,

@@ -132,8 +132,8 @@ std::string Model::dtype() const {
 std::string Model::engine() const {
   const auto& numerics = vision_->numerics();
   if (!numerics.fused) return "eager: " + Linear::describe(numerics);
-  return std::string("fused: ") + cpu::level_name(cpu::level()) +
-         " kernels, " + Linear::describe(numerics);
+  return std::string("fused: ") + cpu::level_name(cpu::level()) + " kernels, " +
+         Linear::describe(numerics);
 }
 
 void Model::check_image(const at::Tensor& image) const {
@@ -212,7 +212,10 @@ at::Tensor Model::encode_dense(const at::Tensor& image,
   const c10::InferenceMode guard;
   check_image(image);
   const auto features =
-      declip::encode_dense(*vision_, image.to(device_, vision_->numerics().stream()), options, call)
+      declip::encode_dense(*vision_,
+                           image.to(device_, vision_->numerics().stream()),
+                           options,
+                           call)
           .to(at::kFloat);
   return normalize ? l2_normalize(features, 1) : features;
 }

@@ -44,8 +44,7 @@ class PlainTower final : public VisionTower {
   Family family() const override { return Family::kPlain; }
 
   at::Tensor embed(const at::Tensor& image, Positions rule) const override {
-    return ln_pre_(
-        tokens(patches_, class_embedding_, positions_, image, rule));
+    return ln_pre_(tokens(patches_, class_embedding_, positions_, image, rule));
   }
 
   at::Tensor norm1(int64_t i, const at::Tensor& x) const override {

@@ -15,8 +15,9 @@ struct PromptTree {
   std::vector<int64_t> token;  // of each node; parents come before children
   std::vector<int64_t> depth;  // position of the token in its prompts
   std::vector<int32_t> path;   // nodes from the root to each node, itself last
-  std::vector<int64_t> path_begin;  // where a node's path starts; one more entry
-  std::vector<int64_t> end;         // node of each prompt's end token
+  std::vector<int64_t>
+      path_begin;            // where a node's path starts; one more entry
+  std::vector<int64_t> end;  // node of each prompt's end token
 
   int64_t size() const { return static_cast<int64_t>(token.size()); }
 };

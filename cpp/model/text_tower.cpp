@@ -8,7 +8,6 @@
 
 #include "kernels/prefix_attention.h"
 
-
 namespace declip {
 namespace {
 
@@ -97,17 +96,15 @@ at::Tensor TextTower::encode_tree(const PromptTree& tree,
   auto x = at::embedding(token_embedding_, at::tensor(tree.token))
                .to(numerics_.stream()) +
            positions_.index_select(0, at::tensor(tree.depth));  // (U, C)
-  const double scale = 1.0 / std::sqrt(static_cast<double>(config_.width / config_.heads));
+  const double scale =
+      1.0 / std::sqrt(static_cast<double>(config_.width / config_.heads));
   for (const auto& block : blocks_) {
     call.check();
     const auto heads = block.in_proj(block.ln_1(x), {});
-    x = block.out_proj.add_to(x,
-                              prefix_attention(heads.q,
-                                               heads.k,
-                                               heads.v,
-                                               tree.path,
-                                               tree.path_begin,
-                                               scale));
+    x = block.out_proj.add_to(
+        x,
+        prefix_attention(
+            heads.q, heads.k, heads.v, tree.path, tree.path_begin, scale));
     x = block.mlp.add_to(x, block.ln_2(x));
   }
   return projection_(ln_final_(x.index_select(0, at::tensor(tree.end))));
@@ -119,9 +116,8 @@ at::Tensor TextTower::encode_batch(const at::Tensor& tokens,
   const int64_t length = end.max().item<int64_t>() + 1;
   const auto device = token_embedding_.device();
   const auto ids = tokens.slice(1, 0, length).to(device);
-  auto x =
-      at::embedding(token_embedding_, ids).to(numerics_.stream()) +
-      positions_.slice(0, 0, length);
+  auto x = at::embedding(token_embedding_, ids).to(numerics_.stream()) +
+           positions_.slice(0, 0, length);
   for (const auto& block : blocks_) {
     call.check();
     const auto heads = block.in_proj(block.ln_1(x), {});

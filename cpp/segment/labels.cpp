@@ -118,24 +118,31 @@ Segmentation labels_from_windows(const at::Tensor& low,
     affinity =
         pamr_affinity(resize_image(image, plan, size), post.pamr_dilations);
   }
-  const int64_t pixels = size.height * size.width;
   const auto planes = at::empty(
       {std::min(kPamrPlanes, words), size.height, size.width}, at::kFloat);
-  float* data = planes.mutable_data_ptr<float>();
   at::Tensor scratch;
-  for (int64_t q = 0; q < words; q += kPamrPlanes) {
-    const int64_t count = std::min(kPamrPlanes, words - q);
-    for (int64_t k = 0; k < count; ++k) {
-      call.check();
-      source.write(q + k, data + k * pixels);
+  // Makes the planes of some words, a few at a time, and hands each over.
+  const auto each_plane = [&](const std::vector<int64_t>& chosen, auto&& take) {
+    const auto total = static_cast<int64_t>(chosen.size());
+    for (int64_t first = 0; first < total; first += kPamrPlanes) {
+      const int64_t count = std::min(kPamrPlanes, total - first);
+      for (int64_t k = 0; k < count; ++k) {
+        call.check();
+        source.write(chosen[first + k], planes[k].mutable_data_ptr<float>());
+      }
+      if (post.pamr_iterations > 0) {
+        pamr_apply(
+            affinity, planes, count, post.pamr_iterations, scratch, call);
+      }
+      for (int64_t k = 0; k < count; ++k) take(chosen[first + k], planes[k]);
+      call.report(first + count, total);
     }
-    if (post.pamr_iterations > 0) {
-      pamr_apply(affinity, planes, count, post.pamr_iterations, scratch, call);
-    }
-    for (int64_t k = 0; k < count; ++k)
-      postprocess.add(q + k, data + k * pixels);
-    call.report(q + count, words);
-  }
+  };
+  each_plane(postprocess.order(),
+             [&](int64_t, const at::Tensor& plane) { postprocess.add(plane); });
+  each_plane(postprocess.missing(), [&](int64_t word, const at::Tensor& plane) {
+    postprocess.add_missing(word, plane);
+  });
   return postprocess.finish();
 }
 

@@ -23,7 +23,7 @@ namespace declip {
 /// size        of the result
 ///
 /// Works on a few words at a time: memory is a small multiple of H x W, plus
-/// [C, H, W] if logits, probabilities or an area filter are asked for.
+/// [C, H, W] if logits or probabilities are asked for.
 Segmentation labels_from_windows(const at::Tensor& low,
                                  const WindowPlan& plan,
                                  const at::Tensor& image,

@@ -154,9 +154,10 @@ at::Tensor encode_windows(const Model& model,
   const int64_t tokens = (1 + grid.h * grid.w) * encoder.copies();
   // ProxyCLIP's threshold takes its mean over the batch: one window at a time,
   // as published, keeps results independent of how many there are
-  const int64_t batch = options.dense.mode == DenseMode::kProxyClip
-                            ? 1
-                            : std::max<int64_t>(1, tokens_per_pass(model) / tokens);
+  const int64_t batch =
+      options.dense.mode == DenseMode::kProxyClip
+          ? 1
+          : std::max<int64_t>(1, tokens_per_pass(model) / tokens);
   at::Tensor features;
   for (int64_t first = 0; first < plan.size(); first += batch) {
     const int64_t last = std::min(first + batch, plan.size());

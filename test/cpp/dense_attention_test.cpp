@@ -81,8 +81,7 @@ struct Qkv {
 };
 
 /// Slices of one tensor, as a fused projection gives them.
-Qkv random_heads(
-    Random& random, int64_t b, int64_t l, int64_t n, int64_t d) {
+Qkv random_heads(Random& random, int64_t b, int64_t l, int64_t n, int64_t d) {
   const auto parts = (2 * random.tensor({b, l, 3 * n * d})).chunk(3, -1);
   return {parts[0].unflatten(-1, {n, d}),
           parts[1].unflatten(-1, {n, d}),
@@ -93,9 +92,8 @@ void compare(const std::vector<AttentionTerm>& terms,
              const at::Tensor& v,
              const AttentionOptions& options = {}) {
   const auto expected = plain_loops(terms, v, options);
-  CHECK_CLOSE(distance(declip::dense_attention(terms, v, options), expected),
-              0,
-              4e-6);
+  CHECK_CLOSE(
+      distance(declip::dense_attention(terms, v, options), expected), 0, 4e-6);
   // LibTorch's float32 sums: what the kernel replaces
   CHECK_CLOSE(
       distance(declip::dense_attention_eager(terms, v, options), expected),
@@ -132,8 +130,7 @@ TEST(the_prior_follows_the_grid) {
   Random random;
   for (int round = 0; round < 6; ++round) {
     const int64_t rows = random.integer(1, 6), columns = random.integer(1, 6);
-    const auto [q, k, v] =
-        random_heads(random, 2, 1 + rows * columns, 2, 8);
+    const auto [q, k, v] = random_heads(random, 2, 1 + rows * columns, 2, 8);
     AttentionOptions options;
     options.prior =
         declip::NeighbourPrior{rows, columns, random.real(0.5, 5), {}};
@@ -166,8 +163,7 @@ TEST(bfloat16_differs_by_its_rounding_only) {
   const auto half = [](const at::Tensor& x) { return x.to(at::kBFloat16); };
   const std::vector<AttentionTerm> rounded{
       {{{half(q).to(at::kFloat), half(k).to(at::kFloat)}}, 0.2, 1.0}};
-  const auto expected =
-      plain_loops(rounded, half(v).to(at::kFloat), {});
+  const auto expected = plain_loops(rounded, half(v).to(at::kFloat), {});
   const auto got =
       declip::dense_attention({{{{half(q), half(k)}}, 0.2, 1.0}}, half(v));
   CHECK(got.scalar_type() == at::kBFloat16);
@@ -183,7 +179,6 @@ TEST(heads_that_do_not_fit_are_refused) {
       declip::ErrorCode::kInternal);
   AttentionOptions options;
   options.prior = declip::NeighbourPrior{3, 3, 1.0, {}};
-  CHECK_THROWS_CODE(
-      declip::dense_attention({{{{q, k}}, 1.0, 1.0}}, v, options),
-      declip::ErrorCode::kInternal);
+  CHECK_THROWS_CODE(declip::dense_attention({{{{q, k}}, 1.0, 1.0}}, v, options),
+                    declip::ErrorCode::kInternal);
 }

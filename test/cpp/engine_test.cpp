@@ -32,8 +32,7 @@ const std::vector<std::string> kCheckpoints{"clip-tiny/state_dict.pt",
 at::Tensor picture(const ModelPtr& model, int64_t batch) {
   Random random;
   const auto& vision = model->info().config.vision;
-  return random.tensor(
-      {batch, 3, 3 * vision.patch, vision.image_size + 2});
+  return random.tensor({batch, 3, 3 * vision.patch, vision.image_size + 2});
 }
 
 /// Smallest cosine of any vector along `dim`.
@@ -118,6 +117,9 @@ TEST(smaller_types_stay_close_to_float32) {
       CHECK(int8->dtype() == "int8");
       CHECK(cosine(int8->encode_dense(image, options, true, {}), wanted, 1) >
             0.99);
+      CHECK(cosine(int8->encode_image(image, true, false, {}),
+                   exact->encode_image(image, true, false, {}),
+                   1) > 0.99);
     } catch (const declip::Error& error) {
       // A processor without VNNI says so; nothing else may go wrong.
       CHECK(error.code() == declip::ErrorCode::kDevice);

@@ -66,19 +66,17 @@ TEST(layer_norm_matches_plain_loops) {
     const auto x = 3 * random.tensor({4, width}) + 1;
     const auto weight = random.tensor({width}), bias = random.tensor({width});
     const auto expected = plain_norm(x, weight, bias, 1e-5);
-    CHECK_CLOSE(
-        distance(declip::layer_norm(x, weight, bias, 1e-5, at::kFloat),
-                 expected),
-        0,
-        4e-6);
+    CHECK_CLOSE(distance(declip::layer_norm(x, weight, bias, 1e-5, at::kFloat),
+                         expected),
+                0,
+                4e-6);
     const auto half = x.to(at::kBFloat16);
     const auto rounded =
         declip::layer_norm(half, weight, bias, 1e-5, at::kBFloat16);
     CHECK(rounded.scalar_type() == at::kBFloat16);
     // values up to 4 in 8 bits
     CHECK_CLOSE(
-        distance(rounded,
-                 plain_norm(half.to(at::kFloat), weight, bias, 1e-5)),
+        distance(rounded, plain_norm(half.to(at::kFloat), weight, bias, 1e-5)),
         0,
         4.0 / 256);
   }
@@ -116,9 +114,7 @@ TEST(packed_layers_match_the_eager_ones) {
       CHECK_CLOSE(distance(packed(x), eager(x)), 0, 1e-5);
       if (epilogue == Epilogue::kNone) {
         CHECK_CLOSE(
-            distance(packed.add_to(residual, x), residual + eager(x)),
-            0,
-            1e-5);
+            distance(packed.add_to(residual, x), residual + eager(x)), 0, 1e-5);
       }
     }
   }
@@ -134,13 +130,14 @@ TEST(eight_bit_layers_stay_within_their_steps) {
   const int64_t in = 96;
   const auto weight = random.tensor({33, in}), bias = random.tensor({33});
   // Rows of very different size: each has a step of its own.
-  const auto x = random.tensor({6, in}) *
-                 at::tensor(std::vector<float>{1e-3, 1, 1e3, 5, 1e-6, 0})
-                     .unsqueeze(1);
+  const auto x =
+      random.tensor({6, in}) *
+      at::tensor(std::vector<float>{1e-3, 1, 1e3, 5, 1e-6, 0}).unsqueeze(1);
   const auto residual = random.tensor({6, 33});
   for (const auto epilogue :
        {Epilogue::kNone, Epilogue::kSilu, Epilogue::kGelu}) {
-    const auto got = Linear(weight, bias, numerics, epilogue).add_to(residual, x);
+    const auto got =
+        Linear(weight, bias, numerics, epilogue).add_to(residual, x);
     const auto wanted =
         residual + Linear(weight, bias, Numerics(), epilogue)(x);
     for (int64_t r = 0; r < 6; ++r) {
@@ -154,11 +151,34 @@ TEST(eight_bit_layers_stay_within_their_steps) {
   }
 }
 
+TEST(eight_bit_layers_work_at_the_sizes_of_a_real_tower) {
+  if (!Linear::int8_obstacle().empty()) {
+    return tap::skip(Linear::int8_obstacle());
+  }
+  Random random;
+  auto numerics = fused();
+  numerics.int8 = true;
+  for (const auto& [in, out] : std::vector<std::pair<int64_t, int64_t>>{
+           {768, 2304}, {768, 768}, {768, 3072}, {3072, 768}}) {
+    const auto weight = random.tensor({out, in}), bias = random.tensor({out});
+    const Linear layer(weight, bias, numerics, Epilogue::kNone);
+    const Linear exact(weight, bias, Numerics(), Epilogue::kNone);
+    for (const int64_t rows : {1576, 197, 1, 591}) {
+      const auto x = random.tensor({rows, in});
+      const auto got = layer(x), wanted = exact(x);
+      const double worst = (got - wanted).abs().amax(1).max().item<double>();
+      // As above: 1/254 of steps for x and weights both.
+      CHECK_CLOSE(worst, 0, 12 * std::sqrt(static_cast<double>(in) / 3) / 254);
+    }
+  }
+}
+
 TEST(rows_come_back_from_eight_bits) {
   Random random;
   const auto x = random.tensor({5, 19});
   const auto rows = declip::quantize_rows(x);
-  const auto back = (rows.values.to(at::kFloat) - 128) * rows.scales.unsqueeze(1);
+  const auto back =
+      (rows.values.to(at::kFloat) - 128) * rows.scales.unsqueeze(1);
   for (int64_t r = 0; r < 5; ++r) {
     const double step = x[r].abs().max().item<double>() / 127;
     CHECK_CLOSE(distance(back[r], x[r]), 0, 0.501 * step);
@@ -169,8 +189,8 @@ TEST(rows_come_back_from_eight_bits) {
 TEST(activations_match_the_textbook) {
   const auto x = at::linspace(-12, 12, 4001, at::kFloat).unsqueeze(0);
   for (const auto epilogue : {Epilogue::kSilu, Epilogue::kGelu}) {
-    const auto got = declip::dequantize_rows(
-        x, at::ones({1}), {}, epilogue, {}, at::kFloat);
+    const auto got =
+        declip::dequantize_rows(x, at::ones({1}), {}, epilogue, {}, at::kFloat);
     for (int64_t i = 0; i < x.size(1); i += 7) {
       const double wanted = activation(x[0][i].item<double>(), epilogue);
       CHECK_CLOSE(got[0][i].item<double>(),
@@ -187,13 +207,14 @@ TEST(prefix_attention_sees_the_path_only) {
   const std::vector<int32_t> path{0, 0, 1, 0, 1, 2, 0, 3, 0, 3, 4};
   const std::vector<int64_t> begin{0, 1, 3, 6, 8, 11};
   const auto qkv = random.tensor({5, 3 * 2 * 5}).chunk(3, -1);
-  const auto heads = [](const at::Tensor& x) { return x.unflatten(-1, {2, 5}); };
+  const auto heads = [](const at::Tensor& x) {
+    return x.unflatten(-1, {2, 5});
+  };
   const auto q = heads(qkv[0]), k = heads(qkv[1]), v = heads(qkv[2]);
   const auto got = declip::prefix_attention(q, k, v, path, begin, 0.7);
   for (size_t u = 0; u < 5; ++u) {
-    const auto tokens =
-        at::tensor(std::vector<int64_t>(path.begin() + begin[u],
-                                        path.begin() + begin[u + 1]));
+    const auto tokens = at::tensor(std::vector<int64_t>(
+        path.begin() + begin[u], path.begin() + begin[u + 1]));
     for (int64_t h = 0; h < 2; ++h) {
       const auto scores =
           at::mv(k.select(1, h).index_select(0, tokens).to(at::kDouble),
@@ -202,9 +223,8 @@ TEST(prefix_attention_sees_the_path_only) {
       const auto expected =
           at::mv(v.select(1, h).index_select(0, tokens).to(at::kDouble).t(),
                  scores.softmax(0));
-      CHECK_CLOSE(distance(got[u].slice(0, 5 * h, 5 * h + 5), expected),
-                  0,
-                  1e-6);
+      CHECK_CLOSE(
+          distance(got[u].slice(0, 5 * h, 5 * h + 5), expected), 0, 1e-6);
     }
   }
 }

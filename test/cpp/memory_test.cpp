@@ -42,3 +42,23 @@ TEST(memory_of_many_sizes_keeps_its_contents) {
     CHECK(tensor.eq(tensor[0]).all().item<bool>());
   }
 }
+
+TEST(memory_of_weights_lies_side_by_side_and_may_go_in_any_order) {
+  std::vector<at::Tensor> held;
+  {
+    const declip::WeightScope scope;
+    for (int64_t i = 0; i < 60; ++i) {
+      held.push_back(at::full({(i * 37 % 23 + 1) << 17}, i, at::kFloat));
+    }
+  }
+  // others come and go between them
+  const auto other = at::ones({kFloats}, at::kFloat);
+  for (int64_t i = 0; i < 60; i += 2) held[i].reset();
+  for (int64_t i = 1; i < 60; i += 2) {
+    CHECK(held[i].eq(i).all().item<bool>());
+  }
+  std::thread([taken = std::move(held)]() mutable { taken.clear(); }).join();
+  const declip::WeightScope scope;
+  const auto large = at::ones({40 << 18}, at::kFloat);  // more than a chunk
+  CHECK_CLOSE(large.sum().item<double>(), 40 << 18, 0);
+}

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <limits>
+#include <numeric>
 
 #include "declip/error.h"
 #include "io/safetensors.h"
@@ -21,8 +22,11 @@ Segmentation run(const at::Tensor& logits,
                  const std::vector<int64_t>& word_class,
                  const PostOptions& options) {
   Postprocess postprocess(word_class, options, logits.size(1), logits.size(2));
-  for (int64_t q = 0; q < logits.size(0); ++q) {
-    postprocess.add(q, logits[q].contiguous().const_data_ptr<float>());
+  for (const int64_t word : postprocess.order()) {
+    postprocess.add(logits[word].contiguous());
+  }
+  for (const int64_t word : postprocess.missing()) {
+    postprocess.add_missing(word, logits[word].contiguous());
   }
   return postprocess.finish();
 }
@@ -63,7 +67,7 @@ TEST(exp_is_exact_to_float_rounding) {
 TEST(matches_plain_loops_on_random_pictures) {
   Random random;
   for (int i = 0; i < 40; ++i) {
-    const int64_t classes = random.integer(1, 6);
+    const int64_t classes = random.integer(1, 12);
     std::vector<int64_t> word_class;
     for (int64_t c = 0; c < classes; ++c) word_class.push_back(c);
     for (int64_t extra = random.integer(0, 6); extra > 0; --extra) {
@@ -196,6 +200,50 @@ TEST(small_foreground_classes_give_way_to_the_next_best) {
   options.area_threshold = 0.21;
   CHECK((labels_of(run(logits, {0, 1, 2}, options)) ==
          std::vector<int64_t>{1, 1, 1, 1, 1}));
+}
+
+TEST(pixels_whose_best_classes_are_all_removed_get_the_best_that_is_kept) {
+  // Class 0 covers most of the picture; each of six others one pixel, where it
+  // is followed by the rest of the six, so that none of its ranks is kept.
+  const int64_t pixels = 40;
+  auto logits = at::zeros({8, 1, pixels});
+  for (int64_t c = 0; c < 6; ++c) {
+    logits[1 + c].fill_(-1);
+    for (int64_t other = 0; other < 6; ++other) {
+      logits[1 + c][0][other] = 5 + (c == other ? 1.0 : 0.1 * (c + 1.0));
+    }
+  }
+  logits[7].fill_(-9);
+  for (int64_t i = 0; i < 6; ++i) logits[7][0][i] = 0.5;  // the runner-up
+  logits[7].slice(1, 6, 20).fill_(1);                     // and kept
+  PostOptions options = unit_scale();
+  options.area_threshold = 0.2;
+  Postprocess postprocess({0, 1, 2, 3, 4, 5, 6, 7}, options, 1, pixels);
+  for (const int64_t word : postprocess.order()) {
+    postprocess.add(logits[word].contiguous());
+  }
+  CHECK((postprocess.missing() == std::vector<int64_t>{0, 7}));
+  const auto labels = labels_of(run(logits, {0, 1, 2, 3, 4, 5, 6, 7}, options));
+  for (int64_t i = 0; i < pixels; ++i) CHECK(labels[i] == (i < 20 ? 7 : 0));
+}
+
+TEST(an_area_filter_that_removes_everything_leaves_class_0) {
+  const auto logits = row({{0, 1, 0}, {1, 0, 0}, {0, 0, 1}});
+  PostOptions options = unit_scale();
+  options.area_threshold = 0.5;
+  CHECK((labels_of(run(logits, {0, 1, 2}, options)) ==
+         std::vector<int64_t>{0, 0, 0}));
+}
+
+TEST(memory_of_an_area_filter_does_not_grow_with_the_classes) {
+  const auto bytes = [](int64_t classes) {
+    std::vector<int64_t> word_class(classes);
+    std::iota(word_class.begin(), word_class.end(), int64_t{0});
+    PostOptions options;
+    options.area_threshold = 0.1;
+    return Postprocess(word_class, options, 50, 60).bytes();
+  };
+  CHECK(bytes(300) == bytes(2));
 }
 
 TEST(closing_fills_gaps_with_the_larger_number) {

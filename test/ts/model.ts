@@ -24,7 +24,7 @@ t.teardown(() => {
 })
 
 t.test('info', async t => {
-  const { path, notes, deviceReason, ...info } = model.info
+  const { path, notes, deviceReason, engine, ...info } = model.info
   t.same(info, {
     format: 'openai',
     family: 'clip',
@@ -45,6 +45,7 @@ t.test('info', async t => {
   t.ok((info.logitScale as number) > 1)
   t.match(path, /words-tiny.model\.safetensors$/)
   t.match(deviceReason, /CPU/)
+  t.match(engine, /^fused: .* kernels, /)
   t.match(notes, [/quick_gelu/])
   t.throws(() => {
     ;(model.info as { width: number }).width = 5
@@ -344,7 +345,10 @@ t.test('half precision', async t => {
         expected,
       )
     }
-    t.ok(same / images.length >= least[dtype], `${dtype}: ${((100 * same) / images.length).toFixed(2)} %`)
+    t.ok(
+      same / images.length >= least[dtype],
+      `${dtype}: ${((100 * same) / images.length).toFixed(2)} %`,
+    )
     half.dispose()
   }
 })

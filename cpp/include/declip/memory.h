@@ -15,6 +15,16 @@ class MemoryScope {
   MemoryScope& operator=(const MemoryScope&) = delete;
 };
 
+/// While one lives, this thread's large tensors are weights: they lie side by
+/// side on huge pages and stay as long as their model.
+class WeightScope {
+ public:
+  WeightScope();
+  ~WeightScope();
+  WeightScope(const WeightScope&) = delete;
+  WeightScope& operator=(const WeightScope&) = delete;
+};
+
 /// Returns the pool's free blocks, at most 256 MB, to the system.
 void give_back_memory();
 

@@ -1,8 +1,8 @@
 // Per head: 2 Lq Lk d operations for each part of each term, Lq Lk exponentials
 // for each term, 2 Lq Lk e for the values. A task takes one head and a range of
 // its queries. Keys and values are packed once per task into panels of two
-// vectors, in float32 whatever they came as, and stay in the second-level cache;
-// the scores of kRows queries stay in the first.
+// vectors, in float32 whatever they came as, and stay in the second-level
+// cache; the scores of kRows queries stay in the first.
 
 #include "kernels/dense_attention.h"
 
@@ -34,7 +34,9 @@ float value(uint16_t bits) { return from_bfloat16(bits); }
 void put(float x, float& out) { out = x; }
 void put(float x, uint16_t& out) { out = to_bfloat16(x); }
 
-int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
+int64_t round_up(int64_t n, int64_t unit) {
+  return (n + unit - 1) / unit * unit;
+}
 
 /// c[kRows, VECTORS * kWidth] (+)= a[kRows, depth] panel[depth, kPanel].
 template <int VECTORS>
@@ -78,8 +80,8 @@ void tile(const float* a,
 }
 
 /// c[rows, columns] (+)= a[rows, depth] panels, rows a multiple of kRows and c
-/// as wide as `columns` rounded up to a vector. Panels are `panel_rows` deep, of
-/// which the first `depth` are used.
+/// as wide as `columns` rounded up to a vector. Panels are `panel_rows` deep,
+/// of which the first `depth` are used.
 void product(const float* a,
              int64_t a_row,
              const float* panels,
@@ -128,8 +130,11 @@ void copy_rows(const T* from,
 /// Keys [count, width] as panels [count / kPanel][width][kPanel], the last one
 /// filled up with zeros.
 template <typename T>
-void pack_keys(
-    const T* from, int64_t stride, int64_t count, int64_t width, float* panels) {
+void pack_keys(const T* from,
+               int64_t stride,
+               int64_t count,
+               int64_t width,
+               float* panels) {
   for (int64_t j = 0; j < count; j += kPanel) {
     float* panel = panels + j * width;
     const int64_t columns = std::min(kPanel, count - j);
@@ -145,8 +150,11 @@ void pack_keys(
 
 /// Values [count, width] as panels [width / kPanel][count][kPanel].
 template <typename T>
-void pack_values(
-    const T* from, int64_t stride, int64_t count, int64_t width, float* panels) {
+void pack_values(const T* from,
+                 int64_t stride,
+                 int64_t count,
+                 int64_t width,
+                 float* panels) {
   for (int64_t j = 0; j < width; j += kPanel) {
     float* panel = panels + j * count;
     const int64_t columns = std::min(kPanel, width - j);
@@ -160,7 +168,10 @@ void pack_values(
   }
 }
 
-void add_prior(const AttentionView& x, int64_t b, int64_t query, float* scores) {
+void add_prior(const AttentionView& x,
+               int64_t b,
+               int64_t query,
+               float* scores) {
   if (query == 0) return;
   const float factor = x.prior_factor ? x.prior_factor[b] : 1.0f;
   const int64_t row = (query - 1) / x.grid_columns;
@@ -248,8 +259,7 @@ class Head {
     for (int64_t t = 0; t < x_.term_count; ++t) {
       for (int64_t p = 0; p < x_.terms[t].parts; ++p, panel += key_panel_) {
         const auto& rows = x_.terms[t].b[p];
-        pack_keys(
-            head_of<T>(rows, b, h), rows.token, x_.keys, x_.width, panel);
+        pack_keys(head_of<T>(rows, b, h), rows.token, x_.keys, x_.width, panel);
       }
     }
     pack_values(head_of<T>(x_.v, b, h),
@@ -266,8 +276,7 @@ class Head {
   void block(int64_t b, int64_t h, int64_t first, int64_t count) {
     const int64_t padded = round_up(count, kRows);
     // Causal queries see no key after the last of them.
-    const int64_t keys =
-        x_.causal ? std::min(x_.keys, first + count) : x_.keys;
+    const int64_t keys = x_.causal ? std::min(x_.keys, first + count) : x_.keys;
     const int64_t columns = round_up(keys, kWidth);
     const float* panel = keys_.data();
     for (int64_t t = 0; t < x_.term_count; ++t) {
@@ -349,8 +358,7 @@ void attend(const AttentionView& x) {
   const int64_t wanted = (kTasks + heads - 1) / heads;
   const int64_t most = (x.queries + kShortestTask - 1) / kShortestTask;
   const int64_t pieces = std::clamp<int64_t>(wanted, 1, most);
-  const int64_t piece =
-      round_up((x.queries + pieces - 1) / pieces, kBlock);
+  const int64_t piece = round_up((x.queries + pieces - 1) / pieces, kBlock);
   at::parallel_for(0, heads * pieces, 1, [&](int64_t begin, int64_t end) {
     Head<T> head(x);
     for (int64_t task = begin; task < end; ++task) {

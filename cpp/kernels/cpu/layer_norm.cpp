@@ -71,10 +71,13 @@ void run(const LayerNormView& norm) {
       }
       const auto n = static_cast<float>(width);
       const float mean = sum_of(row, width, [](Vec v) { return v; }) / n;
-      const float variance = sum_of(row, width, [&](Vec v) {
-                               const Vec d = v - Vec(mean);
-                               return d * d;
-                             }) / n;
+      const float variance = sum_of(row,
+                                    width,
+                                    [&](Vec v) {
+                                      const Vec d = v - Vec(mean);
+                                      return d * d;
+                                    }) /
+                             n;
       const float factor = 1.0f / std::sqrt(variance + norm.eps);
       Out* __restrict out = static_cast<Out*>(norm.out) + r * width;
       for (int64_t i = 0; i < width; ++i) {

@@ -8,6 +8,8 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <atomic>
+#include <mutex>
 #include <vector>
 
 #include "kernels/pamr_math.h"
@@ -84,11 +86,46 @@ void add_maximum(const float* plane, int64_t pixels, float* maximum) {
   });
 }
 
-void label_probability(const WordState& state, float* probability) {
-  for_pixels(state.pixels, [&](int64_t begin, int64_t end) {
-    float* __restrict target = probability;
-    for (int64_t i = begin; i < end; ++i) target[i] = 1.0f / state.sum[i];
+// A class that is not among the best so far anywhere in a run of pixels costs
+// one comparison per pixel; classes cover regions, so that most runs end there.
+void add_class(const float* plane, int32_t label, const ClassRanks& ranks) {
+  constexpr int64_t kRun = 64;
+  for_pixels(ranks.pixels, [&](int64_t begin, int64_t end) {
+    const float* __restrict lowest = ranks.logit + (kRanks - 1) * ranks.pixels;
+    for (int64_t start = begin; start < end; start += kRun) {
+      const int64_t stop = std::min(start + kRun, end);
+      int32_t above = 0;
+      for (int64_t i = start; i < stop; ++i) above |= plane[i] > lowest[i];
+      if (above == 0) continue;
+      float logit[kRun];
+      uint16_t number[kRun];
+      std::copy(plane + start, plane + stop, logit);
+      std::fill_n(number, kRun, static_cast<uint16_t>(label));
+      for (int64_t r = 0; r < kRanks; ++r) {
+        float* __restrict rank_logit = ranks.logit + r * ranks.pixels + start;
+        uint16_t* __restrict rank_label =
+            ranks.label + r * ranks.pixels + start;
+        for (int64_t i = 0; i < stop - start; ++i) {
+          insert_rank(rank_logit[i], rank_label[i], logit[i], number[i]);
+        }
+      }
+    }
   });
+}
+
+int64_t choose_kept(const ClassRanks& ranks,
+                    const uint8_t* keep,
+                    float* chosen,
+                    int32_t* labels) {
+  std::atomic<int64_t> open{0};
+  for_pixels(ranks.pixels, [&](int64_t begin, int64_t end) {
+    int64_t found = 0;
+    for (int64_t i = begin; i < end; ++i) {
+      found += choose_rank(ranks, i, keep, chosen[i], labels[i]);
+    }
+    open += end - begin - found;
+  });
+  return open;
 }
 
 void class_probability(const float* plane,
@@ -104,32 +141,47 @@ void class_probability(const float* plane,
   });
 }
 
-void take_larger(const float* candidate,
+void take_larger(const float* plane,
                  int32_t label,
                  int64_t pixels,
-                 float* probability,
+                 float* chosen,
                  int32_t* labels) {
   for_pixels(pixels, [&](int64_t begin, int64_t end) {
-    float* __restrict largest = probability;
+    float* __restrict largest = chosen;
     int32_t* __restrict target = labels;
     for (int64_t i = begin; i < end; ++i) {
-      const bool larger = candidate[i] > largest[i];
-      largest[i] = larger ? candidate[i] : largest[i];
+      const bool larger = plane[i] > largest[i];
+      largest[i] = larger ? plane[i] : largest[i];
       target[i] = larger ? label : target[i];
     }
   });
 }
 
-void threshold_labels(const float* probability,
+void threshold_labels(const float* chosen,
+                      float scale,
                       float threshold,
                       int32_t background,
-                      int64_t pixels,
-                      int32_t* labels) {
-  for_pixels(pixels, [&](int64_t begin, int64_t end) {
-    int32_t* __restrict target = labels;
+                      const WordState& state) {
+  for_pixels(state.pixels, [&](int64_t begin, int64_t end) {
+    int32_t* __restrict target = state.label;
     for (int64_t i = begin; i < end; ++i) {
-      target[i] = probability[i] < threshold ? background : target[i];
+      const float probability =
+          score_probability(chosen[i], state.best[i], state.sum[i], scale);
+      target[i] = probability < threshold ? background : target[i];
     }
+  });
+}
+
+void count_labels(const int32_t* labels,
+                  int64_t pixels,
+                  int64_t classes,
+                  int64_t* counts) {
+  std::mutex mutex;
+  for_pixels(pixels, [&](int64_t begin, int64_t end) {
+    std::vector<int64_t> own(classes);
+    for (int64_t i = begin; i < end; ++i) ++own[labels[i]];
+    const std::lock_guard lock(mutex);
+    for (int64_t c = 0; c < classes; ++c) counts[c] += own[c];
   });
 }
 

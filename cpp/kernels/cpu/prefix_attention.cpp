@@ -45,8 +45,7 @@ void prefix_attention(const PrefixAttentionView& x) {
         const float* q = x.q + u * x.token + h * x.head;
         for (int64_t j = 0; j < length; ++j) {
           scores[j] =
-              x.scale *
-              dot(q, x.k + path[j] * x.token + h * x.head, x.width);
+              x.scale * dot(q, x.k + path[j] * x.token + h * x.head, x.width);
         }
         const float largest = *std::max_element(scores.begin(), scores.end());
         float sum = 0.0f;
