@@ -117,6 +117,9 @@ async function preloadElsewhere(): Promise<void> {
   reset()
 }
 
+/** How OpenMP's threads wait for work, see below; as environment variables. @internal */
+export const OPENMP_WAIT = { OMP_WAIT_POLICY: 'passive', GOMP_SPINCOUNT: '1000' }
+
 /**
  * Until the returned function is called, OpenMP is told how to wait: threads that spin for long make
  * the engine several times slower as soon as another program wants a core, and threads that sleep at
@@ -125,11 +128,11 @@ async function preloadElsewhere(): Promise<void> {
  * when the runtime is loaded; what the user set stands, and child processes do not inherit ours.
  */
 function waitBriefly(): () => void {
-  const wait = { OMP_WAIT_POLICY: 'passive', GOMP_SPINCOUNT: '1000' }
-  if (Object.keys(wait).some(name => process.env[name] !== undefined)) return () => {}
-  Object.assign(process.env, wait)
+  const names = Object.keys(OPENMP_WAIT)
+  if (names.some(name => process.env[name] !== undefined)) return () => {}
+  Object.assign(process.env, OPENMP_WAIT)
   return () => {
-    for (const name of Object.keys(wait)) delete process.env[name]
+    for (const name of names) delete process.env[name]
   }
 }
 

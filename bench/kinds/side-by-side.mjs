@@ -5,8 +5,8 @@
  *
  * { task, programs, agree, goals, ceiling, repeat, warmUp }
  * task      { name, ... } of tasks.mjs
- * programs  { label, program, dtype, agree, ... }: `program` one of contestants.mjs, the rest is
- *           added to its request
+ * programs  { label, program, dtype, agree, times, ... }: `program` one of contestants.mjs; `times`
+ *           it runs in every turn; the rest is added to its request
  * agree     { measure, width, atLeast } of agreement.mjs, or undefined for tasks without an answer
  * ceiling   label of the program whose rate the others' are shares of
  * goals     { work, measure, ours, theirs, atLeast }, see goalOf()
@@ -16,7 +16,7 @@
 import { rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { loadAddon } from '../../dist/esm/load-addon.js'
-import { agreement, elementsFor } from '../agreement.mjs'
+import { agreement, checkTelling, elementsFor } from '../agreement.mjs'
 import { contestant } from '../contestants.mjs'
 import { readRaw } from '../inputs.mjs'
 import { check, statistics } from '../measure.mjs'
@@ -30,9 +30,10 @@ export async function run(benchCase, { folder, dtype }) {
   const { name, task, programs, repeat, warmUp = 1 } = benchCase
   const { threads } = loadAddon().runtime()
   const request = { ...(await prepare(task, { folder, name })), threads }
-  const entries = programs.map(({ label = '', program, agree, ...more }) => ({
-    label: label || program,
+  const entries = programs.map(({ label, program, agree, times = 1, ...more }) => ({
+    label: label ?? program,
     agree,
+    times,
     request: { dtype, ...request, ...more },
     start: contestant(program, request),
   }))
@@ -51,10 +52,10 @@ export async function run(benchCase, { folder, dtype }) {
     const agreements = benchCase.agree
       ? await compare(benchCase.agree, present, running, request)
       : {}
-    for (let i = warmUp === 0 ? 1 : 0; i < repeat; i++) {
-      for (const program of all) {
+    for (let turn = warmUp === 0 ? 1 : 0; turn < repeat; turn++) {
+      for (const { label, times } of present) {
         await sleep(PAUSE)
-        await program.run()
+        for (let n = 0; n < times; n++) await running.get(label).run()
       }
     }
     return result(benchCase, running, agreements, skipped)
@@ -77,6 +78,7 @@ async function compare({ measure, width, atLeast }, present, running, { inputs }
     const path = `${inputs}/answer`
     await running.get(label).answer(path)
     const answer = await readRaw(path, elementsFor(measure))
+    checkTelling(measure, answer)
     first ??= answer
     agreements[label] = agreement(measure, first, answer, width)
     check(agreements[label] >= agree, `${label} agrees to ${agreements[label]}, not ${agree}`)
