@@ -6,6 +6,7 @@
 const B16 = 'vit-b-16'
 const ours = { label: 'declip', program: 'declip', dtype: 'float32' }
 const half = { label: 'declip bfloat16', program: 'declip', dtype: 'bfloat16' }
+const eight = { label: 'declip int8', program: 'declip', dtype: 'int8', agree: 0.99 }
 const eager = { label: 'LibTorch eager', program: 'eager', dtype: 'float32' }
 const onnxruntime = { program: 'onnxruntime', dtype: 'float32' }
 const pytorch = { label: 'PyTorch', program: 'pytorch', dtype: 'float32' }
@@ -14,9 +15,13 @@ const kernels = { label: 'declip', program: 'kernels' }
 const encode = [1, 8].map(batch => ({
   name: `goals/encode/${batch}`,
   task: { name: 'encode-image', model: B16, batch },
-  programs: [ours, { ...half, agree: 0.99 }, onnxruntime, eager, pytorch],
+  programs: [ours, { ...half, agree: 0.99 }, eight, onnxruntime, eager, pytorch].map(program => ({
+    ...program,
+    times: 3,
+  })),
   agree: { measure: 'cosine', width: 512, atLeast: 0.9999 },
-  repeat: 15,
+  repeat: 5,
+  wake: true,
   goals: [
     { ours: 'declip', theirs: 'onnxruntime', atLeast: 1.4 },
     { ours: 'declip bfloat16', theirs: 'onnxruntime', atLeast: 2.8 },
@@ -29,8 +34,9 @@ const ceiling = {
   programs: [
     ours,
     { label: 'matrix products', program: 'kernels', task: 'tower-products', dtype: 'float32' },
-  ],
-  repeat: 15,
+  ].map(program => ({ ...program, times: 3 })),
+  repeat: 5,
+  wake: true,
   goals: [
     {
       work: 'ViT-B/16 forward, batch 8, share of its matrix products',
@@ -87,7 +93,7 @@ const itaclip = {
   name: 'goals/itaclip',
   slow: '2 minutes',
   task: { name: 'itaclip', model: B16, width: 500, height: 375 },
-  programs: [pytorch, ours, half],
+  programs: [pytorch, ours, half, { ...eight, agree: 0.9 }],
   agree: { measure: 'equal', atLeast: 0.9 },
   warmUp: 0,
   repeat: 1,

@@ -55,10 +55,9 @@ Task pamr_steps(const Request& request) {
   const int64_t iterations = 10;
   const auto affinity = pamr_affinity(random({1, 3, h, w}), dilations);
   const auto planes = random({kPamrPlanes, h, w});
-  auto scratch = std::make_shared<at::Tensor>();
   Task task;
   task.run = [=] {
-    pamr_apply(affinity, planes, kPamrPlanes, iterations, *scratch, Call());
+    pamr_apply(affinity, planes, kPamrPlanes, iterations, Call());
     return at::Tensor();
   };
   const auto visits = static_cast<double>(h * w * iterations);

@@ -3,13 +3,15 @@
  * whatever else the machine does falls on all of them. The first program's answer is what the others'
  * are compared with before anything is timed.
  *
- * { task, programs, agree, goals, ceiling, repeat, warmUp }
+ * { task, programs, agree, goals, ceiling, repeat, warmUp, wake }
  * task      { name, ... } of tasks.mjs
  * programs  { label, program, dtype, agree, times, ... }: `program` one of contestants.mjs; `times`
  *           it runs in every turn; the rest is added to its request
  * agree     { measure, width, atLeast } of agreement.mjs, or undefined for tasks without an answer
  * ceiling   label of the program whose rate the others' are shares of
  * goals     { work, measure, ours, theirs, atLeast }, see goalOf()
+ * wake      true: every turn begins with a run that does not count, as a throughput is asked for and
+ *           a process that has slept starts slowly, on a virtual machine up to twice as slowly
  * warmUp    0 for a program so slow that the run which is checked is timed too
  */
 
@@ -27,7 +29,7 @@ import { prepare } from '../tasks.mjs'
 const PAUSE = 50
 
 export async function run(benchCase, { folder, dtype }) {
-  const { name, task, programs, repeat, warmUp = 1 } = benchCase
+  const { name, task, programs, repeat, warmUp = 1, wake = false } = benchCase
   const { threads } = loadAddon().runtime()
   const request = { ...(await prepare(task, { folder, name })), threads }
   const entries = programs.map(({ label, program, agree, times = 1, ...more }) => ({
@@ -55,6 +57,7 @@ export async function run(benchCase, { folder, dtype }) {
     for (let turn = warmUp === 0 ? 1 : 0; turn < repeat; turn++) {
       for (const { label, times } of present) {
         await sleep(PAUSE)
+        if (wake) await running.get(label).run({ counts: false })
         for (let n = 0; n < times; n++) await running.get(label).run()
       }
     }

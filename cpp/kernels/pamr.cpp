@@ -79,12 +79,12 @@ PamrAffinity pamr_affinity(const at::Tensor& image,
   const int64_t height = image.size(2), width = image.size(3);
   check_size({height, width}, "PAMR's image");
   const int64_t margin = largest(dilations);
-  const auto buffer =
-      at::empty({3, height, width + 2 * margin}, image.options());
-  fill_padded(buffer, image[0], margin);
-
   PamrAffinity affinity;
   affinity.dilations = dilations;
+  affinity.padded =
+      at::empty({2, kPamrPlanes, height, width + 2 * margin}, image.options());
+  const auto buffer = affinity.padded[0].narrow(0, 0, 3);
+  fill_padded(buffer, image[0], margin);
   affinity.weights =
       at::empty({height, 8 * static_cast<int64_t>(dilations.size()), width},
                 image.options());
@@ -98,7 +98,6 @@ void pamr_apply(const PamrAffinity& affinity,
                 const at::Tensor& planes,
                 int64_t count,
                 int64_t iterations,
-                at::Tensor& scratch,
                 const Call& call) {
   const PamrShape shape = shape_of(affinity);
   if (planes.dim() != 3 || count < 1 || count > kPamrPlanes ||
@@ -116,15 +115,10 @@ void pamr_apply(const PamrAffinity& affinity,
   }
   if (iterations == 0) return;
   const int64_t margin = largest(affinity.dilations);
-  if (!scratch.defined()) {
-    scratch =
-        at::empty({2, kPamrPlanes, shape.height, shape.width + 2 * margin},
-                  planes.options());
-  }
   const auto used = planes.narrow(0, 0, count);
-  fill_padded(scratch[0].narrow(0, 0, count), used, margin);
-  PaddedPlanes in = padded(scratch[0], margin);
-  PaddedPlanes out = padded(scratch[1], margin);
+  fill_padded(affinity.padded[0].narrow(0, 0, count), used, margin);
+  PaddedPlanes in = padded(affinity.padded[0], margin);
+  PaddedPlanes out = padded(affinity.padded[1], margin);
   const float* weights = affinity.weights.const_data_ptr<float>();
   for (int64_t i = 0; i < iterations; ++i) {
     call.check();
@@ -132,7 +126,8 @@ void pamr_apply(const PamrAffinity& affinity,
     std::swap(in, out);
   }
   const int64_t last = iterations % 2;  // the buffer that was written last
-  used.copy_(scratch[last].narrow(0, 0, count).narrow(2, margin, shape.width));
+  used.copy_(
+      affinity.padded[last].narrow(0, 0, count).narrow(2, margin, shape.width));
 }
 
 at::Tensor pamr(const at::Tensor& image,
@@ -151,11 +146,9 @@ at::Tensor pamr(const at::Tensor& image,
            : at::upsample_bilinear2d(
                  masks.to(at::kFloat).unsqueeze(0), {height, width}, true)[0]
                  .contiguous();
-  at::Tensor scratch;
   for (int64_t q = 0; q < planes.size(0); q += kPamrPlanes) {
     const int64_t count = std::min(kPamrPlanes, planes.size(0) - q);
-    pamr_apply(
-        affinity, planes.narrow(0, q, count), count, iterations, scratch, call);
+    pamr_apply(affinity, planes.narrow(0, q, count), count, iterations, call);
   }
   return planes;
 }

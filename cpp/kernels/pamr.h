@@ -13,28 +13,29 @@ namespace declip {
 // ITACLIP, SCLIP and NACLIP run it: every pixel of a plane becomes a mean of
 // its 8 neighbours per dilation, weighted by how alike the image's pixels are.
 
+/// Planes that pamr_apply() refines at once, so that a weight that was fetched
+/// serves several of them.
+constexpr int64_t kPamrPlanes = 4;
+
 /// Weights of every pixel's neighbours, for one image.
 struct PamrAffinity {
   at::Tensor weights;  // float32 [H, P, W], P = 8 * dilations; sums to 1 over P
   std::vector<int64_t> dilations;  // pixels
+  /// Working memory [2, kPamrPlanes, H, W + margins]: of the image first, then
+  /// of the planes that are refined.
+  at::Tensor padded;
 };
 
 /// image is float32 [1, 3, H, W]; 1 to 8 dilations of 1 to 1024 pixels.
 PamrAffinity pamr_affinity(const at::Tensor& image,
                            const std::vector<int64_t>& dilations);
 
-/// Planes that pamr_apply() refines at once, so that a weight that was fetched
-/// serves several of them.
-constexpr int64_t kPamrPlanes = 4;
-
 /// Refines `count` <= kPamrPlanes planes in place. planes is contiguous float32
-/// [K, H, W] with K >= count; scratch is made on first use and kept by the
-/// caller for further planes of the image.
+/// [K, H, W] with K >= count. One call at a time for an affinity.
 void pamr_apply(const PamrAffinity& affinity,
                 const at::Tensor& planes,
                 int64_t count,
                 int64_t iterations,
-                at::Tensor& scratch,
                 const Call& call);
 
 /// Refines masks float32 [Q, h, w] along the edges of an image [1, 3, H, W] and

@@ -109,7 +109,6 @@ Segmentation labels_from_windows(const at::Tensor& low,
   }
   const auto planes = at::empty(
       {std::min(kPamrPlanes, words), size.height, size.width}, low.options());
-  at::Tensor scratch;
   // Makes the planes of some words, a few at a time, and hands each over.
   const auto each_plane = [&](const std::vector<int64_t>& chosen, auto&& take) {
     const auto total = static_cast<int64_t>(chosen.size());
@@ -120,8 +119,7 @@ Segmentation labels_from_windows(const at::Tensor& low,
         source.write(chosen[first + k], planes[k]);
       }
       if (post.pamr_iterations > 0) {
-        pamr_apply(
-            affinity, planes, count, post.pamr_iterations, scratch, call);
+        pamr_apply(affinity, planes, count, post.pamr_iterations, call);
       }
       for (int64_t k = 0; k < count; ++k) take(chosen[first + k], planes[k]);
       call.report(first + count, total);
