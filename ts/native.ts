@@ -79,6 +79,8 @@ export interface NativeCheckpointInfo {
 export interface NativeModelInfo extends NativeCheckpointInfo {
   readonly dtype: 'float32' | 'bfloat16' | 'float16' | 'int8'
   readonly engine: string
+  /** Of the text tower's weights; empty without one. */
+  readonly textFingerprint: string
   readonly device: string
   readonly deviceReason: string
 }

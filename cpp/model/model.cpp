@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "declip/memory.h"
 #include "kernels/cpu/level.h"
 #include "kernels/cuda/twin.h"
 #include "kernels/mask_pool.h"
@@ -145,9 +146,6 @@ std::shared_ptr<const Model> Model::load(const std::string& path,
   auto model = std::shared_ptr<Model>(new Model());
   model->info_ = describe(checkpoint);
   const auto& config = model->info_.config;
-  model->vision_ = config.family == Family::kEva
-                       ? make_eva_tower(config.vision, weights, numerics)
-                       : make_plain_tower(config.vision, weights, numerics);
   if (config.text) {
     model->text_ =
         std::make_unique<LazyTextTower>(*config.text,
@@ -155,6 +153,9 @@ std::shared_ptr<const Model> Model::load(const std::string& path,
                                         placement.device,
                                         numerics);
   }
+  model->vision_ = config.family == Family::kEva
+                       ? make_eva_tower(config.vision, weights, numerics)
+                       : make_plain_tower(config.vision, weights, numerics);
   model->dtype_ = placement.dtype;
   model->int8_ = placement.int8;
   model->device_ = placement.device;
@@ -163,6 +164,7 @@ std::shared_ptr<const Model> Model::load(const std::string& path,
       model->graphs_ = make_graphs();
   }
   model->device_reason_ = placement.reason;
+  give_back_memory();  // of weights on their way
   return model;
 }
 
@@ -176,6 +178,10 @@ std::string Model::dtype() const {
     default:
       return "float32";
   }
+}
+
+std::string Model::text_fingerprint() const {
+  return text_ ? text_->fingerprint() : "";
 }
 
 std::string Model::engine() const {
