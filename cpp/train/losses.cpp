@@ -15,8 +15,7 @@ at::Tensor context_tokens(const at::Tensor& x,
                           bool per_head,
                           Grid grid,
                           Grid target) {
-  auto tokens = x.slice(1, 1).to(x.scalar_type() == at::kDouble ? at::kDouble
-                                                                : at::kFloat);
+  auto tokens = in_float(x.slice(1, 1));
   if (grid.h != target.h || grid.w != target.w) {
     const auto map = tokens.flatten(2).transpose(1, 2).unflatten(
         2, {grid.h, grid.w});  // (B, C, h, w)
@@ -30,6 +29,10 @@ at::Tensor context_tokens(const at::Tensor& x,
 }
 
 }  // namespace
+
+at::Tensor in_float(const at::Tensor& x) {
+  return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
+}
 
 at::Tensor cosine_loss(const at::Tensor& student, const at::Tensor& teacher) {
   return 1 - (student * teacher).sum(-1).mean();
@@ -106,7 +109,7 @@ at::Tensor region_text_loss(const at::Tensor& regions,
                             const std::vector<int64_t>& classes,
                             const at::Tensor& logit_scale) {
   const auto columns = at::tensor(classes, at::kLong).to(features.device());
-  const auto chosen = features.index_select(0, columns);
+  const auto chosen = features.index_select(0, columns).to(regions.scalar_type());
   const auto logits =
       logit_scale.detach().exp() * at::matmul(regions, chosen.t());
   const auto target = labels.to(columns.device())

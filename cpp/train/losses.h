@@ -15,6 +15,9 @@ namespace declip {
 // Every loss is a scalar in the dtype of its arguments, which are float32 in
 // training.
 
+/// x in float32; float64, in which tests measure slopes, stays.
+at::Tensor in_float(const at::Tensor& x);
+
 /// 1 - mean over k of <s_k, t_k>, rows of unit length [K, E]. The loss of
 /// CLIPSelf (arXiv:2310.01403, section 3.2), and DeCLIP's content loss
 /// (arXiv:2505.04410, section 3.3).

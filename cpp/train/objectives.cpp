@@ -154,7 +154,7 @@ at::Tensor contrastive(const Towers& towers,
                        const TrainBatch& batch,
                        const Call& call) {
   const auto unit = [](const at::Tensor& x) {
-    return l2_normalize(x.to(at::kFloat), 1);
+    return l2_normalize(in_float(x), 1);
   };
   const auto images =
       unit(towers.student->class_features(trunk.output(), trunk.grid()));
@@ -191,9 +191,8 @@ at::Tensor region_features(const VisionTower& student,
                            Heads* heads) {
   const bool declip = options.objective == Objective::kDeClip;
   const auto mode = declip ? options.mode : DenseMode::kMaskClip;
-  auto map =
-      finish_dense(student, trunk.output(), trunk.grid(), mode, heads);
-  if (map.scalar_type() != at::kDouble) map = map.to(at::kFloat);
+  auto map = in_float(
+      finish_dense(student, trunk.output(), trunk.grid(), mode, heads));
   if (!declip || student.family() == Family::kPlain) map = l2_normalize(map, 1);
 
   const auto rows = valid_boxes(boxes).nonzero();  // (K, 2): picture, box

@@ -76,7 +76,10 @@ void check_slope(declip::Family family,
           : declip::make_plain_tower(checkpoint.config.vision, weights, {});
   const auto names = declip::trainable_parameters(
       checkpoint.config, checkpoint.tensors, options);
-  const std::set<std::string> learning(names.begin(), names.end());
+  std::set<std::string> learning(names.begin(), names.end());
+  if (options.objective == declip::Objective::kRegionText) {
+    learning.erase("logit_scale");  // the loss is held off it
+  }
 
   // The student is somewhere else, so that no cosine is at its maximum.
   Tensors start, direction;
