@@ -43,11 +43,8 @@ at::Tensor LayerNorm::operator()(const at::Tensor& x) const {
   if (numerics_.fused) {
     return layer_norm(x, weight_, bias_, eps_, numerics_.dtype);
   }
-  return at::layer_norm(x.to(weight_.scalar_type()),
-                        weight_.sizes(),
-                        weight_,
-                        bias_,
-                        eps_)
+  return at::layer_norm(
+             x.to(weight_.scalar_type()), weight_.sizes(), weight_, bias_, eps_)
       .to(numerics_.dtype);
 }
 

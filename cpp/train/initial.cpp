@@ -55,8 +55,7 @@ void clip_blocks(Builder& build,
   for (int64_t i = 0; i < layers; ++i) {
     const auto block = prefix + "transformer.resblocks." + std::to_string(i);
     build.norm(block + ".ln_1", width);
-    build.normal(
-        block + ".attn.in_proj_weight", {3 * width, width}, attention);
+    build.normal(block + ".attn.in_proj_weight", {3 * width, width}, attention);
     build.zeros(block + ".attn.in_proj_bias", {3 * width});
     build.linear(block + ".attn.out_proj", width, width, branch);
     build.norm(block + ".ln_2", width);
@@ -71,9 +70,8 @@ void plain_tower(Builder& build, const VisionConfig& v) {
                {v.width, 3, v.patch, v.patch},
                1 / root(3 * v.patch * v.patch));
   build.normal("visual.class_embedding", {v.width}, scale);
-  build.normal("visual.positional_embedding",
-               {1 + v.grid * v.grid, v.width},
-               scale);
+  build.normal(
+      "visual.positional_embedding", {1 + v.grid * v.grid, v.width}, scale);
   build.norm("visual.ln_pre", v.width);
   clip_blocks(build, "visual.", v.layers, v.width, v.mlp_hidden);
   build.norm("visual.ln_post", v.width);

@@ -43,11 +43,8 @@ at::Tensor token_similarity(const at::Tensor& x) {
   return at::matmul(unit, unit.transpose(-1, -2));
 }
 
-at::Tensor context_similarity(const Heads& heads,
-                              DenseMode mode,
-                              bool per_head,
-                              Grid grid,
-                              Grid target) {
+at::Tensor context_similarity(
+    const Heads& heads, DenseMode mode, bool per_head, Grid grid, Grid target) {
   std::vector<at::Tensor> parts;
   switch (mode) {
     case DenseMode::kQq:
@@ -109,7 +106,8 @@ at::Tensor region_text_loss(const at::Tensor& regions,
                             const std::vector<int64_t>& classes,
                             const at::Tensor& logit_scale) {
   const auto columns = at::tensor(classes, at::kLong).to(features.device());
-  const auto chosen = features.index_select(0, columns).to(regions.scalar_type());
+  const auto chosen =
+      features.index_select(0, columns).to(regions.scalar_type());
   const auto logits =
       logit_scale.detach().exp() * at::matmul(regions, chosen.t());
   const auto target = labels.to(columns.device())
@@ -126,7 +124,8 @@ at::Tensor contrastive_loss(const at::Tensor& images,
                             const at::Tensor& texts,
                             const at::Tensor& logit_scale) {
   const auto logits = logit_scale.exp() * at::matmul(images, texts.t());
-  const auto own = at::arange(logits.size(0), logits.options().dtype(at::kLong));
+  const auto own =
+      at::arange(logits.size(0), logits.options().dtype(at::kLong));
   return 0.5 * (at::cross_entropy_loss(logits, own) +
                 at::cross_entropy_loss(logits.t(), own));
 }

@@ -34,11 +34,8 @@ at::Tensor token_similarity(const at::Tensor& x);
 ///           all C channels
 /// target    the foundation model's grid; tokens are resized to it bilinearly
 /// Returns [B, n or 1, T, T].
-at::Tensor context_similarity(const Heads& heads,
-                              DenseMode mode,
-                              bool per_head,
-                              Grid grid,
-                              Grid target);
+at::Tensor context_similarity(
+    const Heads& heads, DenseMode mode, bool per_head, Grid grid, Grid target);
 
 /// Mean Euclidean length (not squared, not divided by T) of the rows of the
 /// difference of two similarities: student [B, n or 1, T, T], teacher

@@ -47,9 +47,10 @@ void check_regions(const TrainBatch& batch,
   const auto& boxes = batch.boxes;
   if (!boxes.defined() || boxes.dim() != 3 || boxes.size(2) != 5 ||
       boxes.size(0) != batch.images.size(0) || !boxes.is_floating_point()) {
-    refuse("boxes must be a float tensor [B, M, 5] with one row of boxes for "
-           "each picture",
-           boxes);
+    refuse(
+        "boxes must be a float tensor [B, M, 5] with one row of boxes for "
+        "each picture",
+        boxes);
   }
   const auto count = valid_boxes(boxes).sum().item<int64_t>();
   if (count == 0) {
@@ -58,12 +59,13 @@ void check_regions(const TrainBatch& batch,
   }
   if (options.objective == Objective::kRegionText) {
     const auto& labels = batch.labels;
-    if (!labels.defined() || labels.scalar_type() != at::kLong ||
+    if (!labels.defined() || !at::isIntegralType(labels.scalar_type(), false) ||
         labels.sizes() != boxes.sizes().slice(0, 2)) {
-      refuse("labels must be an int64 tensor [B, M] like the boxes", labels);
+      refuse("labels must be an int32 or int64 tensor [B, M] like the boxes",
+             labels);
     }
     const auto used =
-        labels.to(at::kCPU).masked_select(valid_boxes(boxes));
+        labels.to(at::kCPU, at::kLong).masked_select(valid_boxes(boxes));
     if (used.min().item<int64_t>() < 0 ||
         used.max().item<int64_t>() >= options.class_features.size(0)) {
       throw Error(ErrorCode::kInvalidArg,
@@ -83,9 +85,10 @@ void check_regions(const TrainBatch& batch,
   if (options.objective == Objective::kDeClip && vfm.defined() &&
       (vfm.dim() != 4 || vfm.size(0) != batch.images.size(0) ||
        vfm.numel() == 0 || !vfm.is_floating_point())) {
-    refuse("vfmFeatures must be a float tensor [B, C, h, w] with one map per "
-           "picture",
-           vfm);
+    refuse(
+        "vfmFeatures must be a float tensor [B, C, h, w] with one map per "
+        "picture",
+        vfm);
   }
 }
 
@@ -105,8 +108,8 @@ std::map<std::string, at::Tensor> distillation_losses(
         1);
   }
   Heads heads;
-  const auto student = region_features(
-      *towers.student, trunk, batch.boxes, options, &heads);
+  const auto student =
+      region_features(*towers.student, trunk, batch.boxes, options, &heads);
   const auto content = cosine_loss(student, teacher);
   if (options.objective == Objective::kClipSelf) return {{"cosine", content}};
 
@@ -134,14 +137,12 @@ at::Tensor region_text(const Towers& towers,
                        const TrainBatch& batch,
                        const TrainOptions& options,
                        SplitMix& random) {
-  const auto regions = region_features(
-      *towers.student, trunk, batch.boxes, options, nullptr);
-  const auto labels =
-      batch.labels.to(at::kCPU).masked_select(valid_boxes(batch.boxes));
-  const auto classes = draw_classes(labels,
-                                    options.class_features.size(0),
-                                    options.least_classes,
-                                    random);
+  const auto regions =
+      region_features(*towers.student, trunk, batch.boxes, options, nullptr);
+  const auto labels = batch.labels.to(at::kCPU, at::kLong)
+                          .masked_select(valid_boxes(batch.boxes));
+  const auto classes = draw_classes(
+      labels, options.class_features.size(0), options.least_classes, random);
   return region_text_loss(regions,
                           labels,
                           options.class_features.to(regions.device()),
@@ -158,8 +159,8 @@ at::Tensor contrastive(const Towers& towers,
   };
   const auto images =
       unit(towers.student->class_features(trunk.output(), trunk.grid()));
-  const auto texts = unit(
-      towers.text->encode(batch.tokens.to(at::kCPU, at::kLong), call));
+  const auto texts =
+      unit(towers.text->encode(batch.tokens.to(at::kCPU, at::kLong), call));
   return contrastive_loss(images, texts, towers.logit_scale);
 }
 
@@ -178,9 +179,10 @@ void check_batch(const TrainBatch& batch,
   if (!tokens.defined() || tokens.dim() != 2 ||
       !at::isIntegralType(tokens.scalar_type(), false) ||
       tokens.size(0) != batch.images.size(0)) {
-    refuse("tokens must be an int32 or int64 tensor [B, L] with one caption "
-           "for each picture",
-           tokens);
+    refuse(
+        "tokens must be an int32 or int64 tensor [B, L] with one caption "
+        "for each picture",
+        tokens);
   }
 }
 
@@ -196,8 +198,9 @@ at::Tensor region_features(const VisionTower& student,
   if (!declip || student.family() == Family::kPlain) map = l2_normalize(map, 1);
 
   const auto rows = valid_boxes(boxes).nonzero();  // (K, 2): picture, box
-  const auto chosen = boxes.detach().to(at::kCPU, at::kFloat).index(
-      {rows.select(1, 0), rows.select(1, 1)});
+  const auto chosen = boxes.detach()
+                          .to(at::kCPU, at::kFloat)
+                          .index({rows.select(1, 0), rows.select(1, 1)});
   const auto pooled = roi_align(map,
                                 chosen.slice(1, 0, 4).contiguous(),
                                 rows.select(1, 0).contiguous(),
@@ -215,8 +218,8 @@ std::map<std::string, at::Tensor> objective_losses(const Towers& towers,
                                                    const Call& call) {
   switch (options.objective) {
     case Objective::kRegionText:
-      return {{"region_text",
-               region_text(towers, trunk, batch, options, random)}};
+      return {
+          {"region_text", region_text(towers, trunk, batch, options, random)}};
     case Objective::kContrastive:
       return {{"contrastive", contrastive(towers, trunk, batch, call)}};
     default:

@@ -99,11 +99,10 @@ bool has_weight_decay(const std::string& name, const at::Tensor& tensor) {
   constexpr std::array<std::string_view, 4> kWithout{
       "bn", "ln", "bias", "logit_scale"};
   return tensor.dim() >= 2 &&
-         std::none_of(kWithout.begin(),
-                      kWithout.end(),
-                      [&](std::string_view part) {
-                        return name.find(part) != std::string::npos;
-                      });
+         std::none_of(
+             kWithout.begin(), kWithout.end(), [&](std::string_view part) {
+               return name.find(part) != std::string::npos;
+             });
 }
 
 }  // namespace declip

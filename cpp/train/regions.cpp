@@ -33,15 +33,14 @@ void check_count(int64_t value, const char* name) {
 
 void check_crop_scale(double scale) {
   if (scale >= 1 && std::isfinite(scale)) return;
-  throw Error(ErrorCode::kInvalidArg,
-              "cropScale must be 1 or more, received " +
-                  std::to_string(scale) + ".");
+  throw Error(
+      ErrorCode::kInvalidArg,
+      "cropScale must be 1 or more, received " + std::to_string(scale) + ".");
 }
 
 /// Whole pixels from..to within 0..limit, at least one.
 std::pair<int64_t, int64_t> whole(double from, double to, int64_t limit) {
-  const auto low =
-      std::clamp<int64_t>(std::llrint(from), 0, limit - 1);
+  const auto low = std::clamp<int64_t>(std::llrint(from), 0, limit - 1);
   return {low, std::clamp<int64_t>(std::llrint(to), low + 1, limit)};
 }
 
@@ -130,7 +129,8 @@ at::Tensor crop_region(const uint8_t* rgb,
   if (!std::isfinite(crop.x1 + crop.y1 + crop.x2 + crop.y2) ||
       std::abs(crop.x1) > 1e9 || std::abs(crop.y1) > 1e9 ||
       std::abs(crop.x2) > 1e9 || std::abs(crop.y2) > 1e9) {
-    throw Error(ErrorCode::kInvalidArg, "A crop must be pixels of its picture.");
+    throw Error(ErrorCode::kInvalidArg,
+                "A crop must be pixels of its picture.");
   }
   const auto [left, right] = whole(crop.x1, crop.x2, picture.width);
   const auto [top, bottom] = whole(crop.y1, crop.y2, picture.height);

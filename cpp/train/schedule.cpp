@@ -46,11 +46,10 @@ double learning_rate(const Schedule& schedule, int64_t step) {
   if (schedule.kind == Schedule::Kind::kConstant || step < begin) {
     return schedule.rate;
   }
-  const double left =
-      std::max(1 - static_cast<double>(step - begin) /
-                       static_cast<double>(std::max<int64_t>(
-                           schedule.cooldown, 1)),
-               0.0);
+  const double left = std::max(
+      1 - static_cast<double>(step - begin) /
+              static_cast<double>(std::max<int64_t>(schedule.cooldown, 1)),
+      0.0);
   return schedule.cooldown_end + (schedule.rate - schedule.cooldown_end) *
                                      std::pow(left, schedule.cooldown_power);
 }

@@ -132,10 +132,11 @@ void check_options(const TrainOptions& options, const ModelConfig& config) {
   if (options.objective == Objective::kRegionText &&
       (!classes.defined() || classes.dim() != 2 || classes.size(0) < 1 ||
        classes.size(1) != config.vision.embed_dim)) {
-    throw Error(ErrorCode::kInvalidArg,
-                "Region-text training needs classFeatures, a float tensor [C, " +
-                    std::to_string(config.vision.embed_dim) +
-                    "] with one row per class.");
+    throw Error(
+        ErrorCode::kInvalidArg,
+        "Region-text training needs classFeatures, a float tensor [C, " +
+            std::to_string(config.vision.embed_dim) +
+            "] with one row per class.");
   }
   if (options.objective == Objective::kContrastive && !config.text) {
     throw Error(ErrorCode::kInvalidArg,
@@ -154,7 +155,8 @@ void check_alike(const Checkpoint& student, const Checkpoint& pretrained) {
     }
     throw Error(ErrorCode::kInvalidArg,
                 pretrained.path + " must be the same model as " + student.path +
-                    ", but " + name + " is missing there or has another shape.");
+                    ", but " + name +
+                    " is missing there or has another shape.");
   }
 }
 
@@ -183,8 +185,8 @@ struct Trainer::State {
   TrainOptions options;
   ModelConfig config;
   at::Device device = at::kCPU;
-  Numerics numerics;                          // of the student
-  std::map<std::string, at::Tensor> tensors;  // float32 leaves
+  Numerics numerics;                             // of the student
+  std::map<std::string, at::Tensor> tensors;     // float32 leaves
   std::map<std::string, at::Tensor> pretrained;  // as stored in its file
   std::unique_ptr<VisionTower> teacher;          // null if not needed
   std::vector<Parameter> learning;
@@ -315,8 +317,7 @@ Trainer::Trainer(const Checkpoint& student,
   for (const auto& [name, tensor] : student.tensors) {
     s.tensors.emplace(name, tensor.to(s.device, at::kFloat, false, true));
   }
-  for (const auto& name :
-       trainable_parameters(s.config, s.tensors, options)) {
+  for (const auto& name : trainable_parameters(s.config, s.tensors, options)) {
     auto& tensor = s.tensors.at(name);
     tensor.requires_grad_();
     s.learning.push_back({name, tensor, has_weight_decay(name, tensor)});
@@ -333,8 +334,7 @@ Trainer::Trainer(const Checkpoint& student,
     numerics.dtype = s.numerics.dtype;
     numerics.fused = s.device.is_cpu();
     const Call call;
-    const Weights weights(
-        reference.tensors, s.device, numerics.stream(), call);
+    const Weights weights(reference.tensors, s.device, numerics.stream(), call);
     s.teacher = make_tower(reference.config, weights, numerics);
   }
 }
@@ -482,8 +482,8 @@ void Trainer::load(const std::string& path) {
     copies.emplace_back(tensor, find("parameters." + name, tensor));
   }
   for (size_t i = 0; i < s.average.size(); ++i) {
-    copies.emplace_back(
-        s.average[i], find("average." + s.learning[i].name, s.average[i]));
+    copies.emplace_back(s.average[i],
+                        find("average." + s.learning[i].name, s.average[i]));
   }
   s.optimiser.check_state(file.tensors, path);
 
@@ -514,9 +514,8 @@ void Trainer::export_checkpoint(const std::string& path,
   for (const auto& [name, tensor] : student) {
     tensors.emplace(
         source_key(names, name),
-        alpha < 1 ? alpha * tensor +
-                        (1 - alpha) *
-                            s.pretrained.at(name).to(s.device, at::kFloat)
+        alpha < 1 ? alpha * tensor + (1 - alpha) * s.pretrained.at(name).to(
+                                                       s.device, at::kFloat)
                   : tensor);
   }
   write_safetensors(path, tensors, {{"format", "pt"}});

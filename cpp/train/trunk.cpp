@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <utility>
+
 namespace declip {
 
 Trunk::Trunk(const VisionTower& tower,
@@ -27,17 +29,17 @@ Trunk::Trunk(const VisionTower& tower,
 
 void Trunk::backward(const Call& call) {
   auto gradient = output_.is_leaf() ? output_.grad() : at::Tensor();
-  for (auto i = static_cast<int64_t>(stages_.size()) - 1;
-       i >= 0 && gradient.defined();
-       --i) {
+  const bool checkpoints = !stages_.empty();
+  while (!stages_.empty() && gradient.defined()) {
     call.check();
-    const auto& stage = stages_[static_cast<size_t>(i)];
-    const auto x = stage.input.requires_grad_(stage.needed);
-    tower_.block(i, x, grid_).backward(gradient);
+    const auto [x, needed] = std::move(stages_.back());
+    stages_.pop_back();
+    x.requires_grad_(needed);
+    tower_.block(static_cast<int64_t>(stages_.size()), x, grid_)
+        .backward(gradient);
     gradient = x.grad();
-    x.mutable_grad().reset();
   }
-  if (!stages_.empty() && gradient.defined() && embedded_.requires_grad()) {
+  if (checkpoints && gradient.defined() && embedded_.requires_grad()) {
     embedded_.backward(gradient);
   }
 }

@@ -58,8 +58,7 @@ class Golden {
     const auto allowed = *spec.find("atol")->number() +
                          *spec.find("rtol")->number() * expected.abs();
     // Negated, so that NaN fails.
-    const double passed =
-        off.le(allowed).to(at::kDouble).mean().item<double>();
+    const double passed = off.le(allowed).to(at::kDouble).mean().item<double>();
     const auto* fraction = spec.find("fraction_must_pass");
     if (passed >= (fraction ? *fraction->number() : 1.0)) return;
     tap::fail(__FILE__,

@@ -24,8 +24,7 @@ constexpr std::array<double, 3> kMean{0.4, 0.5, 0.6};
 constexpr std::array<double, 3> kStd{0.2, 0.25, 0.3};
 
 std::vector<uint8_t> picture(Size size) {
-  std::vector<uint8_t> out(
-      static_cast<size_t>(size.height * size.width * 3));
+  std::vector<uint8_t> out(static_cast<size_t>(size.height * size.width * 3));
   for (size_t k = 0; k < out.size(); ++k) {
     out[k] = static_cast<uint8_t>((k * k * 7 + k * 37 + 11) % 256);
   }
@@ -45,8 +44,7 @@ TEST(splits_have_sides_of_at_most_one_to_two) {
   CHECK(splits.size() == 24);
   CHECK((splits.front() == std::pair<int64_t, int64_t>{1, 1}));
   CHECK((splits.back() == std::pair<int64_t, int64_t>{6, 6}));
-  const std::set<std::pair<int64_t, int64_t>> all(splits.begin(),
-                                                  splits.end());
+  const std::set<std::pair<int64_t, int64_t>> all(splits.begin(), splits.end());
   CHECK(all.size() == 24);
   CHECK(all.contains({1, 2}) && all.contains({2, 1}) && all.contains({6, 3}));
   CHECK(!all.contains({1, 3}) && !all.contains({6, 2}));
@@ -107,8 +105,7 @@ TEST(proposals_that_do_not_fit_are_not_replaced) {
   }
   size_t fewest = 100, most = 0;
   for (uint64_t seed = 0; seed < 50; ++seed) {
-    const auto regions =
-        declip::proposal_regions(size, proposals, {}, seed);
+    const auto regions = declip::proposal_regions(size, proposals, {}, seed);
     fewest = std::min(fewest, regions.size());
     most = std::max(most, regions.size());
     for (const auto& [box, crop] : regions) {
@@ -123,8 +120,7 @@ TEST(proposals_that_do_not_fit_are_not_replaced) {
 
 TEST(without_a_proposal_the_corner_is_taken) {
   const Size size{401, 603};
-  const auto regions =
-      declip::proposal_regions(size, {{0, 0, 5, 5}}, {}, 1);
+  const auto regions = declip::proposal_regions(size, {{0, 0, 5, 5}}, {}, 1);
   CHECK(regions.size() == 1);
   CHECK((regions[0].box == PixelBox{0, 0, 150.75, 100.25}));
   CHECK((regions[0].crop == PixelBox{0, 0, 150, 100}));
@@ -138,12 +134,11 @@ TEST(crops_are_rounded_and_padded_around) {
   const auto got = declip::crop_region(
       rgb.data(), size, {4.5, 2.5, 17.5, 9.5}, 21, kMean, kStd);
   CHECK(got.sizes() == at::IntArrayRef({1, 3, 21, 21}));
-  const auto part = at::from_blob(const_cast<uint8_t*>(rgb.data()),
-                                  {30, 40, 3},
-                                  at::kByte)
-                        .slice(0, 2, 10)
-                        .slice(1, 4, 18)
-                        .contiguous();
+  const auto part =
+      at::from_blob(const_cast<uint8_t*>(rgb.data()), {30, 40, 3}, at::kByte)
+          .slice(0, 2, 10)
+          .slice(1, 4, 18)
+          .contiguous();
   // 8 * 21 / 14 = 12 rows, 4 above and 5 below.
   const auto expected = declip::normalize_unit(
       declip::resize_pillow(part.const_data_ptr<uint8_t>(),
@@ -154,9 +149,9 @@ TEST(crops_are_rounded_and_padded_around) {
       kStd);
   CHECK_CLOSE(distance(got.slice(2, 4, 16), expected), 0, 0);
   const auto dark = black().view({1, 3, 1, 1});
-  CHECK_CLOSE(distance(got.slice(2, 0, 4), dark.expand({1, 3, 4, 21})), 0, 1e-6);
   CHECK_CLOSE(
-      distance(got.slice(2, 16), dark.expand({1, 3, 5, 21})), 0, 1e-6);
+      distance(got.slice(2, 0, 4), dark.expand({1, 3, 4, 21})), 0, 1e-6);
+  CHECK_CLOSE(distance(got.slice(2, 16), dark.expand({1, 3, 5, 21})), 0, 1e-6);
 }
 
 TEST(tiny_crops_have_a_pixel) {
@@ -170,11 +165,10 @@ TEST(tiny_crops_have_a_pixel) {
 }
 
 TEST(boxes_are_shares_of_the_padded_square) {
-  const auto rows = declip::region_rows(
-      {300, 400}, {{{40, 30, 400, 300}, {0, 0, 1, 1}}}, 3);
-  CHECK_CLOSE(distance(rows[0], at::tensor({0.1, 0.075, 1.0, 0.75, 1.0})),
-              0,
-              1e-7);
+  const auto rows =
+      declip::region_rows({300, 400}, {{{40, 30, 400, 300}, {0, 0, 1, 1}}}, 3);
+  CHECK_CLOSE(
+      distance(rows[0], at::tensor({0.1, 0.075, 1.0, 0.75, 1.0})), 0, 1e-7);
   CHECK(rows.slice(0, 1).abs().max().item<float>() == 0);
   CHECK_THROWS_CODE(declip::region_rows({3, 4}, {{}, {}}, 1),
                     ErrorCode::kInvalidArg);
@@ -190,9 +184,8 @@ TEST(impossible_regions_are_refused) {
   grid.crop_scale = 0.5;
   CHECK_THROWS_CODE(declip::grid_regions(size, grid, 1),
                     ErrorCode::kInvalidArg);
-  CHECK_THROWS_CODE(
-      declip::proposal_regions(size, {{5, 5, 1, 1}}, {}, 1),
-      ErrorCode::kInvalidArg);
+  CHECK_THROWS_CODE(declip::proposal_regions(size, {{5, 5, 1, 1}}, {}, 1),
+                    ErrorCode::kInvalidArg);
   CHECK_THROWS_CODE(
       declip::crop_region(rgb.data(), size, {0, NAN, 1, 1}, 8, kMean, kStd),
       ErrorCode::kInvalidArg);

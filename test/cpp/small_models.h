@@ -2,6 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include <array>
+#include <string>
+
 #include "declip/initial.h"
 #include "declip/train.h"
 #include "random_planes.h"
@@ -35,10 +38,17 @@ inline declip::ModelConfig config(declip::Family family) {
   return out;
 }
 
-/// Its weights, moved about so that no norm is one and no bias zero.
+/// Its weights, moved about so that no norm is one and no bias zero; the plain
+/// tower has LayerScale.
 inline declip::Checkpoint model(declip::Family family, uint64_t seed = 1) {
   auto out = declip::initial_checkpoint(config(family), seed);
   Random random;
+  for (int64_t i = 0; family == declip::Family::kPlain && i < 3; ++i) {
+    const auto block = "visual.transformer.resblocks." + std::to_string(i);
+    for (const char* scale : {".ls_1.gamma", ".ls_2.gamma"}) {
+      out.tensors[block + scale] = at::ones({16}, at::kFloat);
+    }
+  }
   for (auto& [name, tensor] : out.tensors) {
     if (tensor.dim() > 0) tensor = tensor + 0.2 * random.tensor(tensor.sizes());
   }
@@ -85,10 +95,11 @@ inline declip::TrainOptions options(declip::Objective objective) {
   return out;
 }
 
-constexpr std::array kObjectives{declip::Objective::kClipSelf,
-                                 declip::Objective::kDeClip,
-                                 declip::Objective::kRegionText,
-                                 declip::Objective::kContrastive};
-constexpr std::array kFamilies{declip::Family::kPlain, declip::Family::kEva};
+inline constexpr std::array kObjectives{declip::Objective::kClipSelf,
+                                        declip::Objective::kDeClip,
+                                        declip::Objective::kRegionText,
+                                        declip::Objective::kContrastive};
+inline constexpr std::array kFamilies{declip::Family::kPlain,
+                                      declip::Family::kEva};
 
 }  // namespace small

@@ -66,8 +66,7 @@ declip::TrainBatch batch_of(const std::string& id) {
   declip::TrainBatch batch;
   batch.images = at::cat(images);
   batch.boxes = golden().tensor(*inputs.find("boxes")).slice(0, 0, count);
-  const auto boxes =
-      batch.boxes.select(2, 4).gt(0.5).sum().item<int64_t>();
+  const auto boxes = batch.boxes.select(2, 4).gt(0.5).sum().item<int64_t>();
   batch.crops = golden().tensor(*inputs.find("crops")).slice(0, 0, boxes);
   if (const auto* vfm = inputs.find("vfm_features")) {
     batch.vfm_features = golden().tensor(*vfm).slice(0, 0, count);
@@ -79,8 +78,7 @@ declip::TrainBatch batch_of(const std::string& id) {
 void compare_all(const std::string& id,
                  const std::string& prefix,
                  const std::map<std::string, at::Tensor>& got) {
-  for (const auto& [name, spec] :
-       *golden().at(id).find("outputs")->object()) {
+  for (const auto& [name, spec] : *golden().at(id).find("outputs")->object()) {
     if (!name.starts_with(prefix)) continue;
     const auto it = got.find(name.substr(prefix.size()));
     CHECK(it != got.end());
@@ -112,9 +110,8 @@ TEST(losses_gradients_and_updates_are_the_programs) {
 
     for (int64_t step = 1; step <= 3; ++step) {
       compare_losses(id, trainer.step({batch}, {}));
-      compare_all(id,
-                  "param.step" + std::to_string(step) + ".",
-                  trainer.parameters());
+      compare_all(
+          id, "param.step" + std::to_string(step) + ".", trainer.parameters());
     }
   }
 }
@@ -162,15 +159,15 @@ TEST(similarities_and_region_features_are_the_programs) {
       *tower, trunk, batch_of("teacher-crops").boxes, options, &heads);
   golden().compare("teacher-crops", "student", regions);
   const auto grid = trunk.grid();
-  golden().compare("similarities",
-                   "student",
-                   declip::context_similarity(
-                       heads, options.mode, false, grid, grid)
-                       .squeeze(1));
-  golden().compare("similarities",
-                   "teacher",
-                   declip::token_similarity(
-                       batch.vfm_features.flatten(2).transpose(1, 2)));
+  golden().compare(
+      "similarities",
+      "student",
+      declip::context_similarity(heads, options.mode, false, grid, grid)
+          .squeeze(1));
+  golden().compare(
+      "similarities",
+      "teacher",
+      declip::token_similarity(batch.vfm_features.flatten(2).transpose(1, 2)));
 }
 
 TEST(ensembled_weights_are_the_programs) {

@@ -1,8 +1,6 @@
 // Losses against plain arithmetic, and their gradients through the towers
 // against finite differences in float64.
 
-#include "train/losses.h"
-
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
@@ -14,6 +12,7 @@
 #include "model/dense_mode.h"
 #include "small_models.h"
 #include "tap.h"
+#include "train/losses.h"
 #include "train/objectives.h"
 #include "train/parameters.h"
 
@@ -52,8 +51,8 @@ double loss_of(const Tensors& parameters,
   declip::SplitMix random(3);
   declip::Trunk trunk(*student, batch.images, checkpoints, call);
   at::Tensor total = at::zeros({}, at::kDouble);
-  for (const auto& [name, loss] : declip::objective_losses(
-           towers, trunk, batch, options, random, call)) {
+  for (const auto& [name, loss] :
+       declip::objective_losses(towers, trunk, batch, options, random, call)) {
     total = total + loss;
   }
   if (backward) {
@@ -100,12 +99,11 @@ void check_slope(declip::Family family,
   }
 
   const c10::NoGradGuard guard;
-  constexpr double kStep = 1e-5;
+  constexpr double kStep = 1e-6;
   const auto moved = [&](double by) {
     Tensors out = start;
     for (const auto& [name, d] : direction) out[name] = start[name] + by * d;
-    return loss_of(
-        out, checkpoint.config, *teacher, options, false, false);
+    return loss_of(out, checkpoint.config, *teacher, options, false, false);
   };
   const double measured = (moved(kStep) - moved(-kStep)) / (2 * kStep);
   CHECK(std::abs(slope) > 1e-4);
@@ -150,11 +148,11 @@ TEST(context_loss_is_the_mean_length_of_rows) {
   CHECK_CLOSE(
       declip::context_loss(student, teacher).item<double>(), 3.5, 1e-12);
   // Heads are averaged.
-  CHECK_CLOSE(declip::context_loss(at::cat({student, teacher.unsqueeze(1)}, 1),
-                                   teacher)
-                  .item<double>(),
-              1.75,
-              1e-12);
+  CHECK_CLOSE(
+      declip::context_loss(at::cat({student, teacher.unsqueeze(1)}, 1), teacher)
+          .item<double>(),
+      1.75,
+      1e-12);
 }
 
 TEST(similarity_is_over_all_channels_or_those_of_a_head) {
@@ -192,9 +190,7 @@ TEST(tokens_go_to_the_foundation_models_grid) {
   CHECK(got.sizes() == at::IntArrayRef({1, 1, 6, 6}));
   // Rows at 0.5 and 2.5: (1, 0.5) and (1, 2.5).
   CHECK_CLOSE(at2(got[0][0], 0, 2), 1, 1e-6);
-  CHECK_CLOSE(at2(got[0][0], 0, 3),
-              2.25 / std::sqrt(1.25 * 7.25),
-              1e-6);
+  CHECK_CLOSE(at2(got[0][0], 0, 3), 2.25 / std::sqrt(1.25 * 7.25), 1e-6);
 }
 
 TEST(region_text_loss_is_the_sum_over_classes) {
@@ -207,12 +203,13 @@ TEST(region_text_loss_is_the_sum_over_classes) {
   const auto labels = at::tensor({4, 0, 4}, at::kLong);
   const std::vector<int64_t> classes{0, 4, 2};
   const auto scale = at::full({}, 1.5, at::kDouble).requires_grad_();
-  const auto loss = declip::region_text_loss(
-      regions, labels, features, classes, scale);
+  const auto loss =
+      declip::region_text_loss(regions, labels, features, classes, scale);
   double expected = 0;
   for (int64_t k = 0; k < 3; ++k) {
     for (const int64_t c : classes) {
-      const double z = std::exp(1.5) * regions[k].dot(features[c]).item<double>();
+      const double z =
+          std::exp(1.5) * regions[k].dot(features[c]).item<double>();
       const bool own = labels[k].item<int64_t>() == c;
       expected += std::log1p(std::exp(own ? -z : z)) / 3;
     }

@@ -179,8 +179,7 @@ TEST(the_average_follows_the_parameters) {
   auto options = small::options(Objective::kClipSelf);
   options.ema_decay = 0.75;
   auto t = trainer(Family::kPlain, options);
-  const std::string name =
-      "visual.transformer.resblocks.2.attn.in_proj_weight";
+  const std::string name = "visual.transformer.resblocks.2.attn.in_proj_weight";
   auto expected = t.parameters().at(name).clone();
   for (int i = 0; i < 3; ++i) {
     t.step({small::batch()}, {});
@@ -188,9 +187,10 @@ TEST(the_average_follows_the_parameters) {
   }
   const auto path = folder.file("average.safetensors");
   t.export_checkpoint(path, 1.0, true);
-  CHECK_CLOSE(distance(declip::read_safetensors(path).tensors.at(name), expected),
-              0,
-              1e-6);
+  CHECK_CLOSE(
+      distance(declip::read_safetensors(path).tensors.at(name), expected),
+      0,
+      1e-6);
 }
 
 TEST(exported_checkpoints_are_models) {
@@ -209,10 +209,9 @@ TEST(exported_checkpoints_are_models) {
     const auto other = small::model(family, 2).tensors;
     CHECK(checkpoint.tensors.size() == own.size());
     for (const auto& [name, tensor] : checkpoint.tensors) {
-      CHECK_CLOSE(
-          distance(tensor, 0.25 * own.at(name) + 0.75 * other.at(name)),
-          0,
-          1e-6);
+      CHECK_CLOSE(distance(tensor, 0.25 * own.at(name) + 0.75 * other.at(name)),
+                  0,
+                  1e-6);
     }
     const auto model = declip::Model::load(path, load, {});
     CHECK(model->encode_image(small::batch().images, true, false, {}).size(1) ==
@@ -240,8 +239,7 @@ TEST(a_failed_step_changes_nothing) {
 
     declip::Call cancelled;
     cancelled.cancelled = std::make_shared<std::atomic<bool>>(true);
-    CHECK_THROWS_CODE(t.step({small::batch()}, cancelled),
-                      ErrorCode::kAborted);
+    CHECK_THROWS_CODE(t.step({small::batch()}, cancelled), ErrorCode::kAborted);
     CHECK(bytes(t, folder) == before);
 
     auto again = trainer(Family::kEva, options);
@@ -336,12 +334,14 @@ TEST(foreign_states_are_refused) {
 }
 
 TEST(wrong_options_are_refused) {
-  const auto refuse = [](const std::function<void(declip::TrainOptions&)>& spoil,
-                         Objective objective = Objective::kDeClip) {
-    auto options = small::options(objective);
-    spoil(options);
-    CHECK_THROWS_CODE(trainer(Family::kEva, options), ErrorCode::kInvalidArg);
-  };
+  const auto refuse =
+      [](const std::function<void(declip::TrainOptions&)>& spoil,
+         Objective objective = Objective::kDeClip) {
+        auto options = small::options(objective);
+        spoil(options);
+        CHECK_THROWS_CODE(trainer(Family::kEva, options),
+                          ErrorCode::kInvalidArg);
+      };
   using Options = declip::TrainOptions;
   refuse([](Options& o) { o.mode = declip::DenseMode::kVanilla; });
   refuse([](Options& o) { o.dtype = "float16"; });
@@ -355,16 +355,16 @@ TEST(wrong_options_are_refused) {
   refuse([](Options& o) { o.unlocked_groups = 0; });
   refuse([](Options& o) { o.device = "gpu"; });
   refuse([](Options& o) { o.schedule.rate = -1; });
-  refuse([](Options& o) { o.class_features = at::Tensor(); }, Objective::kRegionText);
+  refuse([](Options& o) { o.class_features = at::Tensor(); },
+         Objective::kRegionText);
   refuse([](Options& o) { o.class_features = at::ones({4, 5}); },
          Objective::kRegionText);
 
   auto vision = small::model(Family::kPlain);
   vision.config.text.reset();
-  CHECK_THROWS_CODE(Trainer(vision,
-                            std::nullopt,
-                            small::options(Objective::kContrastive)),
-                    ErrorCode::kInvalidArg);
+  CHECK_THROWS_CODE(
+      Trainer(vision, std::nullopt, small::options(Objective::kContrastive)),
+      ErrorCode::kInvalidArg);
   CHECK_THROWS_CODE(Trainer(small::model(Family::kPlain),
                             small::model(Family::kEva),
                             small::options(Objective::kClipSelf)),
@@ -383,14 +383,15 @@ TEST(wrong_options_are_refused) {
 }
 
 TEST(wrong_batches_are_refused) {
-  const auto refuse = [](Objective objective,
-                         const std::function<void(declip::TrainBatch&)>& spoil) {
-    auto t = trainer(Family::kEva, small::options(objective));
-    auto batch = small::batch();
-    spoil(batch);
-    CHECK_THROWS_CODE(t.step({batch}, {}), ErrorCode::kInvalidArg);
-    CHECK(t.step_count() == 0);
-  };
+  const auto refuse =
+      [](Objective objective,
+         const std::function<void(declip::TrainBatch&)>& spoil) {
+        auto t = trainer(Family::kEva, small::options(objective));
+        auto batch = small::batch();
+        spoil(batch);
+        CHECK_THROWS_CODE(t.step({batch}, {}), ErrorCode::kInvalidArg);
+        CHECK(t.step_count() == 0);
+      };
   using Batch = declip::TrainBatch;
   const auto kDeclip = Objective::kDeClip;
   refuse(kDeclip, [](Batch& b) { b.images = at::Tensor(); });

@@ -44,9 +44,9 @@ std::vector<Region> grid_regions(Size picture,
 
 struct ProposalOptions {
   int64_t most_boxes = 20;
-  double least_side = 8;     // proposals of fewer than its square pixels, or
-  double most_side = 1024;   // more than its square, are left out
-  double crop_scale = 1.5;   // enlarges crops about their centre, not boxes
+  double least_side = 8;    // proposals of fewer than its square pixels, or
+  double most_side = 1024;  // more than its square, are left out
+  double crop_scale = 1.5;  // enlarges crops about their centre, not boxes
 };
 
 /// Of the first `most_boxes` proposals in random order those of a fitting size;

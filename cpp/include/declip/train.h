@@ -93,7 +93,7 @@ struct TrainBatch {
   at::Tensor boxes;
   at::Tensor crops;         // [K, 3, s, s] of the K boxes, pictures in order
   at::Tensor vfm_features;  // [B, Cv, h, w]; undefined: no context loss
-  at::Tensor labels;        // kRegionText: int64 [B, M], rows of class_features
+  at::Tensor labels;        // kRegionText: [B, M], rows of class_features
   at::Tensor tokens;        // kContrastive: [B, L], one caption per picture
 };
 
