@@ -284,7 +284,7 @@ export interface NativeTrainer {
   save(options: NativeCall & { path: string }): Promise<void>
   /** Resolves with the steps done. */
   load(options: NativeCall & { path: string }): Promise<number>
-  /** alpha * student + (1 - alpha) * pretrained, for loadModel(). */
+  /** alpha * student + (1 - alpha) * pretrained, for loadModel(): a safetensors file or a folder. */
   exportCheckpoint(
     options: NativeCall & { path: string; alpha: number; average: boolean },
   ): Promise<void>

@@ -10,10 +10,10 @@
 #include "declip/error.h"
 #include "declip/safetensors.h"
 #include "declip/train.h"
-#include "io/key_map.h"
 #include "model/device.h"
 #include "model/layers.h"
 #include "train/adamw.h"
+#include "train/export.h"
 #include "train/objectives.h"
 #include "train/parameters.h"
 #include "train/random.h"
@@ -508,17 +508,12 @@ void Trainer::export_checkpoint(const std::string& path,
   for (size_t i = 0; average && i < s.average.size(); ++i) {
     student[s.learning[i].name] = s.average[i];
   }
-  const auto names = s.config.family == Family::kEva ? custom_text_key_map()
-                                                     : openai_key_map();
-  std::map<std::string, at::Tensor> tensors;
-  for (const auto& [name, tensor] : student) {
-    tensors.emplace(
-        source_key(names, name),
-        alpha < 1 ? alpha * tensor + (1 - alpha) * s.pretrained.at(name).to(
-                                                       s.device, at::kFloat)
-                  : tensor);
+  for (auto& [name, tensor] : student) {
+    if (alpha == 1) break;
+    const auto pretrained = s.pretrained.at(name).to(s.device, at::kFloat);
+    tensor = alpha * tensor + (1 - alpha) * pretrained;
   }
-  write_safetensors(path, tensors, {{"format", "pt"}});
+  export_open_clip(path, s.config, student);
 }
 
 }  // namespace declip

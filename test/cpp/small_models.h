@@ -44,9 +44,10 @@ inline declip::Checkpoint model(declip::Family family, uint64_t seed = 1) {
   auto out = declip::initial_checkpoint(config(family), seed);
   Random random;
   for (int64_t i = 0; family == declip::Family::kPlain && i < 3; ++i) {
-    const auto block = "visual.transformer.resblocks." + std::to_string(i);
-    for (const char* scale : {".ls_1.gamma", ".ls_2.gamma"}) {
-      out.tensors[block + scale] = at::ones({16}, at::kFloat);
+    for (const char* scale : {"1", "2"}) {
+      out.tensors[c10::str(
+          "visual.transformer.resblocks.", i, ".ls_", scale, ".gamma")] =
+          at::ones({16}, at::kFloat);
     }
   }
   for (auto& [name, tensor] : out.tensors) {

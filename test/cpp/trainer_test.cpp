@@ -219,6 +219,19 @@ TEST(exported_checkpoints_are_models) {
     CHECK(model->encode_text(small::batch().tokens, true, {}).size(0) == 2);
     t.export_checkpoint(path);
     CHECK(same(declip::load_checkpoint(path, load.overrides).tensors, own));
+
+    // A folder says the rest itself.
+    const auto whole = folder.file("folder/of/it");
+    t.export_checkpoint(whole);
+    const auto read = declip::load_checkpoint(whole);
+    CHECK(same(read.tensors, own));
+    CHECK(read.config.vision.heads == 2);
+    CHECK(read.config.text->heads == 2);
+    if (family == Family::kPlain) {
+      CHECK(read.config.vision.activation == declip::Activation::kGelu);
+    }
+    CHECK(read.config.pixels.mean == t.config().pixels.mean);
+    CHECK_THROWS_CODE(t.export_checkpoint(path + "/folder"), ErrorCode::kIo);
   }
 }
 

@@ -146,7 +146,8 @@ class Trainer {
 
   /// The weights to use: alpha * student + (1 - alpha) * pretrained of every
   /// tensor (the papers' ensembling; 1: the student alone), of the student's
-  /// average if `average`. A safetensors file in the layout of open_clip.
+  /// average if `average`. In open_clip's layout: a safetensors file if `path`
+  /// ends so, else a folder that also says what weights cannot tell.
   void export_checkpoint(const std::string& path,
                          double alpha = 1.0,
                          bool average = false) const;
