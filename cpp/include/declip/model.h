@@ -15,8 +15,9 @@
 
 namespace declip {
 
+class Graphs;
 class VisionTower;
-class TextTower;
+class LazyTextTower;
 
 struct LoadOptions {
   ConfigOverrides overrides;
@@ -53,7 +54,9 @@ struct RegionOptions {
   bool padded_masks = false;
 };
 
-/// A loaded model. Immutable: calls may overlap and share it.
+/// A loaded model. Immutable: calls may overlap and share it. The text tower is
+/// made at the first call that needs it, from the file, which stays mapped:
+/// pictures, and words whose features were saved, do without.
 class Model {
  public:
   /// Throws Error(kWeights), Error(kIo), Error(kDevice), Error(kAborted).
@@ -75,7 +78,8 @@ class Model {
   /// What the layers run on, in words.
   std::string engine() const;
 
-  // All results are float32. Images are normalised [B, 3, H, W] on any device.
+  // All results are float32, on the model's device. Images are normalised
+  // [B, 3, H, W] on any device.
 
   /// tokens [T, L] int32 or int64 -> [T, E].
   at::Tensor encode_text(const at::Tensor& tokens,
@@ -121,7 +125,8 @@ class Model {
 
   CheckpointInfo info_;
   std::unique_ptr<VisionTower> vision_;
-  std::unique_ptr<TextTower> text_;  // null for vision-only files
+  std::unique_ptr<LazyTextTower> text_;  // null for vision-only files
+  std::unique_ptr<Graphs> graphs_;       // null unless passes are recorded
   at::ScalarType dtype_ = at::kFloat;
   bool int8_ = false;
   at::Device device_ = at::kCPU;
