@@ -332,7 +332,7 @@ Trainer::Trainer(const Checkpoint& student,
     const c10::NoGradGuard guard;
     Numerics numerics;
     numerics.dtype = s.numerics.dtype;
-    numerics.fused = s.device.is_cpu();
+    numerics.fused = true;
     const Call call;
     const Weights weights(reference.tensors, s.device, numerics.stream(), call);
     s.teacher = make_tower(reference.config, weights, numerics);

@@ -10,7 +10,9 @@ Trunk::Trunk(const VisionTower& tower,
              const at::Tensor& image,
              bool checkpoints,
              const Call& call)
-    : tower_(tower), grid_(tower.grid(image.size(2), image.size(3))) {
+    : tower_(tower),
+      grid_(tower.grid(image.size(2), image.size(3))),
+      checkpoints_(checkpoints) {
   embedded_ = tower.embed(image, Positions::kSize);
   bool learns = embedded_.requires_grad();
   auto x = checkpoints ? embedded_.detach() : embedded_;
@@ -28,8 +30,8 @@ Trunk::Trunk(const VisionTower& tower,
 }
 
 void Trunk::backward(const Call& call) {
-  auto gradient = output_.is_leaf() ? output_.grad() : at::Tensor();
-  const bool checkpoints = !stages_.empty();
+  if (!checkpoints_) return;
+  auto gradient = output_.grad();
   while (!stages_.empty() && gradient.defined()) {
     call.check();
     const auto [x, needed] = std::move(stages_.back());
@@ -39,7 +41,7 @@ void Trunk::backward(const Call& call) {
         .backward(gradient);
     gradient = x.grad();
   }
-  if (checkpoints && gradient.defined() && embedded_.requires_grad()) {
+  if (gradient.defined() && embedded_.requires_grad()) {
     embedded_.backward(gradient);
   }
 }

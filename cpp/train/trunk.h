@@ -38,6 +38,7 @@ class Trunk {
 
   const VisionTower& tower_;
   Grid grid_;
+  bool checkpoints_;
   at::Tensor embedded_;
   std::vector<Stage> stages_;
   at::Tensor output_;
