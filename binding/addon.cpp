@@ -265,6 +265,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   function("inspect", inspect);
   function("loadModel", ModelHandle::load);
   function("createTrainer", TrainerHandle::create);
+  function("createCheckpoint", TrainerHandle::create_checkpoint);
   function("trainingRegions", training_regions);
   function("preprocess", preprocess_image);
   function("resize", resize);

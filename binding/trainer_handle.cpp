@@ -9,6 +9,7 @@
 #include "convert.h"
 #include "declip/checkpoint.h"
 #include "declip/error.h"
+#include "declip/initial.h"
 #include "tensor_handle.h"
 
 namespace declip {
@@ -70,6 +71,35 @@ TrainOptions to_train(const Napi::Object& o) {
   out.dtype = get_string(o, "dtype");
   out.checkpoint_activations = get_bool(o, "checkpointActivations");
   out.seed = static_cast<uint64_t>(get_integer(o, "seed"));
+  return out;
+}
+
+ModelConfig to_model(const Napi::Object& o) {
+  ModelConfig out;
+  const bool eva = get_string(o, "family") == "eva";
+  out.family = eva ? Family::kEva : Family::kPlain;
+  const auto known = to_overrides(o);  // activation, mean and std
+  if (known.pixels) out.pixels = *known.pixels;
+  auto& v = out.vision;
+  v.image_size = get_integer(o, "imageSize");
+  v.patch = get_integer(o, "patchSize");
+  v.grid = v.patch > 0 ? v.image_size / v.patch : 0;
+  v.width = get_integer(o, "width");
+  v.layers = get_integer(o, "layers");
+  v.heads = get_integer(o, "heads");
+  v.mlp_hidden = get_integer(o, "mlp");
+  v.embed_dim = get_integer(o, "embedDim");
+  v.activation = known.activation.value_or(Activation::kGelu);
+  if (o.Get("text").IsUndefined()) return out;
+  const auto text = get_object(o, "text");
+  TextConfig t;
+  t.width = get_integer(text, "width");
+  t.layers = get_integer(text, "layers");
+  t.heads = get_integer(text, "heads");
+  t.context = get_integer(text, "contextLength");
+  t.vocab = get_integer(text, "vocab");
+  t.embed_dim = v.embed_dim;
+  out.text = t;
   return out;
 }
 
@@ -188,6 +218,23 @@ Napi::Value TrainerHandle::create(const Napi::CallbackInfo& info) {
             return addon_data(e).trainer.New(
                 {Napi::External<std::shared_ptr<Trainer>>::New(e, &trainer)});
           };
+        });
+  });
+}
+
+Napi::Value TrainerHandle::create_checkpoint(const Napi::CallbackInfo& info) {
+  const auto env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    const auto o = options_of(info);
+    return addon_data(env).mailbox->submit(
+        env,
+        o,
+        [path = get_string(o, "path"),
+         config = to_model(get_object(o, "model")),
+         seed = static_cast<uint64_t>(get_integer(o, "seed"))](
+            const Call&) -> Finish {
+          write_initial_checkpoint(path, config, seed);
+          return nullptr;
         });
   });
 }

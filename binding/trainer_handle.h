@@ -18,6 +18,8 @@ class TrainerHandle : public Napi::ObjectWrap<TrainerHandle> {
 
   /// createTrainer(options): reads the checkpoints and makes one.
   static Napi::Value create(const Napi::CallbackInfo& info);
+  /// createCheckpoint(options): writes a model that has learnt nothing.
+  static Napi::Value create_checkpoint(const Napi::CallbackInfo& info);
 
  private:
   Napi::Value step(const Napi::CallbackInfo& info);

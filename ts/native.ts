@@ -248,6 +248,25 @@ export interface NativeTrainOptions {
   seed: number
 }
 
+/** Sizes of a model to train from scratch. The text tower's MLP is four times as wide as it. */
+export interface NativeNewModel {
+  family: 'clip' | 'eva'
+  imageSize: number
+  patchSize: number
+  width: number
+  layers: number
+  heads: number
+  mlp: number
+  embedDim: number
+  /** 'gelu' unless given; EVA has SwiGLU. */
+  activation?: string | undefined
+  mean?: readonly number[] | undefined
+  std?: readonly number[] | undefined
+  text?:
+    | { width: number; layers: number; heads: number; contextLength: number; vocab: number }
+    | undefined
+}
+
 /** A step's batch, or a part of it whose gradients are accumulated. */
 export interface NativeTrainBatch {
   /** [B, 3, S, S] */
@@ -363,6 +382,10 @@ export interface NativeAddon {
       train: NativeTrainOptions
     },
   ): Promise<NativeTrainer>
+  /** Writes a model that has learnt nothing, as exportCheckpoint() does; train it from scratch. */
+  createCheckpoint(
+    options: NativeCall & { path: string; seed: number; model: NativeNewModel },
+  ): Promise<void>
   /** image [1, 3, S, S], boxes [1, maxBoxes, 5], crops [K, 3, s, s]. */
   trainingRegions(
     options: NativeCall & NativeTrainingRegions,

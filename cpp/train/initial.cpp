@@ -10,6 +10,7 @@
 #include "declip/error.h"
 #include "io/convert.h"
 #include "io/tower_shapes.h"
+#include "train/export.h"
 
 namespace declip {
 namespace {
@@ -163,6 +164,12 @@ Checkpoint initial_checkpoint(const ModelConfig& config, uint64_t seed) {
   check_towers(towers, config);
   out.tensors = std::move(towers.tensors);
   return out;
+}
+
+void write_initial_checkpoint(const std::string& path,
+                              const ModelConfig& config,
+                              uint64_t seed) {
+  export_open_clip(path, config, initial_checkpoint(config, seed).tensors);
 }
 
 }  // namespace declip

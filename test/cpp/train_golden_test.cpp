@@ -1,12 +1,14 @@
 // Losses, gradients and updates of DeCLIP's and CLIPSelf's own programs.
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include <algorithm>
 #include <map>
 #include <string>
 
 #include "declip/checkpoint.h"
+#include "declip/model.h"
 #include "declip/train.h"
 #include "golden.h"
 #include "model/dense_mode.h"
@@ -168,6 +170,26 @@ TEST(similarities_and_region_features_are_the_programs) {
       "similarities",
       "teacher",
       declip::token_similarity(batch.vfm_features.flatten(2).transpose(1, 2)));
+}
+
+TEST(crop_embeddings_are_the_programs) {
+  const auto checkpoint = weights();
+  const declip::Call call;
+  const declip::Weights tensors(checkpoint.tensors, at::kCPU, at::kFloat, call);
+  const auto& spec = *golden().at("teacher-crops").find("inputs");
+  const auto crops = golden().tensor(*spec.find("crops"));
+  const c10::NoGradGuard guard;
+  for (const bool fused : {false, true}) {
+    declip::Numerics numerics;
+    numerics.fused = fused;
+    const auto tower =
+        declip::make_eva_tower(checkpoint.config.vision, tensors, numerics);
+    golden().compare(
+        "teacher-crops",
+        "teacher",
+        declip::l2_normalize(
+            tower->encode_image(crops, declip::Positions::kSize, call), 1));
+  }
 }
 
 TEST(ensembled_weights_are_the_programs) {

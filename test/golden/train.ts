@@ -149,6 +149,41 @@ t.test('regions of a picture are what a step takes', async t => {
   trainer.dispose()
 })
 
+t.test('a new model learns pictures and captions', async t => {
+  const path = join(folder, 'new')
+  const model = {
+    family: 'clip' as const,
+    imageSize: 32,
+    patchSize: 8,
+    width: 32,
+    layers: 2,
+    heads: 4,
+    mlp: 64,
+    embedDim: 16,
+    text: { width: 16, layers: 1, heads: 2, contextLength: 6, vocab: 12 },
+  }
+  await addon.createCheckpoint({ path, seed: 3, model })
+  const trainer = await addon.createTrainer({
+    student: path,
+    config: {},
+    train: { ...train, unlockedGroups: undefined, objective: 'contrastive' },
+  })
+  const pixels = Float32Array.from({ length: 2 * 3 * 32 * 32 }, (_, i) => Math.sin(i * i))
+  const parts = [
+    {
+      images: addon.tensor(pixels, [2, 3, 32, 32], 'float32'),
+      tokens: addon.tensor(new Int32Array([10, 3, 11, 0, 10, 4, 5, 11]), [2, 4], 'int32'),
+    },
+  ]
+  const first = await trainer.step({ parts })
+  let last = first
+  for (let i = 0; i < 20; i++) last = await trainer.step({ parts })
+  t.ok(last.total < first.total / 2, `${first.total} to ${last.total}`)
+  trainer.dispose()
+  const wrong = addon.createCheckpoint({ path, seed: 3, model: { ...model, heads: 5 } })
+  await t.rejects(wrong, { code: 'ERR_DECLIP_INVALID_ARG' })
+})
+
 t.test('what does not fit is refused', async t => {
   const invalid = { code: 'ERR_DECLIP_INVALID_ARG' }
   const attempt = async (options: object) => create(options as Partial<NativeTrainOptions>)

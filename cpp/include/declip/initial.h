@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "declip/checkpoint.h"
 #include "declip/config.h"
@@ -13,5 +14,10 @@ namespace declip {
 /// begins at ln(1 / 0.07). The same seed gives the same weights.
 /// Throws Error(kInvalidArg) for sizes that cannot be.
 Checkpoint initial_checkpoint(const ModelConfig& config, uint64_t seed);
+
+/// The same as files, in open_clip's layout: see Trainer::export_checkpoint().
+void write_initial_checkpoint(const std::string& path,
+                              const ModelConfig& config,
+                              uint64_t seed);
 
 }  // namespace declip
