@@ -50,9 +50,7 @@ export async function segment(
   const ready = await model.withProxy(options)
   const preset = resolveMethod({ model: model.facts, options: ready })
   warnOnce(preset.warning)
-  const { value: vocabulary, ms: textMs } = await timed(
-    toVocabulary(model, classes, preset, ready),
-  )
+  const { value: vocabulary, ms: textMs } = await timed(toVocabulary(model, classes, preset, ready))
   const { background } = vocabulary
   const { pipeline, post } = resolveMethod({ model: model.facts, options: ready, background })
   const decoded = await decoding
