@@ -271,8 +271,8 @@ Picture to_picture(const Napi::Object& o) {
 Napi::Object to_js(Napi::Env env, const CheckpointInfo& info) {
   auto o = Napi::Object::New(env);
   const auto& vision = info.config.vision;
-  const bool swiglu = info.config.family == Family::kEva ||
-                      info.config.foundation.gated_mlp;
+  const bool swiglu =
+      info.config.family == Family::kEva || info.config.foundation.gated_mlp;
   o.Set("path", info.path);
   o.Set("format", info.format);
   o.Set("family", family_name(info.config.family));

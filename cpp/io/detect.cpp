@@ -194,9 +194,9 @@ Layout foundation_layout(const std::map<std::string, at::Tensor>& tensors,
           layout.naming, layout.family, layout.key_map, std::string(prefix)};
     }
   }
-  reject(path,
-         std::string(any_key_begins_with(tensors, "layer.") ? kDino3
-                                                            : kOtherVit));
+  reject(
+      path,
+      std::string(any_key_begins_with(tensors, "layer.") ? kDino3 : kOtherVit));
 }
 
 }  // namespace

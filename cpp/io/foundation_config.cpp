@@ -95,7 +95,8 @@ void read_sam(const TowerTensors& weights,
         "visual.blocks." + std::to_string(i) + ".attn.rel_pos_h";
     const int64_t rows = weights.need(name, 2).size(0);
     const bool told = sidecar.foundation.has_value();
-    const auto& listed = told ? sidecar.foundation->global_blocks : std::vector<int64_t>();
+    const auto& listed =
+        told ? sidecar.foundation->global_blocks : std::vector<int64_t>();
     const bool global =
         told ? std::find(listed.begin(), listed.end(), i) != listed.end()
              : rows == 2 * v.grid - 1;
@@ -196,8 +197,8 @@ ModelConfig derive_foundation_config(const TowerTensors& weights,
                       std::to_string(v.layer_norm_eps) + ".");
     }
   }
-  config.pixels = overrides.pixels.value_or(
-      sidecar.pixels.value_or(kImageNetPixels));
+  config.pixels =
+      overrides.pixels.value_or(sidecar.pixels.value_or(kImageNetPixels));
   return config;
 }
 

@@ -278,8 +278,8 @@ constexpr std::array kTransformersSam{
 constexpr auto kVit = joined(kVitMask, kRest);
 constexpr auto kGatedVit = joined(kVitMask, kVitGated, kRest);
 constexpr auto kTimmRegistersVit = joined(kVitMask, kTimmRegisters, kRest);
-constexpr auto kVitModel = joined(
-    kTransformersEnds, kTransformersAttention, kTransformersVit, kRest);
+constexpr auto kVitModel =
+    joined(kTransformersEnds, kTransformersAttention, kTransformersVit, kRest);
 constexpr auto kVitModel5 = joined(kTransformersEnds, kTransformersVit5, kRest);
 constexpr auto kDino2Model = joined(kTransformersEnds,
                                     kTransformersAttention,

@@ -235,7 +235,8 @@ Sidecar::Foundation foundation_config(const SidecarFile& file, Family family) {
   out.layer_norm_eps =
       f.epsilon("layer_norm_eps", family == Family::kDino ? 1e-12 : 1e-6);
   const Json* activation = f.find("hidden_act");
-  if (activation != nullptr && f.activation("hidden_act") != Activation::kGelu) {
+  if (activation != nullptr &&
+      f.activation("hidden_act") != Activation::kGelu) {
     f.reject("hidden_act", "\"gelu\"");
   }
   if (family != Family::kSam) return out;

@@ -31,8 +31,8 @@ struct Sidecar {
   struct Foundation {
     int64_t heads = 12;
     double layer_norm_eps = 1e-6;
-    std::optional<int64_t> window;               // SAM
-    std::vector<int64_t> global_blocks;          // SAM
+    std::optional<int64_t> window;       // SAM
+    std::vector<int64_t> global_blocks;  // SAM
   };
   std::optional<Foundation> foundation;
 

@@ -136,8 +136,7 @@ std::string Model::dtype() const {
 }
 
 std::string Model::engine() const {
-  const auto& numerics =
-      teacher_ ? teacher_->numerics() : vision_->numerics();
+  const auto& numerics = teacher_ ? teacher_->numerics() : vision_->numerics();
   if (!numerics.fused) return "eager: " + Linear::describe(numerics);
   return std::string("fused: ") + cpu::level_name(cpu::level()) + " kernels, " +
          Linear::describe(numerics);
@@ -145,13 +144,14 @@ std::string Model::engine() const {
 
 void Model::check_text_space() const {
   if (!teacher_) return;
-  throw Error(ErrorCode::kWeights,
-              info_.path + " is a vision foundation model (" +
-                  family_name(info_.config.family) +
-                  ") and has no text tower, nor one of its family: its features "
-                  "cannot be compared with words. Load a CLIP checkpoint for "
-                  "that, and give it this one as proxy: { model } with method "
-                  "'proxyclip'.");
+  throw Error(
+      ErrorCode::kWeights,
+      info_.path + " is a vision foundation model (" +
+          family_name(info_.config.family) +
+          ") and has no text tower, nor one of its family: its features "
+          "cannot be compared with words. Load a CLIP checkpoint for "
+          "that, and give it this one as proxy: { model } with method "
+          "'proxyclip'.");
 }
 
 void Model::check_image(const at::Tensor& image) const {
@@ -248,8 +248,8 @@ at::Tensor Model::encode_dense(const at::Tensor& image,
   if (options.mode == DenseMode::kProxyClip &&
       !options.proxy_features.defined() && options.proxy_model) {
     auto with_features = options;
-    with_features.proxy_features = proxy_features(
-        *options.proxy_model, image, info_.config.pixels, call);
+    with_features.proxy_features =
+        proxy_features(*options.proxy_model, image, info_.config.pixels, call);
     return encode_dense(image, with_features, normalize, call);
   }
   const auto features =

@@ -129,18 +129,20 @@ void check_proxy(const EncodeOptions& options, int64_t windows) {
   if (options.dense.mode != DenseMode::kProxyClip) return;
   const bool made = !features.defined() && options.dense.proxy_model;
   if (!made && (!features.defined() || features.dim() != 4 ||
-      features.size(0) != windows)) {
-    throw Error(ErrorCode::kInvalidArg,
-                "Dense mode 'proxyclip' needs proxy.model, or proxy.features with "
-                "one map per window, row by row: [" +
-                    std::to_string(windows) +
-                    ", C, Hv, Wv]. Pass window 0 for a single pass over the "
-                    "whole picture.");
+                features.size(0) != windows)) {
+    throw Error(
+        ErrorCode::kInvalidArg,
+        "Dense mode 'proxyclip' needs proxy.model, or proxy.features with "
+        "one map per window, row by row: [" +
+            std::to_string(windows) +
+            ", C, Hv, Wv]. Pass window 0 for a single pass over the "
+            "whole picture.");
   }
   if (options.augment) {
-    throw Error(ErrorCode::kInvalidArg,
-                "augment does not go with dense mode 'proxyclip', whose features "
-                "belong to the unchanged windows.");
+    throw Error(
+        ErrorCode::kInvalidArg,
+        "augment does not go with dense mode 'proxyclip', whose features "
+        "belong to the unchanged windows.");
   }
 }
 

@@ -35,12 +35,8 @@ TeacherBlock::TeacherBlock(const Scope& scope,
     gate_up_ = Linear(fc1, numerics);
     down_ = Linear(weight, bias, numerics);
   } else {
-    mlp_.emplace(fc1["weight"],
-                 fc1["bias"],
-                 weight,
-                 bias,
-                 Activation::kGelu,
-                 numerics);
+    mlp_.emplace(
+        fc1["weight"], fc1["bias"], weight, bias, Activation::kGelu, numerics);
   }
 }
 

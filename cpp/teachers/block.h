@@ -8,9 +8,9 @@
 
 namespace declip {
 
-/// What the pre-norm blocks of DINO, DINOv2 and SAM share: norm1, fused qkv with
-/// bias, output projection, norm2 and an MLP with exact GELU or SwiGLU. How
-/// tokens attend is the model's own. DINOv2's LayerScale is folded into the
+/// What the pre-norm blocks of DINO, DINOv2 and SAM share: norm1, fused qkv
+/// with bias, output projection, norm2 and an MLP with exact GELU or SwiGLU.
+/// How tokens attend is the model's own. DINOv2's LayerScale is folded into the
 /// layers that it scales.
 class TeacherBlock {
  public:

@@ -16,8 +16,15 @@ at::Tensor resize_table(const at::Tensor& table,
       table.permute({2, 0, 1}).unsqueeze(0).to(at::kFloat);  // (1, C, N, N)
   at::Tensor resized;
   if (rule == TableResize::kAntialiased) {
-    resized = at::_upsample_bicubic2d_aa(
-        map, {h, w}, /*align_corners=*/false, std::nullopt, std::nullopt);
+    // LibTorch repeats the first row where the result is one column wide; as a
+    // single row it is right.
+    const bool column = w == 1;
+    resized = at::_upsample_bicubic2d_aa(column ? map.transpose(2, 3) : map,
+                                         {column ? w : h, column ? h : w},
+                                         /*align_corners=*/false,
+                                         std::nullopt,
+                                         std::nullopt);
+    if (column) resized = resized.transpose(2, 3);
   } else {
     std::optional<double> scale_h, scale_w;
     if (rule == TableResize::kScaleFactor) {

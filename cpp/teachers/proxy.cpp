@@ -27,8 +27,8 @@ at::Tensor proxy_features(const Model& model,
                per_channel(config.pixels.std, image);
   if (config.family == Family::kSam) {
     const int64_t side = config.vision.image_size;
-    input = at::upsample_bilinear2d(
-        input, {side, side}, /*align_corners=*/false);
+    input =
+        at::upsample_bilinear2d(input, {side, side}, /*align_corners=*/false);
   }
   return model.encode_dense(input, {}, /*normalize=*/false, call);
 }

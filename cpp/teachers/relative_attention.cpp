@@ -87,7 +87,8 @@ at::Tensor relative_attention(const Heads& heads,
 
   const int64_t per_head =
       2 * batch * tokens * (heads.q.size(3) + a + b) * bytes;
-  const int64_t group = streams ? std::clamp<int64_t>(kHeldBytes / per_head, 1, n) : 1;
+  const int64_t group =
+      streams ? std::clamp<int64_t>(kHeldBytes / per_head, 1, n) : 1;
   const int64_t per_query = batch * tokens * bytes;
   const int64_t queries =
       streams ? tokens : std::clamp<int64_t>(kHeldBytes / per_query, 1, tokens);
@@ -106,9 +107,8 @@ at::Tensor relative_attention(const Heads& heads,
       term.parts = {
           {longer.q.slice(1, first, std::min(first + queries, tokens)),
            longer.k}};
-      parts.push_back(streams
-                          ? dense_attention({term}, some(heads.v))
-                          : dense_attention_eager({term}, some(heads.v)));
+      parts.push_back(streams ? dense_attention({term}, some(heads.v))
+                              : dense_attention_eager({term}, some(heads.v)));
     }
     merged.push_back(parts.size() == 1 ? parts[0] : at::cat(parts, 1));
   }

@@ -22,9 +22,8 @@ at::Tensor to_windows(const at::Tensor& y, int64_t h, int64_t w, int64_t side) {
   const int64_t width = y.size(2);
   const int64_t padded_h = up_to_multiple(h, side);
   const int64_t padded_w = up_to_multiple(w, side);
-  return at::constant_pad_nd(y.view({h, w, width}),
-                             {0, 0, 0, padded_w - w, 0, padded_h - h},
-                             0)
+  return at::constant_pad_nd(
+             y.view({h, w, width}), {0, 0, 0, padded_w - w, 0, padded_h - h}, 0)
       .view({padded_h / side, side, padded_w / side, side, width})
       .transpose(1, 2)
       .reshape({-1, side * side, width});
@@ -134,8 +133,7 @@ at::Tensor Sam::run(const Block& block,
 /// channels of a pixel. [1, h * w, C] -> [1, E, h, w].
 at::Tensor Sam::neck(const at::Tensor& x, int64_t h, int64_t w) const {
   const auto as_map = [&](const at::Tensor& tokens) {
-    return tokens.transpose(1, 2)
-        .reshape({1, config_.vision.embed_dim, h, w});
+    return tokens.transpose(1, 2).reshape({1, config_.vision.embed_dim, h, w});
   };
   const auto narrow = norm1_(conv1_(x.to(numerics_.stream())));
   const auto mixed = at::conv2d(as_map(narrow),

@@ -8,9 +8,9 @@
 
 namespace declip {
 
-/// SAM's image encoder: tokens on a grid, attention within windows but for a few
-/// global blocks, positions in the attention scores, and a convolutional neck.
-/// Other sizes than the native one as in DeCLIP. Kirillov et al.,
+/// SAM's image encoder: tokens on a grid, attention within windows but for a
+/// few global blocks, positions in the attention scores, and a convolutional
+/// neck. Other sizes than the native one as in DeCLIP. Kirillov et al.,
 /// arXiv:2304.02643.
 class Sam final : public Teacher {
  public:

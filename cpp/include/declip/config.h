@@ -68,7 +68,7 @@ struct FoundationConfig {
   int64_t registers = 0;       // DINOv2: tokens beside the class token
   bool class_position = true;  // the positional table has a row for it
   bool gated_mlp = false;      // DINOv2 g: SwiGLU
-  int64_t window = 0;          // SAM: tokens along a side of an attention window
+  int64_t window = 0;  // SAM: tokens along a side of an attention window
   std::vector<bool> global_blocks;  // SAM: blocks that attend to everything
 };
 
@@ -85,7 +85,7 @@ inline constexpr PixelStats kImageNetPixels{{0.485, 0.456, 0.406},
 struct ModelConfig {
   Family family = Family::kPlain;
   VisionConfig vision;
-  FoundationConfig foundation;  // vision foundation models only
+  FoundationConfig foundation;     // vision foundation models only
   std::optional<TextConfig> text;  // absent: vision-only file
   PixelStats pixels;
 };

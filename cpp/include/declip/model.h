@@ -130,7 +130,7 @@ class Model {
   CheckpointInfo info_;
   std::unique_ptr<VisionTower> vision_;  // null for foundation models
   std::unique_ptr<Teacher> teacher_;     // these alone
-  std::unique_ptr<TextTower> text_;  // null for vision-only files
+  std::unique_ptr<TextTower> text_;      // null for vision-only files
   at::ScalarType dtype_ = at::kFloat;
   bool int8_ = false;
   at::Device device_ = at::kCPU;
