@@ -1,4 +1,5 @@
 /** How far two programs' answers to the same task agree. */
+import { check } from './measure.mjs'
 
 const ELEMENTS = { cosine: Float32Array, difference: Float32Array, equal: Uint8Array }
 
@@ -37,6 +38,16 @@ const MEASURES = {
     for (let i = 0; i < a.length; i++) if (a[i] === b[i]) equal++
     return equal / a.length
   },
+}
+
+/** Throws for labels that say nothing, as everything would agree with them. */
+export function checkTelling(measure, answer) {
+  if (measure !== 'equal') return
+  const [first] = answer
+  check(
+    answer.some(value => value !== first),
+    'every pixel has the same label',
+  )
 }
 
 /** 1 for the same answer; NaN if they have different sizes. */

@@ -4,6 +4,7 @@
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { OPENMP_WAIT } from '../dist/esm/load-addon.js'
 import { root } from '../scripts/common.mjs'
 import { kernelsProgram } from './kernels-program.mjs'
 import { onnxModel, peersFolder, python } from './peers/setup.mjs'
@@ -17,7 +18,7 @@ const CONTESTANTS = {
   eager: () => ({ ...node(bench('declip.mjs')), env: { DECLIP_ENGINE: 'eager' } }),
   kernels: () => {
     const program = kernelsProgram()
-    return program ? { command: program, args: [] } : { missing: 'npm run bench' }
+    return program ? { command: program, args: [], env: OPENMP_WAIT } : { missing: 'npm run bench' }
   },
   pytorch: () =>
     existsSync(python)

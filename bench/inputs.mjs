@@ -77,6 +77,28 @@ export async function cameraJpeg(folder) {
   return path
 }
 
+/** Different JPEG photographs of 0.5 to 2 megapixels, made at the first use. */
+export async function photographs(count, folder) {
+  const inside = join(folder, 'photographs')
+  await mkdir(inside, { recursive: true })
+  const paths = Array.from({ length: count }, (_, i) => join(inside, `${i}.jpg`))
+  for (const [i, path] of paths.entries()) {
+    if (existsSync(path)) continue
+    const width = 800 + 7 * ((61 * i) % 117) // sizes in no order
+    const left = i % 96
+    const top = (5 * i) % 72
+    await sharp(SCENES[i % SCENES.length])
+      .extract({ left, top, width: 384 - 96, height: 288 - 72 })
+      .modulate({ brightness: 0.8 + (i % 11) / 25, hue: (37 * i) % 360 })
+      .flop(i % 2 === 1)
+      .resize(width, Math.round(0.75 * width))
+      .jpeg({ quality: 90 })
+      .toFile(`${path}.part`)
+    await rename(`${path}.part`, path)
+  }
+  return paths
+}
+
 /**
  * Floating-point operations of one image-level pass through a vision tower: matrix products only, a
  * multiplication and an addition counted as two.

@@ -50,8 +50,8 @@ function goalCells({ work, measure, program, against, unit, ours, theirs, ratio,
     measure,
     amount(program, ours),
     amount(against, theirs),
-    ratioText(ratio, bound),
-    `${sign} ${ratioText(bound, bound)}`,
+    ratioText(ratio, bound, goal),
+    `${sign} ${ratioText(bound, bound, goal)}`,
   ]
 }
 
@@ -61,8 +61,8 @@ const AMOUNTS = {
 }
 
 /** Shares in percent, exponents and small ratios with two digits, large ratios with few. */
-function ratioText(ratio, bound) {
-  if (bound < 1) return `${(100 * ratio).toFixed(2)} %`
+function ratioText(ratio, bound, { digits }) {
+  if (bound < 1 && digits === undefined) return `${(100 * ratio).toFixed(2)} %`
   return ratio >= 20 ? ratio.toFixed(0) : ratio.toFixed(2)
 }
 

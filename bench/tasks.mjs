@@ -2,13 +2,13 @@
  * What several programs are given to do at once. Each function writes the inputs of a task as raw
  * files and resolves to the request that the programs get; see bench/program.mjs.
  */
-import { existsSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { datasets, loadModel, METHODS, tokenize } from '../dist/esm/index.js'
+import { datasets, METHODS, tokenize } from '../dist/esm/index.js'
 import { expandTemplates, TEMPLATES } from '../dist/esm/templates.js'
 import { ARCHITECTURES } from '../scripts/make-random-checkpoint.mjs'
 import { checkpoint, photoOfSize, WORDS171 } from './inputs.mjs'
+import { savedVocabulary } from './vocabularies.mjs'
 
 /** Channels of an attention head of every CLIP. */
 const HEAD = 64
@@ -28,7 +28,7 @@ const TASKS = {
     for (let i = 0; i + classes <= WORDS171.length; i += classes) {
       words.push(WORDS171.slice(i, i + classes))
     }
-    const prompts = words[0].flatMap(word => expandTemplates(word, TEMPLATES.imagenet))
+    const prompts = words[0].flatMap(word => expandTemplates('imagenet', word))
     const tokens = await (await tokenize(prompts)).data()
     return {
       ...(await weights(model, files)),
@@ -68,17 +68,25 @@ const TASKS = {
   async itaclip({ model, width, height }, files) {
     const { preset, datasets: variants } = METHODS.itaclip
     const { classes, background } = datasets('itaclip', 'voc21')
-    const { pixels, ...encoder } = {
-      ...(await photo(width, height, files)),
-      ...(await weights(model, files)),
-    }
-    const vocabulary = await savedVocabulary(encoder.checkpoint, classes, { background }, files)
+    const encoder = await weights(model, files)
+    const options = { background, photo: await photoOfSize(width, height) }
+    const vocabulary = await savedVocabulary(encoder.checkpoint, classes, options, files)
     return {
       ...encoder,
-      pixels,
+      ...(await photo(width, height, files)),
       ...vocabulary,
       wordClass: classes.flatMap((line, c) => line.split(', ').map(() => c)),
       options: { ...preset, ...variants.voc21.changes, scale: variants.voc21.changes.logitScale },
+    }
+  },
+
+  /** A row of windows, encoded. */
+  async 'encode-windows'({ model, windows }, files) {
+    const [window, stride] = [224, 112]
+    return {
+      ...(await weights(model, files)),
+      ...(await photo(window + stride * (windows - 1), window, files)),
+      options: { method: 'naclip', shortSide: null, window, stride },
     }
   },
 
@@ -86,12 +94,8 @@ const TASKS = {
   async requery({ model, width, height, classes, options }, files) {
     const encoder = await weights(model, files)
     const words = WORDS171.slice(0, classes)
-    const vocabulary = await savedVocabulary(
-      encoder.checkpoint,
-      words,
-      { templates: 'subset' },
-      files,
-    )
+    const prompts = { templates: 'subset' }
+    const vocabulary = await savedVocabulary(encoder.checkpoint, words, prompts, files)
     return { ...encoder, ...(await photo(width, height, files)), ...vocabulary, options }
   },
 }
@@ -140,23 +144,6 @@ async function normalisedPhoto(width, height) {
     { length: data.length },
     (_, i) => (data[3 * (i % (width * height)) + Math.floor(i / (width * height))] - 116) / 68,
   )
-}
-
-/** Text features, made once: the file that the API loads, and raw numbers. */
-async function savedVocabulary(source, classes, options, files) {
-  const vocabulary = files.path(`${classes.length}.safetensors`)
-  const text = files.path(`${classes.length}.text`)
-  const shape = files.path(`${classes.length}.json`)
-  if (!existsSync(shape)) {
-    const model = await loadModel(source)
-    const made = await model.vocabulary(classes, { templates: 'imagenet', ...options })
-    await made.save(vocabulary)
-    await writeFile(text, await made.features.data())
-    await writeFile(shape, JSON.stringify(made.features.shape))
-    model.dispose()
-  }
-  const { default: textShape } = await import(shape, { with: { type: 'json' } })
-  return { vocabulary, text, textShape }
 }
 
 /** Numbers of -1 to 1 without a pattern that would flatter anything. */

@@ -5,6 +5,7 @@
 #include <torch/headeronly/version.h>
 
 #include "kernels/cpu/level.h"
+#include "kernels/cuda/twin.h"
 #include "model/device.h"
 #include "model/layers.h"
 
@@ -28,7 +29,7 @@ Runtime runtime() {
       TORCH_VERSION,
       at::get_cpu_capability(),
       at::hasMKLDNN(),
-      at::hasCUDA(),
+      cuda::kBuilt,
       cuda_devices(),
       cpu::level_name(cpu::level()),
       layers_of(at::kFloat),

@@ -2,11 +2,12 @@
  * Brings a clone from nothing to runnable, doing only what is not up to date: npm dependencies,
  * TypeScript, LibTorch, the addon.
  *
- *   node scripts/bootstrap.mjs [--tests] [--bench] [--debug]
+ *   node scripts/bootstrap.mjs [--tests] [--bench] [--debug] [--no-addon]
  *
- * --tests  builds the core's test program too
- * --bench  builds the kernels' bench program too
- * --debug  builds into build/Debug instead of build/Release
+ * --tests     builds the core's test program too
+ * --bench     builds the kernels' bench program too
+ * --debug     builds into build/Debug instead of build/Release
+ * --no-addon  stops before LibTorch: another build brings its own
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -20,6 +21,7 @@ const { values: options } = parseArgs({
     tests: { type: 'boolean' },
     bench: { type: 'boolean' },
     debug: { type: 'boolean' },
+    'no-addon': { type: 'boolean' },
   },
 })
 
@@ -27,13 +29,7 @@ try {
   requireTools()
   if (!dependenciesInstalled()) await step('npm dependencies', () => run('npm', ['ci']))
   await typeScript()
-  const libtorch = await provideLibtorch()
-  const targets = [
-    'declip_node',
-    ...(options.tests ? ['declip_core_tests'] : []),
-    ...(options.bench ? ['declip_bench'] : []),
-  ]
-  await buildNative({ build: options.debug ? 'debug' : 'release', libtorch, targets })
+  if (!options['no-addon']) await addon()
 } catch (error) {
   if (error instanceof Failure || error.code?.startsWith('ERR_DECLIP_'))
     console.error(error.message)
@@ -62,6 +58,16 @@ async function typeScript() {
       buildTypeScript()
     }),
   )
+}
+
+async function addon() {
+  const libtorch = await provideLibtorch()
+  const targets = [
+    'declip_node',
+    ...(options.tests ? ['declip_core_tests'] : []),
+    ...(options.bench ? ['declip_bench'] : []),
+  ]
+  await buildNative({ build: options.debug ? 'debug' : 'release', libtorch, targets })
 }
 
 async function provideLibtorch() {

@@ -9,6 +9,7 @@ import { filesUnder, fingerprint, root, run, step, unlessStamped } from './commo
 const BUILDS = {
   release: { folder: 'build/Release', config: 'Release' },
   debug: { folder: 'build/Debug', config: 'Debug' },
+  cuda: { folder: 'build/cuda', config: 'Release', definitions: ['DECLIP_CUDA=ON'] },
   asan: { folder: 'build/asan', config: 'RelWithDebInfo', definitions: ['DECLIP_SANITIZE=ON'] },
 }
 /** Folders that only one target is made of. */
@@ -16,16 +17,16 @@ const SOURCES = { declip_core_tests: 'test/cpp', declip_bench: 'bench/kernels' }
 /** What the compiler takes for a file that includes ATen, in bytes. */
 const MEMORY_PER_JOB = 2 ** 31
 
-/** Returns the build's folder. */
-export async function buildNative({ build, libtorch, targets }) {
+/** Returns the build's folder. `definitions` are added to those of the build. */
+export async function buildNative({ build, libtorch, targets, definitions = [] }) {
   const { folder } = BUILDS[build]
   const own = targets.flatMap(target => SOURCES[target] ?? [])
   const sources = filesUnder('cpp', 'binding', ...own, 'CMakeLists.txt')
-  const print = fingerprint(sources, libtorch)
+  const print = fingerprint(sources, libtorch, definitions)
   const names = targets.map(target => target.replace('declip_', '')).join(', ')
   await unlessStamped(`${folder}/${targets.join('+')}.stamp`, print, () =>
     step(`C++ (${build}: ${names})`, async () => {
-      await configure(BUILDS[build], libtorch)
+      await configure(BUILDS[build], libtorch, definitions)
       const jobs = process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? jobsThatFit()
       await run('cmake', ['--build', folder, '--parallel', `${jobs}`, '--target', ...targets])
     }),
@@ -33,13 +34,13 @@ export async function buildNative({ build, libtorch, targets }) {
   return join(root, folder)
 }
 
-async function configure({ folder, config, definitions = [] }, libtorch) {
+async function configure({ folder, config, definitions = [] }, libtorch, more) {
   const cache = join(root, folder, 'CMakeCache.txt')
   const done = existsSync(cache) ? readFileSync(cache, 'utf8') : undefined
-  if (done?.includes(`LIBTORCH:PATH=${libtorch}\n`) && done.includes('CMAKE_JS_VERSION')) {
-    return
-  }
-  const defined = [`LIBTORCH:PATH=${libtorch}`, ...definitions].map(text => `--CD${text}`)
+  const fits = done?.includes(`LIBTORCH:PATH=${libtorch}\n`) && done.includes('CMAKE_JS_VERSION')
+  if (fits && more.length === 0) return
+  const all = [`LIBTORCH:PATH=${libtorch}`, ...definitions, ...more]
+  const defined = all.map(text => `--CD${text}`)
   const cmakeJs = createRequire(import.meta.url).resolve('cmake-js/bin/cmake-js')
   await run(process.execPath, [
     cmakeJs,

@@ -8,6 +8,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Failure, filesUnder, root, run } from './common.mjs'
+import { ARCHITECTURES, compileCuda, cudaSources, findNvcc } from './cuda.mjs'
 import { unpackFixtures } from './fixtures.mjs'
 import { lint } from './lint.mjs'
 
@@ -19,6 +20,7 @@ unpackFixtures()
 await stage('Lint and formats', counts => lint({ fix: false }, counts))
 await stage('Type tests', typeTests)
 await stage('Core (C++)', coreTests)
+await stage('CUDA (compiled, not run)', cudaTests)
 await stage('API, golden, property and lifetime tests', apiTests)
 
 const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : ''
@@ -67,6 +69,28 @@ async function coreTests(counts) {
     })
   }
   if (counts.passed === 0) throw new Failure('The core has run no test.')
+}
+
+/** Compiles the CUDA files for two architectures, which keeps it short; `check:cuda` takes all. */
+async function cudaTests(counts) {
+  const nvcc = findNvcc()
+  if (!nvcc) {
+    counts.skipped = 1
+    console.log('# SKIP no CUDA file was compiled: nvcc was not found')
+    return
+  }
+  const some = ['80', '90']
+  for (const file of cudaSources()) {
+    try {
+      await compileCuda(nvcc, file, some)
+      counts.passed += 1
+    } catch (error) {
+      counts.failed += 1
+      console.error(error.message)
+    }
+  }
+  const left = ARCHITECTURES.filter(arch => !some.includes(arch)).join(', sm_')
+  console.log(`compiled for sm_${some.join(' and sm_')}; not for sm_${left} (npm run check:cuda)`)
 }
 
 async function apiTests(counts) {

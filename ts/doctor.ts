@@ -1,7 +1,13 @@
 import { access, constants, mkdir } from 'node:fs/promises'
 import { availableParallelism, freemem, totalmem } from 'node:os'
 import { join } from 'node:path'
-import { cacheFolder, findLibtorch, LIBTORCH_VERSION } from './libtorch.js'
+import {
+  CUDA_LIBTORCH_VERSION,
+  cacheFolder,
+  findLibtorch,
+  isCudaLibtorch,
+  LIBTORCH_VERSION,
+} from './libtorch.js'
 import { addonPath, loadAddon } from './load-addon.js'
 import type { NativeRuntime } from './native.js'
 import { packageRoot } from './package-root.js'
@@ -60,8 +66,13 @@ const CHECKS: Readonly<Record<string, () => Finding | Promise<Finding>>> = {
       : { detail }
   },
   LibTorch: () => {
-    const found = findLibtorch()
-    if (found) return { detail: `${LIBTORCH_VERSION} in ${found.dir} (${found.origin})` }
+    const found = findLibtorch({ addon: builtAddon() })
+    if (found) {
+      const [version, kind] = isCudaLibtorch(found.dir)
+        ? [CUDA_LIBTORCH_VERSION, ' with CUDA']
+        : [LIBTORCH_VERSION, '']
+      return { detail: `${version}${kind} in ${found.dir} (${found.origin})` }
+    }
     return { detail: 'not found', fix: 'Run `npx declip setup`, or set LIBTORCH to its folder.' }
   },
   Cache: async () => {
@@ -89,8 +100,9 @@ const CHECKS: Readonly<Record<string, () => Finding | Promise<Finding>>> = {
   },
   GPU: () => {
     const { cudaBuild, cudaDevices } = runtime()
-    if (!cudaBuild) return { detail: 'none: this LibTorch is built for the processor only' }
-    return { detail: cudaDevices > 0 ? `${cudaDevices} CUDA device(s)` : 'no CUDA device' }
+    if (!cudaBuild) return { detail: 'none: this build is for the processor only' }
+    const found = cudaDevices > 0 ? `${cudaDevices} CUDA device(s)` : 'no CUDA device or driver'
+    return { detail: `CUDA build, ${found}` }
   },
   Images: async () => {
     const { default: sharp } = await import('sharp')
@@ -101,6 +113,15 @@ const CHECKS: Readonly<Record<string, () => Finding | Promise<Finding>>> = {
     await access(path)
     return { detail: path }
   },
+}
+
+/** Undefined where none is built; the addon's own check says so. */
+function builtAddon(): string | undefined {
+  try {
+    return addonPath()
+  } catch {
+    return undefined
+  }
 }
 
 function runtime(): NativeRuntime {

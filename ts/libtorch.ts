@@ -2,7 +2,7 @@
  * Finds LibTorch, the native library of PyTorch that the addon runs on. It is too large for the npm
  * package, so it lies in a cache that `declip setup` fills once; nothing else downloads it.
  */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { homedir, hostname } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
@@ -13,6 +13,8 @@ import type { CallOptions } from './options.js'
 
 /** The release the addon is built against. */
 export const LIBTORCH_VERSION = '2.13.0'
+/** The release that a CUDA build of the addon is built against. @internal */
+export const CUDA_LIBTORCH_VERSION = '2.14.1'
 
 /** A usable LibTorch. */
 export interface Libtorch {
@@ -86,9 +88,19 @@ export function cacheFolder(): string {
   return join(env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'declip')
 }
 
-/** The libraries to load before the addon, in order, by absolute path. @internal */
+/**
+ * The libraries to load before the addon, in order, by absolute path. Those of NVIDIA are found by
+ * LibTorch's own: beside them in an archive, in the folder `nvidia` beside `torch` where wheels were
+ * installed. @internal
+ */
 export function libraries({ dir }: Libtorch): string[] {
-  return ['c10', 'torch_cpu'].map(name => join(dir, 'lib', libraryName(name)))
+  const names = ['c10', 'torch_cpu', ...(isCudaLibtorch(dir) ? ['c10_cuda', 'torch_cuda'] : [])]
+  return names.map(name => join(dir, 'lib', libraryName(name)))
+}
+
+/** Whether a LibTorch folder holds a CUDA build. @internal */
+export function isCudaLibtorch(dir: string): boolean {
+  return existsSync(join(dir, 'lib', libraryName('torch_cuda')))
 }
 
 function libraryName(name: string): string {
@@ -107,7 +119,8 @@ function look({ dir, cache, addon }: FindOptions, attempts: Attempts): Libtorch 
   if (addon) {
     const beside = join(dirname(addon), 'libtorch')
     const problem = problemOf(beside)
-    if (!problem) return { dir: beside, origin: 'beside the addon' }
+    // By its real path: a link's libraries would look for NVIDIA's beside the link.
+    if (!problem) return { dir: realpathSync(beside), origin: 'beside the addon' }
     attempts.push(problem)
   }
   const cached = cachedLibtorch(cache)
@@ -123,7 +136,8 @@ function problemOf(dir: string): string | null {
   const library = join('lib', libraryName('torch_cpu'))
   if (!existsSync(join(dir, library))) return `${dir}: has no ${library}`
   const version = versionOf(dir)
-  const release = LIBTORCH_VERSION.split('.').slice(0, 2).join('.')
+  const wanted = isCudaLibtorch(dir) ? CUDA_LIBTORCH_VERSION : LIBTORCH_VERSION
+  const release = wanted.split('.').slice(0, 2).join('.')
   if (version === null || version.startsWith(`${release}.`)) return null
   return `${dir}: is LibTorch ${version}, ${release} is needed`
 }

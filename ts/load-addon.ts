@@ -65,7 +65,7 @@ export function addonPath(root: string = packageRoot): string {
 
 function load(path: string): NativeAddon {
   const libtorch = findLibtorch({ addon: path })
-  const reset = waitPassively()
+  const reset = waitBriefly()
   try {
     if (libtorch) preload(libraries(libtorch), DLOPEN_FLAGS)
     return createRequire(path)(path) as NativeAddon
@@ -109,7 +109,7 @@ async function preloadElsewhere(): Promise<void> {
   if (!libtorch) return
   const code = `const { files, flags } = require('node:worker_threads').workerData
 ;(${preload})(files, flags)`
-  const reset = waitPassively()
+  const reset = waitBriefly()
   const workerData = { files: libraries(libtorch), flags: DLOPEN_FLAGS }
   const worker = new Worker(code, { eval: true, workerData })
   // whatever fails there shows again, with its reason, when the addon is loaded
@@ -117,18 +117,22 @@ async function preloadElsewhere(): Promise<void> {
   reset()
 }
 
+/** How OpenMP's threads wait for work, see below; as environment variables. @internal */
+export const OPENMP_WAIT = { OMP_WAIT_POLICY: 'passive', GOMP_SPINCOUNT: '1000' }
+
 /**
- * Tells OpenMP not to spin, until the returned function is called: threads that wait by spinning
- * make the engine several times slower as soon as another program wants a core. libgomp reads the
- * variable once, when it is loaded; what the user set stands, and child processes do not inherit
- * ours.
+ * Until the returned function is called, OpenMP is told how to wait: threads that spin for long make
+ * the engine several times slower as soon as another program wants a core, and threads that sleep at
+ * once are woken a hundred times per picture, up to a fifth of a small model's time on a virtual
+ * machine. So they sleep, and libgomp's spin a moment first (some 20 microseconds). It is read once,
+ * when the runtime is loaded; what the user set stands, and child processes do not inherit ours.
  */
-function waitPassively(): () => void {
-  const { OMP_WAIT_POLICY, GOMP_SPINCOUNT } = process.env
-  if (OMP_WAIT_POLICY !== undefined || GOMP_SPINCOUNT !== undefined) return () => {}
-  process.env['OMP_WAIT_POLICY'] = 'passive'
+function waitBriefly(): () => void {
+  const names = Object.keys(OPENMP_WAIT)
+  if (names.some(name => process.env[name] !== undefined)) return () => {}
+  Object.assign(process.env, OPENMP_WAIT)
   return () => {
-    delete process.env['OMP_WAIT_POLICY']
+    for (const name of names) delete process.env[name]
   }
 }
 

@@ -65,6 +65,7 @@ void serve(const Request& request) {
   at::Tensor answer;
   for (std::string line; std::getline(std::cin, line);) {
     if (line == "run") {
+      answer = at::Tensor();  // what is measured has no other answer beside it
       const auto start = std::chrono::steady_clock::now();
       answer = task.run();
       const std::chrono::duration<double, std::milli> took =

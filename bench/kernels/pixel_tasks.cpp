@@ -55,10 +55,9 @@ Task pamr_steps(const Request& request) {
   const int64_t iterations = 10;
   const auto affinity = pamr_affinity(random({1, 3, h, w}), dilations);
   const auto planes = random({kPamrPlanes, h, w});
-  auto scratch = std::make_shared<at::Tensor>();
   Task task;
   task.run = [=] {
-    pamr_apply(affinity, planes, kPamrPlanes, iterations, *scratch, Call());
+    pamr_apply(affinity, planes, kPamrPlanes, iterations, Call());
     return at::Tensor();
   };
   const auto visits = static_cast<double>(h * w * iterations);
@@ -116,8 +115,7 @@ double blend_error() {
   std::vector<reference::Planes> maps;
   for (int64_t i = 0; i < plan.size(); ++i) maps.push_back(planes_of(low[i]));
   const auto got = at::empty({60, 75}, at::kFloat);
-  WindowBlend(plan, 4, 4)
-      .plane(low.const_data_ptr<float>(), 16, got.mutable_data_ptr<float>());
+  WindowBlend(plan, 4, 4, at::kCPU).plane(low, got);
   return difference_to(got, reference::blend_windows(maps, plan));
 }
 
@@ -127,11 +125,10 @@ Task window_blend(const Request& request) {
   const auto plan = plan_windows(h, w, 224, 28);
   const auto low = random({plan.size(), 14, 14});
   const auto out = at::empty({h, w}, at::kFloat);
-  const auto blend = std::make_shared<WindowBlend>(plan, 14, 14);
+  const auto blend = std::make_shared<WindowBlend>(plan, 14, 14, at::kCPU);
   Task task;
   task.run = [=] {
-    blend->plane(
-        low.const_data_ptr<float>(), 14 * 14, out.mutable_data_ptr<float>());
+    blend->plane(low, out);
     return at::Tensor();
   };
   task.moved = static_cast<double>(low.nbytes() + out.nbytes());
@@ -143,21 +140,13 @@ Task window_blend(const Request& request) {
 Task resize(const Request& request) {
   const int64_t h = request.integer("height"), w = request.integer("width");
   const auto in = random({336, 448}), out = at::empty({h, w}, at::kFloat);
-  const auto run = [](const at::Tensor& in, const at::Tensor& out) {
-    resize_plane(in.const_data_ptr<float>(),
-                 in.size(0),
-                 in.size(1),
-                 out.mutable_data_ptr<float>(),
-                 out.size(0),
-                 out.size(1));
-  };
   Task task;
   task.run = [=] {
-    run(in, out);
+    resize_plane(in, out);
     return at::Tensor();
   };
   task.moved = static_cast<double>(in.nbytes() + out.nbytes());
-  run(in, out);
+  resize_plane(in, out);
   const auto expected = at::upsample_bilinear2d(
       in.view({1, 1, in.size(0), in.size(1)}), {h, w}, false);
   task.error = largest_difference(out, expected[0][0]);

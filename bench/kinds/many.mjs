@@ -1,28 +1,31 @@
 /**
- * segmentMany() against one segment() after the other, in alternating blocks of the same pictures,
- * and resident memory along the way.
+ * segmentMany() against one segment() after the other, in alternating blocks of the same different
+ * JPEG files, and resident memory along the way.
  *
- * { model, options, pictures }, as many pictures for either
+ * { model, options, pictures, atLeast, atMost }, as many pictures for either
+ * atLeast, atMost  goals, if any: ratio of the throughputs, growth of the memory
  */
 import { segment, segmentMany } from '../../dist/esm/index.js'
-import { SCENES, VOC21 } from '../inputs.mjs'
+import { photographs, VOC21 } from '../inputs.mjs'
 import { check } from '../measure.mjs'
 
 const BLOCK = 25
+const CHECKED = 8
 /** Pictures after which memory has to stay as it is. */
 const SETTLED = 50
 
-export async function run({ options, pictures }, { load }) {
+export async function run({ options, pictures, atLeast, atMost }, { load, folder }) {
   const model = await load()
   const vocabulary = await model.vocabulary(VOC21, { templates: 'subset' })
   const settings = { ...options, model }
-  const files = Array.from({ length: BLOCK }, (_, i) => SCENES[i % SCENES.length])
-  await checkSame(files.slice(0, SCENES.length), vocabulary, settings)
+  const paths = await photographs(pictures, folder)
+  await checkSame(paths.slice(0, CHECKED), vocabulary, settings)
 
   const many = []
   const single = []
   const curve = []
   for (let done = 0; done < pictures; done += BLOCK) {
+    const files = paths.slice(done, done + BLOCK)
     const start = performance.now()
     for await (const seg of segmentMany(files, vocabulary, settings)) seg.dispose()
     const between = performance.now()
@@ -32,17 +35,41 @@ export async function run({ options, pictures }, { load }) {
     curve.push(process.memoryUsage.rss())
   }
   const sum = values => values.reduce((a, b) => a + b, 0)
-  const settled = curve[Math.min(curve.length, Math.ceil(SETTLED / BLOCK)) - 1]
+  const after = curve.slice(Math.min(curve.length, Math.ceil(SETTLED / BLOCK)) - 1)
+  const growth = Math.max(...after) / after[0] - 1
+  const ratio = sum(single) / sum(many)
+  const work = `${pictures} photos through segmentMany()`
   return {
     rows: [
       { what: 'per picture, segmentMany', samples: many },
       { what: 'per picture, single calls', samples: single },
     ],
     notes: {
-      'throughput, segmentMany / single': sum(single) / sum(many),
-      [`memory growth after ${SETTLED}`]: curve.at(-1) / settled - 1,
+      'throughput, segmentMany / single': ratio,
+      [`memory growth after ${SETTLED}`]: growth,
       'memory curve': curve,
     },
+    goals: atLeast && [
+      {
+        work,
+        measure: 'time',
+        program: 'segmentMany',
+        against: 'single calls',
+        unit: 'ms',
+        ours: sum(many) * BLOCK,
+        theirs: sum(single) * BLOCK,
+        ratio,
+        atLeast,
+      },
+      {
+        work: `${work}: growth of memory`,
+        measure: 'peak memory',
+        program: 'declip',
+        against: `its first ${SETTLED}`,
+        ratio: growth,
+        atMost,
+      },
+    ],
   }
 }
 

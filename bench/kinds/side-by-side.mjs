@@ -3,20 +3,22 @@
  * whatever else the machine does falls on all of them. The first program's answer is what the others'
  * are compared with before anything is timed.
  *
- * { task, programs, agree, goals, ceiling, repeat, warmUp }
+ * { task, programs, agree, goals, ceiling, repeat, warmUp, wake }
  * task      { name, ... } of tasks.mjs
- * programs  { label, program, dtype, agree, ... }: `program` one of contestants.mjs, the rest is
- *           added to its request
+ * programs  { label, program, dtype, agree, times, ... }: `program` one of contestants.mjs; `times`
+ *           it runs in every turn; the rest is added to its request
  * agree     { measure, width, atLeast } of agreement.mjs, or undefined for tasks without an answer
  * ceiling   label of the program whose rate the others' are shares of
  * goals     { work, measure, ours, theirs, atLeast }, see goalOf()
+ * wake      true: every turn begins with a run that does not count, as a throughput is asked for and
+ *           a process that has slept starts slowly, on a virtual machine up to twice as slowly
  * warmUp    0 for a program so slow that the run which is checked is timed too
  */
 
 import { rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { loadAddon } from '../../dist/esm/load-addon.js'
-import { agreement, elementsFor } from '../agreement.mjs'
+import { agreement, checkTelling, elementsFor } from '../agreement.mjs'
 import { contestant } from '../contestants.mjs'
 import { readRaw } from '../inputs.mjs'
 import { check, statistics } from '../measure.mjs'
@@ -27,12 +29,13 @@ import { prepare } from '../tasks.mjs'
 const PAUSE = 50
 
 export async function run(benchCase, { folder, dtype }) {
-  const { name, task, programs, repeat, warmUp = 1 } = benchCase
+  const { name, task, programs, repeat, warmUp = 1, wake = false } = benchCase
   const { threads } = loadAddon().runtime()
   const request = { ...(await prepare(task, { folder, name })), threads }
-  const entries = programs.map(({ label = '', program, agree, ...more }) => ({
-    label: label || program,
+  const entries = programs.map(({ label, program, agree, times = 1, ...more }) => ({
+    label: label ?? program,
     agree,
+    times,
     request: { dtype, ...request, ...more },
     start: contestant(program, request),
   }))
@@ -51,10 +54,11 @@ export async function run(benchCase, { folder, dtype }) {
     const agreements = benchCase.agree
       ? await compare(benchCase.agree, present, running, request)
       : {}
-    for (let i = warmUp === 0 ? 1 : 0; i < repeat; i++) {
-      for (const program of all) {
+    for (let turn = warmUp === 0 ? 1 : 0; turn < repeat; turn++) {
+      for (const { label, times } of present) {
         await sleep(PAUSE)
-        await program.run()
+        if (wake) await running.get(label).run({ counts: false })
+        for (let n = 0; n < times; n++) await running.get(label).run()
       }
     }
     return result(benchCase, running, agreements, skipped)
@@ -77,6 +81,7 @@ async function compare({ measure, width, atLeast }, present, running, { inputs }
     const path = `${inputs}/answer`
     await running.get(label).answer(path)
     const answer = await readRaw(path, elementsFor(measure))
+    checkTelling(measure, answer)
     first ??= answer
     agreements[label] = agreement(measure, first, answer, width)
     check(agreements[label] >= agree, `${label} agrees to ${agreements[label]}, not ${agree}`)

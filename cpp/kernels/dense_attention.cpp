@@ -7,6 +7,9 @@
 #include <vector>
 
 #include "declip/error.h"
+#include "kernels/attention_math.h"
+#include "kernels/cuda/on_device.h"
+#include "kernels/element_type.h"
 
 namespace declip {
 namespace {
@@ -26,14 +29,20 @@ HeadRows rows_of(const at::Tensor& x, const at::Tensor& v) {
   return {x.const_data_ptr(), x.stride(0), x.stride(1), x.stride(2)};
 }
 
-/// exp(-d^2 / 2 std^2) for d = first..last.
-std::vector<float> gaussian(int64_t first, int64_t last, double std) {
-  std::vector<float> values;
-  for (int64_t d = first; d <= last; ++d) {
-    values.push_back(static_cast<float>(
-        std::exp(-static_cast<double>(d * d) / (2.0 * std * std))));
-  }
+/// gaussian(d, std) of d = 0..count - 1.
+at::Tensor gaussians(int64_t count, double std) {
+  auto values = at::empty({count}, at::kFloat);
+  float* data = values.mutable_data_ptr<float>();
+  for (int64_t d = 0; d < count; ++d) data[d] = gaussian(d, std);
   return values;
+}
+
+/// One softmax of one product: LibTorch has an operator for it.
+bool is_plain(const std::vector<AttentionTerm>& terms,
+              const AttentionOptions& options) {
+  return terms.size() == 1 && terms[0].parts.size() == 1 &&
+         terms[0].weight == 1.0 && options.shift == 0 &&
+         !options.drop_negative && !options.prior;
 }
 
 at::Tensor eager_scores(const AttentionTerm& term,
@@ -66,8 +75,8 @@ at::Tensor eager_scores(const AttentionTerm& term,
 }  // namespace
 
 at::Tensor neighbour_prior(const NeighbourPrior& prior) {
-  const auto rows = at::tensor(gaussian(0, prior.rows - 1, prior.std));
-  const auto columns = at::tensor(gaussian(0, prior.columns - 1, prior.std));
+  const auto rows = gaussians(prior.rows, prior.std);
+  const auto columns = gaussians(prior.columns, prior.std);
   const auto distances = [](int64_t side) {
     const auto t = at::arange(side);
     return (t.unsqueeze(1) - t.unsqueeze(0)).abs().flatten();
@@ -82,10 +91,7 @@ at::Tensor neighbour_prior(const NeighbourPrior& prior) {
 at::Tensor dense_attention_eager(const std::vector<AttentionTerm>& terms,
                                  const at::Tensor& v,
                                  const AttentionOptions& options) {
-  const bool plain = terms.size() == 1 && terms[0].parts.size() == 1 &&
-                     terms[0].weight == 1.0 && options.shift == 0 &&
-                     !options.drop_negative && !options.prior;
-  if (plain) {
+  if (is_plain(terms, options)) {
     const auto& part = terms[0].parts[0];
     return at::scaled_dot_product_attention(by_head(part.a),
                                             by_head(part.b),
@@ -110,9 +116,15 @@ at::Tensor dense_attention_eager(const std::vector<AttentionTerm>& terms,
 at::Tensor dense_attention(const std::vector<AttentionTerm>& terms,
                            const at::Tensor& v,
                            const AttentionOptions& options) {
-  const auto dtype = v.scalar_type();
-  if (!v.is_cpu() || (dtype != at::kFloat && dtype != at::kBFloat16)) {
+  const auto type = element_type(v.scalar_type());
+  if (!type || !has_twin(v.device(), *type) ||
+      (v.is_cuda() && is_plain(terms, options))) {
     return dense_attention_eager(terms, v, options);
+  }
+  if (terms.size() > static_cast<size_t>(kAttentionTerms)) {
+    const auto middle = terms.begin() + kAttentionTerms;
+    return dense_attention({terms.begin(), middle}, v, options) +
+           dense_attention({middle, terms.end()}, v, options);
   }
   AttentionView view;
   view.v = rows_of(v, v);
@@ -121,10 +133,9 @@ at::Tensor dense_attention(const std::vector<AttentionTerm>& terms,
   view.heads = v.size(2);
   view.value_width = v.size(3);
   view.queries = view.keys;
-  std::vector<AttentionTermView> term_views;
   for (const auto& term : terms) {
     if (term.parts.size() > kAttentionParts) refuse("too many parts.");
-    AttentionTermView one;
+    auto& one = view.terms[view.term_count++];
     one.scale = static_cast<float>(term.scale);
     one.weight = static_cast<float>(term.weight);
     for (const auto& part : term.parts) {
@@ -137,7 +148,6 @@ at::Tensor dense_attention(const std::vector<AttentionTerm>& terms,
       view.queries = part.a.size(1);
       view.width = part.a.size(3);
     }
-    term_views.push_back(one);
   }
   for (const auto& term : terms) {
     for (const auto& part : term.parts) {
@@ -146,13 +156,10 @@ at::Tensor dense_attention(const std::vector<AttentionTerm>& terms,
       }
     }
   }
-  view.terms = term_views.data();
-  view.term_count = static_cast<int64_t>(term_views.size());
-  view.bfloat16 = dtype == at::kBFloat16;
+  view.type = *type;
   view.causal = options.causal;
   view.drop_negative = options.drop_negative;
   view.shift = static_cast<float>(options.shift);
-  std::vector<float> row_prior, column_prior;
   at::Tensor factor;
   if (options.prior) {
     const auto& prior = *options.prior;
@@ -160,21 +167,19 @@ at::Tensor dense_attention(const std::vector<AttentionTerm>& terms,
         view.queries != view.keys) {
       refuse("the prior's grid does not fit the tokens.");
     }
-    row_prior = gaussian(0, prior.rows - 1, prior.std);
-    column_prior = gaussian(1 - prior.columns, prior.columns - 1, prior.std);
     view.grid_rows = prior.rows;
     view.grid_columns = prior.columns;
-    view.row_prior = row_prior.data();
-    view.column_prior = column_prior.data() + prior.columns - 1;
+    view.prior_std = prior.std;
     if (prior.factor.defined()) {
-      factor = prior.factor.to(at::kCPU, at::kFloat).contiguous();
+      factor = prior.factor.to(v.device(), at::kFloat).contiguous();
       view.prior_factor = factor.const_data_ptr<float>();
     }
   }
   auto out = at::empty(
       {view.batch, view.queries, view.heads * view.value_width}, v.options());
   view.out = out.mutable_data_ptr();
-  cpu::dense_attention(view);
+  if (out.numel() == 0) return out;
+  DECLIP_RUN_TWIN(v, dense_attention, view);
   return out;
 }
 

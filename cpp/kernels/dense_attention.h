@@ -6,8 +6,6 @@
 #include <optional>
 #include <vector>
 
-#include "kernels/cpu/level.h"
-
 namespace declip {
 
 // Attention as the dense modes combine it, for every head:
@@ -51,7 +49,9 @@ struct AttentionOptions {
 };
 
 /// v [B, Lk, n, e] -> [B, Lq, n * e] in v's dtype; scores and sums in float32.
-/// float32 and bfloat16 on the CPU. No scores outlive the rows they are for.
+/// No scores outlive the rows they are for. float32 and bfloat16 on the CPU;
+/// float32, bfloat16 and float16 on CUDA, where ordinary attention is
+/// LibTorch's own.
 at::Tensor dense_attention(const std::vector<AttentionTerm>& terms,
                            const at::Tensor& v,
                            const AttentionOptions& options = {});
@@ -64,57 +64,5 @@ at::Tensor dense_attention_eager(const std::vector<AttentionTerm>& terms,
 
 /// What a prior adds to the scores of patches, [1 + N, 1 + N].
 at::Tensor neighbour_prior(const NeighbourPrior& prior);
-
-// --- What the twins get
-// -------------------------------------------------------
-
-/// Tensor [B, L, n, d]; strides in elements, the last one is 1.
-struct HeadRows {
-  const void* data = nullptr;
-  int64_t batch = 0;
-  int64_t token = 0;
-  int64_t head = 0;
-};
-
-constexpr int64_t kAttentionParts = 3;
-
-struct AttentionTermView {
-  HeadRows a[kAttentionParts];
-  HeadRows b[kAttentionParts];
-  int64_t parts = 0;
-  float scale = 1.0f;
-  float weight = 1.0f;
-};
-
-struct AttentionView {
-  int64_t batch = 0;
-  int64_t heads = 0;
-  int64_t queries = 0;
-  int64_t keys = 0;
-  int64_t width = 0;        // of a and b
-  int64_t value_width = 0;  // of v
-  const AttentionTermView* terms = nullptr;
-  int64_t term_count = 0;
-  HeadRows v;
-  void* out = nullptr;    // contiguous [B, Lq, n, value_width]
-  bool bfloat16 = false;  // a, b, v and out; else float32
-  bool causal = false;
-  bool drop_negative = false;
-  float shift = 0.0f;
-  // Prior: row_prior[dy] for 0 <= dy < grid_rows and column_prior[dx] for
-  // -grid_columns < dx < grid_columns, whose product is added; null for none.
-  int64_t grid_rows = 0;
-  int64_t grid_columns = 0;
-  const float* row_prior = nullptr;
-  const float* column_prior = nullptr;
-  const float* prior_factor = nullptr;  // [B], or null for 1
-};
-
-namespace cpu {
-DECLIP_CPU_TWIN(void,
-                dense_attention,
-                (const AttentionView& attention),
-                (attention))
-}  // namespace cpu
 
 }  // namespace declip

@@ -3,17 +3,16 @@
 #include <ATen/ATen.h>
 
 #include "declip/error.h"
+#include "kernels/cuda/on_device.h"
+#include "kernels/element_type.h"
+#include "kernels/layer_norm_view.h"
 
 namespace declip {
 namespace {
 
-bool is_bfloat16(at::ScalarType dtype) { return dtype == at::kBFloat16; }
-
-bool has_twin(const at::Tensor& x, at::ScalarType dtype) {
-  const auto known = [](at::ScalarType type) {
-    return type == at::kFloat || type == at::kBFloat16;
-  };
-  return x.is_cpu() && known(x.scalar_type()) && known(dtype);
+bool has_kernel(const at::Tensor& x, at::ScalarType dtype) {
+  const auto in = element_type(x.scalar_type()), out = element_type(dtype);
+  return in && out && has_twin(x.device(), *in) && has_twin(x.device(), *out);
 }
 
 at::Tensor run(const at::Tensor& x,
@@ -40,9 +39,10 @@ at::Tensor run(const at::Tensor& x,
   view.bias = bias.const_data_ptr<float>();
   view.eps = static_cast<float>(eps);
   view.out = out.mutable_data_ptr();
-  view.bfloat16_in = is_bfloat16(x.scalar_type());
-  view.bfloat16_out = is_bfloat16(dtype);
-  cpu::layer_norm(view);
+  view.in_type = *element_type(x.scalar_type());
+  view.out_type = *element_type(dtype);
+  if (view.rows == 0) return out;
+  DECLIP_RUN_TWIN(x, layer_norm, view);
   return out;
 }
 
@@ -53,7 +53,7 @@ at::Tensor layer_norm(const at::Tensor& x,
                       const at::Tensor& bias,
                       double eps,
                       at::ScalarType dtype) {
-  if (has_twin(x, dtype)) return run(x, weight, bias, eps, dtype, false);
+  if (has_kernel(x, dtype)) return run(x, weight, bias, eps, dtype, false);
   return at::layer_norm(x.to(at::kFloat), weight.sizes(), weight, bias, eps)
       .to(dtype);
 }
@@ -63,7 +63,7 @@ at::Tensor gated_layer_norm(const at::Tensor& x,
                             const at::Tensor& bias,
                             double eps,
                             at::ScalarType dtype) {
-  if (has_twin(x, dtype)) return run(x, weight, bias, eps, dtype, true);
+  if (has_kernel(x, dtype)) return run(x, weight, bias, eps, dtype, true);
   const auto halves = x.to(at::kFloat).chunk(2, -1);
   return layer_norm(at::silu(halves[0]) * halves[1], weight, bias, eps, dtype);
 }

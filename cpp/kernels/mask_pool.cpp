@@ -4,22 +4,25 @@
 
 #include "declip/error.h"
 #include "declip/size.h"
+#include "kernels/cuda/on_device.h"
+#include "kernels/mask_pool_view.h"
 #include "kernels/region_pool.h"
 
 namespace declip {
 namespace {
 
-/// masks [k, h, w], bool or float32, on the CPU -> [k, h * w].
-at::Tensor weights_of(const at::Tensor& masks, at::Device device) {
+/// masks [k, h, w], bool or float32 -> [k, h * w], on their device.
+at::Tensor weights_of(const at::Tensor& masks) {
   MaskPoolView view;
   view.masks = masks.const_data_ptr();
   view.bytes = masks.scalar_type() == at::kBool;
   view.count = masks.size(0);
   view.pixels = masks.size(1) * masks.size(2);
-  const auto weights = at::empty({view.count, view.pixels}, at::kFloat);
+  const auto weights =
+      at::empty({view.count, view.pixels}, masks.options().dtype(at::kFloat));
   view.weights = weights.mutable_data_ptr<float>();
-  cpu::mask_pool_weights(view);
-  return weights.to(device);
+  if (weights.numel() > 0) DECLIP_RUN_TWIN(masks, mask_pool_weights, view);
+  return weights;
 }
 
 }  // namespace
@@ -37,14 +40,14 @@ at::Tensor mask_pool(const at::Tensor& features,
   }
   auto all = masks.detach().to(at::kCPU);
   if (all.scalar_type() != at::kBool) all = all.to(at::kFloat);
-  return pool_regions(features,
-                      batch.to(at::kCPU, at::kLong).contiguous(),
-                      /*rows=*/1,
-                      [&](const at::Tensor& chosen) {
-                        return weights_of(
-                            all.index_select(0, chosen).contiguous(),
-                            features.device());
-                      })
+  return pool_regions(
+             features,
+             batch.to(at::kCPU, at::kLong).contiguous(),
+             /*rows=*/1,
+             [&](const at::Tensor& chosen) {
+               return weights_of(all.index_select(0, chosen).contiguous().to(
+                   features.device()));
+             })
       .squeeze(1);
 }
 

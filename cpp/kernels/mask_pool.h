@@ -4,8 +4,6 @@
 
 #include <cstdint>
 
-#include "kernels/cpu/level.h"
-
 namespace declip {
 
 /// Mean of the patch features under each mask: sum(f m) / (sum(m) + 1e-12); an
@@ -25,19 +23,5 @@ at::Tensor mask_pool(const at::Tensor& features,
 at::Tensor resize_masks_bicubic(const at::Tensor& masks,
                                 int64_t height,
                                 int64_t width);
-
-/// One product of the weights with a picture's features, [K, h * w] times
-/// [h * w, C], is the whole of mask pooling.
-struct MaskPoolView {
-  const void* masks = nullptr;  // [K, pixels]
-  bool bytes = false;           // bool masks, one byte each; else float32
-  int64_t count = 0;            // K
-  int64_t pixels = 0;           // h * w
-  float* weights = nullptr;     // [K, pixels]: mask / (its sum + 1e-12)
-};
-
-namespace cpu {
-DECLIP_CPU_TWIN(void, mask_pool_weights, (const MaskPoolView& view), (view))
-}  // namespace cpu
 
 }  // namespace declip

@@ -7,11 +7,12 @@
 
 #include "declip/error.h"
 #include "declip/size.h"
+#include "kernels/cuda/on_device.h"
+#include "kernels/pamr_view.h"
 
 namespace declip {
 namespace {
 
-constexpr int64_t kMaxDilations = 8;
 constexpr int64_t kMaxDilation = 1024;
 constexpr int64_t kMaxIterations = 1000;
 
@@ -57,10 +58,12 @@ void fill_padded(const at::Tensor& buffer,
 }
 
 PamrShape shape_of(const PamrAffinity& affinity) {
-  return {affinity.weights.size(0),
-          affinity.weights.size(2),
-          affinity.dilations.data(),
-          static_cast<int64_t>(affinity.dilations.size())};
+  PamrShape shape;
+  shape.height = affinity.weights.size(0);
+  shape.width = affinity.weights.size(2);
+  for (const int64_t dilation : affinity.dilations)
+    shape.dilations[shape.dilation_count++] = dilation;
+  return shape;
 }
 
 }  // namespace
@@ -69,23 +72,25 @@ PamrAffinity pamr_affinity(const at::Tensor& image,
                            const std::vector<int64_t>& dilations) {
   check_dilations(dilations);
   if (image.dim() != 4 || image.size(0) != 1 || image.size(1) != 3 ||
-      image.scalar_type() != at::kFloat || !image.is_cpu()) {
+      image.scalar_type() != at::kFloat) {
     throw Error(ErrorCode::kInvalidArg,
-                "PAMR takes a float32 CPU image [1, 3, H, W].");
+                "PAMR takes a float32 image [1, 3, H, W].");
   }
   const int64_t height = image.size(2), width = image.size(3);
   check_size({height, width}, "PAMR's image");
   const int64_t margin = largest(dilations);
-  const auto buffer = at::empty({3, height, width + 2 * margin}, at::kFloat);
-  fill_padded(buffer, image[0], margin);
-
   PamrAffinity affinity;
   affinity.dilations = dilations;
-  affinity.weights = at::empty(
-      {height, 8 * static_cast<int64_t>(dilations.size()), width}, at::kFloat);
-  cpu::pamr_affinity(shape_of(affinity),
-                     padded(buffer, margin),
-                     affinity.weights.mutable_data_ptr<float>());
+  affinity.padded =
+      at::empty({2, kPamrPlanes, height, width + 2 * margin}, image.options());
+  const auto buffer = affinity.padded[0].narrow(0, 0, 3);
+  fill_padded(buffer, image[0], margin);
+  affinity.weights =
+      at::empty({height, 8 * static_cast<int64_t>(dilations.size()), width},
+                image.options());
+  const PamrShape shape = shape_of(affinity);
+  float* weights = affinity.weights.mutable_data_ptr<float>();
+  DECLIP_RUN_TWIN(image, pamr_affinity, shape, padded(buffer, margin), weights);
   return affinity;
 }
 
@@ -93,12 +98,12 @@ void pamr_apply(const PamrAffinity& affinity,
                 const at::Tensor& planes,
                 int64_t count,
                 int64_t iterations,
-                at::Tensor& scratch,
                 const Call& call) {
   const PamrShape shape = shape_of(affinity);
   if (planes.dim() != 3 || count < 1 || count > kPamrPlanes ||
       planes.size(0) < count || planes.size(1) != shape.height ||
-      planes.size(2) != shape.width || planes.scalar_type() != at::kFloat) {
+      planes.size(2) != shape.width || planes.scalar_type() != at::kFloat ||
+      planes.device() != affinity.weights.device()) {
     throw Error(
         ErrorCode::kInternal,
         "pamr_apply() takes 1 to 4 float32 planes of the image's size.");
@@ -110,22 +115,19 @@ void pamr_apply(const PamrAffinity& affinity,
   }
   if (iterations == 0) return;
   const int64_t margin = largest(affinity.dilations);
-  if (!scratch.defined()) {
-    scratch = at::empty(
-        {2, kPamrPlanes, shape.height, shape.width + 2 * margin}, at::kFloat);
-  }
   const auto used = planes.narrow(0, 0, count);
-  fill_padded(scratch[0].narrow(0, 0, count), used, margin);
-  PaddedPlanes in = padded(scratch[0], margin);
-  PaddedPlanes out = padded(scratch[1], margin);
+  fill_padded(affinity.padded[0].narrow(0, 0, count), used, margin);
+  PaddedPlanes in = padded(affinity.padded[0], margin);
+  PaddedPlanes out = padded(affinity.padded[1], margin);
   const float* weights = affinity.weights.const_data_ptr<float>();
   for (int64_t i = 0; i < iterations; ++i) {
     call.check();
-    cpu::pamr_step(shape, weights, in, out, count);
+    DECLIP_RUN_TWIN(planes, pamr_step, shape, weights, in, out, count);
     std::swap(in, out);
   }
   const int64_t last = iterations % 2;  // the buffer that was written last
-  used.copy_(scratch[last].narrow(0, 0, count).narrow(2, margin, shape.width));
+  used.copy_(
+      affinity.padded[last].narrow(0, 0, count).narrow(2, margin, shape.width));
 }
 
 at::Tensor pamr(const at::Tensor& image,
@@ -144,11 +146,9 @@ at::Tensor pamr(const at::Tensor& image,
            : at::upsample_bilinear2d(
                  masks.to(at::kFloat).unsqueeze(0), {height, width}, true)[0]
                  .contiguous();
-  at::Tensor scratch;
   for (int64_t q = 0; q < planes.size(0); q += kPamrPlanes) {
     const int64_t count = std::min(kPamrPlanes, planes.size(0) - q);
-    pamr_apply(
-        affinity, planes.narrow(0, q, count), count, iterations, scratch, call);
+    pamr_apply(affinity, planes.narrow(0, q, count), count, iterations, call);
   }
   return planes;
 }

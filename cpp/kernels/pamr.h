@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "declip/call.h"
-#include "kernels/cpu/level.h"
 
 namespace declip {
 
@@ -14,28 +13,29 @@ namespace declip {
 // ITACLIP, SCLIP and NACLIP run it: every pixel of a plane becomes a mean of
 // its 8 neighbours per dilation, weighted by how alike the image's pixels are.
 
-/// Weights of every pixel's neighbours, for one image.
-struct PamrAffinity {
-  at::Tensor weights;  // float32 [H, P, W], P = 8 * dilations; sums to 1 over P
-  std::vector<int64_t> dilations;  // pixels
-};
-
-/// image is float32 CPU [1, 3, H, W]; 1 to 8 dilations of 1 to 1024 pixels.
-PamrAffinity pamr_affinity(const at::Tensor& image,
-                           const std::vector<int64_t>& dilations);
-
 /// Planes that pamr_apply() refines at once, so that a weight that was fetched
 /// serves several of them.
 constexpr int64_t kPamrPlanes = 4;
 
+/// Weights of every pixel's neighbours, for one image.
+struct PamrAffinity {
+  at::Tensor weights;  // float32 [H, P, W], P = 8 * dilations; sums to 1 over P
+  std::vector<int64_t> dilations;  // pixels
+  /// Working memory [2, kPamrPlanes, H, W + margins]: of the image first, then
+  /// of the planes that are refined.
+  at::Tensor padded;
+};
+
+/// image is float32 [1, 3, H, W]; 1 to 8 dilations of 1 to 1024 pixels.
+PamrAffinity pamr_affinity(const at::Tensor& image,
+                           const std::vector<int64_t>& dilations);
+
 /// Refines `count` <= kPamrPlanes planes in place. planes is contiguous float32
-/// [K, H, W] with K >= count; scratch is made on first use and kept by the
-/// caller for further planes of the image.
+/// [K, H, W] with K >= count. One call at a time for an affinity.
 void pamr_apply(const PamrAffinity& affinity,
                 const at::Tensor& planes,
                 int64_t count,
                 int64_t iterations,
-                at::Tensor& scratch,
                 const Call& call);
 
 /// Refines masks float32 [Q, h, w] along the edges of an image [1, 3, H, W] and
@@ -46,41 +46,5 @@ at::Tensor pamr(const at::Tensor& image,
                 int64_t iterations,
                 const std::vector<int64_t>& dilations,
                 const Call& call);
-
-/// Rows with `margin` copies of the edge value on both sides, so that a
-/// neighbour left or right of the plane is read like any other.
-struct PaddedPlanes {
-  float* data = nullptr;  // of pixel (0, 0) of plane 0
-  int64_t row = 0;        // floats from a row to the next
-  int64_t plane = 0;      // floats from a plane to the next
-  int64_t margin = 0;
-};
-
-/// What both PAMR kernels need to know of the neighbourhood.
-struct PamrShape {
-  int64_t height = 0;
-  int64_t width = 0;
-  const int64_t* dilations = nullptr;
-  int64_t dilation_count = 0;
-};
-
-namespace cpu {
-/// image: three channels with margins filled. weights as in PamrAffinity.
-DECLIP_CPU_TWIN(void,
-                pamr_affinity,
-                (const PamrShape& shape,
-                 const PaddedPlanes& image,
-                 float* weights),
-                (shape, image, weights))
-/// One iteration for `count` planes; fills the margins of `out`.
-DECLIP_CPU_TWIN(void,
-                pamr_step,
-                (const PamrShape& shape,
-                 const float* weights,
-                 const PaddedPlanes& in,
-                 const PaddedPlanes& out,
-                 int64_t count),
-                (shape, weights, in, out, count))
-}  // namespace cpu
 
 }  // namespace declip

@@ -25,6 +25,13 @@ DECLIP_HD int64_t clamp_index(int64_t i, int64_t size) {
   return i < 0 ? 0 : i >= size ? size - 1 : i;
 }
 
+constexpr int64_t kPamrChannels = 3;
+
+/// What one channel takes off the affinity of two pixels.
+DECLIP_HD float pamr_distance(float center, float neighbour, float contrast) {
+  return std::fabs(center - neighbour) * contrast / kPamrChannels;
+}
+
 /// Factor on |x_i - x_p|: 1 / (1e-8 + std / 10), with the unbiased deviation of
 /// `samples` values whose squared distances from their mean sum to `squares`.
 DECLIP_HD float pamr_contrast(float squares, int64_t samples) {

@@ -11,6 +11,7 @@
 
 #include "declip/error.h"
 #include "declip/size.h"
+#include "kernels/cuda/on_device.h"
 
 namespace declip {
 namespace {
@@ -112,9 +113,9 @@ Postprocess::Postprocess(const std::vector<int64_t>& word_class,
   }
   if (filters()) {
     rank_logit_ = at::full({kRanks, height, width}, kLowest, floats);
-    rank_label_ = at::zeros({kRanks, height, width}, floats.dtype(at::kUInt16));
+    rank_label_ = at::zeros({kRanks, height, width}, floats.dtype(at::kShort));
     ranks_ = {rank_logit_.mutable_data_ptr<float>(),
-              rank_label_.mutable_data_ptr<uint16_t>(),
+              static_cast<uint16_t*>(rank_label_.mutable_data_ptr()),
               height * width};
   }
 }
@@ -122,10 +123,12 @@ Postprocess::Postprocess(const std::vector<int64_t>& word_class,
 void Postprocess::add(const at::Tensor& plane) {
   const int64_t label = word_class_[order_[next_]];
   const float* logits = pixels_of(plane, best_);
-  cpu::add_word(logits,
-                static_cast<float>(options_.logit_scale),
-                static_cast<int32_t>(label),
-                state_);
+  DECLIP_RUN_TWIN(best_,
+                  add_word,
+                  logits,
+                  static_cast<float>(options_.logit_scale),
+                  static_cast<int32_t>(label),
+                  state_);
   const bool first = next_ == 0 || word_class_[order_[next_ - 1]] != label;
   ++next_;
   const bool last =
@@ -135,7 +138,8 @@ void Postprocess::add(const at::Tensor& plane) {
   } else if (!filters()) {
     return;
   } else if (first && last) {
-    cpu::add_class(logits, static_cast<int32_t>(label), ranks_);
+    DECLIP_RUN_TWIN(
+        best_, add_class, logits, static_cast<int32_t>(label), ranks_);
     return;
   } else if (!maximum_.defined()) {
     maximum_ = at::empty_like(best_);
@@ -143,18 +147,32 @@ void Postprocess::add(const at::Tensor& plane) {
   if (first) {
     maximum_.copy_(plane);
   } else {
-    cpu::add_maximum(logits, state_.pixels, maximum_.mutable_data_ptr<float>());
+    DECLIP_RUN_TWIN(best_,
+                    add_maximum,
+                    logits,
+                    state_.pixels,
+                    maximum_.mutable_data_ptr<float>());
   }
   if (last && filters()) {
-    cpu::add_class(
-        maximum_.const_data_ptr<float>(), static_cast<int32_t>(label), ranks_);
+    DECLIP_RUN_TWIN(best_,
+                    add_class,
+                    maximum_.const_data_ptr<float>(),
+                    static_cast<int32_t>(label),
+                    ranks_);
   }
 }
 
 std::vector<int64_t> Postprocess::count_labels() const {
-  std::vector<int64_t> counts(classes_);
-  cpu::count_labels(state_.label, state_.pixels, classes_, counts.data());
-  return counts;
+  const auto sums = at::zeros({classes_}, label_.options().dtype(at::kLong));
+  DECLIP_RUN_TWIN(label_,
+                  count_labels,
+                  state_.label,
+                  state_.pixels,
+                  classes_,
+                  sums.mutable_data_ptr<int64_t>());
+  const auto counts = sums.to(at::kCPU);
+  const int64_t* data = counts.const_data_ptr<int64_t>();
+  return {data, data + classes_};
 }
 
 int64_t Postprocess::bytes() const {
@@ -184,14 +202,19 @@ std::vector<int64_t> Postprocess::missing() {
   }
   if (all) return {};
   chosen_ = at::empty_like(best_);
-  const int64_t open = cpu::choose_kept(ranks_,
-                                        keep.const_data_ptr<uint8_t>(),
-                                        chosen_.mutable_data_ptr<float>(),
-                                        state_.label);
+  const auto kept = keep.to(best_.device());
+  const auto open = at::zeros({1}, best_.options().dtype(at::kLong));
+  DECLIP_RUN_TWIN(best_,
+                  choose_kept,
+                  ranks_,
+                  kept.const_data_ptr<uint8_t>(),
+                  chosen_.mutable_data_ptr<float>(),
+                  state_.label,
+                  open.mutable_data_ptr<int64_t>());
   rank_logit_ = at::Tensor();
   rank_label_ = at::Tensor();
   std::vector<int64_t> words;
-  if (open == 0) return words;
+  if (open.item<int64_t>() == 0) return words;
   std::copy_if(order_.begin(),
                order_.end(),
                std::back_inserter(words),
@@ -201,11 +224,13 @@ std::vector<int64_t> Postprocess::missing() {
 
 // Where a rank was kept, no kept class is above it, so that nothing changes.
 void Postprocess::add_missing(int64_t word, const at::Tensor& plane) {
-  cpu::take_larger(pixels_of(plane, best_),
-                   static_cast<int32_t>(word_class_[word]),
-                   state_.pixels,
-                   chosen_.mutable_data_ptr<float>(),
-                   state_.label);
+  DECLIP_RUN_TWIN(best_,
+                  take_larger,
+                  pixels_of(plane, best_),
+                  static_cast<int32_t>(word_class_[word]),
+                  state_.pixels,
+                  chosen_.mutable_data_ptr<float>(),
+                  state_.label);
 }
 
 Segmentation Postprocess::finish() {
@@ -216,10 +241,12 @@ Segmentation Postprocess::finish() {
     auto probabilities = options_.logits ? at::empty_like(planes_) : planes_;
     for (int64_t c = 0; c < classes_; ++c) {
       if (keep_[c]) {
-        cpu::class_probability(planes_[c].const_data_ptr<float>(),
-                               scale,
-                               state_,
-                               probabilities[c].mutable_data_ptr<float>());
+        DECLIP_RUN_TWIN(best_,
+                        class_probability,
+                        planes_[c].const_data_ptr<float>(),
+                        scale,
+                        state_,
+                        probabilities[c].mutable_data_ptr<float>());
       } else {
         probabilities[c].zero_();
       }
@@ -228,7 +255,9 @@ Segmentation Postprocess::finish() {
   }
   if (options_.logits) result.logits = planes_.to(at::kCPU);
   if (options_.prob_threshold > 0) {
-    cpu::threshold_labels(
+    DECLIP_RUN_TWIN(
+        best_,
+        threshold_labels,
         chosen_.const_data_ptr<float>(),
         scale,
         static_cast<float>(options_.prob_threshold),
@@ -238,12 +267,14 @@ Segmentation Postprocess::finish() {
   if (options_.closing) {
     const auto scratch = at::empty_like(label_);
     int32_t* dilated = scratch.mutable_data_ptr<int32_t>();
-    cpu::dilate_labels(state_.label, height_, width_, dilated);
-    cpu::erode_labels(dilated, height_, width_, state_.label);
+    DECLIP_RUN_TWIN(
+        label_, dilate_labels, state_.label, height_, width_, dilated);
+    DECLIP_RUN_TWIN(
+        label_, erode_labels, dilated, height_, width_, state_.label);
   }
   result.counts = count_labels();
   result.labels =
-      label_.to(classes_ <= 256 ? at::kByte : at::kUInt16).to(at::kCPU);
+      label_.to(at::kCPU).to(classes_ <= 256 ? at::kByte : at::kUInt16);
   return result;
 }
 

@@ -6,18 +6,9 @@
 #include <vector>
 
 #include "declip/pipeline.h"
-#include "kernels/cpu/level.h"
-#include "kernels/postprocess_math.h"
+#include "kernels/postprocess_view.h"
 
 namespace declip {
-
-/// Per pixel, over the words seen so far.
-struct WordState {
-  float* best = nullptr;     // largest logit
-  float* sum = nullptr;      // sum of exp(scale (logit - best))
-  int32_t* label = nullptr;  // class of the largest logit, the first of equals
-  int64_t pixels = 0;
-};
 
 /// Labels pixels from one plane of logits per word, given one after the other,
 /// so that the planes of all words never exist together.
@@ -71,82 +62,9 @@ class Postprocess {
   at::Tensor planes_;       // [C, H, W] largest logit per class, if asked for
   at::Tensor maximum_;      // [H, W] of the class whose words are coming
   at::Tensor rank_logit_;   // [kRanks, H, W]
-  at::Tensor rank_label_;   // uint16 [kRanks, H, W]
+  at::Tensor rank_label_;   // uint16 by its bits [kRanks, H, W]
   WordState state_;
   ClassRanks ranks_;
 };
-
-namespace cpu {
-/// Takes one more word in; the state starts as -inf, 0, 0.
-DECLIP_CPU_TWIN(
-    void,
-    add_word,
-    (const float* plane, float scale, int32_t label, const WordState& state),
-    (plane, scale, label, state))
-/// maximum[i] = max(maximum[i], plane[i]).
-DECLIP_CPU_TWIN(void,
-                add_maximum,
-                (const float* plane, int64_t pixels, float* maximum),
-                (plane, pixels, maximum))
-/// Takes one more class in; classes come in ascending order.
-DECLIP_CPU_TWIN(void,
-                add_class,
-                (const float* plane, int32_t label, const ClassRanks& ranks),
-                (plane, label, ranks))
-/// The best rank whose class is kept: its logit and label; -inf and 0 where no
-/// rank is kept. Returns the number of those pixels.
-DECLIP_CPU_TWIN(int64_t,
-                choose_kept,
-                (const ClassRanks& ranks,
-                 const uint8_t* keep,
-                 float* chosen,
-                 int32_t* labels),
-                (ranks, keep, chosen, labels))
-/// Where plane is above `chosen`, it and `label` are taken over.
-DECLIP_CPU_TWIN(void,
-                take_larger,
-                (const float* plane,
-                 int32_t label,
-                 int64_t pixels,
-                 float* chosen,
-                 int32_t* labels),
-                (plane, label, pixels, chosen, labels))
-/// Probability of a class from the largest logit of its words.
-DECLIP_CPU_TWIN(void,
-                class_probability,
-                (const float* plane,
-                 float scale,
-                 const WordState& state,
-                 float* probability),
-                (plane, scale, state, probability))
-/// The label becomes `background` where the probability of the logit `chosen`
-/// is below `threshold`.
-DECLIP_CPU_TWIN(void,
-                threshold_labels,
-                (const float* chosen,
-                 float scale,
-                 float threshold,
-                 int32_t background,
-                 const WordState& state),
-                (chosen, scale, threshold, background, state))
-/// counts[c] = pixels of class c.
-DECLIP_CPU_TWIN(
-    void,
-    count_labels,
-    (const int32_t* labels, int64_t pixels, int64_t classes, int64_t* counts),
-    (labels, pixels, classes, counts))
-/// Largest and smallest label number of 3 x 3 pixels; pixels outside the
-/// picture do not take part.
-DECLIP_CPU_TWIN(
-    void,
-    dilate_labels,
-    (const int32_t* in, int64_t height, int64_t width, int32_t* out),
-    (in, height, width, out))
-DECLIP_CPU_TWIN(
-    void,
-    erode_labels,
-    (const int32_t* in, int64_t height, int64_t width, int32_t* out),
-    (in, height, width, out))
-}  // namespace cpu
 
 }  // namespace declip

@@ -5,6 +5,7 @@
 
 #include "kernels/exp_math.h"
 #include "kernels/host_device.h"
+#include "kernels/postprocess_view.h"
 
 namespace declip {
 
@@ -34,18 +35,6 @@ DECLIP_HD WordScore add_score(WordScore score,
 DECLIP_HD float score_probability(float z, float best, float sum, float scale) {
   return exp_negative((z - best) * scale) / sum;
 }
-
-/// Classes kept per pixel for the area filter.
-constexpr int64_t kRanks = 4;
-
-/// Per pixel, the classes with the largest logits, best first, those with lower
-/// numbers first among equals. Planes follow each other: rank r of pixel i is
-/// at r * pixels + i. Ranks that no class has taken hold -inf and label 0.
-struct ClassRanks {
-  float* logit = nullptr;
-  uint16_t* label = nullptr;
-  int64_t pixels = 0;
-};
 
 /// Puts a class into one rank of a pixel and takes out what falls to the next.
 DECLIP_HD void insert_rank(float& rank_logit,

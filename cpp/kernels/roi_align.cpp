@@ -6,7 +6,9 @@
 #include <string>
 
 #include "declip/error.h"
+#include "kernels/cuda/on_device.h"
 #include "kernels/region_pool.h"
+#include "kernels/roi_align_view.h"
 
 namespace declip {
 namespace {
@@ -25,7 +27,7 @@ void check_side(float low, float high) {
                   " patches.");
 }
 
-/// boxes float32 CPU [k, 4] in patches -> [k * bins, h * w].
+/// boxes float32 [k, 4] in patches -> [k * bins, h * w], on their device.
 at::Tensor weights_of(const at::Tensor& boxes,
                       const at::Tensor& features,
                       int64_t out_height,
@@ -39,10 +41,10 @@ at::Tensor weights_of(const at::Tensor& boxes,
   view.out_width = out_width;
   const auto weights =
       at::empty({view.count * out_height * out_width, view.height * view.width},
-                at::kFloat);
+                boxes.options());
   view.weights = weights.mutable_data_ptr<float>();
-  cpu::roi_align_weights(view);
-  return weights.to(features.device());
+  if (weights.numel() > 0) DECLIP_RUN_TWIN(boxes, roi_align_weights, view);
+  return weights;
 }
 
 }  // namespace
@@ -74,7 +76,8 @@ at::Tensor roi_align(const at::Tensor& features,
                       batch.to(at::kCPU, at::kLong).contiguous(),
                       out_height * out_width,
                       [&](const at::Tensor& chosen) {
-                        return weights_of(patches.index_select(0, chosen),
+                        return weights_of(patches.index_select(0, chosen).to(
+                                              features.device()),
                                           features,
                                           out_height,
                                           out_width);

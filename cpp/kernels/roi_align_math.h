@@ -22,6 +22,37 @@ DECLIP_HD RoiAxis roi_axis(float low, float high, int64_t bins) {
   return {start, size, static_cast<int64_t>(std::ceil(size))};
 }
 
+/// Two neighbouring patches of one sample along an axis and their shares of the
+/// bin's mean; `second` is -1 where there is none, `first` where the sample
+/// does not count.
+struct RoiTap {
+  int64_t first;
+  int64_t second;
+  float first_share;
+  float second_share;
+};
+
+/// Sample i of a bin along an axis of `extent` patches.
+DECLIP_HD RoiTap roi_tap(RoiAxis axis, int64_t bin, int64_t i, int64_t extent) {
+  const float share = 1.0f / static_cast<float>(axis.samples);
+  float position = axis.start + static_cast<float>(bin) * axis.size +
+                   (static_cast<float>(i) + 0.5f) * axis.size /
+                       static_cast<float>(axis.samples);
+  // Samples more than a patch outside count as 0, nearer ones as the edge.
+  if (position < -1.0f || position > static_cast<float>(extent)) {
+    return {-1, -1, 0.0f, 0.0f};
+  }
+  if (position < 0.0f) position = 0.0f;
+  int64_t first = static_cast<int64_t>(position);
+  if (first > extent - 1) first = extent - 1;
+  const bool inner = first < extent - 1;
+  const float fraction = inner ? position - static_cast<float>(first) : 0.0f;
+  return {first,
+          inner ? first + 1 : -1,
+          (1.0f - fraction) * share,
+          fraction * share};
+}
+
 /// RoIAlign's sample is a product of two bilinear taps, one per axis, and its
 /// samples form a grid: a bin's mean is therefore a product of two weight
 /// vectors. This adds one bin's vector along one axis, `extent` floats.
@@ -29,21 +60,25 @@ DECLIP_HD void add_bin_weights(RoiAxis axis,
                                int64_t bin,
                                int64_t extent,
                                float* weights) {
-  const float share = 1.0f / static_cast<float>(axis.samples);
   for (int64_t i = 0; i < axis.samples; ++i) {
-    float position = axis.start + static_cast<float>(bin) * axis.size +
-                     (static_cast<float>(i) + 0.5f) * axis.size /
-                         static_cast<float>(axis.samples);
-    // Samples more than a patch outside count as 0, nearer ones as the edge.
-    if (position < -1.0f || position > static_cast<float>(extent)) continue;
-    if (position < 0.0f) position = 0.0f;
-    int64_t first = static_cast<int64_t>(position);
-    if (first > extent - 1) first = extent - 1;
-    const float fraction =
-        first < extent - 1 ? position - static_cast<float>(first) : 0.0f;
-    weights[first] += (1.0f - fraction) * share;
-    if (first < extent - 1) weights[first + 1] += fraction * share;
+    const RoiTap tap = roi_tap(axis, bin, i, extent);
+    if (tap.first >= 0) weights[tap.first] += tap.first_share;
+    if (tap.second >= 0) weights[tap.second] += tap.second_share;
   }
+}
+
+/// One element of that vector.
+DECLIP_HD float bin_weight(RoiAxis axis,
+                           int64_t bin,
+                           int64_t extent,
+                           int64_t patch) {
+  float weight = 0.0f;
+  for (int64_t i = 0; i < axis.samples; ++i) {
+    const RoiTap tap = roi_tap(axis, bin, i, extent);
+    if (tap.first == patch) weight += tap.first_share;
+    if (tap.second == patch) weight += tap.second_share;
+  }
+  return weight;
 }
 
 }  // namespace declip

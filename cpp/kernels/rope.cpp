@@ -3,17 +3,21 @@
 #include <ATen/ATen.h>
 
 #include "declip/error.h"
+#include "kernels/cuda/on_device.h"
+#include "kernels/element_type.h"
+#include "kernels/rope_view.h"
 
 namespace declip {
 
 void rotate_pairs(const at::Tensor& x,
                   const at::Tensor& cos,
                   const at::Tensor& sin) {
-  const auto dtype = x.scalar_type();
-  if (x.dim() != 4 || x.stride(3) != 1 || x.size(3) % 2 != 0 ||
-      (dtype != at::kFloat && dtype != at::kBFloat16) || !x.is_cpu() ||
-      cos.size(0) != x.size(1) - 1 || cos.size(1) != x.size(3) ||
-      !cos.is_contiguous() || !sin.is_contiguous()) {
+  const auto type = element_type(x.scalar_type());
+  if (x.dim() != 4 || x.stride(3) != 1 || x.size(3) % 2 != 0 || !type ||
+      !has_twin(x.device(), *type) || cos.device() != x.device() ||
+      sin.device() != x.device() || cos.size(0) != x.size(1) - 1 ||
+      cos.size(1) != x.size(3) || !cos.is_contiguous() ||
+      !sin.is_contiguous()) {
     throw Error(ErrorCode::kInternal,
                 "rotate_pairs(): the table does not fit.");
   }
@@ -28,8 +32,9 @@ void rotate_pairs(const at::Tensor& x,
   view.width = x.size(3);
   view.cos = cos.const_data_ptr<float>();
   view.sin = sin.const_data_ptr<float>();
-  view.bfloat16 = dtype == at::kBFloat16;
-  cpu::rotate_pairs(view);
+  view.type = *type;
+  if (x.numel() == 0) return;
+  DECLIP_RUN_TWIN(x, rotate_pairs, view);
 }
 
 }  // namespace declip

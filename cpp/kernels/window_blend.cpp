@@ -1,26 +1,46 @@
 #include "kernels/window_blend.h"
 
+#include <ATen/ATen.h>
+
+#include <vector>
+
 #include "declip/error.h"
 #include "kernels/bilinear_math.h"
+#include "kernels/cuda/on_device.h"
 
 namespace declip {
 namespace {
 
-BlendAxis blend_axis(int64_t extent,
-                     int64_t window,
-                     const std::vector<int64_t>& starts,
-                     int64_t padding,
-                     int64_t padded,
-                     int64_t grid) {
-  BlendAxis axis;
-  axis.extent = extent;
-  axis.grid = grid;
-  axis.starts = starts;
+template <class Axis>
+BlendAxisView view_of(const Axis& axis) {
+  return {axis.extent,
+          axis.grid,
+          axis.starts.size(0),
+          axis.first.size(0),
+          axis.starts.template const_data_ptr<int32_t>(),
+          axis.first.template const_data_ptr<int32_t>(),
+          axis.second.template const_data_ptr<int32_t>(),
+          axis.weight.template const_data_ptr<float>(),
+          axis.cover_begin.template const_data_ptr<int32_t>(),
+          axis.cover_end.template const_data_ptr<int32_t>()};
+}
+
+}  // namespace
+
+WindowBlend::Axis WindowBlend::blend_axis(int64_t extent,
+                                          int64_t window,
+                                          const std::vector<int64_t>& starts,
+                                          int64_t padding,
+                                          int64_t padded,
+                                          int64_t grid,
+                                          at::Device device) {
+  std::vector<int32_t> first, second, cover_begin, cover_end;
+  std::vector<float> weight;
   for (int64_t i = 0; i < window; ++i) {
     const BilinearTap tap = bilinear_tap(i + padding, grid, padded);
-    axis.first.push_back(static_cast<int32_t>(tap.first));
-    axis.second.push_back(static_cast<int32_t>(tap.second));
-    axis.weight.push_back(tap.weight);
+    first.push_back(static_cast<int32_t>(tap.first));
+    second.push_back(static_cast<int32_t>(tap.second));
+    weight.push_back(tap.weight);
   }
   // Starts ascend and windows are equally long, so those over one pixel are
   // neighbours in the list.
@@ -30,17 +50,24 @@ BlendAxis blend_axis(int64_t extent,
   for (int64_t i = 0; i < extent; ++i) {
     while (end < windows && starts[end] <= i) ++end;
     while (begin < end && starts[begin] + window <= i) ++begin;
-    axis.cover_begin.push_back(begin);
-    axis.cover_end.push_back(end);
+    cover_begin.push_back(begin);
+    cover_end.push_back(end);
   }
-  return axis;
+  return {
+      extent,
+      grid,
+      at::tensor(std::vector<int32_t>(starts.begin(), starts.end())).to(device),
+      at::tensor(first).to(device),
+      at::tensor(second).to(device),
+      at::tensor(cover_begin).to(device),
+      at::tensor(cover_end).to(device),
+      at::tensor(weight).to(device)};
 }
-
-}  // namespace
 
 WindowBlend::WindowBlend(const WindowPlan& plan,
                          int64_t grid_height,
-                         int64_t grid_width) {
+                         int64_t grid_width,
+                         at::Device device) {
   if (grid_height < 1 || grid_width < 1) {
     throw Error(ErrorCode::kInvalidArg,
                 "the patch grid of a window must be at least 1 x 1.");
@@ -50,19 +77,38 @@ WindowBlend::WindowBlend(const WindowPlan& plan,
                      plan.tops,
                      plan.padding.top,
                      plan.padded_height(),
-                     grid_height);
+                     grid_height,
+                     device);
   columns_ = blend_axis(plan.width,
                         plan.window_width,
                         plan.lefts,
                         plan.padding.left,
                         plan.padded_width(),
-                        grid_width);
+                        grid_width,
+                        device);
 }
 
-void WindowBlend::plane(const float* low,
-                        int64_t window_step,
-                        float* out) const {
-  cpu::window_blend(rows_, columns_, low, window_step, out);
+BlendView WindowBlend::view(const at::Tensor& low,
+                            const at::Tensor& out) const {
+  const int64_t windows = rows_.starts.size(0) * columns_.starts.size(0);
+  if (low.dim() != 3 || low.size(0) != windows || low.size(1) != rows_.grid ||
+      low.size(2) != columns_.grid || low.scalar_type() != at::kFloat ||
+      !low[0].is_contiguous() || out.dim() != 2 ||
+      out.size(0) != rows_.extent || out.size(1) != columns_.extent ||
+      out.scalar_type() != at::kFloat || !out.is_contiguous() ||
+      low.device() != rows_.starts.device() || out.device() != low.device()) {
+    throw Error(ErrorCode::kInternal,
+                "WindowBlend: the maps or the plane do not fit the plan.");
+  }
+  return {view_of(rows_),
+          view_of(columns_),
+          low.const_data_ptr<float>(),
+          low.stride(0),
+          out.mutable_data_ptr<float>()};
+}
+
+void WindowBlend::plane(const at::Tensor& low, const at::Tensor& out) const {
+  DECLIP_RUN_TWIN(low, window_blend, view(low, out));
 }
 
 }  // namespace declip

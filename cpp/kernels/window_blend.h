@@ -1,57 +1,54 @@
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <vector>
 
-#include "kernels/cpu/level.h"
+#include "kernels/window_blend_view.h"
 #include "segment/windows.h"
 
 namespace declip {
-
-/// One axis of a window plan: how window pixels are made from the patch grid
-/// and which windows cover an image pixel.
-struct BlendAxis {
-  int64_t extent = 0;           // of the image
-  int64_t grid = 0;             // patches along a padded window
-  std::vector<int64_t> starts;  // first image pixel of each window
-
-  // For every pixel of a window, padding already cut away.
-  std::vector<int32_t> first;
-  std::vector<int32_t> second;
-  std::vector<float> weight;  // of `second`
-
-  // For every pixel of the image: windows cover_begin..cover_end.
-  std::vector<int32_t> cover_begin;
-  std::vector<int32_t> cover_end;
-};
 
 /// Averages the overlapping windows of a plan into planes of the image's size.
 class WindowBlend {
  public:
   /// grid_height x grid_width is the patch grid of a padded window.
-  WindowBlend(const WindowPlan& plan, int64_t grid_height, int64_t grid_width);
+  WindowBlend(const WindowPlan& plan,
+              int64_t grid_height,
+              int64_t grid_width,
+              at::Device device);
 
-  /// low   one word's maps: window n starts at low + n * window_step and holds
-  ///       grid_height x grid_width values
-  /// out   plan.height x plan.width values: each map upsampled bilinearly to
-  ///       its padded window, the padding cut away, summed and divided by the
-  ///       number of windows at the pixel
-  void plane(const float* low, int64_t window_step, float* out) const;
+  /// low  float32 [nW, grid_height, grid_width], one word's maps, each
+  ///      contiguous
+  /// out  contiguous float32 [plan.height, plan.width]: each map upsampled
+  ///      bilinearly to its padded window, the padding cut away, summed and
+  ///      divided by the number of windows at the pixel
+  void plane(const at::Tensor& low, const at::Tensor& out) const;
+
+  /// What the twins get of the same. Throws Error(kInternal) if a tensor does
+  /// not fit the plan.
+  BlendView view(const at::Tensor& low, const at::Tensor& out) const;
 
  private:
-  BlendAxis rows_;
-  BlendAxis columns_;
-};
+  /// Tables of one axis, as BlendAxisView points to them.
+  struct Axis {
+    int64_t extent = 0;
+    int64_t grid = 0;
+    at::Tensor starts, first, second, cover_begin, cover_end;  // int32
+    at::Tensor weight;                                         // float32
+  };
 
-namespace cpu {
-DECLIP_CPU_TWIN(void,
-                window_blend,
-                (const BlendAxis& rows,
-                 const BlendAxis& columns,
-                 const float* low,
-                 int64_t window_step,
-                 float* out),
-                (rows, columns, low, window_step, out))
-}  // namespace cpu
+  static Axis blend_axis(int64_t extent,
+                         int64_t window,
+                         const std::vector<int64_t>& starts,
+                         int64_t padding,
+                         int64_t padded,
+                         int64_t grid,
+                         at::Device device);
+
+  Axis rows_;
+  Axis columns_;
+};
 
 }  // namespace declip

@@ -1,15 +1,25 @@
 #include "model/device.h"
 
+#include <ATen/ATen.h>
 #include <ATen/Context.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 
 #include "declip/error.h"
+#include "kernels/cuda/twin.h"
 #include "model/layers.h"
 
 namespace declip {
 
 int64_t cuda_devices() {
-  return at::hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0;
+  return cuda::kBuilt && at::hasCUDA()
+             ? at::detail::getCUDAHooks().deviceCount()
+             : 0;
+}
+
+at::Tensor upload(const at::Tensor& x, c10::Device device) {
+  if (!x.is_cpu() || !device.is_cuda()) return x.to(device);
+  return x.contiguous().pin_memory().to(
+      device, x.scalar_type(), /*non_blocking=*/true);
 }
 
 namespace {
@@ -41,9 +51,9 @@ c10::ScalarType scalar_type(const std::string& dtype, bool cuda) {
 
 Placement place_only(const std::string& device, const std::string& dtype) {
   const int64_t count = cuda_devices();
-  const std::string why = at::hasCUDA()
-                              ? "no CUDA device was found on this machine"
-                              : "this build has no CUDA (LibTorch for the CPU)";
+  const std::string why =
+      cuda::kBuilt ? "no CUDA device or driver was found on this machine"
+                   : "this build has no CUDA";
   if (device == "auto") {
     if (count > 0) {
       return {c10::Device(c10::kCUDA, 0),

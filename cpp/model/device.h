@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ATen/core/Tensor.h>
 #include <c10/core/Device.h>
 #include <c10/core/ScalarType.h>
 
@@ -17,6 +18,10 @@ struct Placement {
 
 /// CUDA devices this build can use; 0 in a CPU build.
 int64_t cuda_devices();
+
+/// x on a device. To CUDA it goes through page-locked memory, so that the copy
+/// runs beside what the CPU does next.
+at::Tensor upload(const at::Tensor& x, c10::Device device);
 
 /// Chooses where a model computes. 'auto' takes CUDA where this build and
 /// machine have it; an explicit device is never replaced by another.

@@ -15,9 +15,12 @@ namespace declip {
 ///
 /// eager  LibTorch's operators, one after the other, in one dtype: any device,
 ///        with gradients; what the fused way is compared with
-/// fused  packed weights with the activation or the residual in the same pass,
-///        attention and norms in our kernels; the residual stream stays in
-///        float32, what flows through the weights has `dtype`
+/// fused  attention and norms in our kernels, on the CPU packed weights with
+/// the
+///        activation or the residual in the same pass, on CUDA LibTorch's
+///        linear layers and its attention where that is the ordinary one; the
+///        residual stream stays in float32, what flows through the weights has
+///        `dtype`
 struct Numerics {
   bool fused = false;
   at::ScalarType dtype = at::kFloat;  // of weights and branches

@@ -9,11 +9,13 @@
 #include <cstring>
 
 #include "kernels/cpu/level.h"
+#include "kernels/cuda/twin.h"
 #include "kernels/mask_pool.h"
 #include "kernels/roi_align.h"
 #include "model/dense_mode.h"
 #include "model/device.h"
-#include "model/text_tower.h"
+#include "model/graphs.h"
+#include "model/lazy_text_tower.h"
 #include "model/vision_tower.h"
 #include "teachers/proxy.h"
 #include "teachers/teacher.h"
@@ -33,6 +35,45 @@ std::string shape_text(const at::Tensor& t) {
 bool eager() {
   const char* engine = std::getenv("DECLIP_ENGINE");
   return engine != nullptr && std::strcmp(engine, "eager") == 0;
+}
+
+/// The tensors whose names begin with `prefix`.
+std::map<std::string, at::Tensor> tower_of(const Checkpoint& checkpoint,
+                                           const std::string& prefix) {
+  std::map<std::string, at::Tensor> tensors;
+  for (const auto& [name, tensor] : checkpoint.tensors) {
+    if (name.rfind(prefix, 0) == 0) tensors.emplace(name, tensor);
+  }
+  return tensors;
+}
+
+/// DECLIP_CUDA_GRAPHS=1: passes over windows are recorded and replayed.
+bool graphs_wanted() {
+  const char* graphs = std::getenv("DECLIP_CUDA_GRAPHS");
+  return graphs != nullptr && std::strcmp(graphs, "1") == 0;
+}
+
+/// Everything that changes what a dense pass does, but for ProxyCLIP's
+/// features.
+std::string pass_key(const at::Tensor& image,
+                     const DenseOptions& options,
+                     bool normalize) {
+  std::string key = shape_text(image) + dense_mode_name(options.mode);
+  const auto add = [&key](const auto& value) {
+    key.append(" ").append(std::to_string(value));
+  };
+  const auto add_choice = [&](const std::optional<bool>& choice) {
+    add(choice ? static_cast<int>(*choice) : -1);
+  };
+  add_choice(options.scale_factor_positions);
+  add_choice(options.residual);
+  add_choice(options.feed_forward);
+  for (const int64_t layer : options.layers) add(layer);
+  add(options.self_attention);
+  add(options.gaussian_std);
+  add(options.neighbours_only);
+  add(normalize);
+  return key;
 }
 
 at::Tensor batch_index(const RegionOptions& options, int64_t regions) {
@@ -97,12 +138,12 @@ std::shared_ptr<const Model> Model::load(const std::string& path,
 
   Numerics numerics;
   numerics.fused =
-      placement.device.is_cpu() && placement.dtype != at::kHalf && !eager();
+      !eager() && (placement.device.is_cuda() || placement.dtype != at::kHalf);
   numerics.dtype = placement.dtype;
   numerics.int8 = placement.int8 && numerics.fused;
 
-  const Weights weights(
-      checkpoint.tensors, placement.device, numerics.stream(), call);
+  const auto visual = tower_of(checkpoint, "visual.");
+  const Weights weights(visual, placement.device, numerics.stream(), call);
   auto model = std::shared_ptr<Model>(new Model());
   model->info_ = describe(checkpoint);
   const auto& config = model->info_.config;
@@ -114,11 +155,19 @@ std::shared_ptr<const Model> Model::load(const std::string& path,
     model->vision_ = make_plain_tower(config.vision, weights, numerics);
   }
   if (config.text) {
-    model->text_ = std::make_unique<TextTower>(*config.text, weights, numerics);
+    model->text_ =
+        std::make_unique<LazyTextTower>(*config.text,
+                                        tower_of(checkpoint, "text."),
+                                        placement.device,
+                                        numerics);
   }
   model->dtype_ = placement.dtype;
   model->int8_ = placement.int8;
   model->device_ = placement.device;
+  if constexpr (cuda::kBuilt) {
+    if (placement.device.is_cuda() && graphs_wanted())
+      model->graphs_ = make_graphs();
+  }
   model->device_reason_ = placement.reason;
   return model;
 }
@@ -138,6 +187,10 @@ std::string Model::dtype() const {
 std::string Model::engine() const {
   const auto& numerics = teacher_ ? teacher_->numerics() : vision_->numerics();
   if (!numerics.fused) return "eager: " + Linear::describe(numerics);
+  if (device_.is_cuda()) {
+    return std::string("fused: CUDA kernels, LibTorch's linear layer") +
+           (graphs_ ? ", graphs" : "");
+  }
   return std::string("fused: ") + cpu::level_name(cpu::level()) + " kernels, " +
          Linear::describe(numerics);
 }
@@ -191,8 +244,9 @@ at::Tensor Model::encode_text(const at::Tensor& tokens,
                     std::string(at::toString(tokens.scalar_type())) + " " +
                     shape_text(tokens) + ".");
   }
-  const auto features =
-      text_->encode(tokens.to(at::kCPU, at::kLong), call).to(at::kFloat);
+  const auto features = text_->get(call)
+                            .encode(tokens.to(at::kCPU, at::kLong), call)
+                            .to(at::kFloat);
   return normalize ? l2_normalize(features, 1) : features;
 }
 
@@ -217,17 +271,18 @@ at::Tensor Model::encode_image(const at::Tensor& image,
   if (teacher_) {
     const auto token =
         teacher_
-            ->class_token(image.to(device_, teacher_->numerics().stream()),
-                          call)
+            ->class_token(
+                upload(image, device_).to(teacher_->numerics().stream()), call)
             .to(at::kFloat);
     return normalize ? l2_normalize(token, 1) : token;
   }
   const auto features =
       vision_
-          ->encode_image(image.to(device_, vision_->numerics().stream()),
-                         scale_factor_positions ? Positions::kScaleFactor
-                                                : Positions::kSize,
-                         call)
+          ->encode_image(
+              upload(image, device_).to(vision_->numerics().stream()),
+              scale_factor_positions ? Positions::kScaleFactor
+                                     : Positions::kSize,
+              call)
           .to(at::kFloat);
   return normalize ? l2_normalize(features, 1) : features;
 }
@@ -241,7 +296,8 @@ at::Tensor Model::encode_dense(const at::Tensor& image,
   if (teacher_) {
     const auto patches =
         teacher_
-            ->features(image.to(device_, teacher_->numerics().stream()), call)
+            ->features(upload(image, device_).to(teacher_->numerics().stream()),
+                       call)
             .to(at::kFloat);
     return normalize ? l2_normalize(patches, 1) : patches;
   }
@@ -252,13 +308,18 @@ at::Tensor Model::encode_dense(const at::Tensor& image,
         proxy_features(*options.proxy_model, image, info_.config.pixels, call);
     return encode_dense(image, with_features, normalize, call);
   }
-  const auto features =
-      declip::encode_dense(*vision_,
-                           image.to(device_, vision_->numerics().stream()),
-                           options,
-                           call)
-          .to(at::kFloat);
-  return normalize ? l2_normalize(features, 1) : features;
+  const auto pass = [&](const at::Tensor& x, const Call& pass_call) {
+    const auto features =
+        declip::encode_dense(*vision_, x, options, pass_call).to(at::kFloat);
+    return normalize ? l2_normalize(features, 1) : features;
+  };
+  const auto x = upload(image, device_).to(vision_->numerics().stream());
+  // ProxyCLIP reads a number back in the middle, which no graph can.
+  if (!graphs_ || options.mode == DenseMode::kProxyClip) return pass(x, call);
+  call.check();
+  return graphs_->run(pass_key(x, options, normalize),
+                      x,
+                      [&](const at::Tensor& in) { return pass(in, Call()); });
 }
 
 at::Tensor Model::region_map(const at::Tensor& image,
@@ -304,7 +365,7 @@ at::Tensor Model::encode_boxes(const at::Tensor& image,
     return static_cast<double>(map.size(side)) /
            static_cast<double>(image.size(side));
   };
-  const auto pooled = roi_align(map.to(at::kCPU),
+  const auto pooled = roi_align(map,
                                 boxes.to(at::kCPU, at::kFloat),
                                 batch_index(options, boxes.size(0)),
                                 scale(2),
@@ -342,8 +403,8 @@ at::Tensor Model::encode_masks(const at::Tensor& image,
                     std::to_string(image.size(3)) + "), received " +
                     shape_text(masks) + ".");
   }
-  const auto pooled = mask_pool(
-      map.to(at::kCPU), grid_masks, batch_index(options, masks.size(0)));
+  const auto pooled =
+      mask_pool(map, grid_masks, batch_index(options, masks.size(0)));
   return options.normalize ? l2_normalize(pooled, 1) : pooled;
 }
 

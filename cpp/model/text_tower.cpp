@@ -65,7 +65,7 @@ at::Tensor TextTower::encode(const at::Tensor& tokens, const Call& call) const {
                        : tokens.eq(config_.eot_token).to(at::kInt).argmax(1);
   std::vector<at::Tensor> parts;
   std::vector<int64_t> order;
-  if (numerics_.fused) {
+  if (numerics_.fused && token_embedding_.is_cpu()) {
     order = prompt_order(tokens, end);
     for (size_t done = 0; done < order.size();) {
       const auto tree =

@@ -22,8 +22,9 @@ class TextTower {
 
   /// tokens [T, L <= context] int64 -> [T, E], not normalised. Attention is
   /// causal: what follows a prompt's end token cannot change its embedding, so
-  /// padding costs nothing, and prompts that begin alike share the work on
-  /// their beginning (model/prompt_tree.h).
+  /// padding costs nothing, and on the CPU prompts that begin alike share the
+  /// work on their beginning (model/prompt_tree.h). On CUDA whole batches keep
+  /// LibTorch's attention busy, for which a tree's paths are too short.
   at::Tensor encode(const at::Tensor& tokens, const Call& call) const;
 
  private:

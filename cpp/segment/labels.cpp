@@ -15,10 +15,10 @@ namespace declip {
 namespace {
 
 const at::Tensor& checked(const at::Tensor& low, const WindowPlan& plan) {
-  if (low.dim() != 4 || low.size(0) != plan.size() || !low.is_cpu() ||
+  if (low.dim() != 4 || low.size(0) != plan.size() ||
       low.scalar_type() != at::kFloat || !low.is_contiguous()) {
     throw Error(ErrorCode::kInternal,
-                "window logits must be contiguous float32 CPU "
+                "window logits must be contiguous float32 "
                 "[windows, words, h, w].");
   }
   return low;
@@ -31,34 +31,28 @@ class PlaneSource {
       : low_(checked(low, plan)),
         plan_(plan),
         size_(size),
-        blend_(plan, low.size(2), low.size(3)) {
+        blend_(plan, low.size(2), low.size(3), low.device()) {
     check_size(size, "The picture");
     direct_ = plan.whole && plan.padding == Padding{};
     same_size_ = size == Size{plan.height, plan.width};
     if (!direct_ && !same_size_) {
-      image_plane_ = at::empty({plan.height, plan.width}, at::kFloat);
+      image_plane_ = at::empty({plan.height, plan.width}, low.options());
     }
   }
 
   int64_t words() const { return low_.size(1); }
 
-  void write(int64_t word, float* out) {
-    const int64_t map = low_.size(2) * low_.size(3);
-    const float* maps = low_.const_data_ptr<float>() + word * map;
+  /// out is [size.height, size.width] on the device of the logits.
+  void write(int64_t word, const at::Tensor& out) {
+    const auto maps = low_.select(1, word);  // (nW, h, w)
     if (direct_) {
-      resize_plane(
-          maps, low_.size(2), low_.size(3), out, size_.height, size_.width);
-      return;
+      resize_plane(maps[0], out);
+    } else if (same_size_) {
+      blend_.plane(maps, out);
+    } else {
+      blend_.plane(maps, image_plane_);
+      resize_plane(image_plane_, out);
     }
-    const int64_t step = words() * map;
-    if (same_size_) {
-      blend_.plane(maps, step, out);
-      return;
-    }
-    float* image = image_plane_.mutable_data_ptr<float>();
-    blend_.plane(maps, step, image);
-    resize_plane(
-        image, plan_.height, plan_.width, out, size_.height, size_.width);
   }
 
  private:
@@ -74,23 +68,17 @@ class PlaneSource {
 /// The picture that PAMR follows, in the size of the result.
 at::Tensor resize_image(const at::Tensor& image,
                         const WindowPlan& plan,
-                        Size size) {
+                        Size size,
+                        at::Device device) {
   if (!image.defined() || image.dim() != 4 || image.size(1) != 3 ||
       image.size(2) != plan.height || image.size(3) != plan.width) {
     throw Error(
         ErrorCode::kInternal,
         "PAMR needs the normalised image [1, 3, H, W] of the plan's size.");
   }
-  const auto in = image.to(at::kCPU, at::kFloat).contiguous();
-  auto out = at::empty({1, 3, size.height, size.width}, at::kFloat);
-  for (int64_t c = 0; c < 3; ++c) {
-    resize_plane(in[0][c].const_data_ptr<float>(),
-                 plan.height,
-                 plan.width,
-                 out[0][c].mutable_data_ptr<float>(),
-                 size.height,
-                 size.width);
-  }
+  const auto in = image.to(device, at::kFloat).contiguous();
+  auto out = at::empty({1, 3, size.height, size.width}, in.options());
+  for (int64_t c = 0; c < 3; ++c) resize_plane(in[0][c], out[0][c]);
   return out;
 }
 
@@ -111,16 +99,16 @@ Segmentation labels_from_windows(const at::Tensor& low,
                     std::to_string(words) + "), received " +
                     std::to_string(word_class.size()) + ".");
   }
-  Postprocess postprocess(word_class, post, size.height, size.width);
+  Postprocess postprocess(
+      word_class, post, size.height, size.width, low.device());
   PamrAffinity affinity;
   if (post.pamr_iterations > 0) {
     call.check();
-    affinity =
-        pamr_affinity(resize_image(image, plan, size), post.pamr_dilations);
+    affinity = pamr_affinity(resize_image(image, plan, size, low.device()),
+                             post.pamr_dilations);
   }
   const auto planes = at::empty(
-      {std::min(kPamrPlanes, words), size.height, size.width}, at::kFloat);
-  at::Tensor scratch;
+      {std::min(kPamrPlanes, words), size.height, size.width}, low.options());
   // Makes the planes of some words, a few at a time, and hands each over.
   const auto each_plane = [&](const std::vector<int64_t>& chosen, auto&& take) {
     const auto total = static_cast<int64_t>(chosen.size());
@@ -128,11 +116,10 @@ Segmentation labels_from_windows(const at::Tensor& low,
       const int64_t count = std::min(kPamrPlanes, total - first);
       for (int64_t k = 0; k < count; ++k) {
         call.check();
-        source.write(chosen[first + k], planes[k].mutable_data_ptr<float>());
+        source.write(chosen[first + k], planes[k]);
       }
       if (post.pamr_iterations > 0) {
-        pamr_apply(
-            affinity, planes, count, post.pamr_iterations, scratch, call);
+        pamr_apply(affinity, planes, count, post.pamr_iterations, call);
       }
       for (int64_t k = 0; k < count; ++k) take(chosen[first + k], planes[k]);
       call.report(first + count, total);
@@ -152,11 +139,10 @@ at::Tensor planes_from_windows(const at::Tensor& low,
                                const Call& call) {
   PlaneSource source(low, plan, size);
   auto planes =
-      at::empty({source.words(), size.height, size.width}, at::kFloat);
-  float* data = planes.mutable_data_ptr<float>();
+      at::empty({source.words(), size.height, size.width}, low.options());
   for (int64_t q = 0; q < source.words(); ++q) {
     call.check();
-    source.write(q, data + q * size.height * size.width);
+    source.write(q, planes[q]);
   }
   return planes;
 }

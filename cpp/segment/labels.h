@@ -14,7 +14,7 @@ namespace declip {
 
 /// Blends the words' window maps, refines them and labels every pixel.
 ///
-/// low         float32 CPU [nW, Q, h, w], logits of every window and word on
+/// low         float32 [nW, Q, h, w], logits of every window and word on
 ///             the patch grid of the padded window
 /// plan        the windows; plan.height x plan.width is the resized image
 /// image       normalised resized image float32 [1, 3, plan.height, plan.width]

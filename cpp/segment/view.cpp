@@ -9,6 +9,7 @@
 
 #include "declip/model.h"
 #include "declip/resize.h"
+#include "model/device.h"
 #include "model/vision_tower.h"
 #include "segment/labels.h"
 #include "segment/views.h"
@@ -17,10 +18,11 @@
 namespace declip {
 
 struct View::State {
-  Size size;         // of the picture as it came
+  Size size;  // of the picture as it came
+  // On the model's device:
   at::Tensor image;  // normalised, resized [1, 3, Hr, Wr], for PAMR
   WindowPlan plan;
-  at::Tensor features;  // float32 CPU [nW, E, h, w], see encode_windows()
+  at::Tensor features;  // float32 [nW, E, h, w], see encode_windows()
 };
 
 namespace {
@@ -28,12 +30,14 @@ namespace {
 /// Activations of one pass through the tower, in bytes: enough tokens to keep
 /// the matrix products at their best, few enough to stay near the cache.
 constexpr int64_t kPassBytes = int64_t{32} << 20;
+/// The same on CUDA, where a pass has to fill the whole device; not measured.
+constexpr int64_t kCudaPassBytes = int64_t{256} << 20;
 
 /// Tokens in one pass. A block holds about 10 values per token and channel at
 /// its widest point: the stream, the norm's result, the hidden layer.
 int64_t tokens_per_pass(const Model& model) {
   const int64_t per_token = 10 * model.info().config.vision.width * 4;
-  return kPassBytes / per_token;
+  return (model.device().is_cuda() ? kCudaPassBytes : kPassBytes) / per_token;
 }
 
 /// Statistics on the 0..255 scale. CLIP's own are rounded to three decimals, as
@@ -57,7 +61,8 @@ at::Tensor load_image(const Model& model,
                   "[1, 3, H, W], received a batch of " +
                       std::to_string(picture.normalised.size(0)) + ".");
     }
-    return picture.normalised.to(at::kCPU, at::kFloat).contiguous();
+    return upload(picture.normalised.to(at::kFloat), model.device())
+        .contiguous();
   }
   const Size from{picture.height, picture.width};
   const Size to = short_side > 0 ? keep_ratio_size(from, short_side) : from;
@@ -71,9 +76,10 @@ at::Tensor load_image(const Model& model,
             "). Pass a larger `shortSide`, or crop very long pictures.");
   }
   const auto& stats = model.info().config.pixels;
-  return normalize_mmcv(resize_linear_u8(picture.rgb.data(), from, to),
-                        byte_scale(stats.mean),
-                        byte_scale(stats.std));
+  return upload(normalize_mmcv(resize_linear_u8(picture.rgb.data(), from, to),
+                               byte_scale(stats.mean),
+                               byte_scale(stats.std)),
+                model.device());
 }
 
 /// Unit patch features of a batch of windows under the picture's options.
@@ -117,7 +123,7 @@ class WindowEncoder {
       dense.proxy_features =
           dense.proxy_features.slice(0, first, first + windows);
     }
-    return model_.encode_dense(x, dense, /*normalize=*/true, call).to(at::kCPU);
+    return model_.encode_dense(x, dense, /*normalize=*/true, call);
   }
 
   const Model& model_;
@@ -223,8 +229,9 @@ at::Tensor View::window_logits(const at::Tensor& text) const {
                 "Text features must be [words, " + std::to_string(f.size(1)) +
                     "], as this model's vision tower makes them.");
   }
-  return at::matmul(text.to(at::kCPU, at::kFloat), f.flatten(2))
-      .unflatten(2, {f.size(2), f.size(3)});  // (nW, Q, h, w)
+  return at::matmul(text.to(f.options()), f.flatten(2))
+      .unflatten(2, {f.size(2), f.size(3)})
+      .contiguous();  // (nW, Q, h, w)
 }
 
 Segmentation View::segment(const at::Tensor& text,
@@ -244,7 +251,8 @@ Segmentation View::segment(const at::Tensor& text,
 at::Tensor View::similarity(const at::Tensor& text, const Call& call) const {
   const c10::InferenceMode guard;
   return planes_from_windows(
-      window_logits(text), state_->plan, state_->size, call);
+             window_logits(text), state_->plan, state_->size, call)
+      .to(at::kCPU);
 }
 
 }  // namespace declip

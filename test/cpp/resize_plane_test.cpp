@@ -10,12 +10,7 @@ namespace {
 
 at::Tensor resized(const at::Tensor& in, int64_t height, int64_t width) {
   auto out = at::empty({1, height, width}, at::kFloat);
-  declip::resize_plane(in.const_data_ptr<float>(),
-                       in.size(1),
-                       in.size(2),
-                       out.mutable_data_ptr<float>(),
-                       height,
-                       width);
+  declip::resize_plane(in[0], out[0]);
   return out;
 }
 
@@ -44,12 +39,12 @@ TEST(the_same_size_copies) {
   CHECK(resized(in, 7, 5).equal(in));
 }
 
-TEST(a_plane_without_pixels_is_refused) {
-  float value = 0;
-  CHECK_THROWS_CODE(declip::resize_plane(&value, 1, 1, &value, 0, 1),
+TEST(planes_that_do_not_fit_are_refused) {
+  const auto plane = at::zeros({2, 2});
+  CHECK_THROWS_CODE(declip::resize_plane(plane, at::zeros({0, 1})),
                     declip::ErrorCode::kInvalidArg);
-  CHECK_THROWS_CODE(
-      declip::resize_plane(
-          &value, 1, 1, &value, int64_t{1} << 40, int64_t{1} << 40),
-      declip::ErrorCode::kInvalidArg);
+  CHECK_THROWS_CODE(declip::resize_plane(plane.t(), plane),
+                    declip::ErrorCode::kInternal);
+  CHECK_THROWS_CODE(declip::resize_plane(plane, at::zeros({2, 2}, at::kDouble)),
+                    declip::ErrorCode::kInternal);
 }

@@ -12,12 +12,10 @@ namespace {
 
 /// low [nW, Q, h, w] -> [Q, H, W]
 at::Tensor blended(const at::Tensor& low, const WindowPlan& plan) {
-  const declip::WindowBlend blend(plan, low.size(2), low.size(3));
+  const declip::WindowBlend blend(plan, low.size(2), low.size(3), low.device());
   auto out = at::empty({low.size(1), plan.height, plan.width}, at::kFloat);
   for (int64_t q = 0; q < low.size(1); ++q) {
-    blend.plane(low[0][q].const_data_ptr<float>(),
-                low.stride(0),
-                out[q].mutable_data_ptr<float>());
+    blend.plane(low.select(1, q), out[q]);
   }
   return out;
 }

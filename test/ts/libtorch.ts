@@ -4,7 +4,14 @@ import { hostname } from 'node:os'
 import { basename, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { DeclipError } from '../../ts/errors.js'
-import { findLibtorch, LIBTORCH_VERSION, libraries, resolveLibtorch } from '../../ts/libtorch.js'
+import {
+  CUDA_LIBTORCH_VERSION,
+  findLibtorch,
+  isCudaLibtorch,
+  LIBTORCH_VERSION,
+  libraries,
+  resolveLibtorch,
+} from '../../ts/libtorch.js'
 import type { LibtorchSource } from '../../ts/libtorch-sources.js'
 import { serveFile } from '../support/file-server.js'
 import { zip } from '../support/zip.js'
@@ -111,6 +118,21 @@ t.test('another release is refused, libraries alone are accepted', async t => {
     const empty = folderOf(t, { [HEADER]: header(LIBTORCH_VERSION) })
     await rejectsWith(t, resolveLibtorch({ dir: empty }), /has no lib/)
   })
+})
+
+t.test('a CUDA build has a release and libraries of its own', async t => {
+  const cuda = library.replace('torch_cpu', 'torch_cuda')
+  const files = { ...FILES, [cuda]: 'machine code' }
+  const dir = folderOf(t, { ...files, [HEADER]: header(CUDA_LIBTORCH_VERSION) })
+  t.ok(isCudaLibtorch(dir))
+  t.equal(findLibtorch({ dir })?.dir, dir)
+  t.same(
+    libraries({ dir, origin: 'explicit' }).map(path => basename(path).replace(/^lib|\.\w+$/g, '')),
+    ['c10', 'torch_cpu', 'c10_cuda', 'torch_cuda'],
+  )
+  t.notOk(isCudaLibtorch(folderOf(t)))
+  const old = folderOf(t, { ...files, [HEADER]: header(LIBTORCH_VERSION) })
+  await rejectsWith(t, resolveLibtorch({ dir: old }), /is LibTorch 2\.13\.0, 2\.14 is needed/)
 })
 
 t.test('beside the addon, then in the cache', async t => {

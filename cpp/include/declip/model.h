@@ -15,9 +15,10 @@
 
 namespace declip {
 
+class Graphs;
 class Teacher;
 class VisionTower;
-class TextTower;
+class LazyTextTower;
 
 struct LoadOptions {
   ConfigOverrides overrides;
@@ -54,7 +55,9 @@ struct RegionOptions {
   bool padded_masks = false;
 };
 
-/// A loaded model. Immutable: calls may overlap and share it.
+/// A loaded model. Immutable: calls may overlap and share it. The text tower is
+/// made at the first call that needs it, from the file, which stays mapped:
+/// pictures, and words whose features were saved, do without.
 class Model {
  public:
   /// Throws Error(kWeights), Error(kIo), Error(kDevice), Error(kAborted).
@@ -80,10 +83,10 @@ class Model {
   /// What the layers run on, in words.
   std::string engine() const;
 
-  // All results are float32. Images are normalised [B, 3, H, W] on any device.
-  // Of a vision foundation model, encode_image() gives the class token after
-  // the final norm and encode_dense() the patches; positions and dense options
-  // mean nothing there.
+  // All results are float32, on the model's device. Images are normalised
+  // [B, 3, H, W] on any device. Of a vision foundation model, encode_image()
+  // gives the class token after the final norm and encode_dense() the patches;
+  // positions and dense options mean nothing there.
 
   /// tokens [T, L] int32 or int64 -> [T, E].
   at::Tensor encode_text(const at::Tensor& tokens,
@@ -130,7 +133,8 @@ class Model {
   CheckpointInfo info_;
   std::unique_ptr<VisionTower> vision_;  // null for foundation models
   std::unique_ptr<Teacher> teacher_;     // these alone
-  std::unique_ptr<TextTower> text_;      // null for vision-only files
+  std::unique_ptr<LazyTextTower> text_;  // null for vision-only files
+  std::unique_ptr<Graphs> graphs_;       // null unless passes are recorded
   at::ScalarType dtype_ = at::kFloat;
   bool int8_ = false;
   at::Device device_ = at::kCPU;

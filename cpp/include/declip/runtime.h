@@ -12,7 +12,7 @@ struct Runtime {
   std::string libtorch;  // version
   std::string cpu;       // instruction set LibTorch chose, e.g. "AVX2"
   bool onednn = false;
-  bool cuda_build = false;
+  bool cuda_build = false;  // has CUDA kernels
   int64_t cuda_devices = 0;
   std::string kernels;  // instruction set of our kernels, e.g. "AVX-512"
   std::string float32;  // what linear layers of each type run on here

@@ -4,16 +4,15 @@
 // vectors, in float32 whatever they came as, and stay in the second-level
 // cache; the scores of kRows queries stay in the first.
 
-#include "kernels/dense_attention.h"
-
 #include <ATen/Parallel.h>
 #include <ATen/cpu/vec/vec.h>
 
 #include <algorithm>
-#include <limits>
 #include <vector>
 
-#include "kernels/bfloat16_math.h"
+#include "kernels/attention_math.h"
+#include "kernels/dense_attention_view.h"
+#include "kernels/element_math.h"
 #include "kernels/exp_math.h"
 
 namespace declip::cpu::DECLIP_CPU_LEVEL {
@@ -26,13 +25,6 @@ constexpr int64_t kPanel = 2 * kWidth;  // columns of a packed panel
 // 32 with AVX-512, 16 elsewhere.
 constexpr int64_t kRows = kWidth == 16 ? 12 : 6;
 constexpr int64_t kBlock = 2 * kRows;  // queries whose scores are held
-constexpr float kNone = -std::numeric_limits<float>::infinity();
-
-// Elements are float, or uint16_t for the bits of a bfloat16.
-float value(float x) { return x; }
-float value(uint16_t bits) { return from_bfloat16(bits); }
-void put(float x, float& out) { out = x; }
-void put(float x, uint16_t& out) { out = to_bfloat16(x); }
 
 int64_t round_up(int64_t n, int64_t unit) {
   return (n + unit - 1) / unit * unit;
@@ -168,24 +160,39 @@ void pack_values(const T* from,
   }
 }
 
-void add_prior(const AttentionView& x,
-               int64_t b,
-               int64_t query,
-               float* scores) {
-  if (query == 0) return;
-  const float factor = x.prior_factor ? x.prior_factor[b] : 1.0f;
-  const int64_t row = (query - 1) / x.grid_columns;
-  const int64_t column = (query - 1) % x.grid_columns;
-  const float* across = x.column_prior - column;
-  float* target = scores + 1;
-  for (int64_t r = 0; r < x.grid_rows; ++r, target += x.grid_columns) {
-    const float down = factor * x.row_prior[r < row ? row - r : r - row];
-    for (int64_t c = 0; c < x.grid_columns; ++c) target[c] += down * across[c];
+/// The prior's Gaussians of every distance along the grid's two sides.
+class Prior {
+ public:
+  explicit Prior(const AttentionView& x)
+      : columns_(x.grid_columns), down_(x.grid_rows) {
+    for (int64_t d = 0; d < x.grid_rows; ++d)
+      down_[d] = gaussian(d, x.prior_std);
+    for (int64_t d = 1 - columns_; d < columns_; ++d)
+      across_.push_back(gaussian(d, x.prior_std));
   }
-}
+
+  /// Adds to the scores of one query, of which the first is the class token's.
+  void add(float factor, int64_t query, float* scores) const {
+    if (query == 0) return;
+    const int64_t row = (query - 1) / columns_;
+    const int64_t column = (query - 1) % columns_;
+    const float* across = across_.data() + columns_ - 1 - column;
+    const auto rows = static_cast<int64_t>(down_.size());
+    float* target = scores + 1;
+    for (int64_t r = 0; r < rows; ++r, target += columns_) {
+      const float down = factor * down_[r < row ? row - r : r - row];
+      for (int64_t c = 0; c < columns_; ++c) target[c] += down * across[c];
+    }
+  }
+
+ private:
+  int64_t columns_;
+  std::vector<float> down_;    // of 0..grid_rows - 1
+  std::vector<float> across_;  // of 1 - grid_columns..grid_columns - 1
+};
 
 float row_maximum(const float* row, int64_t padded) {
-  Vec largest(kNone);
+  Vec largest(kNoScore);
   for (int64_t j = 0; j < padded; j += kWidth) {
     largest = at::vec::maximum(largest, Vec::loadu(row + j));
   }
@@ -218,10 +225,10 @@ void softmax(const AttentionView& x,
   }
   if (x.drop_negative) {
     for (int64_t j = 0; j < visible; ++j) {
-      scores[j] = scores[j] < 0.0f ? kNone : scores[j];
+      scores[j] = scores[j] < 0.0f ? kNoScore : scores[j];
     }
   }
-  std::fill(scores + visible, scores + padded, kNone);
+  std::fill(scores + visible, scores + padded, kNoScore);
   const float largest = row_maximum(scores, padded);
   for (int64_t j = 0; j < padded; ++j) {
     scores[j] = exp_negative(scores[j] - largest);
@@ -240,6 +247,7 @@ class Head {
  public:
   explicit Head(const AttentionView& x)
       : x_(x),
+        prior_(x),
         key_columns_(round_up(x.keys, kWidth)),
         value_columns_(round_up(x.value_width, kWidth)),
         values_(round_up(x.value_width, kPanel) * x.keys),
@@ -304,7 +312,10 @@ class Head {
       }
       for (int64_t r = 0; r < count; ++r) {
         float* scores = scores_.data() + r * key_columns_;
-        if (x_.row_prior) add_prior(x_, b, first + r, scores);
+        if (x_.grid_rows > 0) {
+          prior_.add(
+              x_.prior_factor ? x_.prior_factor[b] : 1.0f, first + r, scores);
+        }
         softmax(x_,
                 term.weight,
                 scores,
@@ -336,6 +347,7 @@ class Head {
   }
 
   const AttentionView& x_;
+  Prior prior_;
   int64_t key_columns_;
   int64_t value_columns_;
   int64_t key_panel_ = 0;
@@ -376,8 +388,8 @@ void attend(const AttentionView& x) {
 }  // namespace
 
 void dense_attention(const AttentionView& attention) {
-  if (attention.bfloat16) {
-    attend<uint16_t>(attention);
+  if (attention.type == ElementType::kBFloat16) {
+    attend<BFloat16>(attention);
   } else {
     attend<float>(attention);
   }

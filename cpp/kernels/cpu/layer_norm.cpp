@@ -2,16 +2,14 @@
 // and the result: the floor is one read and one write. SwiGLU's gate, one
 // exponential per value, happens while the row is read.
 
-#include "kernels/layer_norm.h"
-
 #include <ATen/Parallel.h>
 #include <ATen/cpu/vec/vec.h>
 
-#include <cmath>
 #include <vector>
 
-#include "kernels/activation_math.h"
-#include "kernels/bfloat16_math.h"
+#include "kernels/element_math.h"
+#include "kernels/layer_norm_math.h"
+#include "kernels/layer_norm_view.h"
 
 namespace declip::cpu::DECLIP_CPU_LEVEL {
 namespace {
@@ -36,11 +34,6 @@ float sum_of(const float* row, int64_t width, F&& f) {
   return total;
 }
 
-float value(float x) { return x; }
-float value(uint16_t bits) { return from_bfloat16(bits); }
-void put(float x, float& out) { out = x; }
-void put(float x, uint16_t& out) { out = to_bfloat16(x); }
-
 template <typename T>
 void load_row(const T* __restrict x, int64_t width, float* __restrict row) {
   for (int64_t i = 0; i < width; ++i) row[i] = value(x[i]);
@@ -49,11 +42,10 @@ void load_row(const T* __restrict x, int64_t width, float* __restrict row) {
 template <typename T>
 void load_gated(const T* __restrict x, int64_t width, float* __restrict row) {
   for (int64_t i = 0; i < width; ++i) {
-    row[i] = silu(value(x[i])) * value(x[width + i]);
+    row[i] = gated(value(x[i]), value(x[width + i]));
   }
 }
 
-/// In and Out are float, or uint16_t for the bits of a bfloat16.
 template <typename In, typename Out>
 void run(const LayerNormView& norm) {
   const int64_t width = norm.width;
@@ -78,10 +70,10 @@ void run(const LayerNormView& norm) {
                                       return d * d;
                                     }) /
                              n;
-      const float factor = 1.0f / std::sqrt(variance + norm.eps);
+      const float factor = norm_factor(variance, norm.eps);
       Out* __restrict out = static_cast<Out*>(norm.out) + r * width;
       for (int64_t i = 0; i < width; ++i) {
-        put((row[i] - mean) * factor * weight[i] + bias[i], out[i]);
+        put(normed(row[i], mean, factor, weight[i], bias[i]), out[i]);
       }
     }
   });
@@ -90,11 +82,11 @@ void run(const LayerNormView& norm) {
 }  // namespace
 
 void layer_norm(const LayerNormView& norm) {
-  if (norm.bfloat16_in) {
-    norm.bfloat16_out ? run<uint16_t, uint16_t>(norm)
-                      : run<uint16_t, float>(norm);
+  const bool half_out = norm.out_type == ElementType::kBFloat16;
+  if (norm.in_type == ElementType::kBFloat16) {
+    half_out ? run<BFloat16, BFloat16>(norm) : run<BFloat16, float>(norm);
   } else {
-    norm.bfloat16_out ? run<float, uint16_t>(norm) : run<float, float>(norm);
+    half_out ? run<float, BFloat16>(norm) : run<float, float>(norm);
   }
 }
 

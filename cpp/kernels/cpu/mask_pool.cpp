@@ -1,9 +1,9 @@
 // weights[k, i] = mask_k(i) / (sum of mask_k + 1e-12): two reads and a write.
 // Masks in parallel.
 
-#include "kernels/mask_pool.h"
-
 #include <ATen/Parallel.h>
+
+#include "kernels/mask_pool_view.h"
 
 namespace declip::cpu::DECLIP_CPU_LEVEL {
 namespace {

@@ -10,8 +10,6 @@
 // 2 P operations per pixel and plane, 4 P / K bytes for K planes, and the
 // planes themselves, of which the rows in use stay in the cache.
 
-#include "kernels/pamr.h"
-
 #include <ATen/Parallel.h>
 
 #include <algorithm>
@@ -20,11 +18,10 @@
 
 #include "kernels/exp_math.h"
 #include "kernels/pamr_math.h"
+#include "kernels/pamr_view.h"
 
 namespace declip::cpu::DECLIP_CPU_LEVEL {
 namespace {
-
-constexpr int64_t kChannels = 3;
 
 const float* row_of(const PaddedPlanes& planes,
                     int64_t plane,
@@ -95,7 +92,7 @@ void subtract_distance(const float* __restrict center,
                        int64_t width,
                        float* __restrict kappa) {
   for (int64_t x = 0; x < width; ++x) {
-    kappa[x] -= std::fabs(center[x] - neighbour[x]) * contrast[x] / kChannels;
+    kappa[x] -= pamr_distance(center[x], neighbour[x], contrast[x]);
   }
 }
 
@@ -215,7 +212,7 @@ void pamr_affinity(const PamrShape& shape,
     for (int64_t y = begin; y < end; ++y) {
       float* rows = weights + y * neighbours * width;
       std::fill_n(rows, neighbours * width, 0.0f);
-      for (int64_t c = 0; c < kChannels; ++c) {
+      for (int64_t c = 0; c < kPamrChannels; ++c) {
         contrast_row(shape, image, c, y, first, second);
         const float* center = row_of(image, c, y, shape.height);
         for (int64_t p = 0; p < neighbours; ++p) {

@@ -3,8 +3,6 @@
 // bytes read and 12 written; the state is 12 bytes per pixel whatever the
 // number of words. Pixels in parallel; morphology over rows.
 
-#include "kernels/postprocess.h"
-
 #include <ATen/Parallel.h>
 
 #include <algorithm>
@@ -14,6 +12,7 @@
 
 #include "kernels/pamr_math.h"
 #include "kernels/postprocess_math.h"
+#include "kernels/postprocess_view.h"
 
 namespace declip::cpu::DECLIP_CPU_LEVEL {
 namespace {
@@ -113,19 +112,20 @@ void add_class(const float* plane, int32_t label, const ClassRanks& ranks) {
   });
 }
 
-int64_t choose_kept(const ClassRanks& ranks,
-                    const uint8_t* keep,
-                    float* chosen,
-                    int32_t* labels) {
-  std::atomic<int64_t> open{0};
+void choose_kept(const ClassRanks& ranks,
+                 const uint8_t* keep,
+                 float* chosen,
+                 int32_t* labels,
+                 int64_t* open) {
+  std::atomic<int64_t> missed{0};
   for_pixels(ranks.pixels, [&](int64_t begin, int64_t end) {
     int64_t found = 0;
     for (int64_t i = begin; i < end; ++i) {
       found += choose_rank(ranks, i, keep, chosen[i], labels[i]);
     }
-    open += end - begin - found;
+    missed += end - begin - found;
   });
-  return open;
+  *open += missed;
 }
 
 void class_probability(const float* plane,

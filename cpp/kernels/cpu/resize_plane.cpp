@@ -3,23 +3,21 @@
 // the horizontal pass: 3 operations per source column, 3 and a gather per
 // output pixel.
 
-#include "kernels/resize_plane.h"
-
 #include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <vector>
 
 #include "kernels/bilinear_math.h"
+#include "kernels/resize_plane_view.h"
 
 namespace declip::cpu::DECLIP_CPU_LEVEL {
 
-void resize_plane(const float* in,
-                  int64_t in_height,
-                  int64_t in_width,
-                  float* out,
-                  int64_t out_height,
-                  int64_t out_width) {
+void resize_plane(const ResizeView& view) {
+  const float* in = view.in;
+  float* out = view.out;
+  const int64_t in_height = view.in_height, in_width = view.in_width;
+  const int64_t out_height = view.out_height, out_width = view.out_width;
   // Indices of 32 bits: what AVX2 gathers with.
   std::vector<int32_t> first(out_width), second(out_width);
   std::vector<float> weight(out_width);

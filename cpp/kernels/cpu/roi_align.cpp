@@ -2,14 +2,13 @@
 // parallel; a box's axis vectors take a few operations per sample, the products
 // h w writes per bin.
 
-#include "kernels/roi_align.h"
-
 #include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <vector>
 
 #include "kernels/roi_align_math.h"
+#include "kernels/roi_align_view.h"
 
 namespace declip::cpu::DECLIP_CPU_LEVEL {
 namespace {

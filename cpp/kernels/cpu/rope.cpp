@@ -1,22 +1,15 @@
 // Three operations per channel; bound by reading and writing x once. The tables
 // of a patch serve all its heads from the first-level cache.
 
-#include "kernels/rope.h"
-
 #include <ATen/Parallel.h>
 
-#include "kernels/bfloat16_math.h"
+#include "kernels/element_math.h"
 #include "kernels/rope_math.h"
+#include "kernels/rope_view.h"
 
 namespace declip::cpu::DECLIP_CPU_LEVEL {
 namespace {
 
-float value(float x) { return x; }
-float value(uint16_t bits) { return from_bfloat16(bits); }
-void put(float x, float& out) { out = x; }
-void put(float x, uint16_t& out) { out = to_bfloat16(x); }
-
-/// T is float, or uint16_t for the bits of a bfloat16.
 template <typename T>
 void run(const RopeView& view) {
   const int64_t rows = view.batches * view.patches;
@@ -42,8 +35,8 @@ void run(const RopeView& view) {
 }  // namespace
 
 void rotate_pairs(const RopeView& view) {
-  if (view.bfloat16) {
-    run<uint16_t>(view);
+  if (view.type == ElementType::kBFloat16) {
+    run<BFloat16>(view);
   } else {
     run<float>(view);
   }

@@ -6,14 +6,13 @@
 // pixels every 28, 8 additions per pixel instead of 64. Rows in parallel; no
 // upsampled window is ever stored.
 
-#include "kernels/window_blend.h"
-
 #include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <vector>
 
 #include "kernels/bilinear_math.h"
+#include "kernels/window_blend_view.h"
 
 namespace declip::cpu::DECLIP_CPU_LEVEL {
 namespace {
@@ -26,10 +25,9 @@ struct Run {
   int32_t second;
 };
 
-std::vector<Run> runs_of(const BlendAxis& axis) {
+std::vector<Run> runs_of(const BlendAxisView& axis) {
   std::vector<Run> runs;
-  const auto pixels = static_cast<int64_t>(axis.first.size());
-  for (int64_t x = 0; x < pixels; ++x) {
+  for (int64_t x = 0; x < axis.pixels; ++x) {
     if (x == 0 || axis.first[x] != axis.first[x - 1]) {
       runs.push_back({x, x, axis.first[x], axis.second[x]});
     }
@@ -40,14 +38,15 @@ std::vector<Run> runs_of(const BlendAxis& axis) {
 
 }  // namespace
 
-void window_blend(const BlendAxis& rows,
-                  const BlendAxis& columns,
-                  const float* low,
-                  int64_t window_step,
-                  float* out) {
-  const auto window_columns = static_cast<int64_t>(columns.starts.size());
+void window_blend(const BlendView& view) {
+  const BlendAxisView& rows = view.rows;
+  const BlendAxisView& columns = view.columns;
+  const float* low = view.low;
+  const int64_t window_step = view.window_step;
+  float* out = view.out;
+  const int64_t window_columns = columns.windows;
   const int64_t grid = columns.grid;
-  const float* weights = columns.weight.data();
+  const float* weights = columns.weight;
   const std::vector<Run> runs = runs_of(columns);
   at::parallel_for(0, rows.extent, 16, [&](int64_t begin, int64_t end) {
     std::vector<float> sums(window_columns * grid);  // one map row per column j

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "kernels/dense_attention_view.h"
+#include "kernels/exp_math.h"
+#include "kernels/host_device.h"
+
+namespace declip {
+
+/// The score of a key that takes no part.
+constexpr float kNoScore = -INFINITY;
+
+/// exp(-d^2 / 2 std^2), what NACLIP's prior gives patches d apart on one axis.
+DECLIP_HD float gaussian(int64_t d, double std) {
+  return static_cast<float>(
+      std::exp(-static_cast<double>(d * d) / (2.0 * std * std)));
+}
+
+/// What the prior adds to a score, as one Gaussian of the distance; token 0 is
+/// the class token. decay is 1 / (2 std^2).
+DECLIP_HD float neighbour_score(int64_t query,
+                                int64_t key,
+                                int64_t columns,
+                                float decay) {
+  if (query == 0 || key == 0) return 0.0f;
+  const int64_t dy = (query - 1) / columns - (key - 1) / columns;
+  const int64_t dx = (query - 1) % columns - (key - 1) % columns;
+  return exp_negative(-static_cast<float>(dy * dy + dx * dx) * decay);
+}
+
+/// A score after the prior: shifted, or none.
+DECLIP_HD float final_score(float score,
+                            float shift,
+                            bool drop_negative,
+                            bool hidden) {
+  const float shifted = score + shift;
+  return hidden || (drop_negative && shifted < 0.0f) ? kNoScore : shifted;
+}
+
+/// Softmax over scores that come in pieces: what was summed under the maximum
+/// `before` is multiplied by this when `largest` takes its place.
+DECLIP_HD float rescale(float before, float largest) {
+  return before == largest ? 1.0f : exp_negative(before - largest);
+}
+
+/// exp(score - largest); 0 for kNoScore, even where no key takes part.
+DECLIP_HD float share(float score, float largest) {
+  return score == kNoScore ? 0.0f : exp_negative(score - largest);
+}
+
+}  // namespace declip

@@ -1,0 +1,30 @@
+#include "model/lazy_text_tower.h"
+
+#include <ATen/ATen.h>
+
+#include <utility>
+
+namespace declip {
+
+LazyTextTower::LazyTextTower(const TextConfig& config,
+                             std::map<std::string, at::Tensor> tensors,
+                             at::Device device,
+                             const Numerics& numerics)
+    : config_(config),
+      device_(device),
+      numerics_(numerics),
+      tensors_(std::move(tensors)) {}
+
+const TextTower& LazyTextTower::get(const Call& call) const {
+  const std::lock_guard lock(mutex_);
+  if (tower_ == nullptr) {
+    // What the caller hears of is its texts.
+    const Call quiet{call.cancelled, {}};
+    const Weights weights(tensors_, device_, numerics_.stream(), quiet);
+    tower_ = std::make_unique<const TextTower>(config_, weights, numerics_);
+    tensors_.clear();
+  }
+  return *tower_;
+}
+
+}  // namespace declip

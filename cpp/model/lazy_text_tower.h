@@ -1,0 +1,36 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "model/text_tower.h"
+
+namespace declip {
+
+/// A text tower that is made at its first use. Until then it holds what the
+/// checkpoint's file maps, which takes no memory.
+class LazyTextTower {
+ public:
+  LazyTextTower(const TextConfig& config,
+                std::map<std::string, at::Tensor> tensors,
+                at::Device device,
+                const Numerics& numerics);
+
+  /// Throws Error(kAborted) if the call is cancelled while the tower is made; a
+  /// later call makes it then.
+  const TextTower& get(const Call& call) const;
+
+ private:
+  TextConfig config_;
+  at::Device device_;
+  Numerics numerics_;
+  mutable std::mutex mutex_;
+  mutable std::map<std::string, at::Tensor> tensors_;  // until it is made
+  mutable std::unique_ptr<const TextTower> tower_;
+};
+
+}  // namespace declip

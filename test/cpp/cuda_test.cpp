@@ -1,0 +1,349 @@
+// Every op and the whole pipeline on a CUDA device against the CPU. Nothing of
+// this runs without a device: emulator/emulated_test.cpp is what does.
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "declip/model.h"
+#include "declip/view.h"
+#include "kernels/cuda/twin.h"
+#include "kernels/dense_attention.h"
+#include "kernels/layer_norm.h"
+#include "kernels/mask_pool.h"
+#include "kernels/pamr.h"
+#include "kernels/resize_plane.h"
+#include "kernels/roi_align.h"
+#include "kernels/rope.h"
+#include "kernels/window_blend.h"
+#include "model/device.h"
+#include "random_planes.h"
+#include "segment/labels.h"
+#include "tap.h"
+
+namespace {
+
+const at::Device kCuda(at::kCUDA, 0);
+const std::vector<at::ScalarType> kTypes{at::kFloat, at::kBFloat16, at::kHalf};
+
+/// Runs a test where it can be run; says why where not.
+void on_cuda(const std::function<void()>& test) {
+  if (!declip::cuda::kBuilt) return tap::skip("this build has no CUDA");
+  if (declip::cuda_devices() == 0) return tap::skip("no CUDA device");
+  const c10::InferenceMode guard;
+  test();
+}
+
+/// One step of a type at 1, with slack for float32's sums.
+double step_of(at::ScalarType type) {
+  switch (type) {
+    case at::kBFloat16:
+      return 1.0 / 128;
+    case at::kHalf:
+      return 1.0 / 1024;
+    default:
+      return 1e-5;
+  }
+}
+
+double apart(const at::Tensor& actual, const at::Tensor& expected) {
+  return distance(actual.to(at::kCPU), expected.to(at::kCPU));
+}
+
+using Terms = std::vector<declip::AttentionTerm>;
+
+Terms moved(const Terms& terms, at::TensorOptions options) {
+  Terms result = terms;
+  for (auto& term : result) {
+    for (auto& part : term.parts)
+      part = {part.a.to(options), part.b.to(options)};
+  }
+  return result;
+}
+
+void compare(const Terms& terms,
+             const at::Tensor& v,
+             const declip::AttentionOptions& options = {}) {
+  for (const auto type : kTypes) {
+    const auto rounded = at::TensorOptions(type).device(at::kCPU);
+    const auto device = at::TensorOptions(type).device(kCuda);
+    const auto exact = at::TensorOptions(at::kFloat).device(at::kCPU);
+    const auto expected =
+        declip::dense_attention(moved(moved(terms, rounded), exact),
+                                v.to(type).to(at::kFloat),
+                                options);
+    const auto got =
+        declip::dense_attention(moved(terms, device), v.to(device), options);
+    CHECK(got.is_cuda() && got.scalar_type() == type);
+    CHECK_CLOSE(apart(got, expected), 0, 3 * step_of(type));
+  }
+}
+
+std::vector<at::Tensor> random_heads(
+    Random& random, int64_t b, int64_t l, int64_t n, int64_t d) {
+  std::vector<at::Tensor> heads;
+  for (const auto& part : (2 * random.tensor({b, l, 3 * n * d})).chunk(3, -1))
+    heads.push_back(part.unflatten(-1, {n, d}));
+  return heads;
+}
+
+std::shared_ptr<const declip::Model> load(const std::string& file,
+                                          const char* device,
+                                          const char* dtype) {
+  declip::LoadOptions options;
+  options.device = device;
+  options.dtype = dtype;
+  return declip::Model::load(
+      std::string(DECLIP_FIXTURES) + "/" + file, options, {});
+}
+
+const std::vector<std::string> kCheckpoints{"clip-tiny/state_dict.pt",
+                                            "eva-tiny/eva-tiny.safetensors"};
+
+}  // namespace
+
+TEST(cuda_attention_is_that_of_the_cpu) {
+  on_cuda([] {
+    Random random;
+    for (int round = 0; round < 6; ++round) {
+      const int64_t tokens = round == 0 ? 300 : random.integer(1, 150);
+      const int64_t d = random.integer(1, 140);
+      const auto heads = random_heads(random, 2, tokens, 3, d);
+      const auto &q = heads[0], &k = heads[1], &v = heads[2];
+      const double scale = 1.0 / std::sqrt(static_cast<double>(d));
+      compare({{{{q, k}}, scale, 1.0}}, v);  // LibTorch's own
+      compare({{{{q, q}}, scale, 1.0}, {{{k, k}}, scale, 1.0}}, v);
+      compare({{{{q, q}, {k, k}, {v, v}}, scale / 3, 0.5}}, v);
+      compare(Terms(20, {{{q, k}}, scale, 0.05}), v);
+      compare({{{{q.slice(1, 0, 1), k}}, scale, 0.5}}, v);
+      declip::AttentionOptions causal;
+      causal.causal = true;
+      compare({{{{q, k}}, scale, 0.5}}, v, causal);
+    }
+    const auto heads = random_heads(random, 2, 1 + 9 * 14, 2, 64);
+    declip::AttentionOptions prior;
+    prior.prior = declip::NeighbourPrior{9, 14, 2.0, {}};
+    compare({{{{heads[1], heads[1]}}, 0.125, 1.0}}, heads[2], prior);
+    prior.prior->factor = random.tensor({2}).abs();
+    compare({{{}, 1.0, 1.0}}, heads[2], prior);
+    const auto f = random.tensor({1, 200, 1, 96});
+    const auto unit = f / f.norm(2, {3}, true);
+    declip::AttentionOptions proxy;
+    proxy.shift = -0.4;
+    proxy.drop_negative = true;
+    compare(
+        {{{{unit, unit}}, 3.0, 1.0}}, random.tensor({1, 200, 1, 300}), proxy);
+  });
+}
+
+TEST(cuda_norms_and_rotations_are_those_of_the_cpu) {
+  on_cuda([] {
+    Random random;
+    for (const auto in : kTypes) {
+      for (const auto out : kTypes) {
+        const int64_t width = random.integer(1, 900);
+        const auto x = random.tensor({37, 2 * width}).to(in);
+        const auto weight = random.tensor({width}),
+                   bias = random.tensor({width});
+        const auto half = x.slice(1, 0, width);
+        CHECK_CLOSE(
+            apart(declip::layer_norm(half.to(kCuda),
+                                     weight.to(kCuda),
+                                     bias.to(kCuda),
+                                     1e-5,
+                                     out),
+                  declip::layer_norm(
+                      half.to(at::kFloat), weight, bias, 1e-5, at::kFloat)),
+            0,
+            4 * step_of(out));
+        CHECK_CLOSE(
+            apart(declip::gated_layer_norm(
+                      x.to(kCuda), weight.to(kCuda), bias.to(kCuda), 1e-6, out),
+                  declip::gated_layer_norm(
+                      x.to(at::kFloat), weight, bias, 1e-6, at::kFloat)),
+            0,
+            8 * step_of(out));
+      }
+      const auto angle = 3 * random.tensor({20, 32});
+      const auto expected = random.tensor({3, 21, 4, 32}).to(in).to(at::kFloat);
+      const auto got = expected.to(kCuda, in);
+      declip::rotate_pairs(expected, angle.cos(), angle.sin());
+      declip::rotate_pairs(got, angle.cos().to(kCuda), angle.sin().to(kCuda));
+      CHECK_CLOSE(apart(got, expected), 0, step_of(in));
+    }
+  });
+}
+
+TEST(cuda_planes_are_those_of_the_cpu) {
+  on_cuda([] {
+    Random random;
+    for (int round = 0; round < 10; ++round) {
+      const auto in =
+          random.tensor({random.integer(1, 90), random.integer(1, 90)});
+      const auto expected =
+          at::empty({random.integer(1, 300), random.integer(1, 300)});
+      const auto got =
+          at::empty_like(expected, expected.options().device(kCuda));
+      declip::resize_plane(in, expected);
+      declip::resize_plane(in.to(kCuda), got);
+      CHECK_CLOSE(apart(got, expected), 0, 5e-6);
+
+      const auto plan = declip::plan_windows(
+          random.integer(1, 200), random.integer(1, 200), 64, 24);
+      const auto low = random.tensor({plan.size(), 4, 5});
+      const auto wanted = at::empty({plan.height, plan.width});
+      const auto blended =
+          at::empty_like(wanted, wanted.options().device(kCuda));
+      declip::WindowBlend(plan, 4, 5, at::kCPU).plane(low, wanted);
+      declip::WindowBlend(plan, 4, 5, kCuda).plane(low.to(kCuda), blended);
+      CHECK_CLOSE(apart(blended, wanted), 0, 5e-6);
+
+      const auto image = random.tensor({1, 3, 40, 70});
+      const auto masks = random.tensor({6, 40, 70});
+      CHECK_CLOSE(
+          apart(declip::pamr(image.to(kCuda), masks.to(kCuda), 5, {1, 8}, {}),
+                declip::pamr(image, masks, 5, {1, 8}, {})),
+          0,
+          5e-6);
+    }
+  });
+}
+
+TEST(cuda_regions_are_those_of_the_cpu) {
+  on_cuda([] {
+    Random random;
+    const auto features = random.tensor({2, 16, 12, 9});
+    const auto corners = 6 * random.tensor({20, 2}) + 4;
+    const auto boxes =
+        at::cat({corners, corners + 8 * random.tensor({20, 2}).abs()}, 1);
+    const auto batch = at::arange(20).remainder(2);
+    CHECK_CLOSE(
+        apart(declip::roi_align(features.to(kCuda), boxes, batch, 1, 1, 3, 2),
+              declip::roi_align(features, boxes, batch, 1, 1, 3, 2)),
+        0,
+        1e-5);
+    const auto masks = random.tensor({20, 12, 9}).gt(0.3);
+    CHECK_CLOSE(apart(declip::mask_pool(features.to(kCuda), masks, batch),
+                      declip::mask_pool(features, masks, batch)),
+                0,
+                1e-5);
+  });
+}
+
+TEST(cuda_labels_are_those_of_the_cpu) {
+  on_cuda([] {
+    Random random;
+    for (int round = 0; round < 8; ++round) {
+      const auto plan = declip::plan_windows(
+          random.integer(20, 90), random.integer(20, 90), 32, 12);
+      const auto low = random.tensor({plan.size(), 8, 4, 4});
+      const auto image = random.tensor({1, 3, plan.height, plan.width});
+      declip::PostOptions post;
+      post.pamr_iterations = random.integer(0, 3);
+      post.pamr_dilations = {1, 4};
+      post.prob_threshold = random.coin() ? 0.3 : 0;
+      post.area_threshold = random.coin() ? 0.1 : 0;
+      post.closing = random.coin();
+      post.background = 0;
+      post.logits = post.probabilities = true;
+      const std::vector<int64_t> classes{0, 1, 2, 3, 3, 4, 5, 6};
+      const auto run = [&](at::Device device) {
+        return declip::labels_from_windows(low.to(device),
+                                           plan,
+                                           image.to(device),
+                                           classes,
+                                           post,
+                                           {70, 101},
+                                           {});
+      };
+      const auto expected = run(at::kCPU), got = run(kCuda);
+      CHECK(got.labels.is_cpu() && got.logits.is_cpu());
+      CHECK_CLOSE(distance(got.logits, expected.logits), 0, 1e-5);
+      // Equal but for pixels whose two best classes differ by rounding.
+      CHECK_CLOSE(
+          got.labels.ne(expected.labels).to(at::kDouble).mean().item<double>(),
+          0,
+          1e-3);
+    }
+  });
+}
+
+TEST(cuda_towers_are_those_of_the_cpu) {
+  on_cuda([] {
+    for (const auto& file : kCheckpoints) {
+      const auto cpu = load(file, "cpu", "float32");
+      const auto& vision = cpu->info().config.vision;
+      Random random;
+      const auto image =
+          random.tensor({2, 3, 3 * vision.patch, vision.image_size + 2});
+      for (const char* dtype : {"float32", "bfloat16", "float16"}) {
+        const auto cuda = load(file, "cuda", dtype);
+        const double closest =
+            std::string(dtype) == "float32" ? 0.99999 : 0.998;
+        const auto alike = [&](const at::Tensor& a, const at::Tensor& b) {
+          const double worst =
+              at::cosine_similarity(a.to(at::kCPU), b, 1, 1e-12)
+                  .min()
+                  .item<double>();
+          CHECK_CLOSE(worst, 1, 1 - closest);
+        };
+        for (const char* mode :
+             {"vanilla", "csa", "all", "itaclip", "naclip"}) {
+          declip::DenseOptions options;
+          options.mode = declip::dense_mode_from(mode);
+          alike(cuda->encode_dense(image, options, true, {}),
+                cpu->encode_dense(image, options, true, {}));
+        }
+        alike(cuda->encode_image(image, true, false, {}),
+              cpu->encode_image(image, true, false, {}));
+        if (!cpu->info().config.text) continue;
+        const auto tokens =
+            at::arange(cpu->info().config.text->context).unsqueeze(0) + 1;
+        alike(cuda->encode_text(tokens, true, {}),
+              cpu->encode_text(tokens, true, {}));
+      }
+    }
+  });
+}
+
+TEST(cuda_pipeline_labels_a_picture_as_the_cpu_does) {
+  on_cuda([] {
+    for (const auto& file : kCheckpoints) {
+      const auto cpu = load(file, "cpu", "float32");
+      Random random;
+      declip::Picture picture;
+      picture.height = 70;
+      picture.width = 90;
+      for (int64_t i = 0; i < 70 * 90 * 3; ++i)
+        picture.rgb.push_back(static_cast<uint8_t>(random.integer(0, 255)));
+      declip::EncodeOptions options;
+      options.window = cpu->info().config.vision.image_size;
+      options.stride = options.window / 2;
+      options.augment = true;
+      const auto text = declip::l2_normalize(
+          random.tensor({4, cpu->info().config.vision.embed_dim}), 1);
+      declip::PostOptions post;
+      post.pamr_iterations = 2;
+      post.logits = true;
+      // Recorded passes: computed, recorded, replayed.
+      setenv("DECLIP_CUDA_GRAPHS", "1", 1);
+      const auto recording = load(file, "cuda", "float32");
+      unsetenv("DECLIP_CUDA_GRAPHS");
+      const auto run = [&](const declip::Model& model) {
+        return declip::View::encode(model, picture, options, {})
+            ->segment(text, {0, 1, 2, 3}, post, {});
+      };
+      const auto expected = run(*cpu);
+      const auto plain = run(*load(file, "cuda", "float32"));
+      CHECK_CLOSE(distance(plain.logits, expected.logits), 0, 1e-3);
+      for (int round = 0; round < 3; ++round) {
+        const auto replayed = run(*recording);
+        CHECK_CLOSE(distance(replayed.logits, plain.logits), 0, 1e-5);
+      }
+    }
+  });
+}

@@ -1,0 +1,514 @@
+// Both twins of every op on the same views: the CPU's, and the CUDA files as
+// the emulator runs them. What this cannot show is what a GPU does differently:
+// timing, its own exp(), and threads that really run at once.
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "cuda_runtime.h"
+#include "kernels/dense_attention.h"
+#include "kernels/dense_attention_view.h"
+#include "kernels/element_type.h"
+#include "kernels/layer_norm_view.h"
+#include "kernels/mask_pool_view.h"
+#include "kernels/pamr_view.h"
+#include "kernels/postprocess_view.h"
+#include "kernels/resize_plane_view.h"
+#include "kernels/roi_align_view.h"
+#include "kernels/rope_view.h"
+#include "kernels/window_blend.h"
+#include "kernels/window_blend_view.h"
+#include "random_planes.h"
+#include "segment/windows.h"
+#include "tap.h"
+
+namespace emulated = declip::cuda::emulated;
+
+using declip::ElementType;
+
+namespace {
+
+/// Both orders of threads: a missing barrier shows in one of them.
+void in_both_orders(const std::function<void()>& work) {
+  for (const bool descending : {false, true}) {
+    emulator::descending = descending;
+    work();
+  }
+  emulator::descending = false;
+}
+
+const std::vector<at::ScalarType> kTypes{at::kFloat, at::kBFloat16, at::kHalf};
+
+/// One step of a type at 1, with slack for float32's sums.
+double step_of(at::ScalarType type) {
+  switch (type) {
+    case at::kBFloat16:
+      return 1.0 / 128;
+    case at::kHalf:
+      return 1.0 / 1024;
+    default:
+      return 4e-6;
+  }
+}
+
+declip::HeadRows rows_of(const at::Tensor& x) {
+  return {x.const_data_ptr(), x.stride(0), x.stride(1), x.stride(2)};
+}
+
+declip::AttentionView attention_view(
+    const std::vector<declip::AttentionTerm>& terms,
+    const at::Tensor& v,
+    const declip::AttentionOptions& options,
+    const at::Tensor& out) {
+  declip::AttentionView view;
+  view.batch = v.size(0);
+  view.heads = v.size(2);
+  view.keys = v.size(1);
+  view.queries = out.size(1);
+  view.value_width = v.size(3);
+  view.v = rows_of(v);
+  for (const auto& term : terms) {
+    auto& one = view.terms[view.term_count++];
+    one.scale = static_cast<float>(term.scale);
+    one.weight = static_cast<float>(term.weight);
+    for (const auto& part : term.parts) {
+      one.a[one.parts] = rows_of(part.a);
+      one.b[one.parts++] = rows_of(part.b);
+      view.width = part.a.size(3);
+    }
+  }
+  view.out = out.mutable_data_ptr();
+  view.type = *declip::element_type(v.scalar_type());
+  view.causal = options.causal;
+  view.drop_negative = options.drop_negative;
+  view.shift = static_cast<float>(options.shift);
+  if (options.prior) {
+    view.grid_rows = options.prior->rows;
+    view.grid_columns = options.prior->columns;
+    view.prior_std = options.prior->std;
+    if (options.prior->factor.defined())
+      view.prior_factor = options.prior->factor.const_data_ptr<float>();
+  }
+  return view;
+}
+
+/// The emulated twin against LibTorch's operators in float32.
+void compare(const std::vector<declip::AttentionTerm>& terms,
+             const at::Tensor& v,
+             const declip::AttentionOptions& options = {}) {
+  for (const auto type : kTypes) {
+    const auto in = [&](const at::Tensor& x) { return x.to(type); };
+    std::vector<declip::AttentionTerm> rounded = terms, exact = terms;
+    for (size_t t = 0; t < terms.size(); ++t) {
+      for (size_t p = 0; p < terms[t].parts.size(); ++p) {
+        const auto& part = terms[t].parts[p];
+        rounded[t].parts[p] = {in(part.a), in(part.b)};
+        exact[t].parts[p] = {in(part.a).to(at::kFloat),
+                             in(part.b).to(at::kFloat)};
+      }
+    }
+    const auto expected =
+        declip::dense_attention_eager(exact, in(v).to(at::kFloat), options);
+    const auto values = in(v);
+    const auto out = at::empty(expected.sizes(), values.options());
+    in_both_orders([&] {
+      out.fill_(7);
+      emulated::dense_attention(attention_view(rounded, values, options, out),
+                                nullptr);
+      CHECK_CLOSE(distance(out, expected), 0, 2 * step_of(type) + 1e-5);
+    });
+  }
+}
+
+/// Slices of one tensor, as a fused projection gives them.
+std::vector<at::Tensor> random_heads(
+    Random& random, int64_t b, int64_t l, int64_t n, int64_t d) {
+  std::vector<at::Tensor> heads;
+  for (const auto& part : (2 * random.tensor({b, l, 3 * n * d})).chunk(3, -1))
+    heads.push_back(part.unflatten(-1, {n, d}));
+  return heads;
+}
+
+/// Turns 64 numbers around through shared memory, rightly or not.
+void reverse(float* data, bool wait, bool together) {
+  __shared__ float shared[64];
+  shared[threadIdx.x] = data[threadIdx.x];
+  if (wait && (together || threadIdx.x < 7)) __syncthreads();
+  data[threadIdx.x] = shared[63 - threadIdx.x];
+}
+
+bool is_reversed(bool wait, bool together) {
+  // Other numbers every time: shared memory keeps what the last launch left.
+  static int64_t first = 0;
+  first += 64;
+  const auto wanted = at::arange(first, first + 64, at::kFloat).flip({0});
+  const auto data = wanted.flip({0}).contiguous();
+  cudaLaunchConfig_t config;
+  config.blockDim = {64, 1, 1};
+  cudaLaunchKernelEx(
+      &config, reverse, data.mutable_data_ptr<float>(), wait, together);
+  return data.equal(wanted);
+}
+
+}  // namespace
+
+TEST(the_emulator_notices_missing_and_lonely_barriers) {
+  CHECK(is_reversed(true, true));
+  CHECK(!is_reversed(false, true));
+  bool noticed = false;
+  try {
+    is_reversed(true, false);
+  } catch (const std::runtime_error&) {
+    noticed = true;
+  }
+  CHECK(noticed);
+}
+
+TEST(emulated_layer_norm_is_the_cpu_twin) {
+  Random random;
+  for (const auto in_type : kTypes) {
+    for (const auto out_type : kTypes) {
+      for (const bool gated : {false, true}) {
+        const int64_t rows = random.integer(1, 19),
+                      width = random.integer(1, 90);
+        const auto x =
+            random.tensor({rows, (gated ? 2 : 1) * width}).to(in_type);
+        const auto weight = random.tensor({width}),
+                   bias = random.tensor({width});
+        const auto exact = x.to(at::kFloat);
+        const auto wanted = at::empty({rows, width});
+        const auto got = at::empty({rows, width}, at::dtype(out_type));
+        declip::LayerNormView view{exact.const_data_ptr(),
+                                   exact.size(1),
+                                   rows,
+                                   width,
+                                   gated,
+                                   weight.const_data_ptr<float>(),
+                                   bias.const_data_ptr<float>(),
+                                   1e-5f,
+                                   wanted.mutable_data_ptr()};
+        declip::cpu::layer_norm(view);
+        view.x = x.const_data_ptr();
+        view.out = got.mutable_data_ptr();
+        view.in_type = *declip::element_type(in_type);
+        view.out_type = *declip::element_type(out_type);
+        emulated::layer_norm(view, nullptr);
+        // values of a few units
+        CHECK_CLOSE(distance(got, wanted), 0, 4 * step_of(out_type));
+      }
+    }
+  }
+}
+
+TEST(emulated_rotation_is_the_cpu_twin) {
+  Random random;
+  for (const auto type : kTypes) {
+    const auto qkv = random.tensor({2, 1 + 7, 3 * 3 * 10}).to(type);
+    const auto x = qkv.chunk(3, -1)[1].unflatten(-1, {3, 10});
+    const auto angle = 3 * random.tensor({7, 10});
+    const auto cos = angle.cos(), sin = angle.sin();
+    const auto wanted = x.to(at::kFloat).contiguous();
+    const auto view_of = [&](const at::Tensor& t) {
+      return declip::RopeView{t.mutable_data_ptr(),
+                              t.stride(0),
+                              t.stride(1),
+                              t.stride(2),
+                              2,
+                              7,
+                              3,
+                              10,
+                              cos.const_data_ptr<float>(),
+                              sin.const_data_ptr<float>(),
+                              *declip::element_type(t.scalar_type())};
+    };
+    declip::cpu::rotate_pairs(view_of(wanted));
+    emulated::rotate_pairs(view_of(x), nullptr);
+    CHECK_CLOSE(distance(x, wanted), 0, step_of(type));
+  }
+}
+
+TEST(emulated_resize_is_the_cpu_twin) {
+  Random random;
+  for (int round = 0; round < 20; ++round) {
+    const auto in =
+        random.tensor({random.integer(1, 30), random.integer(1, 30)});
+    const auto wanted =
+        at::empty({random.integer(1, 50), random.integer(1, 50)});
+    const auto got = at::empty_like(wanted);
+    const auto view_of = [&](const at::Tensor& out) {
+      return declip::ResizeView{in.const_data_ptr<float>(),
+                                in.size(0),
+                                in.size(1),
+                                out.mutable_data_ptr<float>(),
+                                out.size(0),
+                                out.size(1)};
+    };
+    declip::cpu::resize_plane(view_of(wanted));
+    emulated::resize_plane(view_of(got), nullptr);
+    // weights are rounded with and without fused multiply-adds
+    CHECK_CLOSE(distance(got, wanted), 0, 3e-6);
+  }
+}
+
+TEST(emulated_pamr_is_the_cpu_twin) {
+  Random random;
+  for (int round = 0; round < 8; ++round) {
+    declip::PamrShape shape;
+    shape.height = random.integer(1, 30);
+    shape.width = random.integer(1, 30);
+    shape.dilation_count = random.integer(1, 3);
+    int64_t margin = 0;
+    for (int64_t d = 0; d < shape.dilation_count; ++d) {
+      shape.dilations[d] = random.integer(1, 12);
+      margin = std::max(margin, shape.dilations[d]);
+    }
+    const auto padded_of = [&](const at::Tensor& planes) {
+      return at::replication_pad1d(planes, {margin, margin}).contiguous();
+    };
+    const auto view_of = [&](const at::Tensor& padded) {
+      return declip::PaddedPlanes{padded.mutable_data_ptr<float>() + margin,
+                                  padded.size(2),
+                                  padded.size(1) * padded.size(2),
+                                  margin};
+    };
+    const auto image = padded_of(random.tensor({3, shape.height, shape.width}));
+    const auto wanted =
+        at::empty({shape.height, 8 * shape.dilation_count, shape.width});
+    const auto got = at::empty_like(wanted);
+    declip::cpu::pamr_affinity(
+        shape, view_of(image), wanted.mutable_data_ptr<float>());
+    emulated::pamr_affinity(
+        shape, view_of(image), got.mutable_data_ptr<float>(), nullptr);
+    CHECK_CLOSE(distance(got, wanted), 0, 1e-6);
+    for (int64_t count = 1; count <= 4; ++count) {
+      const auto in =
+          padded_of(random.tensor({count, shape.height, shape.width}));
+      const auto a = at::zeros_like(in), b = at::zeros_like(in);
+      const float* weights = wanted.const_data_ptr<float>();
+      declip::cpu::pamr_step(shape, weights, view_of(in), view_of(a), count);
+      emulated::pamr_step(
+          shape, weights, view_of(in), view_of(b), count, nullptr);
+      CHECK_CLOSE(distance(a.narrow(2, margin, shape.width),
+                           b.narrow(2, margin, shape.width)),
+                  0,
+                  1e-6);
+    }
+  }
+}
+
+TEST(emulated_attention_computes_every_combination) {
+  Random random;
+  for (int round = 0; round < 3; ++round) {
+    // more tokens than a block takes, heads wider than a tile
+    const int64_t tokens = round == 0 ? 131 : 1 + random.integer(1, 60);
+    const int64_t n = random.integer(1, 2), d = random.integer(1, 90);
+    const auto heads = random_heads(random, random.integer(1, 2), tokens, n, d);
+    const auto &q = heads[0], &k = heads[1], &v = heads[2];
+    const double scale = 1.0 / std::sqrt(static_cast<double>(d));
+    compare({{{{q, q}}, scale, 1.0}, {{{k, k}}, scale, 1.0}}, v);
+    compare(
+        {{{{q, q}, {k, k}, {v, v}}, scale / 3, 0.5}, {{{q, k}}, scale, 0.25}},
+        v);
+    declip::AttentionOptions causal;
+    causal.causal = true;
+    compare({{{{q, k}}, scale, 1.0}}, v, causal);
+    compare({{{{q.slice(1, 0, 1), k}}, scale, 1.0}}, v);
+  }
+}
+
+TEST(emulated_attention_knows_the_prior_and_drops_negative_scores) {
+  Random random;
+  const auto heads = random_heads(random, 2, 1 + 6 * 13, 2, 8);
+  declip::AttentionOptions options;
+  options.prior = declip::NeighbourPrior{6, 13, 1.3, {}};
+  compare({{{{heads[1], heads[1]}}, 0.3, 1.0}}, heads[2], options);
+  options.prior->factor = random.tensor({2}).abs();
+  compare({{{}, 1.0, 1.0}}, heads[2], options);
+
+  // ProxyCLIP: one wide head, more values than a block takes
+  const auto f = random.tensor({2, 70, 1, 45});
+  const auto unit = f / f.norm(2, {3}, true);
+  declip::AttentionOptions proxy;
+  proxy.shift = -0.4;
+  proxy.drop_negative = true;
+  compare({{{{unit, unit}}, 3.0, 1.0}}, random.tensor({2, 70, 1, 150}), proxy);
+}
+
+TEST(emulated_blending_is_the_cpu_twin) {
+  Random random;
+  for (int round = 0; round < 12; ++round) {
+    const int64_t side = random.integer(4, 20);
+    const auto plan = declip::plan_windows(random.integer(1, 40),
+                                           random.integer(1, 40),
+                                           side,
+                                           random.integer(1, side),
+                                           random.coin() ? 1 : 5);
+    const auto low = random.tensor(
+        {plan.size(), random.integer(1, 6), random.integer(1, 6)});
+    const declip::WindowBlend blend(plan, low.size(1), low.size(2), at::kCPU);
+    const auto wanted = at::empty({plan.height, plan.width});
+    const auto got = at::empty_like(wanted);
+    declip::cpu::window_blend(blend.view(low, wanted));
+    emulated::window_blend(blend.view(low, got), nullptr);
+    CHECK_CLOSE(distance(got, wanted), 0, 2e-6);
+  }
+}
+
+TEST(emulated_labelling_is_the_cpu_twin) {
+  Random random;
+  for (int round = 0; round < 10; ++round) {
+    const int64_t height = random.integer(1, 90), width = random.integer(1, 60);
+    const int64_t pixels = height * width;
+    // both ways of counting
+    const int32_t classes = round == 0 ? 3000 : 6;
+    std::vector<at::Tensor> all;  // the CPU's results, then the emulator's
+    const auto words = random.tensor({8, height, width}).round(1);
+    for (const bool emulate : {false, true}) {
+      const auto best = at::full({height, width}, -INFINITY);
+      const auto sum = at::zeros({height, width});
+      const auto label = at::zeros({height, width}, at::kInt);
+      const auto maximum = words[0].clone();
+      const auto rank_logit =
+          at::full({declip::kRanks, height, width}, -INFINITY);
+      const auto rank_label =
+          at::zeros({declip::kRanks, height, width}, at::kShort);
+      const auto chosen = at::empty({height, width});
+      const auto kept_label = at::zeros({height, width}, at::kInt);
+      const auto probability = at::empty({height, width});
+      const auto dilated = at::empty_like(label),
+                 closed = at::empty_like(label);
+      const auto open = at::zeros({1}, at::kLong);
+      const auto counts = at::zeros({classes}, at::kLong);
+      const auto keep = at::zeros({classes}, at::kByte);
+      keep[1].fill_(1);
+      const declip::WordState state{best.mutable_data_ptr<float>(),
+                                    sum.mutable_data_ptr<float>(),
+                                    label.mutable_data_ptr<int32_t>(),
+                                    pixels};
+      const declip::ClassRanks ranks{
+          rank_logit.mutable_data_ptr<float>(),
+          static_cast<uint16_t*>(rank_label.mutable_data_ptr()),
+          pixels};
+      const auto each = [&](auto run) {
+        for (int32_t q = 0; q < 8; ++q) {
+          const float* plane = words[q].const_data_ptr<float>();
+          run(plane, q % 6);
+        }
+      };
+      float* largest = maximum.mutable_data_ptr<float>();
+      int32_t* labels = kept_label.mutable_data_ptr<int32_t>();
+      const int32_t* in = state.label;
+      const float* first = words[2].const_data_ptr<float>();
+#define RUN(name, ...)                            \
+  (emulate ? emulated::name(__VA_ARGS__, nullptr) \
+           : declip::cpu::name(__VA_ARGS__))
+      each([&](const float* plane, int32_t number) {
+        RUN(add_word, plane, 7.0f, number, state);
+        RUN(add_maximum, plane, pixels, largest);
+        RUN(add_class, plane, number, ranks);
+      });
+      RUN(class_probability,
+          first,
+          7.0f,
+          state,
+          probability.mutable_data_ptr<float>());
+      RUN(choose_kept,
+          ranks,
+          keep.const_data_ptr<uint8_t>(),
+          chosen.mutable_data_ptr<float>(),
+          labels,
+          open.mutable_data_ptr<int64_t>());
+      RUN(take_larger,
+          first,
+          2,
+          pixels,
+          chosen.mutable_data_ptr<float>(),
+          labels);
+      RUN(threshold_labels, best.const_data_ptr<float>(), 7.0f, 0.5f, 4, state);
+      RUN(count_labels,
+          in,
+          pixels,
+          classes,
+          counts.mutable_data_ptr<int64_t>());
+      RUN(dilate_labels,
+          in,
+          height,
+          width,
+          dilated.mutable_data_ptr<int32_t>());
+      RUN(erode_labels,
+          dilated.const_data_ptr<int32_t>(),
+          height,
+          width,
+          closed.mutable_data_ptr<int32_t>());
+#undef RUN
+      for (const auto& t : {best,
+                            sum,
+                            label,
+                            maximum,
+                            rank_logit,
+                            rank_label,
+                            chosen,
+                            kept_label,
+                            probability,
+                            dilated,
+                            closed,
+                            open,
+                            counts}) {
+        all.push_back(t.to(at::kDouble).nan_to_num());
+      }
+    }
+    const size_t half = all.size() / 2;
+    for (size_t i = 0; i < half; ++i) {
+      CHECK_CLOSE(distance(all[half + i], all[i]), 0, 1e-5);
+    }
+  }
+}
+
+TEST(emulated_region_weights_are_the_cpu_twins) {
+  Random random;
+  for (int round = 0; round < 10; ++round) {
+    const int64_t count = random.integer(1, 5);
+    const int64_t h = random.integer(1, 12), w = random.integer(1, 12);
+    const int64_t ph = random.integer(1, 4), pw = random.integer(1, 4);
+    const auto corners = 10 * random.tensor({count, 2});
+    const auto boxes =
+        at::cat({corners, corners + 12 * random.tensor({count, 2}).abs()}, 1);
+    const auto wanted = at::empty({count * ph * pw, h * w});
+    const auto got = at::empty_like(wanted);
+    const auto view_of = [&](const at::Tensor& out) {
+      return declip::RoiAlignView{boxes.const_data_ptr<float>(),
+                                  count,
+                                  h,
+                                  w,
+                                  ph,
+                                  pw,
+                                  out.mutable_data_ptr<float>()};
+    };
+    declip::cpu::roi_align_weights(view_of(wanted));
+    emulated::roi_align_weights(view_of(got), nullptr);
+    CHECK_CLOSE(distance(got, wanted), 0, 2e-5);
+
+    for (const bool bytes : {false, true}) {
+      const auto values = random.tensor({count, h * w});
+      const auto masks = bytes ? values.gt(0) : values.abs();
+      const auto shares = at::empty({count, h * w});
+      const auto again = at::empty_like(shares);
+      declip::MaskPoolView view{masks.const_data_ptr(),
+                                bytes,
+                                count,
+                                h * w,
+                                shares.mutable_data_ptr<float>()};
+      declip::cpu::mask_pool_weights(view);
+      view.weights = again.mutable_data_ptr<float>();
+      emulated::mask_pool_weights(view, nullptr);
+      // An empty mask has weights of 0 / 1e-12.
+      CHECK_CLOSE(distance(again, shares), 0, 1e-6);
+    }
+  }
+}
