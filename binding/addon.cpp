@@ -15,6 +15,8 @@
 #include "declip/safetensors.h"
 #include "model_handle.h"
 #include "tensor_handle.h"
+#include "trainer_handle.h"
+#include "training_regions.h"
 #include "view_handle.h"
 
 namespace declip {
@@ -247,6 +249,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   data->tensor = Napi::Persistent(TensorHandle::define(env));
   data->model = Napi::Persistent(ModelHandle::define(env));
   data->view = Napi::Persistent(ViewHandle::define(env));
+  data->trainer = Napi::Persistent(TrainerHandle::define(env));
   close_at_exit(env, data->mailbox);
   env.SetInstanceData(
       data.release());  // Node-API deletes it with the environment
@@ -261,6 +264,9 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   function("tensor", TensorHandle::create);
   function("inspect", inspect);
   function("loadModel", ModelHandle::load);
+  function("createTrainer", TrainerHandle::create);
+  function("createCheckpoint", TrainerHandle::create_checkpoint);
+  function("trainingRegions", training_regions);
   function("preprocess", preprocess_image);
   function("resize", resize);
   function("mixText", mix_text);

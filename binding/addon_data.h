@@ -12,7 +12,7 @@ namespace declip {
 /// environment is torn down; nothing here is shared between environments.
 struct AddonData {
   std::shared_ptr<Mailbox> mailbox;
-  Napi::FunctionReference tensor, model, view;  // constructors
+  Napi::FunctionReference tensor, model, view, trainer;  // constructors
 };
 
 inline AddonData& addon_data(Napi::Env env) {

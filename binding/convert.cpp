@@ -29,13 +29,6 @@ Error wrong(const char* key, const char* expected) {
                std::string(key) + " must be " + expected + ".");
 }
 
-std::optional<double> find_number(const Napi::Object& o, const char* key) {
-  const auto value = o.Get(key);
-  if (value.IsUndefined() || value.IsNull()) return {};
-  if (!value.IsNumber()) throw wrong(key, "a number");
-  return value.As<Napi::Number>().DoubleValue();
-}
-
 std::array<double, 3> get_triple(const Napi::Object& o, const char* key) {
   const auto value = o.Get(key);
   if (!value.IsArray() || value.As<Napi::Array>().Length() != 3) {
@@ -95,6 +88,13 @@ std::string get_string(const Napi::Object& o, const char* key) {
   const auto value = o.Get(key);
   if (!value.IsString()) throw wrong(key, "a string");
   return value.As<Napi::String>();
+}
+
+std::optional<double> find_number(const Napi::Object& o, const char* key) {
+  const auto value = o.Get(key);
+  if (value.IsUndefined() || value.IsNull()) return {};
+  if (!value.IsNumber()) throw wrong(key, "a number");
+  return value.As<Napi::Number>().DoubleValue();
 }
 
 double get_number(const Napi::Object& o, const char* key) {

@@ -22,6 +22,7 @@ at::ScalarType dtype_from(const std::string& name);
 
 std::string get_string(const Napi::Object& o, const char* key);
 double get_number(const Napi::Object& o, const char* key);
+std::optional<double> find_number(const Napi::Object& o, const char* key);
 int64_t get_integer(const Napi::Object& o, const char* key);
 bool get_bool(const Napi::Object& o, const char* key);
 std::optional<bool> find_bool(const Napi::Object& o, const char* key);

@@ -38,6 +38,7 @@ ModelHandle::ModelHandle(const Napi::CallbackInfo& info)
   auto js_info = to_js(env, model_->info());
   js_info.Set("dtype", model_->dtype());
   js_info.Set("engine", model_->engine());
+  js_info.Set("textFingerprint", model_->text_fingerprint());
   js_info.Set("device", model_->device().str());
   js_info.Set("deviceReason", model_->device_reason());
   info.This().As<Napi::Object>().DefineProperty(

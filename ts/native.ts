@@ -79,6 +79,8 @@ export interface NativeCheckpointInfo {
 export interface NativeModelInfo extends NativeCheckpointInfo {
   readonly dtype: 'float32' | 'bfloat16' | 'float16' | 'int8'
   readonly engine: string
+  /** Of the text tower's weights; empty without one. */
+  readonly textFingerprint: string
   readonly device: string
   readonly deviceReason: string
 }
@@ -211,6 +213,129 @@ export interface NativeModel {
   dispose(): void
 }
 
+/** What a model learns from, and how; see cpp/include/declip/train.h. */
+export interface NativeTrainOptions {
+  objective: 'clipself' | 'declip' | 'region-text' | 'contrastive'
+  /** DeCLIP's attention and context: 'qq', 'kk', 'vv', 'csa' or 'all'. */
+  mode: DenseMode
+  contentWeight: number
+  contextWeight: number
+  /** Unset: as DeCLIP's program, which has it for 'csa' and 'all'. */
+  contextPerHead?: boolean | undefined
+  /** Region-text: unit rows [C, E]. */
+  classFeatures?: NativeTensor | undefined
+  leastClasses: number
+  /** Unset: every block, and for 'contrastive' everything. */
+  unlockedGroups?: number | undefined
+  trainText: boolean
+  schedule: {
+    kind: 'constant' | 'cosine' | 'constant-cooldown'
+    rate: number
+    /** In steps, as all below. */
+    warmup: number
+    total: number
+    cooldown: number
+    cooldownPower: number
+    cooldownEnd: number
+  }
+  beta1?: number | undefined
+  beta2?: number | undefined
+  epsilon?: number | undefined
+  weightDecay: number
+  /** 0: gradients are not clipped. */
+  clipNorm: number
+  /** 0: no average is kept. */
+  emaDecay: number
+  device: string
+  dtype: 'float32' | 'bfloat16'
+  checkpointActivations: boolean
+  seed: number
+}
+
+/** Sizes of a model to train from scratch. The text tower's MLP is four times as wide as it. */
+export interface NativeNewModel {
+  family: 'clip' | 'eva'
+  imageSize: number
+  patchSize: number
+  width: number
+  layers: number
+  heads: number
+  mlp: number
+  embedDim: number
+  /** 'gelu' unless given; EVA has SwiGLU. */
+  activation?: string | undefined
+  mean?: readonly number[] | undefined
+  std?: readonly number[] | undefined
+  text?:
+    | { width: number; layers: number; heads: number; contextLength: number; vocab: number }
+    | undefined
+}
+
+/** A step's batch, or a part of it whose gradients are accumulated. */
+export interface NativeTrainBatch {
+  /** [B, 3, S, S] */
+  images: NativeTensor
+  /** [B, M, 5]: x1, y1, x2, y2 as shares of the padded square, valid flag. */
+  boxes?: NativeTensor | undefined
+  /** [K, 3, s, s] of the valid boxes, pictures in order. */
+  crops?: NativeTensor | undefined
+  /** [B, C, h, w] */
+  vfmFeatures?: NativeTensor | undefined
+  /** Region-text: int32 or int64 [B, M]. */
+  labels?: NativeTensor | undefined
+  /** Contrastive: [B, L]. */
+  tokens?: NativeTensor | undefined
+}
+
+export interface NativeTrainStep {
+  /** Steps done, this one included. */
+  readonly step: number
+  /** Weighted, by name. */
+  readonly losses: Readonly<Record<string, number>>
+  readonly total: number
+  /** Before clipping. */
+  readonly gradientNorm: number
+  readonly learningRate: number
+}
+
+export interface NativeTrainer {
+  /** Names of the parameters that learn. */
+  readonly trainable: readonly string[]
+  /** One update; if it rejects, nothing has changed. */
+  step(options: NativeCall & { parts: readonly NativeTrainBatch[] }): Promise<NativeTrainStep>
+  /** The whole state, in one safetensors file. */
+  save(options: NativeCall & { path: string }): Promise<void>
+  /** Resolves with the steps done. */
+  load(options: NativeCall & { path: string }): Promise<number>
+  /** alpha * student + (1 - alpha) * pretrained, for loadModel(): a safetensors file or a folder. */
+  exportCheckpoint(
+    options: NativeCall & { path: string; alpha: number; average: boolean },
+  ): Promise<void>
+  dispose(): void
+}
+
+/** A picture's boxes and crops for CLIPSelf and DeCLIP. */
+export interface NativeTrainingRegions {
+  pixels: Uint8Array
+  width: number
+  height: number
+  /** Sides of the student's picture and of a crop. */
+  size: number
+  cropSize: number
+  mean: readonly number[]
+  std: readonly number[]
+  /** Flat x1, y1, x2, y2 in pixels; unset: cells of a grid of at most `maxSplit` rows and columns. */
+  proposals?: Float64Array | undefined
+  maxSplit?: number | undefined
+  /** Proposals of fewer or more pixels than these sides squared are left out. */
+  minSize?: number | undefined
+  maxSize?: number | undefined
+  maxBoxes: number
+  cropScale: number
+  /** The same seed gives the same regions. */
+  seed: number
+}
+
 /** How a picture becomes a model's input. */
 export interface NativePreprocess {
   pixels: Uint8Array
@@ -252,6 +377,23 @@ export interface NativeAddon {
   loadModel(
     options: NativeCall & { path: string; config: NativeConfig; device: string; dtype: string },
   ): Promise<NativeModel>
+  /** `pretrained`: what crops are encoded with and ensembling mixes in; unset: the student. */
+  createTrainer(
+    options: NativeCall & {
+      student: string
+      pretrained?: string | undefined
+      config: NativeConfig
+      train: NativeTrainOptions
+    },
+  ): Promise<NativeTrainer>
+  /** Writes a model that has learnt nothing, as exportCheckpoint() does; train it from scratch. */
+  createCheckpoint(
+    options: NativeCall & { path: string; seed: number; model: NativeNewModel },
+  ): Promise<void>
+  /** image [1, 3, S, S], boxes [1, maxBoxes, 5], crops [K, 3, s, s]. */
+  trainingRegions(
+    options: NativeCall & NativeTrainingRegions,
+  ): Promise<{ image: NativeTensor; boxes: NativeTensor; crops: NativeTensor }>
   preprocess(options: NativeCall & NativePreprocess): Promise<NativeTensor>
   /** OpenCV's bilinear resize to a short side (long side at most 2048): uint8 [H, W, 3]. */
   resize(

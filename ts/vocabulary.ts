@@ -33,6 +33,8 @@ interface Fields {
   background: number
   templates: TemplateSetName | readonly string[]
   modelKey: string
+  /** Of the text tower; missing in files of earlier versions. */
+  fingerprint?: string | undefined
 }
 
 /**
@@ -60,6 +62,7 @@ export class Vocabulary {
   /** Family and shape of the text tower. */
   readonly modelKey: string
 
+  readonly #fingerprint: string | undefined
   readonly #probe: Float32Array
   readonly #addon: TextModel['addon']
 
@@ -70,6 +73,7 @@ export class Vocabulary {
     this.background = fields.background
     this.templates = fields.templates
     this.modelKey = fields.modelKey
+    this.#fingerprint = fields.fingerprint
     this.features = features
     this.#probe = probe
     this.#addon = model.addon
@@ -104,6 +108,7 @@ export class Vocabulary {
       background,
       templates: typeof templates === 'string' ? templates : Object.freeze([...templates]),
       modelKey: keyOf(model),
+      fingerprint: model.native.info.textFingerprint,
     }
     const features = auxiliaryRows
       ? await mix(model, nameRows, auxiliaryRows, { wordClass, background, weight, signal })
@@ -167,6 +172,7 @@ export class Vocabulary {
       background,
       templates,
       modelKey,
+      fingerprint: this.#fingerprint,
     }
     const probe = this.#addon.tensor(this.#probe, [1, this.#probe.length], 'float32')
     try {
@@ -190,7 +196,10 @@ export class Vocabulary {
    * @internal
    */
   async verify(model: TextModel, call: CallOptions = {}): Promise<void> {
-    const [probe] = model.native.info.text ? await encodeTexts(model, [PROBE], 'none', call) : []
+    const { text, textFingerprint } = model.native.info
+    // Nothing has to be encoded then, and the text tower need not be made.
+    if (text && this.#fingerprint === textFingerprint) return
+    const [probe] = text ? await encodeTexts(model, [PROBE], 'none', call) : []
     // Not `<`: the cosine of a zero vector is NaN.
     if (!probe || !(cosine(probe, this.#probe) >= SAME_TOWER)) {
       throw new DeclipError(
@@ -387,7 +396,7 @@ function parseFields(path: string, metadata: Readonly<Record<string, string>>): 
     throw damaged(path, 'metadata.vocabulary is not JSON', cause)
   }
   const fields = (json ?? {}) as Partial<Record<keyof Fields, unknown>>
-  const { classes, words, wordClass, background, templates, modelKey } = fields
+  const { classes, words, wordClass, background, templates, modelKey, fingerprint } = fields
   const require = (holds: boolean, problem: string) => {
     if (!holds) throw damaged(path, problem)
   }
@@ -402,7 +411,9 @@ function parseFields(path: string, metadata: Readonly<Record<string, string>>): 
   require(typeof templates === 'string' ||
     isTexts(templates), 'templates must be a name or prompts')
   require(typeof modelKey === 'string', 'modelKey must be a string')
-  return { classes, words, wordClass, background, templates, modelKey } as Fields
+  require(fingerprint === undefined ||
+    typeof fingerprint === 'string', 'fingerprint must be a string')
+  return { classes, words, wordClass, background, templates, modelKey, fingerprint } as Fields
 }
 
 const isTexts = (value: unknown): boolean =>

@@ -14,7 +14,7 @@ export interface TextModel {
     'CancelToken' | 'tensor' | 'mixText' | 'readSafetensors' | 'writeSafetensors'
   >
   readonly native: Pick<NativeModel, 'encodeWords'> & {
-    readonly info: Pick<NativeModel['info'], 'family' | 'embedDim' | 'text'>
+    readonly info: Pick<NativeModel['info'], 'family' | 'embedDim' | 'text' | 'textFingerprint'>
   }
   readonly tokenizer: Pick<Tokenizer, 'tokenize'>
   /** Makes the public handle of a native tensor. */

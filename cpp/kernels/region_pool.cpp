@@ -33,15 +33,17 @@ at::Tensor pool_regions(
   const int64_t row_bytes =
       std::max<int64_t>(rows * features.size(2) * features.size(3) * 4, 1);
   const int64_t most = std::max<int64_t>(kWeightBytes / row_bytes, 1);
+  const auto sums =
+      features.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   std::vector<at::Tensor> order, pooled;
   for (int64_t b = 0; b < features.size(0); ++b) {
     const auto chosen = batch.eq(b).nonzero().squeeze(1);
     if (chosen.numel() == 0) continue;
-    const auto cells = features[b].to(at::kFloat).flatten(1).t();  // (h w, C)
+    const auto cells = features[b].to(sums).flatten(1).t();  // (h w, C)
     for (const auto& some : chosen.split(most)) {
       order.push_back(some);
       pooled.push_back(
-          at::matmul(weights(some), cells).view({-1, rows, channels}));
+          at::matmul(weights(some).to(sums), cells).view({-1, rows, channels}));
     }
   }
   if (pooled.empty()) return at::empty({0, rows, channels}, features.options());

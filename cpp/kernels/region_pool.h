@@ -16,7 +16,8 @@ namespace declip {
 /// rows      weight rows per region
 /// weights   given int64 CPU [k] regions, returns float32 [k * rows, h * w] on
 ///           the features' device; called for a bounded number at a time
-/// Returns [K, rows, C] in the features' dtype; sums are in float32.
+/// Returns [K, rows, C] in the features' dtype; sums are in float32, those
+/// of float64 features in float64.
 at::Tensor pool_regions(
     const at::Tensor& features,
     const at::Tensor& batch,

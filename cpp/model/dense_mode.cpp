@@ -307,7 +307,8 @@ at::Tensor last_block(const VisionTower& tower,
                       const at::Tensor& x,
                       Grid grid,
                       const DenseOptions& options,
-                      const SavedHeads& saved) {
+                      const SavedHeads& saved,
+                      Heads* projected = nullptr) {
   const auto& recipe = recipe_of(options.mode);
   const int64_t i = tower.config().layers - 1;
   const double scale =
@@ -318,6 +319,7 @@ at::Tensor last_block(const VisionTower& tower,
 
   // Rotary positions are EVA's; only the unmodified attention applies them.
   auto heads = tower.project(i, tower.norm1(i, x), wanted_by(recipe, options));
+  if (projected != nullptr) *projected = heads;
   at::Tensor merged;  // attended values before the output projection
   switch (recipe.attention) {
     case Attention::kValues:
@@ -398,6 +400,20 @@ const char* dense_mode_name(DenseMode mode) { return recipe_of(mode).name; }
 
 Positions default_positions(DenseMode mode) {
   return recipe_of(mode).positions;
+}
+
+at::Tensor finish_dense(const VisionTower& tower,
+                        const at::Tensor& x,
+                        Grid grid,
+                        DenseMode mode,
+                        Heads* heads) {
+  DenseOptions options;
+  options.mode = mode;
+  const auto y =
+      last_block(tower, x, grid, options, SavedHeads(tower, {}), heads);
+  return tower.finish(y.slice(1, 1))
+      .transpose(1, 2)
+      .unflatten(2, {grid.h, grid.w});
 }
 
 at::Tensor encode_dense(const VisionTower& tower,

@@ -17,6 +17,17 @@ at::Tensor encode_dense(const VisionTower& tower,
                         const DenseOptions& options,
                         const Call& call);
 
+/// The last step of encode_dense() under a mode that looks at the last block
+/// alone (neither ITACLIP nor ProxyCLIP): x is that block's input [B, 1 + N,
+/// C]. `heads` gets what the mode projects of q, k and v, class token first,
+/// biases added, neither rotated nor scaled; undefined is what it does not
+/// need.
+at::Tensor finish_dense(const VisionTower& tower,
+                        const at::Tensor& x,
+                        Grid grid,
+                        DenseMode mode,
+                        Heads* heads = nullptr);
+
 /// The rule by which a mode's own code base resizes the positional table.
 Positions default_positions(DenseMode mode);
 

@@ -40,9 +40,12 @@ LayerNorm::LayerNorm(const Scope& scope,
       numerics_(numerics) {}
 
 at::Tensor LayerNorm::operator()(const at::Tensor& x) const {
-  return numerics_.fused
-             ? layer_norm(x, weight_, bias_, eps_, numerics_.dtype)
-             : at::layer_norm(x, weight_.sizes(), weight_, bias_, eps_);
+  if (numerics_.fused) {
+    return layer_norm(x, weight_, bias_, eps_, numerics_.dtype);
+  }
+  return at::layer_norm(
+             x.to(weight_.scalar_type()), weight_.sizes(), weight_, bias_, eps_)
+      .to(numerics_.dtype);
 }
 
 at::Tensor LayerNorm::gated(const at::Tensor& x) const {

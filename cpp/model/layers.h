@@ -25,9 +25,12 @@ struct Numerics {
   bool fused = false;
   at::ScalarType dtype = at::kFloat;  // of weights and branches
   bool int8 = false;                  // products in 8 bits, which needs `fused`
+  /// Eager only: products in `dtype`, the residual stream, the norms and the
+  /// weights handed in in float32, as mixed-precision training wants it.
+  bool mixed = false;
 
   /// dtype of the residual stream.
-  at::ScalarType stream() const { return fused ? at::kFloat : dtype; }
+  at::ScalarType stream() const { return fused || mixed ? at::kFloat : dtype; }
 };
 
 /// y = epilogue(x W^T + b), weight [out, in], bias [out] or undefined.

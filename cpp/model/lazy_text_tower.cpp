@@ -4,7 +4,21 @@
 
 #include <utility>
 
+#include "io/fingerprint.h"
+
 namespace declip {
+
+namespace {
+
+/// What weights cannot tell of a tower.
+std::string settings(const TextConfig& config) {
+  return std::to_string(config.heads) + " " +
+         std::to_string(config.layer_norm_eps) + " " +
+         std::to_string(static_cast<int>(config.activation)) + " " +
+         std::to_string(config.eot_token);
+}
+
+}  // namespace
 
 LazyTextTower::LazyTextTower(const TextConfig& config,
                              std::map<std::string, at::Tensor> tensors,
@@ -13,6 +27,7 @@ LazyTextTower::LazyTextTower(const TextConfig& config,
     : config_(config),
       device_(device),
       numerics_(numerics),
+      fingerprint_(declip::fingerprint(tensors, settings(config))),
       tensors_(std::move(tensors)) {}
 
 const TextTower& LazyTextTower::get(const Call& call) const {

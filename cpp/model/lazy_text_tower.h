@@ -24,10 +24,14 @@ class LazyTextTower {
   /// later call makes it then.
   const TextTower& get(const Call& call) const;
 
+  /// Tells text towers apart without making them.
+  const std::string& fingerprint() const { return fingerprint_; }
+
  private:
   TextConfig config_;
   at::Device device_;
   Numerics numerics_;
+  std::string fingerprint_;
   mutable std::mutex mutex_;
   mutable std::map<std::string, at::Tensor> tensors_;  // until it is made
   mutable std::unique_ptr<const TextTower> tower_;

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "declip/memory.h"
 #include "kernels/cpu/level.h"
 #include "kernels/cuda/twin.h"
 #include "kernels/mask_pool.h"
@@ -147,19 +148,19 @@ std::shared_ptr<const Model> Model::load(const std::string& path,
   auto model = std::shared_ptr<Model>(new Model());
   model->info_ = describe(checkpoint);
   const auto& config = model->info_.config;
-  if (is_foundation(config.family)) {
-    model->teacher_ = make_teacher(config, weights, numerics);
-  } else if (config.family == Family::kEva) {
-    model->vision_ = make_eva_tower(config.vision, weights, numerics);
-  } else {
-    model->vision_ = make_plain_tower(config.vision, weights, numerics);
-  }
   if (config.text) {
     model->text_ =
         std::make_unique<LazyTextTower>(*config.text,
                                         tower_of(checkpoint, "text."),
                                         placement.device,
                                         numerics);
+  }
+  if (is_foundation(config.family)) {
+    model->teacher_ = make_teacher(config, weights, numerics);
+  } else if (config.family == Family::kEva) {
+    model->vision_ = make_eva_tower(config.vision, weights, numerics);
+  } else {
+    model->vision_ = make_plain_tower(config.vision, weights, numerics);
   }
   model->dtype_ = placement.dtype;
   model->int8_ = placement.int8;
@@ -169,6 +170,7 @@ std::shared_ptr<const Model> Model::load(const std::string& path,
       model->graphs_ = make_graphs();
   }
   model->device_reason_ = placement.reason;
+  give_back_memory();  // of weights on their way
   return model;
 }
 
@@ -182,6 +184,10 @@ std::string Model::dtype() const {
     default:
       return "float32";
   }
+}
+
+std::string Model::text_fingerprint() const {
+  return text_ ? text_->fingerprint() : "";
 }
 
 std::string Model::engine() const {

@@ -47,13 +47,18 @@ at::Tensor VisionTower::encode_image(const at::Tensor& image,
     x = block(i, x, patches);
   }
   call.check();
+  return class_features(x, patches);
+}
+
+at::Tensor VisionTower::class_features(const at::Tensor& x, Grid grid) const {
+  const int64_t last = config_.layers - 1;
   // Of the last block only the class token is looked at.
   Wanted wanted;
   wanted.class_query = true;
   auto heads = project(last, norm1(last, x), wanted);
-  rotate(heads, patches);
-  x = output(last, attend(heads, numerics_), x.slice(1, 0, 1));
-  return finish(feed_forward(last, x)).squeeze(1);
+  rotate(heads, grid);
+  const auto y = output(last, attend(heads, numerics_), x.slice(1, 0, 1));
+  return finish(feed_forward(last, y)).squeeze(1);
 }
 
 }  // namespace declip

@@ -68,6 +68,10 @@ class VisionTower {
                    Grid grid,
                    Heads* before = nullptr) const;
 
+  /// The last block and the projection of its class token: x is that block's
+  /// input [B, 1 + N, C], the result [B, E], not normalised.
+  at::Tensor class_features(const at::Tensor& x, Grid grid) const;
+
   /// Image embedding of the class token, [B, E], not normalised.
   at::Tensor encode_image(const at::Tensor& image,
                           Positions positions,

@@ -379,11 +379,13 @@ at::Tensor preprocess(const uint8_t* rgb,
     case Fit::kSquash:
       pixels = resize_pillow(rgb, from, square, PillowFilter::kBilinear);
       break;
-    case Fit::kPad: {
+    case Fit::kPad:
+    case Fit::kPadAround: {
       const Size size = long_side_size(from, side);
+      const bool around = fit == Fit::kPadAround;
       pixels = at::zeros({side, side, kChannels}, at::kByte);
-      pixels.narrow(0, 0, size.height)
-          .narrow(1, 0, size.width)
+      pixels.narrow(0, around ? (side - size.height) / 2 : 0, size.height)
+          .narrow(1, around ? (side - size.width) / 2 : 0, size.width)
           .copy_(resize_pillow(rgb, from, size, PillowFilter::kBicubic));
       break;
     }

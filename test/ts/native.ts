@@ -23,11 +23,40 @@ const view = await native.encode({
     augmentWeight: 1,
   },
 })
+const trainer = await addon.createTrainer({
+  student: model.info.path,
+  config: {},
+  train: {
+    objective: 'clipself',
+    mode: 'qq',
+    contentWeight: 1,
+    contextWeight: 0.1,
+    leastClasses: 100,
+    trainText: true,
+    schedule: {
+      kind: 'constant',
+      rate: 1e-5,
+      warmup: 0,
+      total: 0,
+      cooldown: 0,
+      cooldownPower: 1,
+      cooldownEnd: 0,
+    },
+    weightDecay: 0,
+    clipNorm: 0,
+    emaDecay: 0,
+    device: 'cpu',
+    dtype: 'float32',
+    checkpointActivations: false,
+    seed: 0,
+  },
+})
 const tensor = addon.tensor(new Float32Array(3 * 96 * 96), [1, 3, 96, 96], 'float32')
 const token = new addon.CancelToken()
 const invalid = { code: 'ERR_DECLIP_INVALID_ARG' }
 t.teardown(() => {
   tensor.dispose()
+  trainer.dispose()
   view.dispose()
   model.dispose()
 })
@@ -43,7 +72,7 @@ async function failure(call: () => unknown): Promise<unknown> {
 }
 
 t.test('wrong receivers', async t => {
-  const handles: Record<string, object> = { model: native, view, tensor, token }
+  const handles: Record<string, object> = { model: native, view, trainer, tensor, token }
   for (const [name, handle] of Object.entries(handles)) {
     const prototype = Object.getPrototypeOf(handle) as Record<string, Method>
     const methods = Object.getOwnPropertyNames(prototype).filter(key => key !== 'constructor')
@@ -70,7 +99,7 @@ t.test('wrong receivers', async t => {
 })
 
 t.test('handles cannot be made or forged', async t => {
-  for (const handle of [native, view, tensor]) {
+  for (const handle of [native, view, trainer, tensor]) {
     const Handle = handle.constructor as new (...args: unknown[]) => object
     for (const args of [[], [5], [{}], [handle], [handle, handle]]) {
       t.throws(() => new Handle(...args), { name: 'TypeError', message: /are made with/ })
@@ -114,6 +143,7 @@ t.test('every method refuses nonsense', async t => {
     ],
     ['model', native as never, Object.getOwnPropertyNames(Object.getPrototypeOf(native))],
     ['view', view as never, Object.getOwnPropertyNames(Object.getPrototypeOf(view))],
+    ['trainer', trainer as never, Object.getOwnPropertyNames(Object.getPrototypeOf(trainer))],
     ['tensor', tensor as never, ['slice', 'reshape', 'to']],
   ]
   for (const [name, target, methods] of targets) {

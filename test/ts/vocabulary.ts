@@ -119,6 +119,7 @@ function fakeModel(seed = 1, text = true): TextModel & Counts {
       info: {
         family: 'clip',
         embedDim: WIDTH,
+        textFingerprint: text ? `text ${seed}` : '',
         text: text
           ? {
               width: 8,
@@ -343,7 +344,9 @@ t.test('save and load', async t => {
   })
   await t.rejects(Vocabulary.load(path, { model: asModel(fakeModel(1, false)) }), { code })
   await t.rejects(first.verify(fakeModel(3)), { code, message: /clip, text 8 x 2, 8 features/ })
-  await t.resolves(first.verify(fakeModel(1)))
+  const same = fakeModel(1)
+  await t.resolves(first.verify(same))
+  t.equal(same.words.length, 0, 'the fingerprint tells: nothing is encoded')
   await t.rejects(Vocabulary.load('none', { model: asModel(fakeModel()) }), {
     code: 'ERR_DECLIP_IO',
   })
@@ -377,6 +380,8 @@ t.test('save and load', async t => {
     await bad({ fields: { background: 2 } }, /background/)
     await bad({ fields: { templates: null } }, /templates/)
     await bad({ fields: { modelKey: 1 } }, /modelKey/)
+    await bad({ fields: { fingerprint: 1 } }, /fingerprint/)
+    await t.resolves(load({ fields: { fingerprint: undefined } }), 'a text is compared then')
     await bad({ tensors: { features: undefined } }, /no tensor 'features'/)
     await bad(
       { tensors: { probe: new FakeTensor(new Float32Array(WIDTH), [1, WIDTH], 'int32') } },
@@ -389,7 +394,10 @@ t.test('save and load', async t => {
     const nan = new FakeTensor(new Float32Array(3 * WIDTH).fill(Number.NaN), [3, WIDTH])
     await bad({ tensors: { features: nan } }, /not finite/)
     await bad(
-      { tensors: { probe: new FakeTensor(new Float32Array(WIDTH), [1, WIDTH]) } },
+      {
+        tensors: { probe: new FakeTensor(new Float32Array(WIDTH), [1, WIDTH]) },
+        fields: { fingerprint: 'of another file' },
+      },
       /another model/,
     )
   })

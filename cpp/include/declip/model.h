@@ -80,6 +80,8 @@ class Model {
   }
   at::Device device() const { return device_; }
   const std::string& device_reason() const { return device_reason_; }
+  /// Of the text tower's weights; empty without one.
+  std::string text_fingerprint() const;
   /// What the layers run on, in words.
   std::string engine() const;
 

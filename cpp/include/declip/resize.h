@@ -47,6 +47,7 @@ enum class Fit {
   kCrop,    // short side to `side` (Pillow bicubic), centre crop: CLIP
   kSquash,  // both sides to `side` (Pillow bilinear): DeCLIP's training input
   kPad,     // long side to `side` (Pillow bicubic), black right and bottom
+  kPadAround,  // the same, black on both sides, the odd pixel right or below
 };
 
 /// Resizes as `fit` says and normalises with statistics on the 0..1 scale.

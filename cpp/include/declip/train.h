@@ -1,0 +1,160 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "declip/call.h"
+#include "declip/checkpoint.h"
+#include "declip/dense.h"
+
+namespace declip {
+
+/// What a model is trained for.
+enum class Objective {
+  kClipSelf,     // regions imitate crops: CLIPSelf, arXiv:2310.01403
+  kDeClip,       // the same, plus relations of a foundation model's features:
+                 // DeCLIP, arXiv:2505.04410
+  kRegionText,   // regions against noun embeddings, CLIPSelf's RegionCLIP form
+  kContrastive,  // pictures against captions: CLIP, arXiv:2103.00020
+};
+
+/// Throws Error(kInvalidArg) for a name that is none of 'clipself', 'declip',
+/// 'region-text', 'contrastive'.
+Objective objective_from(const std::string& name);
+const char* objective_name(Objective objective);
+
+/// How the learning rate goes over `total` steps. All warm up linearly.
+struct Schedule {
+  enum class Kind { kConstant, kCosine, kConstantCooldown };
+  Kind kind = Kind::kCosine;
+  double rate = 1e-5;
+  int64_t warmup = 1000;        // steps
+  int64_t total = 0;            // steps; not needed by kConstant
+  int64_t cooldown = 0;         // last steps, of kConstantCooldown
+  double cooldown_power = 1.0;  // of the polynomial
+  double cooldown_end = 0.0;    // rate at its end
+};
+
+/// Learning rate of step t = 0, 1, ... CLIPSelf and DeCLIP, training/scheduler.
+/// Throws Error(kInvalidArg) for a schedule that cannot be.
+double learning_rate(const Schedule& schedule, int64_t step);
+
+/// What is unset takes the value that the papers' programs use for the model.
+struct TrainOptions {
+  Objective objective = Objective::kClipSelf;
+
+  /// DeCLIP: kQq, kKk, kVv, kCsa or kAll, both of the last block's attention
+  /// and of the context that imitates the foundation model.
+  DenseMode mode = DenseMode::kQq;
+  double content_weight = 1.0;
+  double context_weight = 0.1;  // the programs' value; the paper has 0.25
+  /// DeCLIP: one similarity per head instead of one over all channels. The
+  /// program has it for kCsa and kAll, which is the default.
+  std::optional<bool> context_per_head;
+
+  /// Region-text: unit noun embeddings [C, E], and how many classes a loss is
+  /// made of at least.
+  at::Tensor class_features;
+  int64_t least_classes = 100;
+
+  /// Last groups of the image tower that learn (train/parameters.h); unset:
+  /// every block, and for kContrastive every parameter.
+  std::optional<int64_t> unlocked_groups;
+  bool train_text = true;  // kContrastive: the text tower and the logit scale
+
+  Schedule schedule;
+  std::optional<double> beta1, beta2, epsilon;
+  double weight_decay = 0.1;
+  double clip_norm = 0;  // L2 norm of all gradients; 0: not clipped
+  double ema_decay = 0;  // per step, e.g. 0.9999; 0: no average is kept
+
+  std::string device = "cpu";
+  /// 'float32', or 'bfloat16' for the products, with parameters, residual
+  /// stream, norms and losses in float32.
+  std::string dtype = "float32";
+  /// Blocks are computed again on the way back instead of kept: the memory of
+  /// one block and of the tokens between blocks.
+  bool checkpoint_activations = false;
+  uint64_t seed = 0;
+};
+
+/// What a step, or a part of one, learns from. Pictures are normalised float
+/// tensors of any device.
+struct TrainBatch {
+  at::Tensor images;  // [B, 3, S, S]
+  /// [B, M, 5]: x1, y1, x2, y2 as shares of the padded square, then a flag that
+  /// is above 0.5 for boxes that are there. Not for kContrastive.
+  at::Tensor boxes;
+  at::Tensor crops;         // [K, 3, s, s] of the K boxes, pictures in order
+  at::Tensor vfm_features;  // [B, Cv, h, w]; undefined: no context loss
+  at::Tensor labels;        // kRegionText: [B, M], rows of class_features
+  at::Tensor tokens;        // kContrastive: [B, L], one caption per picture
+};
+
+struct TrainStep {
+  int64_t step = 0;                      // steps done, this one included
+  std::map<std::string, double> losses;  // weighted: their sum is what falls
+  double total = 0;
+  double gradient_norm = 0;  // before clipping
+  double learning_rate = 0;
+};
+
+/// A model in training. Not for several threads at a time.
+class Trainer {
+ public:
+  /// `pretrained` is what crops are encoded with and what ensembling mixes in;
+  /// without it that is the student as it comes.
+  /// Throws Error(kInvalidArg) for options that do not fit the model or each
+  /// other, Error(kDevice).
+  Trainer(const Checkpoint& student,
+          const std::optional<Checkpoint>& pretrained,
+          const TrainOptions& options);
+  ~Trainer();
+
+  const TrainOptions& options() const;
+  const ModelConfig& config() const;
+  int64_t step_count() const;
+  /// Names of what learns, in order; not all need get gradients.
+  std::vector<std::string> trainable() const;
+  /// Current values under the checkpoint's names, all of the student's. They
+  /// change with the next step.
+  std::map<std::string, at::Tensor> parameters() const;
+
+  /// One update from the mean loss of `parts`, whose gradients are accumulated
+  /// one after the other. If it fails, cancelled or with Error(kInternal)
+  /// because a loss or gradient is not finite, nothing has changed.
+  TrainStep step(const std::vector<TrainBatch>& parts, const Call& call);
+
+  /// Losses and gradients of that update, which is not made. Parameters that
+  /// get none are left out.
+  TrainStep gradients(const std::vector<TrainBatch>& parts,
+                      std::map<std::string, at::Tensor>& out,
+                      const Call& call);
+
+  /// The whole state as one safetensors file, written whole or not at all. A
+  /// trainer of the same model and options that loads it goes on bit for bit.
+  void save(const std::string& path) const;
+  /// Throws Error(kWeights) if the file is no such state or belongs to another
+  /// model; then nothing has changed.
+  void load(const std::string& path);
+
+  /// The weights to use: alpha * student + (1 - alpha) * pretrained of every
+  /// tensor (the papers' ensembling; 1: the student alone), of the student's
+  /// average if `average`. In open_clip's layout: a safetensors file if `path`
+  /// ends so, else a folder that also says what weights cannot tell.
+  void export_checkpoint(const std::string& path,
+                         double alpha = 1.0,
+                         bool average = false) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace declip

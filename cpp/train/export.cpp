@@ -1,0 +1,81 @@
+#include "train/export.h"
+
+#include <filesystem>
+#include <sstream>
+#include <system_error>
+
+#include "declip/error.h"
+#include "declip/safetensors.h"
+#include "io/atomic_file.h"
+#include "io/key_map.h"
+#include "io/mapped_file.h"
+
+namespace declip {
+namespace {
+
+std::string json_numbers(const std::array<double, 3>& values) {
+  std::ostringstream out;
+  out.precision(17);
+  out << "[" << values[0] << ", " << values[1] << ", " << values[2] << "]";
+  return out.str();
+}
+
+/// open_clip_config.json.
+std::string config_text(const ModelConfig& config) {
+  const auto& v = config.vision;
+  const bool quick =
+      config.family == Family::kPlain && v.activation == Activation::kQuickGelu;
+  std::ostringstream out;
+  out.precision(17);
+  out << "{\n  \"model_cfg\": {\n    \"embed_dim\": " << v.embed_dim
+      << ",\n    \"quick_gelu\": " << (quick ? "true" : "false")
+      << ",\n    \"vision_cfg\": {\"image_size\": " << v.image_size
+      << ", \"layers\": " << v.layers << ", \"width\": " << v.width
+      << ", \"head_width\": " << v.width / v.heads
+      << ", \"patch_size\": " << v.patch << ", \"mlp_ratio\": "
+      << static_cast<double>(v.mlp_hidden) / static_cast<double>(v.width)
+      << "}";
+  if (config.text) {
+    const auto& t = *config.text;
+    out << ",\n    \"text_cfg\": {\"context_length\": " << t.context
+        << ", \"vocab_size\": " << t.vocab << ", \"width\": " << t.width
+        << ", \"heads\": " << t.heads << ", \"layers\": " << t.layers << "}";
+  }
+  out << "\n  },\n  \"preprocess_cfg\": {\"mean\": "
+      << json_numbers(config.pixels.mean)
+      << ", \"std\": " << json_numbers(config.pixels.std) << "}\n}\n";
+  return out.str();
+}
+
+}  // namespace
+
+void export_open_clip(const std::string& path,
+                      const ModelConfig& config,
+                      const std::map<std::string, at::Tensor>& tensors) {
+  const auto names =
+      config.family == Family::kEva ? custom_text_key_map() : openai_key_map();
+  std::map<std::string, at::Tensor> out;
+  for (const auto& [name, tensor] : tensors) {
+    out.emplace(source_key(names, name), tensor);
+  }
+  const bool file = path.ends_with(".safetensors");
+  if (!file) {
+    std::error_code error;
+    std::filesystem::create_directories(utf8_path(path), error);
+    if (error) {
+      throw Error(
+          ErrorCode::kIo,
+          "Cannot make the folder " + path + ": " + error.message() + ".");
+    }
+  }
+  write_safetensors(file ? path : path + "/open_clip_model.safetensors",
+                    out,
+                    {{"format", "pt"}});
+  if (file) return;
+  AtomicFile json(path + "/open_clip_config.json");
+  const auto text = config_text(config);
+  json.write(text.data(), text.size());
+  json.commit();
+}
+
+}  // namespace declip

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <string>
+
+#include "declip/config.h"
+
+namespace declip {
+
+/// Writes a model as open_clip lays it out. A path that ends in .safetensors is
+/// the weights alone; any other is a folder, made if need be, with the weights
+/// as open_clip_model.safetensors and, in open_clip_config.json, what weights
+/// cannot tell: heads, activation, pixel statistics.
+///
+/// tensors  under internal names, `visual.` and `text.`
+/// Throws Error(kIo).
+void export_open_clip(const std::string& path,
+                      const ModelConfig& config,
+                      const std::map<std::string, at::Tensor>& tensors);
+
+}  // namespace declip

@@ -1,0 +1,527 @@
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <utility>
+
+#include "declip/error.h"
+#include "declip/safetensors.h"
+#include "declip/train.h"
+#include "model/device.h"
+#include "model/layers.h"
+#include "train/adamw.h"
+#include "train/export.h"
+#include "train/objectives.h"
+#include "train/parameters.h"
+#include "train/random.h"
+#include "train/trunk.h"
+
+namespace declip {
+namespace {
+
+constexpr char kFormat[] = "declip-native training state 1";
+constexpr char kScale[] = "logit_scale";
+
+const double kMaxLogScale = std::log(100.0);
+
+struct ObjectiveName {
+  Objective objective;
+  const char* name;
+};
+constexpr std::array<ObjectiveName, 4> kObjectives{
+    {{Objective::kClipSelf, "clipself"},
+     {Objective::kDeClip, "declip"},
+     {Objective::kRegionText, "region-text"},
+     {Objective::kContrastive, "contrastive"}}};
+
+/// Gradients are recorded while one lives, even on the inference thread.
+struct TrainingMode {
+  const c10::InferenceMode normal_tensors{false};
+  const c10::AutoGradMode record{true};
+};
+
+std::unique_ptr<VisionTower> make_tower(const ModelConfig& config,
+                                        const Weights& weights,
+                                        const Numerics& numerics) {
+  return config.family == Family::kEva
+             ? make_eva_tower(config.vision, weights, numerics)
+             : make_plain_tower(config.vision, weights, numerics);
+}
+
+at::ScalarType product_type(const std::string& dtype) {
+  if (dtype == "float32") return at::kFloat;
+  if (dtype == "bfloat16") return at::kBFloat16;
+  throw Error(ErrorCode::kInvalidArg,
+              "dtype must be 'float32' or 'bfloat16' to train, received '" +
+                  dtype + "'.");
+}
+
+/// A tensor that may take part in a graph: those that were made in inference
+/// mode may not.
+at::Tensor recordable(const at::Tensor& tensor) {
+  return tensor.defined() && tensor.is_inference() ? tensor.clone() : tensor;
+}
+
+TrainBatch recordable(const TrainBatch& batch, at::Device device) {
+  TrainBatch out;
+  out.images = recordable(batch.images.to(device, at::kFloat));
+  out.boxes = recordable(batch.boxes);
+  if (batch.crops.defined()) out.crops = batch.crops.to(device, at::kFloat);
+  out.crops = recordable(out.crops);
+  out.vfm_features = recordable(batch.vfm_features);
+  out.labels = recordable(batch.labels);
+  out.tokens = recordable(batch.tokens);
+  return out;
+}
+
+void check_range(const char* name, double value, double low, double high) {
+  if (value >= low && value <= high) return;
+  throw Error(ErrorCode::kInvalidArg,
+              c10::str(name,
+                       " must be ",
+                       low,
+                       std::isinf(high) ? std::string(" or more")
+                                        : c10::str("..", high),
+                       ", received ",
+                       value,
+                       "."));
+}
+
+/// The defaults of the papers' programs, which go by the model's name: the
+/// values of OpenAI's ViT are for names with "vit", which EVA's have not.
+AdamW::Options adamw_options(const TrainOptions& options, Family family) {
+  const bool plain = family == Family::kPlain;
+  AdamW::Options out;
+  out.beta1 = options.beta1.value_or(0.9);
+  out.beta2 = options.beta2.value_or(plain ? 0.98 : 0.999);
+  out.epsilon = options.epsilon.value_or(plain ? 1e-6 : 1e-8);
+  out.weight_decay = options.weight_decay;
+  constexpr double kBelowOne = 1 - 1e-9;
+  check_range("beta1", out.beta1, 0, kBelowOne);
+  check_range("beta2", out.beta2, 0, kBelowOne);
+  check_range("epsilon", out.epsilon, 0, INFINITY);
+  check_range("weightDecay", out.weight_decay, 0, INFINITY);
+  return out;
+}
+
+void check_options(const TrainOptions& options, const ModelConfig& config) {
+  learning_rate(options.schedule, 0);
+  check_range("contentWeight", options.content_weight, 0, INFINITY);
+  check_range("contextWeight", options.context_weight, 0, INFINITY);
+  check_range("clipNorm", options.clip_norm, 0, INFINITY);
+  check_range("emaDecay", options.ema_decay, 0, 1);
+  if (options.objective == Objective::kDeClip) {
+    switch (options.mode) {
+      case DenseMode::kQq:
+      case DenseMode::kKk:
+      case DenseMode::kVv:
+      case DenseMode::kCsa:
+      case DenseMode::kAll:
+        break;
+      default:
+        throw Error(ErrorCode::kInvalidArg,
+                    "mode must be 'qq', 'kk', 'vv', 'csa' or 'all' to train "
+                    "DeCLIP, received '" +
+                        std::string(dense_mode_name(options.mode)) + "'.");
+    }
+  }
+  const auto& classes = options.class_features;
+  if (options.objective == Objective::kRegionText &&
+      (!classes.defined() || classes.dim() != 2 || classes.size(0) < 1 ||
+       classes.size(1) != config.vision.embed_dim)) {
+    throw Error(
+        ErrorCode::kInvalidArg,
+        "Region-text training needs classFeatures, a float tensor [C, " +
+            std::to_string(config.vision.embed_dim) +
+            "] with one row per class.");
+  }
+  if (options.objective == Objective::kContrastive && !config.text) {
+    throw Error(ErrorCode::kInvalidArg,
+                "Contrastive training needs a text tower, and this checkpoint "
+                "has none.");
+  }
+}
+
+/// Whether two checkpoints have the same tensors.
+void check_alike(const Checkpoint& student, const Checkpoint& pretrained) {
+  for (const auto& [name, tensor] : student.tensors) {
+    const auto it = pretrained.tensors.find(name);
+    if (it != pretrained.tensors.end() &&
+        it->second.sizes() == tensor.sizes()) {
+      continue;
+    }
+    throw Error(ErrorCode::kInvalidArg,
+                pretrained.path + " must be the same model as " + student.path +
+                    ", but " + name +
+                    " is missing there or has another shape.");
+  }
+}
+
+}  // namespace
+
+Objective objective_from(const std::string& name) {
+  for (const auto& known : kObjectives) {
+    if (name == known.name) return known.objective;
+  }
+  throw Error(ErrorCode::kInvalidArg,
+              "objective must be 'clipself', 'declip', 'region-text' or "
+              "'contrastive', received '" +
+                  name + "'.");
+}
+
+const char* objective_name(Objective objective) {
+  return std::find_if(kObjectives.begin(),
+                      kObjectives.end(),
+                      [&](const ObjectiveName& known) {
+                        return known.objective == objective;
+                      })
+      ->name;
+}
+
+struct Trainer::State {
+  TrainOptions options;
+  ModelConfig config;
+  at::Device device = at::kCPU;
+  Numerics numerics;                             // of the student
+  std::map<std::string, at::Tensor> tensors;     // float32 leaves
+  std::map<std::string, at::Tensor> pretrained;  // as stored in its file
+  std::unique_ptr<VisionTower> teacher;          // null if not needed
+  std::vector<Parameter> learning;
+  AdamW optimiser{{}, {}};
+  std::vector<at::Tensor> average;  // of `learning`, empty without
+  int64_t step = 0;
+  SplitMix random{0};
+
+  std::vector<at::Tensor> values() const;
+  void drop_gradients();
+  void backward(const TrainBatch& part,
+                double share,
+                TrainStep& result,
+                SplitMix& draws,
+                const Call& call);
+  TrainStep accumulate(const std::vector<TrainBatch>& parts,
+                       SplitMix& draws,
+                       const Call& call);
+};
+
+std::vector<at::Tensor> Trainer::State::values() const {
+  std::vector<at::Tensor> out;
+  for (const auto& parameter : learning) out.push_back(parameter.value);
+  return out;
+}
+
+void Trainer::State::drop_gradients() {
+  for (auto& parameter : learning) parameter.value.mutable_grad().reset();
+}
+
+/// Adds the gradients of `share` times a part's loss to the parameters, and the
+/// losses to `result`.
+void Trainer::State::backward(const TrainBatch& part,
+                              double share,
+                              TrainStep& result,
+                              SplitMix& draws,
+                              const Call& call) {
+  // The towers are made anew of what has changed. Their layers hold views,
+  // stacks and casts of the parameters, through which gradients flow back.
+  Call quiet = call;
+  quiet.progress = nullptr;
+  const Weights weights(tensors, device, at::kFloat, quiet);
+  const auto student = make_tower(config, weights, numerics);
+  std::unique_ptr<TextTower> text;
+  if (options.objective == Objective::kContrastive) {
+    text = std::make_unique<TextTower>(*config.text, weights, numerics);
+  }
+  Towers towers;
+  towers.student = student.get();
+  towers.teacher = teacher.get();
+  towers.text = text.get();
+  const auto scale = tensors.find(kScale);
+  towers.logit_scale = scale != tensors.end()
+                           ? scale->second
+                           : at::full({}, std::log(1 / 0.07), device);
+
+  const auto batch = recordable(part, device);
+  Trunk trunk(*student, batch.images, options.checkpoint_activations, quiet);
+  const auto losses =
+      objective_losses(towers, trunk, batch, options, draws, quiet);
+  at::Tensor total;
+  for (const auto& [name, loss] : losses) {
+    const double value = loss.item<double>();
+    if (!std::isfinite(value)) {
+      throw Error(ErrorCode::kInternal,
+                  "The " + name + " loss of step " + std::to_string(step + 1) +
+                      " is not finite; the model is as it was before. Look for "
+                      "damaged inputs, or lower the learning rate.");
+    }
+    result.losses[name] += value * share;
+    result.total += value * share;
+    total = total.defined() ? total + loss : loss;
+  }
+  if (!total.requires_grad()) return;  // nothing that learns takes part
+  (total * share).backward();
+  trunk.backward(quiet);
+}
+
+/// Gradients of the mean of the parts' losses, in the parameters.
+TrainStep Trainer::State::accumulate(const std::vector<TrainBatch>& parts,
+                                     SplitMix& draws,
+                                     const Call& call) {
+  if (parts.empty()) {
+    throw Error(ErrorCode::kInvalidArg, "A step needs at least one batch.");
+  }
+  for (const auto& part : parts) check_batch(part, options, config);
+  drop_gradients();
+  TrainStep result;
+  result.step = step + 1;
+  result.learning_rate = learning_rate(options.schedule, step);
+  const auto count = static_cast<int64_t>(parts.size());
+  for (int64_t i = 0; i < count; ++i) {
+    backward(parts[static_cast<size_t>(i)],
+             1.0 / static_cast<double>(count),
+             result,
+             draws,
+             call);
+    call.report(i + 1, count);
+  }
+  result.gradient_norm = gradient_norm(learning).item<double>();
+  if (!std::isfinite(result.gradient_norm)) {
+    throw Error(ErrorCode::kInternal,
+                "The gradients of step " + std::to_string(step + 1) +
+                    " are not finite; the model is as it was before. Lower the "
+                    "learning rate, or train in float32.");
+  }
+  return result;
+}
+
+Trainer::Trainer(const Checkpoint& student,
+                 const std::optional<Checkpoint>& pretrained,
+                 const TrainOptions& options)
+    : state_(std::make_unique<State>()) {
+  const TrainingMode mode;
+  auto& s = *state_;
+  s.options = options;
+  s.options.class_features = recordable(options.class_features);
+  s.config = student.config;
+  if (is_foundation(s.config.family)) {
+    throw Error(ErrorCode::kWeights,
+                student.path + " is a vision foundation model (" +
+                    family_name(s.config.family) +
+                    "), which is not trained here. The student must be a CLIP "
+                    "checkpoint; this one can make the features of its "
+                    "context loss.");
+  }
+  check_options(options, s.config);
+  const auto& reference = pretrained ? *pretrained : student;
+  check_alike(student, reference);
+
+  s.device = place(options.device, "float32").device;
+  s.numerics.dtype = product_type(options.dtype);
+  s.numerics.mixed = s.numerics.dtype != at::kFloat;
+  s.random = SplitMix(options.seed);
+  s.pretrained = reference.tensors;
+  for (const auto& [name, tensor] : student.tensors) {
+    s.tensors.emplace(name, tensor.to(s.device, at::kFloat, false, true));
+  }
+  for (const auto& name : trainable_parameters(s.config, s.tensors, options)) {
+    auto& tensor = s.tensors.at(name);
+    tensor.requires_grad_();
+    s.learning.push_back({name, tensor, has_weight_decay(name, tensor)});
+  }
+  s.optimiser = AdamW(s.learning, adamw_options(options, s.config.family));
+  if (options.ema_decay > 0) {
+    const c10::NoGradGuard guard;
+    for (const auto& value : s.values()) s.average.push_back(value.clone());
+  }
+  if (options.objective == Objective::kClipSelf ||
+      options.objective == Objective::kDeClip) {
+    const c10::NoGradGuard guard;
+    Numerics numerics;
+    numerics.dtype = s.numerics.dtype;
+    numerics.fused = true;
+    const Call call;
+    const Weights weights(reference.tensors, s.device, numerics.stream(), call);
+    s.teacher = make_tower(reference.config, weights, numerics);
+  }
+}
+
+Trainer::~Trainer() = default;
+
+const TrainOptions& Trainer::options() const { return state_->options; }
+const ModelConfig& Trainer::config() const { return state_->config; }
+int64_t Trainer::step_count() const { return state_->step; }
+
+std::vector<std::string> Trainer::trainable() const {
+  std::vector<std::string> names;
+  for (const auto& parameter : state_->learning) {
+    names.push_back(parameter.name);
+  }
+  return names;
+}
+
+std::map<std::string, at::Tensor> Trainer::parameters() const {
+  std::map<std::string, at::Tensor> out;
+  for (const auto& [name, tensor] : state_->tensors) {
+    out.emplace(name, tensor.detach());
+  }
+  return out;
+}
+
+TrainStep Trainer::gradients(const std::vector<TrainBatch>& parts,
+                             std::map<std::string, at::Tensor>& out,
+                             const Call& call) {
+  const TrainingMode mode;
+  auto& s = *state_;
+  SplitMix draws = s.random;
+  try {
+    const auto result = s.accumulate(parts, draws, call);
+    for (const auto& parameter : s.learning) {
+      const auto& gradient = parameter.value.grad();
+      if (gradient.defined()) out.insert_or_assign(parameter.name, gradient);
+    }
+    s.drop_gradients();
+    return result;
+  } catch (...) {
+    s.drop_gradients();
+    throw;
+  }
+}
+
+TrainStep Trainer::step(const std::vector<TrainBatch>& parts,
+                        const Call& call) {
+  const TrainingMode mode;
+  auto& s = *state_;
+  SplitMix draws = s.random;
+  TrainStep result;
+  try {
+    result = s.accumulate(parts, draws, call);
+    if (s.options.clip_norm > 0) {
+      clip_gradients(s.learning, result.gradient_norm, s.options.clip_norm);
+    }
+    s.optimiser.step(result.learning_rate);
+  } catch (...) {
+    s.drop_gradients();
+    throw;
+  }
+  s.drop_gradients();
+  s.random = draws;
+  s.step = result.step;
+
+  const c10::NoGradGuard guard;
+  const auto scale = s.tensors.find(kScale);
+  if (scale != s.tensors.end() && scale->second.requires_grad()) {
+    scale->second.clamp_(0, kMaxLogScale);
+  }
+  if (!s.average.empty()) {
+    at::_foreach_lerp_(s.average, s.values(), 1 - s.options.ema_decay);
+  }
+  return result;
+}
+
+void Trainer::save(const std::string& path) const {
+  const TrainingMode mode;
+  const c10::NoGradGuard guard;
+  const auto& s = *state_;
+  auto tensors = s.optimiser.state();
+  for (const auto& [name, tensor] : s.tensors) {
+    tensors.emplace("parameters." + name, tensor.detach());
+  }
+  for (size_t i = 0; i < s.average.size(); ++i) {
+    tensors.emplace("average." + s.learning[i].name, s.average[i]);
+  }
+  write_safetensors(path,
+                    tensors,
+                    {{"format", kFormat},
+                     {"objective", objective_name(s.options.objective)},
+                     {"step", std::to_string(s.step)},
+                     {"random", std::to_string(s.random.state())}});
+}
+
+void Trainer::load(const std::string& path) {
+  const TrainingMode mode;
+  const c10::NoGradGuard guard;
+  auto& s = *state_;
+  const auto file = read_safetensors(path);
+  const auto reject = [&](const std::string& why) {
+    throw Error(ErrorCode::kWeights, path + ": " + why);
+  };
+  const auto entry = [&](const std::string& key) -> const std::string& {
+    const auto it = file.metadata.find(key);
+    if (it == file.metadata.end()) {
+      reject("no training state of this package (\"" + key + "\" is missing).");
+    }
+    return it->second;
+  };
+  const auto number = [&](const std::string& key) {
+    const auto& text = entry(key);
+    if (text.empty() || text.size() > 20 ||
+        text.find_first_not_of("0123456789") != std::string::npos) {
+      reject("\"" + key + "\" must be a whole number, found '" + text + "'.");
+    }
+    return std::stoull(text);
+  };
+  const auto find = [&](const std::string& name, const at::Tensor& like) {
+    const auto it = file.tensors.find(name);
+    if (it == file.tensors.end() || it->second.sizes() != like.sizes() ||
+        it->second.scalar_type() != at::kFloat) {
+      reject("expected '" + name + "' of shape " + c10::str(like.sizes()) +
+             " in float32; the state belongs to another model or other "
+             "options.");
+    }
+    return it->second;
+  };
+
+  // Everything is looked at before anything changes.
+  if (entry("format") != kFormat) {
+    reject("\"format\" must be '" + std::string(kFormat) + "', found '" +
+           entry("format") + "'.");
+  }
+  if (entry("objective") != objective_name(s.options.objective)) {
+    reject("the state is of objective '" + entry("objective") +
+           "', this trainer's is '" + objective_name(s.options.objective) +
+           "'.");
+  }
+  const auto step = static_cast<int64_t>(number("step"));
+  const uint64_t random = number("random");
+  std::vector<std::pair<at::Tensor, at::Tensor>> copies;
+  for (const auto& [name, tensor] : s.tensors) {
+    copies.emplace_back(tensor, find("parameters." + name, tensor));
+  }
+  for (size_t i = 0; i < s.average.size(); ++i) {
+    copies.emplace_back(s.average[i],
+                        find("average." + s.learning[i].name, s.average[i]));
+  }
+  s.optimiser.check_state(file.tensors, path);
+
+  s.optimiser.restore(file.tensors);
+  for (const auto& [to, from] : copies) to.copy_(from);
+  s.step = step;
+  s.random = SplitMix(random);
+}
+
+void Trainer::export_checkpoint(const std::string& path,
+                                double alpha,
+                                bool average) const {
+  const TrainingMode mode;
+  const c10::NoGradGuard guard;
+  const auto& s = *state_;
+  check_range("alpha", alpha, 0, 1);
+  if (average && s.average.empty()) {
+    throw Error(ErrorCode::kInvalidArg,
+                "There is no average to export: train with emaDecay above 0.");
+  }
+  auto student = parameters();
+  for (size_t i = 0; average && i < s.average.size(); ++i) {
+    student[s.learning[i].name] = s.average[i];
+  }
+  for (auto& [name, tensor] : student) {
+    if (alpha == 1) break;
+    const auto pretrained = s.pretrained.at(name).to(s.device, at::kFloat);
+    tensor = alpha * tensor + (1 - alpha) * pretrained;
+  }
+  export_open_clip(path, s.config, student);
+}
+
+}  // namespace declip

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "declip/call.h"
+#include "model/vision_tower.h"
+
+namespace declip {
+
+/// The blocks of a student below its last, forwards and backwards.
+///
+/// Without checkpoints LibTorch keeps the activations of every block that
+/// learns. With them only the tokens between blocks are kept, output() is where
+/// the loss's graph begins, and backward() makes each block once more, top
+/// down (Chen et al., arXiv:1604.06174, with a segment per block). The numbers
+/// are the same.
+class Trunk {
+ public:
+  Trunk(const VisionTower& tower,
+        const at::Tensor& image,
+        bool checkpoints,
+        const Call& call);
+
+  /// Input of the last block, [B, 1 + N, C].
+  const at::Tensor& output() const { return output_; }
+  Grid grid() const { return grid_; }
+
+  /// Call it once, after backward() of what came of output().
+  void backward(const Call& call);
+
+ private:
+  struct Stage {
+    at::Tensor input;  // without a graph
+    bool needed;       // whether something below it learns
+  };
+
+  const VisionTower& tower_;
+  Grid grid_;
+  bool checkpoints_;
+  at::Tensor embedded_;
+  std::vector<Stage> stages_;
+  at::Tensor output_;
+};
+
+}  // namespace declip

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "checkpoint_files.h"
+#include "declip/safetensors.h"
+#include "io/json.h"
+#include "tap.h"
+
+/// A folder of test/fixtures with a manifest.json: cases with options and
+/// expected tensors, each with its tolerance.
+class Golden {
+ public:
+  explicit Golden(const std::string& folder)
+      : folder_(folder),
+        manifest_(declip::parse_json(files::read(path("manifest.json")),
+                                     "manifest.json")) {}
+
+  std::string path(const std::string& file) const {
+    return files::fixture(folder_ + "/" + file);
+  }
+
+  std::vector<std::string> ids() const {
+    std::vector<std::string> out;
+    for (const auto& one : *manifest_.find("cases")->array()) {
+      out.push_back(*one.find("id")->string());
+    }
+    return out;
+  }
+
+  const declip::Json& at(const std::string& id) const {
+    for (const auto& one : *manifest_.find("cases")->array()) {
+      if (*one.find("id")->string() == id) return one;
+    }
+    throw std::runtime_error("no case " + id);
+  }
+
+  /// A tensor that the manifest points to: { file, tensor }.
+  at::Tensor tensor(const declip::Json& spec) const {
+    const auto& file = *spec.find("file")->string();
+    auto& read = files_[file];
+    if (read.empty()) read = declip::read_safetensors(path(file)).tensors;
+    return read.at(*spec.find("tensor")->string());
+  }
+
+  /// Fails the running test unless `got` is what output `name` of a case says.
+  void compare(const std::string& id,
+               const std::string& name,
+               const at::Tensor& got) const {
+    const auto& spec = *at(id).find("outputs")->find(name);
+    const auto expected = tensor(spec).to(at::kDouble);
+    const auto actual = got.detach().to(at::kDouble).reshape(expected.sizes());
+    const auto off = (actual - expected).abs();
+    const auto allowed = *spec.find("atol")->number() +
+                         *spec.find("rtol")->number() * expected.abs();
+    // Negated, so that NaN fails.
+    const double passed = off.le(allowed).to(at::kDouble).mean().item<double>();
+    const auto* fraction = spec.find("fraction_must_pass");
+    if (passed >= (fraction ? *fraction->number() : 1.0)) return;
+    tap::fail(__FILE__,
+              __LINE__,
+              id + " " + name + ": only " + std::to_string(passed) +
+                  " within tolerance, off by " +
+                  std::to_string((off / allowed).max().item<double>()) +
+                  " times as much as allowed");
+  }
+
+ private:
+  std::string folder_;
+  declip::Json manifest_;
+  mutable std::map<std::string, std::map<std::string, at::Tensor>> files_;
+};

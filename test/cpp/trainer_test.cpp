@@ -1,0 +1,455 @@
+// The trainer as a whole: states, files, options, misuse.
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+
+#include <cmath>
+#include <limits>
+#include <map>
+#include <string>
+
+#include "checkpoint_files.h"
+#include "declip/checkpoint.h"
+#include "declip/model.h"
+#include "declip/safetensors.h"
+#include "declip/train.h"
+#include "small_models.h"
+#include "tap.h"
+
+using declip::ErrorCode;
+using declip::Family;
+using declip::Objective;
+using declip::Trainer;
+
+namespace {
+
+using Tensors = std::map<std::string, at::Tensor>;
+
+Trainer trainer(Family family, const declip::TrainOptions& options) {
+  return {small::model(family), small::model(family, 2), options};
+}
+
+Tensors copy(const Tensors& tensors) {
+  Tensors out;
+  for (const auto& [name, tensor] : tensors) out.emplace(name, tensor.clone());
+  return out;
+}
+
+bool same(const Tensors& a, const Tensors& b) {
+  if (a.size() != b.size()) return false;
+  for (const auto& [name, tensor] : a) {
+    if (!b.contains(name) || !at::equal(tensor, b.at(name))) return false;
+  }
+  return true;
+}
+
+Tensors gradients(Trainer& trainer,
+                  const std::vector<declip::TrainBatch>& parts) {
+  Tensors out;
+  trainer.gradients(parts, out, {});
+  return out;
+}
+
+double norm(const Tensors& tensors) {
+  double sum = 0;
+  for (const auto& [name, tensor] : tensors) {
+    sum += tensor.to(at::kDouble).square().sum().item<double>();
+  }
+  return std::sqrt(sum);
+}
+
+/// Relative distance between two sets of gradients.
+double apart(const Tensors& a, const Tensors& b) {
+  Tensors difference;
+  for (const auto& [name, tensor] : a) {
+    difference.emplace(name, tensor - b.at(name));
+  }
+  return norm(difference) / norm(b);
+}
+
+/// What the file holds, in order of names.
+std::string bytes(const Trainer& trainer, const files::TempFolder& folder) {
+  const auto path = folder.file("bytes.safetensors");
+  trainer.save(path);
+  return files::read(path);
+}
+
+}  // namespace
+
+TEST(every_objective_learns) {
+  for (const auto family : small::kFamilies) {
+    for (const auto objective : small::kObjectives) {
+      auto options = small::options(objective);
+      options.least_classes = 100;  // all nine, so that losses compare
+      options.schedule.rate = 3e-3;
+      auto t = trainer(family, options);
+      const auto batch = small::batch();
+      const auto first = t.step({batch}, {});
+      CHECK(first.step == 1);
+      CHECK_CLOSE(first.learning_rate, 1.5e-3, 1e-12);
+      CHECK(first.gradient_norm > 0);
+      double sum = 0;
+      for (const auto& [name, loss] : first.losses) sum += loss;
+      CHECK_CLOSE(first.total, sum, 1e-12);
+      declip::TrainStep last;
+      for (int i = 0; i < 15; ++i) last = t.step({batch}, {});
+      CHECK(last.total < 0.9 * first.total);
+      CHECK(t.step_count() == 16);
+    }
+  }
+}
+
+TEST(a_loaded_state_goes_on_bit_for_bit) {
+  const files::TempFolder folder;
+  for (const auto family : small::kFamilies) {
+    for (const auto objective : small::kObjectives) {
+      auto options = small::options(objective);
+      options.ema_decay = 0.9;
+      options.clip_norm = 0.5;
+      const auto path = folder.file("state.safetensors");
+      auto whole = trainer(family, options);
+      const auto a = small::batch(1), b = small::batch(2);
+      whole.step({a}, {});
+      whole.step({a, b}, {});
+      whole.save(path);
+      auto resumed = trainer(family, options);
+      resumed.step({b}, {});  // forgotten
+      resumed.load(path);
+      CHECK(resumed.step_count() == 2);
+      for (int i = 0; i < 2; ++i) {
+        const auto one = whole.step({b}, {});
+        const auto other = resumed.step({b}, {});
+        CHECK(one.losses == other.losses);
+        CHECK(one.gradient_norm == other.gradient_norm);
+        CHECK(one.step == other.step);
+      }
+      CHECK(same(whole.parameters(), resumed.parameters()));
+      CHECK(bytes(whole, folder) == bytes(resumed, folder));
+    }
+  }
+}
+
+TEST(activation_checkpoints_change_no_bit) {
+  for (const auto family : small::kFamilies) {
+    for (const auto objective : small::kObjectives) {
+      for (const std::optional<int64_t> groups :
+           {std::optional<int64_t>(), std::optional<int64_t>(1)}) {
+        auto options = small::options(objective);
+        options.unlocked_groups = groups;
+        auto kept = trainer(family, options);
+        options.checkpoint_activations = true;
+        auto remade = trainer(family, options);
+        const auto expected = gradients(kept, {small::batch()});
+        CHECK(!expected.empty());
+        CHECK(same(gradients(remade, {small::batch()}), expected));
+      }
+    }
+  }
+}
+
+TEST(gradients_of_parts_are_averaged) {
+  auto t = trainer(Family::kEva, small::options(Objective::kDeClip));
+  const auto a = small::batch(1), b = small::batch(2);
+  const auto of_a = gradients(t, {a}), of_b = gradients(t, {b});
+  Tensors mean;
+  for (const auto& [name, tensor] : of_a) {
+    mean.emplace(name, (tensor + of_b.at(name)) / 2);
+  }
+  CHECK_CLOSE(apart(gradients(t, {a, b}), mean), 0, 1e-5);
+}
+
+TEST(bfloat16_products_stay_close) {
+  for (const auto family : small::kFamilies) {
+    for (const auto objective : small::kObjectives) {
+      auto options = small::options(objective);
+      auto exact = trainer(family, options);
+      options.dtype = "bfloat16";
+      auto rounded = trainer(family, options);
+      const auto got = gradients(rounded, {small::batch()});
+      CHECK(got.begin()->second.scalar_type() == at::kFloat);
+      CHECK(apart(got, gradients(exact, {small::batch()})) < 0.1);
+      rounded.step({small::batch()}, {});
+      CHECK(rounded.parameters().begin()->second.scalar_type() == at::kFloat);
+    }
+  }
+}
+
+TEST(the_average_follows_the_parameters) {
+  const files::TempFolder folder;
+  auto options = small::options(Objective::kClipSelf);
+  options.ema_decay = 0.75;
+  auto t = trainer(Family::kPlain, options);
+  const std::string name = "visual.transformer.resblocks.2.attn.in_proj_weight";
+  auto expected = t.parameters().at(name).clone();
+  for (int i = 0; i < 3; ++i) {
+    t.step({small::batch()}, {});
+    expected = 0.75 * expected + 0.25 * t.parameters().at(name);
+  }
+  const auto path = folder.file("average.safetensors");
+  t.export_checkpoint(path, 1.0, true);
+  CHECK_CLOSE(
+      distance(declip::read_safetensors(path).tensors.at(name), expected),
+      0,
+      1e-6);
+}
+
+TEST(exported_checkpoints_are_models) {
+  const files::TempFolder folder;
+  for (const auto family : small::kFamilies) {
+    auto t = trainer(family, small::options(Objective::kContrastive));
+    t.step({small::batch()}, {});
+    const auto path = folder.file("model.safetensors");
+    t.export_checkpoint(path, 0.25);
+    declip::LoadOptions load;
+    load.overrides.head_width = 8;
+    load.overrides.text_heads = 2;
+    load.overrides.activation = declip::Activation::kGelu;
+    const auto checkpoint = declip::load_checkpoint(path, load.overrides);
+    const auto own = t.parameters();
+    const auto other = small::model(family, 2).tensors;
+    CHECK(checkpoint.tensors.size() == own.size());
+    for (const auto& [name, tensor] : checkpoint.tensors) {
+      CHECK_CLOSE(distance(tensor, 0.25 * own.at(name) + 0.75 * other.at(name)),
+                  0,
+                  1e-6);
+    }
+    const auto model = declip::Model::load(path, load, {});
+    CHECK(model->encode_image(small::batch().images, true, false, {}).size(1) ==
+          12);
+    CHECK(model->encode_text(small::batch().tokens, true, {}).size(0) == 2);
+    t.export_checkpoint(path);
+    CHECK(same(declip::load_checkpoint(path, load.overrides).tensors, own));
+
+    // A folder says the rest itself.
+    const auto whole = folder.file("folder/of/it");
+    t.export_checkpoint(whole);
+    const auto read = declip::load_checkpoint(whole);
+    CHECK(same(read.tensors, own));
+    CHECK(read.config.vision.heads == 2);
+    CHECK(read.config.text->heads == 2);
+    if (family == Family::kPlain) {
+      CHECK(read.config.vision.activation == declip::Activation::kGelu);
+    }
+    CHECK(read.config.pixels.mean == t.config().pixels.mean);
+    CHECK_THROWS_CODE(t.export_checkpoint(path + "/folder"), ErrorCode::kIo);
+  }
+}
+
+TEST(a_failed_step_changes_nothing) {
+  const files::TempFolder folder;
+  for (const auto objective : small::kObjectives) {
+    auto options = small::options(objective);
+    options.ema_decay = 0.9;
+    auto t = trainer(Family::kEva, options);
+    t.step({small::batch()}, {});
+    const auto before = bytes(t, folder);
+    auto broken = small::batch(2);
+    broken.images = broken.images.clone();
+    broken.images[1][0][5][5] = std::numeric_limits<float>::quiet_NaN();
+    CHECK_THROWS_CODE(t.step({small::batch(3), broken}, {}),
+                      ErrorCode::kInternal);
+    CHECK(bytes(t, folder) == before);
+
+    declip::Call cancelled;
+    cancelled.cancelled = std::make_shared<std::atomic<bool>>(true);
+    CHECK_THROWS_CODE(t.step({small::batch()}, cancelled), ErrorCode::kAborted);
+    CHECK(bytes(t, folder) == before);
+
+    auto again = trainer(Family::kEva, options);
+    again.step({small::batch()}, {});
+    again.step({small::batch(2)}, {});
+    t.step({small::batch(2)}, {});
+    CHECK(bytes(t, folder) == bytes(again, folder));
+  }
+}
+
+TEST(logit_scale_stays_within_bounds) {
+  auto options = small::options(Objective::kContrastive);
+  auto student = small::model(Family::kPlain);
+  student.tensors["logit_scale"] = at::full({}, 4.605f);
+  options.schedule.rate = 1.0;
+  options.schedule.warmup = 0;
+  for (const float start : {4.605f, 0.001f}) {
+    student.tensors["logit_scale"] = at::full({}, start);
+    Trainer t(student, std::nullopt, options);
+    for (int i = 0; i < 3; ++i) {
+      t.step({small::batch()}, {});
+      const double scale = t.parameters().at("logit_scale").item<double>();
+      CHECK(scale >= 0 && scale <= std::log(100.0) + 1e-6);
+    }
+  }
+}
+
+TEST(trains_on_the_inference_thread) {
+  const c10::InferenceMode guard;
+  auto options = small::options(Objective::kDeClip);
+  options.ema_decay = 0.5;
+  auto t = trainer(Family::kEva, options);
+  const auto before = copy(t.parameters());
+  CHECK(t.step({small::batch()}, {}).total > 0);
+  CHECK(!same(t.parameters(), before));
+}
+
+TEST(without_features_there_is_no_context_loss) {
+  auto t = trainer(Family::kEva, small::options(Objective::kDeClip));
+  auto batch = small::batch();
+  CHECK(t.step({batch}, {}).losses.size() == 2);
+  batch.vfm_features = at::Tensor();
+  CHECK(t.step({batch}, {}).losses.size() == 1);
+  // Another grid of theirs is no trouble.
+  batch.vfm_features = at::rand({2, 4, 3, 7});
+  CHECK(t.step({batch}, {}).losses.size() == 2);
+}
+
+TEST(foreign_states_are_refused) {
+  const files::TempFolder folder;
+  const auto path = folder.file("state.safetensors");
+  auto t = trainer(Family::kEva, small::options(Objective::kClipSelf));
+  t.step({small::batch()}, {});
+  t.save(path);
+  const auto before = bytes(t, folder);
+
+  auto plain = trainer(Family::kPlain, small::options(Objective::kClipSelf));
+  CHECK_THROWS_CODE(plain.load(path), ErrorCode::kWeights);
+  auto other = trainer(Family::kEva, small::options(Objective::kDeClip));
+  CHECK_THROWS_CODE(other.load(path), ErrorCode::kWeights);
+  auto averaged = small::options(Objective::kClipSelf);
+  averaged.ema_decay = 0.9;
+  auto with_average = trainer(Family::kEva, averaged);
+  CHECK_THROWS_CODE(with_average.load(path), ErrorCode::kWeights);
+
+  const auto state = declip::read_safetensors(path);
+  const auto spoilt = folder.file("spoilt.safetensors");
+  const auto refuse = [&](const std::map<std::string, at::Tensor>& tensors,
+                          const std::map<std::string, std::string>& metadata) {
+    declip::write_safetensors(spoilt, tensors, metadata);
+    CHECK_THROWS_CODE(t.load(spoilt), ErrorCode::kWeights);
+    CHECK(bytes(t, folder) == before);
+  };
+  refuse(state.tensors, {});
+  for (const char* key : {"format", "step", "random", "objective"}) {
+    auto metadata = state.metadata;
+    metadata[key] = "-1";
+    refuse(state.tensors, metadata);
+  }
+  for (const char* name : {"parameters.visual.norm.weight",
+                           "exp_avg.visual.blocks.2.norm1.weight",
+                           "steps.visual.blocks.2.norm1.weight"}) {
+    auto tensors = state.tensors;
+    tensors.erase(name);
+    refuse(tensors, state.metadata);
+    tensors[name] = at::zeros({3});
+    refuse(tensors, state.metadata);
+  }
+  CHECK_THROWS_CODE(t.load(folder.file("none")), ErrorCode::kIo);
+  CHECK_THROWS_CODE(t.save(folder.file("none/state.safetensors")),
+                    ErrorCode::kIo);
+}
+
+TEST(wrong_options_are_refused) {
+  const auto refuse =
+      [](const std::function<void(declip::TrainOptions&)>& spoil,
+         Objective objective = Objective::kDeClip) {
+        auto options = small::options(objective);
+        spoil(options);
+        CHECK_THROWS_CODE(trainer(Family::kEva, options),
+                          ErrorCode::kInvalidArg);
+      };
+  using Options = declip::TrainOptions;
+  refuse([](Options& o) { o.mode = declip::DenseMode::kVanilla; });
+  refuse([](Options& o) { o.dtype = "float16"; });
+  refuse([](Options& o) { o.beta1 = 1; });
+  refuse([](Options& o) { o.beta2 = -0.1; });
+  refuse([](Options& o) { o.epsilon = -1; });
+  refuse([](Options& o) { o.weight_decay = NAN; });
+  refuse([](Options& o) { o.clip_norm = -1; });
+  refuse([](Options& o) { o.ema_decay = 1.5; });
+  refuse([](Options& o) { o.context_weight = INFINITY * 0; });
+  refuse([](Options& o) { o.unlocked_groups = 0; });
+  refuse([](Options& o) { o.device = "gpu"; });
+  refuse([](Options& o) { o.schedule.rate = -1; });
+  refuse([](Options& o) { o.class_features = at::Tensor(); },
+         Objective::kRegionText);
+  refuse([](Options& o) { o.class_features = at::ones({4, 5}); },
+         Objective::kRegionText);
+
+  auto vision = small::model(Family::kPlain);
+  vision.config.text.reset();
+  CHECK_THROWS_CODE(
+      Trainer(vision, std::nullopt, small::options(Objective::kContrastive)),
+      ErrorCode::kInvalidArg);
+  CHECK_THROWS_CODE(Trainer(small::model(Family::kPlain),
+                            small::model(Family::kEva),
+                            small::options(Objective::kClipSelf)),
+                    ErrorCode::kInvalidArg);
+  CHECK_THROWS_CODE(declip::objective_from("DeCLIP"), ErrorCode::kInvalidArg);
+  for (const auto objective : small::kObjectives) {
+    CHECK(declip::objective_from(declip::objective_name(objective)) ==
+          objective);
+  }
+  const files::TempFolder folder;
+  auto t = trainer(Family::kEva, small::options(Objective::kClipSelf));
+  CHECK_THROWS_CODE(t.export_checkpoint(folder.file("a"), 1.5),
+                    ErrorCode::kInvalidArg);
+  CHECK_THROWS_CODE(t.export_checkpoint(folder.file("a"), 1, true),
+                    ErrorCode::kInvalidArg);
+}
+
+TEST(foundation_models_are_no_students) {
+  const auto sam =
+      declip::load_checkpoint(files::fixture("vfm/sam.safetensors"));
+  CHECK_THROWS_CODE(Trainer(sam, std::nullopt, {}), ErrorCode::kWeights);
+}
+
+TEST(wrong_batches_are_refused) {
+  const auto refuse =
+      [](Objective objective,
+         const std::function<void(declip::TrainBatch&)>& spoil) {
+        auto t = trainer(Family::kEva, small::options(objective));
+        auto batch = small::batch();
+        spoil(batch);
+        CHECK_THROWS_CODE(t.step({batch}, {}), ErrorCode::kInvalidArg);
+        CHECK(t.step_count() == 0);
+      };
+  using Batch = declip::TrainBatch;
+  const auto kDeclip = Objective::kDeClip;
+  refuse(kDeclip, [](Batch& b) { b.images = at::Tensor(); });
+  refuse(kDeclip, [](Batch& b) { b.images = at::zeros({2, 3, 7, 40}); });
+  refuse(kDeclip, [](Batch& b) { b.images = b.images.to(at::kByte); });
+  refuse(kDeclip, [](Batch& b) { b.boxes = at::Tensor(); });
+  refuse(kDeclip, [](Batch& b) { b.boxes = b.boxes.slice(0, 0, 1); });
+  refuse(kDeclip, [](Batch& b) { b.boxes = b.boxes.slice(2, 0, 4); });
+  refuse(kDeclip, [](Batch& b) { b.boxes = at::zeros({2, 3, 5}); });
+  refuse(kDeclip, [](Batch& b) {
+    b.boxes = b.boxes.clone();
+    b.boxes[0][0][2] = NAN;
+  });
+  refuse(kDeclip, [](Batch& b) { b.crops = b.crops.slice(0, 1); });
+  refuse(kDeclip, [](Batch& b) { b.crops = at::Tensor(); });
+  refuse(kDeclip, [](Batch& b) { b.vfm_features = at::zeros({1, 4, 5, 5}); });
+  refuse(Objective::kRegionText, [](Batch& b) { b.labels = at::Tensor(); });
+  refuse(Objective::kRegionText, [](Batch& b) { b.labels = b.labels + 9; });
+  refuse(Objective::kRegionText,
+         [](Batch& b) { b.labels = b.labels.to(at::kFloat); });
+  refuse(Objective::kContrastive, [](Batch& b) { b.tokens = at::Tensor(); });
+  refuse(Objective::kContrastive,
+         [](Batch& b) { b.tokens = b.tokens.slice(0, 1); });
+  refuse(Objective::kContrastive, [](Batch& b) { b.tokens = b.tokens + 90; });
+  auto t = trainer(Family::kEva, small::options(kDeclip));
+  CHECK_THROWS_CODE(t.step({}, {}), ErrorCode::kInvalidArg);
+}
+
+TEST(new_models_are_the_same_for_the_same_seed) {
+  const auto config = small::config(Family::kPlain);
+  const auto one = declip::initial_checkpoint(config, 4).tensors;
+  CHECK(same(one, declip::initial_checkpoint(config, 4).tensors));
+  CHECK(!same(one, declip::initial_checkpoint(config, 5).tensors));
+  auto wrong = config;
+  wrong.vision.heads = 3;
+  CHECK_THROWS_CODE(declip::initial_checkpoint(wrong, 1),
+                    ErrorCode::kInvalidArg);
+  wrong = config;
+  wrong.text->embed_dim = 8;
+  CHECK_THROWS_CODE(declip::initial_checkpoint(wrong, 1),
+                    ErrorCode::kInvalidArg);
+}
