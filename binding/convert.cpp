@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "declip/error.h"
+#include "model_handle.h"
 #include "tensor_handle.h"
 
 namespace declip {
@@ -195,6 +196,8 @@ DenseOptions to_dense(const Napi::Object& o) {
   const auto features = o.Get("proxyFeatures");
   if (!features.IsUndefined())
     dense.proxy_features = TensorHandle::from(features);
+  const auto model = o.Get("proxyModel");
+  if (!model.IsUndefined()) dense.proxy_model = ModelHandle::from(model);
   dense.proxy_beta = find_number(o, "proxyBeta").value_or(1.2);
   dense.proxy_gamma = find_number(o, "proxyGamma").value_or(3.0);
   return dense;
@@ -268,10 +271,11 @@ Picture to_picture(const Napi::Object& o) {
 Napi::Object to_js(Napi::Env env, const CheckpointInfo& info) {
   auto o = Napi::Object::New(env);
   const auto& vision = info.config.vision;
-  const bool eva = info.config.family == Family::kEva;
+  const bool swiglu =
+      info.config.family == Family::kEva || info.config.foundation.gated_mlp;
   o.Set("path", info.path);
   o.Set("format", info.format);
-  o.Set("family", eva ? "eva" : "clip");
+  o.Set("family", family_name(info.config.family));
   o.Set("imageSize", static_cast<double>(vision.image_size));
   o.Set("patchSize", static_cast<double>(vision.patch));
   o.Set("embedDim", static_cast<double>(vision.embed_dim));
@@ -280,7 +284,8 @@ Napi::Object to_js(Napi::Env env, const CheckpointInfo& info) {
   tower.Set("layers", static_cast<double>(vision.layers));
   tower.Set("heads", static_cast<double>(vision.heads));
   tower.Set("mlp", static_cast<double>(vision.mlp_hidden));
-  tower.Set("activation", eva ? "swiglu" : activation_name(vision.activation));
+  tower.Set("activation",
+            swiglu ? "swiglu" : activation_name(vision.activation));
   o.Set("vision", tower);
   if (info.config.text) {
     const auto& text = *info.config.text;

@@ -8,9 +8,12 @@
 #include "declip/error.h"
 #include "tensor_handle.h"
 #include "view_handle.h"
+#include "wrap.h"
 
 namespace declip {
 namespace {
+
+constexpr napi_type_tag kTag{0x83e1d6a25c094bf7, 0xa94c02be71fd3586};
 
 /// What V8 is told a model weighs: parameters at their run-time size.
 int64_t model_bytes(const Model& model) {
@@ -31,6 +34,7 @@ ModelHandle::ModelHandle(const Napi::CallbackInfo& info)
     throw Napi::TypeError::New(env, "Models are made with loadModel().");
   }
   model_ = *info[0].As<Napi::External<std::shared_ptr<const Model>>>().Data();
+  info.This().As<Napi::Object>().TypeTag(&kTag);
   auto js_info = to_js(env, model_->info());
   js_info.Set("dtype", model_->dtype());
   js_info.Set("engine", model_->engine());
@@ -63,6 +67,12 @@ Napi::Function ModelHandle::define(Napi::Env env) {
                       InstanceMethod("encode", &ModelHandle::encode),
                       InstanceMethod("segment", &ModelHandle::segment),
                       InstanceMethod("dispose", &ModelHandle::dispose)});
+}
+
+std::shared_ptr<const Model> ModelHandle::from(const Napi::Value& value) {
+  const auto* handle = unwrap_tagged<ModelHandle>(value, kTag);
+  if (!handle) throw Error(ErrorCode::kInvalidArg, "A Model was expected.");
+  return handle->model();
 }
 
 std::shared_ptr<const Model> ModelHandle::model() const {

@@ -16,6 +16,10 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
   explicit ModelHandle(const Napi::CallbackInfo& info);
   ~ModelHandle() override;
 
+  /// The model behind a JS value; throws Error(kInvalidArg) if it is none,
+  /// Error(kDisposed) if it is gone.
+  static std::shared_ptr<const Model> from(const Napi::Value& value);
+
   /// loadModel({path, config, device, dtype}).
   static Napi::Value load(const Napi::CallbackInfo& info);
 

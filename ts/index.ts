@@ -18,6 +18,7 @@ export {
 export { type Answer, type AuxiliaryKind, writeDefinitions } from './definitions.js'
 export { DeclipError, ERROR_CODES, type ErrorCode } from './errors.js'
 export type { DecodedImage, ImageEncoder, ImageInput, RawImage } from './image.js'
+export { releaseModels } from './kept-models.js'
 export {
   type Boxes,
   type CheckpointInfo,
@@ -39,7 +40,7 @@ export {
   type Timings,
 } from './result.js'
 export type { Rle } from './rle.js'
-export { releaseModels, type SegmentManyOptions, segment, segmentMany } from './segment.js'
+export { type SegmentManyOptions, segment, segmentMany } from './segment.js'
 export { expandTemplates, TEMPLATES } from './templates.js'
 export { type DType, Tensor, type TensorData } from './tensor.js'
 export { tokenize } from './tokenize.js'

@@ -6,6 +6,7 @@ import {
   type DenseMode,
   METHOD_NAMES,
   type MethodName,
+  type ModelFamily,
   type PamrOptions,
   type PipelineOptions,
   type PostprocessOptions,
@@ -13,6 +14,7 @@ import {
   type VocabularyOptions,
 } from './options.js'
 import { METHODS, type Preset } from './presets.js'
+import { proxyModel, toNativeProxy } from './proxy.js'
 
 /** What a preset needs to know of a model. @internal */
 export interface ModelFacts {
@@ -20,7 +22,7 @@ export interface ModelFacts {
   readonly imageSize: number
   /** Pixels. */
   readonly patchSize: number
-  readonly family: 'clip' | 'eva'
+  readonly family: ModelFamily
   /** Mode that the checkpoint was fine-tuned for, where it says so. */
   readonly denseMode: DenseMode | null
   /** Blocks of the vision tower. */
@@ -141,10 +143,10 @@ function resolveDense(
   model: ModelFacts,
 ): NativeDense {
   const { proxy } = options
-  if (mode === 'proxyclip' && !proxy?.features) {
+  if (mode === 'proxyclip' && !proxy?.features && !proxy?.model) {
     throw new DeclipError(
       'ERR_DECLIP_INVALID_ARG',
-      `Dense mode 'proxyclip' needs proxy.features, the patch features of a vision foundation model for every window; pass them or choose another method.`,
+      `Dense mode 'proxyclip' needs proxy.features, the patch features of a vision foundation model for every window, or proxy.model, which makes them; pass one of them or choose another method.`,
     )
   }
   // Settings of one mode's last block mean nothing to another mode.
@@ -158,7 +160,7 @@ function resolveDense(
     selfAttention: options.selfAttention ?? own.selfAttention,
     gaussianStd: options.gaussianStd ?? own.gaussianStd,
     neighboursOnly: options.neighboursOnly,
-    proxyFeatures: proxy?.features.native,
+    ...toNativeProxy(proxy),
     proxyBeta: proxy?.beta ?? own.beta,
     proxyGamma: proxy?.gamma ?? own.gamma,
   }
@@ -179,7 +181,11 @@ function resolveWindows(
   if (window > 0 && stride > window) {
     throw invalid('stride', `1 to ${window} (the window), so that no pixel is left out`, stride)
   }
-  const padTo = small || preset.padTo === 'patch' ? model.patchSize : preset.padTo
+  const ownPadTo = small || preset.padTo === 'patch' ? model.patchSize : preset.padTo
+  // Windows are whole patches for both models; SAM's are resized for it.
+  const proxy = dense.mode === 'proxyclip' ? proxyModel(options.proxy)?.info : undefined
+  const padTo =
+    proxy && proxy.family !== 'sam' ? commonMultiple(ownPadTo, proxy.patchSize) : ownPadTo
   const shortSide =
     options.shortSide === undefined ? (small ? null : preset.shortSide) : options.shortSide
   return {
@@ -191,6 +197,12 @@ function resolveWindows(
     augment: options.augment ?? preset.augment,
     augmentWeight: options.augmentWeight ?? preset.augmentWeight,
   }
+}
+
+function commonMultiple(a: number, b: number): number {
+  let multiple = a
+  while (multiple % b !== 0) multiple += a
+  return multiple
 }
 
 function modeWarning(trained: DenseMode | null, mode: DenseMode): string | null {
@@ -276,7 +288,7 @@ function checkOptions(options: MethodOptions): void {
     check({ iterations, dilations }, required, 'pamr.')
   }
   if (options.proxy !== undefined) {
-    if (!isRecord(options.proxy)) throw invalid('proxy', '{ features, beta, gamma }', options.proxy)
+    if (!isRecord(options.proxy)) throw invalid('proxy', '{ model, beta, gamma }', options.proxy)
     const finite: Check = ['a finite number', (value: unknown) => Number.isFinite(value)]
     check(options.proxy, { beta: finite, gamma: positive }, 'proxy.')
   }

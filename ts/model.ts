@@ -3,6 +3,7 @@ import { dirname } from 'node:path'
 import { DeclipError, describe, invalid } from './errors.js'
 import { DEFAULT_MODEL, resolveSource } from './hub.js'
 import { type ImageInput, loadImage } from './image.js'
+import { keptModel } from './kept-models.js'
 import { loadAddon, prepareAddon } from './load-addon.js'
 import { resolveMethod } from './methods.js'
 import type {
@@ -22,13 +23,17 @@ import {
   DENSE_MODES,
   type DenseMode,
   type DenseOptions,
+  type Device,
   type EncodeDenseOptions,
   type EncodeImageOptions,
   type EncodeRegionOptions,
   type LoadOptions,
+  type ModelFamily,
   type PipelineOptions,
+  type ProxyOptions,
   type VocabularyOptions,
 } from './options.js'
+import { isFoundation, toNativeProxy } from './proxy.js'
 import { Tensor } from './tensor.js'
 import { defaultTokenizer, Tokenizer } from './tokenizer.js'
 import { View } from './view.js'
@@ -43,10 +48,13 @@ export interface CheckpointInfo extends NativeCheckpointInfo {}
 export interface ModelInfo {
   /** File or folder that was loaded. */
   readonly path: string
-  /** 'openai-jit', 'openai', 'open_clip', 'huggingface', 'eva-clip' or 'trainer'. */
+  /**
+   * 'openai-jit', 'openai', 'open_clip', 'huggingface', 'eva-clip', 'trainer' or 'detector'; of a vision
+   * foundation model 'original', 'timm' or 'huggingface'.
+   */
   readonly format: string
-  /** 'clip' for OpenAI/OpenCLIP ViTs, 'eva' for EVA02. */
-  readonly family: 'clip' | 'eva'
+  /** 'clip' for OpenAI/OpenCLIP ViTs, 'eva' for EVA02; vision foundation models: 'dino', 'dinov2', 'sam'. */
+  readonly family: ModelFamily
   /** Side of the training pictures in pixels. */
   readonly imageSize: number
   /** Side of a patch in pixels. */
@@ -57,7 +65,7 @@ export interface ModelInfo {
   readonly layers: number
   /** Attention heads of the vision tower. */
   readonly heads: number
-  /** Channels of the shared space of pictures and texts. */
+  /** Channels of the shared space of pictures and texts, or of a vision foundation model's features. */
   readonly embedDim: number
   /** Longest text in tokens; null without a text tower. */
   readonly contextLength: number | null
@@ -159,6 +167,7 @@ export class Model {
     options: CallOptions & { normalize?: boolean | undefined } = {},
   ): Promise<Tensor> {
     checkCall(options)
+    this.checkTextSpace()
     const { normalize = true } = options
     const given = texts instanceof Tensor
     const tokens = given ? texts : this.tokenize(texts)
@@ -172,7 +181,8 @@ export class Model {
   }
 
   /**
-   * Embeds pictures by their class token: float32 [B, D].
+   * Embeds pictures by their class token: float32 [B, D]. Of DINO and DINOv2 it is the class token after
+   * the final norm; SAM has none (ERR_DECLIP_WEIGHTS).
    *
    * @param image - a picture (short side to the model's size, centre crop, as CLIP does), or a
    * normalised float tensor [B, 3, H, W] of any size
@@ -181,8 +191,9 @@ export class Model {
    */
   async encodeImage(image: ImageInput, options: EncodeImageOptions = {}): Promise<Tensor> {
     checkCall(options)
-    const { normalize = true, positions } = options
+    const { normalize = this.#normalizes, positions } = options
     checkPositions(positions)
+    this.#checkOptions({ positions })
     return this.#withImage(image, 'crop', this.info.imageSize, options, input =>
       this.#tensor(options, call =>
         this.native.encodeImage({ ...call, image: input, normalize, positions }),
@@ -191,18 +202,23 @@ export class Model {
   }
 
   /**
-   * Embeds the patches of pictures: float32 [B, D, h, w], class token dropped.
+   * Embeds the patches of pictures: float32 [B, D, h, w], class token dropped. Of a vision foundation
+   * model they are what its authors' code gives: the last block after the final norm, without class and
+   * register tokens (DINO, DINOv2), or the neck's map (SAM); not normalised unless `normalize` says so.
    *
-   * @param image - a picture (squashed to the model's square, as DeCLIP does), or a normalised float
-   * tensor [B, 3, H, W] of any size
+   * @param image - a picture (squashed to the model's square, as DeCLIP does, and normalised with the
+   * model's own statistics), or a normalised float tensor [B, 3, H, W] of any size, for DINOv2 in
+   * multiples of its patch
+   * @param options - dense mode and its settings, which a vision foundation model has none of
    * @throws {@link DeclipError} as {@link Model.encodeImage}
    */
   async encodeDense(image: ImageInput, options: EncodeDenseOptions = {}): Promise<Tensor> {
     checkCall(options)
-    const { normalize = true } = options
-    const dense = this.#dense(options)
-    return this.#withImage(image, 'squash', this.info.imageSize, options, input =>
-      this.#tensor(options, call =>
+    const ready = namesProxy(options) ? await this.withProxy(options) : options
+    const { normalize = this.#normalizes } = ready
+    const dense = this.#dense(ready)
+    return this.#withImage(image, 'squash', this.info.imageSize, ready, input =>
+      this.#tensor(ready, call =>
         this.native.encodeDense({ ...call, ...dense, image: input, normalize }),
       ),
     )
@@ -222,18 +238,19 @@ export class Model {
     options: EncodeRegionOptions = {},
   ): Promise<Tensor> {
     checkCall(options)
-    const dense = this.#dense(options)
-    const { normalize = true, normalizeBeforePooling } = options
-    const size = this.#regionSize(options)
-    const imageIndex = toImageIndex(options)
+    const ready = namesProxy(options) ? await this.withProxy(options) : options
+    const dense = this.#dense(ready)
+    const { normalize = this.#normalizes, normalizeBeforePooling } = ready
+    const size = this.#regionSize(ready)
+    const imageIndex = toImageIndex(ready)
     const rows = await boxRows(boxes)
-    return this.#withImage(image, 'pad', size, options, async (input, scale) => {
+    return this.#withImage(image, 'pad', size, ready, async (input, scale) => {
       const scaled = Tensor.from(
         rows.map(v => v * scale),
         [rows.length / 4, 4],
       )
       try {
-        return await this.#tensor(options, call =>
+        return await this.#tensor(ready, call =>
           this.native.encodeBoxes({
             ...call,
             ...dense,
@@ -264,14 +281,15 @@ export class Model {
     options: EncodeRegionOptions = {},
   ): Promise<Tensor> {
     checkCall(options)
+    const ready = namesProxy(options) ? await this.withProxy(options) : options
     if (!(masks instanceof Tensor)) throw invalid('masks', 'a Tensor [K, H, W]', masks)
-    const dense = this.#dense(options)
-    const { normalize = true, normalizeBeforePooling } = options
-    const size = this.#regionSize(options)
-    const imageIndex = toImageIndex(options)
+    const dense = this.#dense(ready)
+    const { normalize = this.#normalizes, normalizeBeforePooling } = ready
+    const size = this.#regionSize(ready)
+    const imageIndex = toImageIndex(ready)
     const padded = !(image instanceof Tensor)
-    return this.#withImage(image, 'pad', size, options, input =>
-      this.#tensor(options, call =>
+    return this.#withImage(image, 'pad', size, ready, input =>
+      this.#tensor(ready, call =>
         this.native.encodeMasks({
           ...call,
           ...dense,
@@ -294,6 +312,7 @@ export class Model {
    */
   async vocabulary(classes: ClassList, options: VocabularyOptions = {}): Promise<Vocabulary> {
     checkCall(options)
+    this.checkTextSpace()
     return Vocabulary.build(this.textModel, classes, options)
   }
 
@@ -307,14 +326,16 @@ export class Model {
    */
   async encode(image: ImageInput, options: CallOptions & PipelineOptions = {}): Promise<View> {
     checkCall(options)
-    const { pipeline, warning } = resolveMethod({ model: this.facts, options })
+    this.checkTextSpace()
+    const ready = namesProxy(options) ? await this.withProxy(options) : options
+    const { pipeline, warning } = resolveMethod({ model: this.facts, options: ready })
     warnOnce(warning)
     const picture =
-      image instanceof Tensor ? { tensor: image.native } : toPixels(await loadImage(image, options))
-    const native = await callNative(this.#addon, options, call =>
+      image instanceof Tensor ? { tensor: image.native } : toPixels(await loadImage(image, ready))
+    const native = await callNative(this.#addon, ready, call =>
       this.native.encode({ ...call, picture, pipeline }),
     )
-    return new View(native, this, options, () => sourceOf(image))
+    return new View(native, this, ready, () => sourceOf(image))
   }
 
   /** Gives the weights back once the calls in flight are done. May be called again. */
@@ -343,6 +364,47 @@ export class Model {
     }
   }
 
+  /** A vision foundation model has no space for texts. @internal */
+  checkTextSpace(): void {
+    const { family, path } = this.info
+    if (!isFoundation(family)) return
+    throw new DeclipError(
+      'ERR_DECLIP_WEIGHTS',
+      `${path} is a vision foundation model (${family}) without a text tower: its features cannot be compared with words. Load a CLIP checkpoint for that, and give it this one as proxy: { model } with method 'proxyclip'.`,
+    )
+  }
+
+  /** The options with the model of `proxy.model` loaded where that is a source. @internal */
+  async withProxy<T extends CallOptions & { proxy?: ProxyOptions | undefined }>(
+    options: T,
+  ): Promise<T> {
+    const source = options.proxy?.model
+    if (typeof source !== 'string') return options
+    const { dtype } = this.info
+    const device = this.info.device as Device
+    const { onProgress } = options
+    const model = await keptModel(source, device, dtype, () =>
+      loadModel(source, { device, dtype, onProgress }),
+    )
+    return { ...options, proxy: { ...options.proxy, model } }
+  }
+
+  /** Whether features are scaled to length 1 unless the caller says so. */
+  get #normalizes(): boolean {
+    return !isFoundation(this.info.family)
+  }
+
+  /** Refuses what only CLIP's towers understand. */
+  #checkOptions(options: DenseOptions): void {
+    if (!isFoundation(this.info.family)) return
+    const name = DENSE_OPTIONS.find(option => options[option] !== undefined)
+    if (name === undefined) return
+    throw new DeclipError(
+      'ERR_DECLIP_INVALID_ARG',
+      `${name} does not go with a vision foundation model (${this.info.family}), whose features are made in one way only; leave it out.`,
+    )
+  }
+
   #regionSize({ size = this.info.imageSize }: EncodeRegionOptions): number {
     if (Number.isInteger(size) && size >= this.info.patchSize && size <= 16384) return size
     throw invalid('size', `${this.info.patchSize} (one patch) to 16384 pixels`, size)
@@ -350,6 +412,7 @@ export class Model {
 
   #dense(options: DenseOptions): NativeDense {
     const { mode = this.info.denseMode ?? 'vanilla', proxy, layers, gaussianStd } = options
+    this.#checkOptions(options)
     if (!DENSE_MODES.includes(mode)) throw invalid('mode', `one of ${DENSE_MODES.join(', ')}`, mode)
     if (layers !== undefined && !(Array.isArray(layers) && layers.every(Number.isInteger))) {
       throw invalid('layers', 'a list of block numbers, counted from 1', layers)
@@ -363,11 +426,11 @@ export class Model {
         throw invalid(`proxy.${name}`, 'a finite number', value)
       }
     }
-    if (mode === 'proxyclip' && !(proxy?.features instanceof Tensor)) {
+    if (mode === 'proxyclip' && proxy?.features === undefined && proxy?.model === undefined) {
       throw invalid(
         'proxy.features',
-        "a Tensor [B, C, Hv, Wv] for mode 'proxyclip'",
-        proxy?.features,
+        "a Tensor [B, C, Hv, Wv] for mode 'proxyclip', or proxy.model the vision foundation model that makes it",
+        undefined,
       )
     }
     return {
@@ -379,7 +442,7 @@ export class Model {
       selfAttention: options.selfAttention,
       gaussianStd,
       neighboursOnly: options.neighboursOnly,
-      proxyFeatures: proxy?.features.native,
+      ...toNativeProxy(proxy),
       proxyBeta: proxy?.beta,
       proxyGamma: proxy?.gamma,
     }
@@ -474,6 +537,24 @@ export async function inspectCheckpoint(
     addon.inspect({ ...call, path, config: { ...config, name } }),
   )
   return { ...info, license: info.license ?? license ?? null }
+}
+
+/** What {@link DenseOptions} has, for models that know none of it. */
+const DENSE_OPTIONS = [
+  'mode',
+  'positions',
+  'residual',
+  'feedForward',
+  'layers',
+  'selfAttention',
+  'gaussianStd',
+  'neighboursOnly',
+  'proxy',
+] as const satisfies readonly (keyof DenseOptions)[]
+
+/** True where a model has to be loaded before the call; only then may it wait before it copies pixels. */
+function namesProxy({ proxy }: { proxy?: ProxyOptions | undefined }): boolean {
+  return typeof proxy?.model === 'string'
 }
 
 /** The tokenizer files of a Hugging Face folder where it has them, else CLIP's own vocabulary. */

@@ -1,4 +1,4 @@
-import type { DenseMode, Positions } from './options.js'
+import type { DenseMode, ModelFamily, Positions } from './options.js'
 import type { DType } from './tensor.js'
 
 // Every class and function of the addon, declared once. What reaches these has passed the checks in
@@ -52,7 +52,7 @@ export interface NativeTowerInfo {
 export interface NativeCheckpointInfo {
   readonly path: string
   readonly format: string
-  readonly family: 'clip' | 'eva'
+  readonly family: ModelFamily
   readonly imageSize: number
   readonly patchSize: number
   readonly embedDim: number
@@ -96,6 +96,8 @@ export interface NativeDense {
   gaussianStd?: number | undefined
   neighboursOnly?: boolean | undefined
   proxyFeatures?: NativeTensor | undefined
+  /** Makes the features where there are none. */
+  proxyModel?: NativeModel | undefined
   proxyBeta?: number | undefined
   proxyGamma?: number | undefined
 }

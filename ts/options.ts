@@ -10,6 +10,13 @@ export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`
  */
 export type ModelDType = 'auto' | 'float32' | 'bfloat16' | 'float16' | 'int8'
 
+/**
+ * What kind of model a checkpoint holds: 'clip' (OpenAI and OpenCLIP ViTs) and 'eva' (EVA02) have a
+ * space that pictures and texts share; 'dino', 'dinov2' and 'sam' are vision foundation models, which
+ * make patch features only.
+ */
+export type ModelFamily = 'clip' | 'eva' | 'dino' | 'dinov2' | 'sam'
+
 /** How the last block of the vision tower makes patch features; see docs/architecture.md. */
 export const DENSE_MODES = [
   'vanilla',
@@ -80,7 +87,7 @@ export interface ConfigOptions {
   activation?: 'quick_gelu' | 'gelu'
   /** Activation of the text tower's MLP. */
   textActivation?: 'quick_gelu' | 'gelu'
-  /** Epsilon of every LayerNorm of both towers. */
+  /** Epsilon of every LayerNorm of both towers, or of a vision foundation model. */
   layerNormEps?: number
   /** Pixel statistics on the 0..1 scale, RGB. */
   preprocess?: { mean: readonly number[]; std: readonly number[] }
@@ -114,14 +121,20 @@ export interface DenseOptions {
   gaussianStd?: number | undefined
   /** 'naclip': true leaves only the neighbourhood term in the attention logits. Default false. */
   neighboursOnly?: boolean | undefined
-  /** 'proxyclip': features of a vision foundation model on the same pixels. */
+  /** 'proxyclip': a vision foundation model, or its features of the same pixels. */
   proxy?: ProxyOptions | undefined
 }
 
-/** ProxyCLIP's external attention. */
+/** ProxyCLIP's external attention: give `model` or `features`. */
 export interface ProxyOptions {
+  /**
+   * The vision foundation model (DINO, DINOv2 or SAM) that makes the features of every window: a loaded
+   * one, or what {@link loadModel} takes, which is then loaded on the CLIP model's device, in its number
+   * format, and kept for later calls. ProxyCLIP's own choice is DINO ViT-B/8.
+   */
+  model?: import('./model.js').Model | string | undefined
   /** Float tensor [B, C, Hv, Wv]: one map per picture or, in a pipeline, per window (row by row). */
-  features: Tensor
+  features?: Tensor | undefined
   /** Shift of the similarities, as a multiple of their mean. Default 1.2. */
   beta?: number | undefined
   /** Factor on the shifted similarities. Default 3. */
@@ -130,7 +143,7 @@ export interface ProxyOptions {
 
 /** Options of {@link Model.encodeImage}. */
 export interface EncodeImageOptions extends CallOptions {
-  /** L2-normalises each row. Default true. */
+  /** L2-normalises each row. Default true; false for a vision foundation model. */
   normalize?: boolean | undefined
   /** Default 'size'. */
   positions?: Positions | undefined
@@ -138,17 +151,17 @@ export interface EncodeImageOptions extends CallOptions {
 
 /** Options of {@link Model.encodeDense}. */
 export interface EncodeDenseOptions extends CallOptions, DenseOptions {
-  /** L2-normalises each patch. Default true. */
+  /** L2-normalises each patch. Default true; false for a vision foundation model. */
   normalize?: boolean | undefined
 }
 
 /** Options of {@link Model.encodeBoxes} and {@link Model.encodeMasks}. */
 export interface EncodeRegionOptions extends CallOptions, DenseOptions {
-  /** L2-normalises each pooled vector. Default true. */
+  /** L2-normalises each pooled vector. Default true; false for a vision foundation model. */
   normalize?: boolean | undefined
   /**
    * L2-normalises every patch before pooling: CLIPSelf and the plain tower do (default true there),
-   * DeCLIP's EVA tower does not (default false).
+   * DeCLIP's EVA tower and vision foundation models do not (default false).
    */
   normalizeBeforePooling?: boolean | undefined
   /** Index of the picture in the batch for each box or mask, all 0 when left out. */

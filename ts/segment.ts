@@ -1,6 +1,7 @@
 import { aborted, type DeclipError, invalid } from './errors.js'
 import { DEFAULT_MODEL } from './hub.js'
 import { type ImageInput, loadImage } from './image.js'
+import { keptModel } from './kept-models.js'
 import { prepareAddon } from './load-addon.js'
 import { resolveMethod } from './methods.js'
 import { loadModel, Model, sourceOf, toPixels } from './model.js'
@@ -45,18 +46,18 @@ export async function segment(
   decoding?.catch(() => {}) // reported below, after the model's own errors
   const addon = await prepareAddon()
   const model = await modelOf(options)
-  const preset = resolveMethod({ model: model.facts, options })
+  model.checkTextSpace()
+  const ready = await model.withProxy(options)
+  const preset = resolveMethod({ model: model.facts, options: ready })
   warnOnce(preset.warning)
-  const { value: vocabulary, ms: textMs } = await timed(
-    toVocabulary(model, classes, preset, options),
-  )
+  const { value: vocabulary, ms: textMs } = await timed(toVocabulary(model, classes, preset, ready))
   const { background } = vocabulary
-  const { pipeline, post } = resolveMethod({ model: model.facts, options, background })
+  const { pipeline, post } = resolveMethod({ model: model.facts, options: ready, background })
   const decoded = await decoding
   const picture = decoded ? toPixels(decoded.value) : { tensor: (image as Tensor).native }
   const result = await callNative(
     addon,
-    options,
+    ready,
     call =>
       model.native.segment({
         ...call,
@@ -115,14 +116,16 @@ export async function* segmentMany(
 ): AsyncGenerator<Segmentation, void, undefined> {
   checkCall(options)
   const iterator = iteratorOf(images)
-  const { onError, ...rest } = options
   const model = await modelOf(options)
-  const preset = resolveMethod({ model: model.facts, options })
-  const vocabulary = await toVocabulary(model, classes, preset, options)
+  model.checkTextSpace()
+  const ready = await model.withProxy(options)
+  const { onError, ...rest } = ready
+  const preset = resolveMethod({ model: model.facts, options: ready })
+  const vocabulary = await toVocabulary(model, classes, preset, ready)
 
   // Leaving the loop early stops what is in flight.
   const stop = new AbortController()
-  const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal
+  const signal = ready.signal ? AbortSignal.any([ready.signal, stop.signal]) : stop.signal
   const settings = { ...rest, model, signal }
   const pending: { image: ImageInput; index: number; result: Promise<Segmentation> }[] = []
   let index = 0
@@ -145,7 +148,7 @@ export async function* segmentMany(
       try {
         result = await first.result
       } catch (error) {
-        if (options.signal?.aborted) throw aborted(options.signal)
+        if (ready.signal?.aborted) throw aborted(ready.signal)
         if (!onError) throw error
         onError(error as DeclipError, first.image, first.index)
         continue
@@ -164,39 +167,12 @@ export async function* segmentMany(
   }
 }
 
-/** Models that calls named by source, kept for the calls that follow. */
-const loaded = new Map<string, Promise<Model>>()
-
 async function modelOf(options: SegmentOptions): Promise<Model> {
-  const { model = DEFAULT_MODEL, device = 'auto', dtype = 'auto' } = options
+  const { model = DEFAULT_MODEL, device = 'auto', dtype = 'auto', onProgress } = options
   if (model instanceof Model) return model
   if (typeof model !== 'string') throw invalid('model', 'a Model or what loadModel() takes', model)
-  const key = JSON.stringify([model, device, dtype])
-  let loading = loaded.get(key)
-  if (!loading) {
-    // Without the caller's signal: other calls may wait for the same model.
-    loading = loadModel(model, { device, dtype, onProgress: options.onProgress })
-    loaded.set(key, loading)
-    loading.catch(() => loaded.delete(key))
-  }
-  return loading
-}
-
-/**
- * Disposes the models that {@link segment} and {@link segmentMany} loaded by name and kept.
- *
- * @example
- * ```ts
- * await segment('photo.jpg', ['cat', 'background'])
- * await releaseModels()
- * ```
- */
-export async function releaseModels(): Promise<void> {
-  const models = [...loaded.values()]
-  loaded.clear()
-  for (const result of await Promise.allSettled(models)) {
-    if (result.status === 'fulfilled') result.value.dispose()
-  }
+  // Without the caller's signal: other calls may wait for the same model.
+  return keptModel(model, device, dtype, () => loadModel(model, { device, dtype, onProgress }))
 }
 
 function iteratorOf<T>(images: Iterable<T> | AsyncIterable<T>): AsyncIterator<T> | Iterator<T> {

@@ -7,6 +7,7 @@
 #include "io/convert.h"
 #include "io/dense_mode_name.h"
 #include "io/detect.h"
+#include "io/foundation_config.h"
 #include "io/mapped_file.h"
 #include "io/model_config.h"
 #include "io/sidecar.h"
@@ -19,6 +20,9 @@ namespace {
 std::string format_name(const WeightFiles& files,
                         const Layout& layout,
                         const Sidecar& sidecar) {
+  if (layout.naming == Naming::kOriginal) return "original";
+  if (layout.naming == Naming::kTimm) return "timm";
+  if (layout.naming == Naming::kTransformers) return "huggingface";
   if (files.torchscript) return "openai-jit";
   if (layout.naming == Naming::kHuggingFace) return "huggingface";
   if (layout.naming == Naming::kDetector) return "detector";
@@ -30,6 +34,20 @@ std::string format_name(const WeightFiles& files,
       layout.key_map.data() == custom_text_key_map().data() ||
       file_name.starts_with(u8"open_clip");
   return open_clip ? "open_clip" : "openai";
+}
+
+Sidecar read_sidecar(const std::string& folder, const Layout& layout) {
+  switch (layout.naming) {
+    case Naming::kHuggingFace:
+      return read_hugging_face_sidecar(folder);
+    case Naming::kTransformers:
+      return read_foundation_sidecar(folder, layout.family);
+    case Naming::kOriginal:
+    case Naming::kTimm:
+      return {};
+    default:
+      return read_open_clip_sidecar(folder);
+  }
 }
 
 std::string stored_dtype(const std::map<std::string, at::Tensor>& tensors) {
@@ -68,21 +86,29 @@ Checkpoint load_checkpoint(const std::string& path,
                            const ConfigOverrides& overrides) {
   const WeightFiles files = read_weight_files(path);
   const Layout layout = detect_layout(files.tensors, files.path);
-  TowerTensors weights = to_internal(files.tensors, layout.key_map, files.path);
+  TowerTensors weights =
+      to_internal(files.tensors, layout.key_map, files.path, layout.prefix);
+  const bool foundation = is_foundation(layout.family);
   const bool hugging_face = layout.naming == Naming::kHuggingFace;
-  const Sidecar sidecar = hugging_face ? read_hugging_face_sidecar(files.folder)
-                                       : read_open_clip_sidecar(files.folder);
+  const Sidecar sidecar = read_sidecar(files.folder, layout);
 
   Checkpoint out;
   out.path = files.path;
   out.format = format_name(files, layout, sidecar);
-  if (hugging_face && !sidecar.hugging_face) {
+  const bool configured = sidecar.hugging_face || sidecar.foundation;
+  if ((hugging_face || layout.naming == Naming::kTransformers) && !configured) {
     out.notes.emplace_back(
-        "no config.json beside the weights: sizes read from the tensors, 64 "
-        "channels a head");
+        "no config.json beside the weights: sizes read from the tensors, the "
+        "usual number of channels a head");
   }
-  out.config = derive_config(
-      weights, layout.family, sidecar, overrides, files.torchscript, out.notes);
+  out.config = foundation ? derive_foundation_config(
+                                weights, layout.family, sidecar, overrides)
+                          : derive_config(weights,
+                                          layout.family,
+                                          sidecar,
+                                          overrides,
+                                          files.torchscript,
+                                          out.notes);
   check_towers(weights, out.config);
   if (!weights.unused.empty()) {
     out.notes.push_back(unused_note(weights.unused));
@@ -90,7 +116,9 @@ Checkpoint load_checkpoint(const std::string& path,
   out.stored_dtype = stored_dtype(weights.tensors);
   out.tensors = std::move(weights.tensors);
   out.epoch = files.epoch;
-  out.dense_mode = dense_mode_from_name(overrides.name.value_or(files.path));
+  if (!foundation) {
+    out.dense_mode = dense_mode_from_name(overrides.name.value_or(files.path));
+  }
   out.license = files.license;
   return out;
 }

@@ -3,7 +3,7 @@
 #include <ATen/ops/cat.h>
 
 #include <algorithm>
-#include <array>
+#include <string_view>
 #include <utility>
 
 #include "declip/error.h"
@@ -19,29 +19,45 @@ namespace {
               path + ": tensor " + in_quotes(key) + " " + why + ".");
 }
 
-// The q, k and v parts of one fused tensor, with their names in the file.
-struct FusedParts {
-  std::array<at::Tensor, 3> parts;
-  std::array<std::string, 3> keys;
+// Which part of a fused tensor a transform gives, of how many; none if it does
+// not.
+struct Part {
+  size_t index = 0;
+  size_t count = 0;
 };
 
-size_t part_index(Transform transform) {
-  return static_cast<size_t>(transform) -
-         static_cast<size_t>(Transform::kQuery);
+Part part_of(Transform transform) {
+  switch (transform) {
+    case Transform::kQuery:
+      return {0, 3};
+    case Transform::kKey:
+      return {1, 3};
+    case Transform::kValue:
+      return {2, 3};
+    case Transform::kGate:
+      return {0, 2};
+    case Transform::kUp:
+      return {1, 2};
+    default:
+      return {};
+  }
 }
 
+// The parts of one fused tensor, with their names in the file.
+struct FusedParts {
+  std::vector<at::Tensor> parts;
+  std::vector<std::string> keys;
+};
+
 // The name in the file of the part that `rule` would have filled.
-std::string part_key(KeyMap key_map,
+std::string part_key(const TowerTensors& out,
                      const std::string& internal,
                      size_t index) {
-  for (const KeyRule& rule : key_map) {
-    if (rule.transform < Transform::kQuery ||
-        rule.transform > Transform::kValue ||
-        part_index(rule.transform) != index) {
-      continue;
-    }
+  for (const KeyRule& rule : out.key_map) {
+    const Part part = part_of(rule.transform);
+    if (part.count == 0 || part.index != index) continue;
     if (const auto parts = match_key(rule.internal, internal)) {
-      return fill_key(rule.source, *parts);
+      return out.prefix + fill_key(rule.source, *parts);
     }
   }
   return internal;
@@ -56,15 +72,14 @@ void add(TowerTensors& out,
 }
 
 at::Tensor fuse(const FusedParts& fused,
-                KeyMap key_map,
-                const std::string& internal,
-                const std::string& path) {
+                const TowerTensors& out,
+                const std::string& internal) {
+  const std::string& path = out.path;
   for (size_t i = 0; i < fused.parts.size(); ++i) {
     if (!fused.parts[i].defined()) {
       reject_key(path,
-                 part_key(key_map, internal, i),
-                 "is missing, though other parts of the same attention layer "
-                 "are there");
+                 part_key(out, internal, i),
+                 "is missing, though other parts of the same layer are there");
     }
     if (fused.parts[i].dim() == 0 ||
         fused.parts[i].sizes() != fused.parts[0].sizes() ||
@@ -85,7 +100,7 @@ at::Tensor fuse(const FusedParts& fused,
 
 void TowerTensors::reject(const std::string& internal,
                           const std::string& why) const {
-  reject_key(path, source_key(key_map, internal), why);
+  reject_key(path, prefix + source_key(key_map, internal), why);
 }
 
 const at::Tensor& TowerTensors::need(const std::string& internal,
@@ -121,13 +136,18 @@ int64_t TowerTensors::count_blocks(const std::string& prefix) const {
 
 TowerTensors to_internal(const std::map<std::string, at::Tensor>& tensors,
                          KeyMap key_map,
-                         const std::string& path) {
-  TowerTensors out{path, key_map, {}, {}};
+                         const std::string& path,
+                         const std::string& prefix) {
+  TowerTensors out{path, key_map, prefix, {}, {}};
   std::map<std::string, FusedParts> fused;
   for (const auto& [key, tensor] : tensors) {
     bool mapped = false;
+    const bool inside = key.starts_with(prefix);
+    const std::string_view name =
+        std::string_view(key).substr(inside ? prefix.size() : 0);
     for (const KeyRule& rule : key_map) {
-      const auto parts = match_key(rule.source, key);
+      if (!inside) break;
+      const auto parts = match_key(rule.source, name);
       if (!parts) continue;
       mapped = true;
       if (rule.transform == Transform::kDrop) break;
@@ -143,16 +163,19 @@ TowerTensors to_internal(const std::map<std::string, at::Tensor>& tensors,
         }
         add(out, internal, tensor.t().contiguous());
       } else {
+        const Part part = part_of(rule.transform);
         FusedParts& target = fused[internal];
-        target.parts[part_index(rule.transform)] = tensor;
-        target.keys[part_index(rule.transform)] = key;
+        target.parts.resize(part.count);
+        target.keys.resize(part.count);
+        target.parts[part.index] = tensor;
+        target.keys[part.index] = key;
       }
       break;
     }
     if (!mapped) out.unused.push_back(key);
   }
   for (const auto& [internal, parts] : fused) {
-    add(out, internal, fuse(parts, key_map, internal, path));
+    add(out, internal, fuse(parts, out, internal));
   }
   return out;
 }

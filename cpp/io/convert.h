@@ -16,6 +16,7 @@ namespace declip {
 struct TowerTensors {
   std::string path;
   KeyMap key_map;
+  std::string prefix;  // of every key in the file that the map speaks of
   std::map<std::string, at::Tensor> tensors;
   std::vector<std::string> unused;  // keys that no rule maps
 
@@ -32,10 +33,12 @@ struct TowerTensors {
 };
 
 /// Renames `tensors` by `key_map` and applies its transforms: projections are
-/// transposed, separate q, k, v rows concatenated.
+/// transposed, separate q, k, v rows concatenated. Keys that do not begin with
+/// `prefix` are not looked at.
 /// Throws Error(kWeights) if parts of a fused tensor are missing or do not fit.
 TowerTensors to_internal(const std::map<std::string, at::Tensor>& tensors,
                          KeyMap key_map,
-                         const std::string& path);
+                         const std::string& path,
+                         const std::string& prefix = "");
 
 }  // namespace declip

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <string_view>
+#include <vector>
 
 #include "declip/error.h"
 #include "io/text.h"
@@ -17,6 +18,7 @@ enum class Verdict {
   kBareEva,
   kBarePlain,
   kDetector,
+  kFoundation,
   kRejected,
 };
 
@@ -40,14 +42,19 @@ constexpr std::string_view kResNet =
 constexpr std::string_view kTextOnly =
     "it holds a text tower and no vision tower";
 constexpr std::string_view kMae =
-    "it is a vision foundation model (MAE), which has no text space";
-constexpr std::string_view kDino2 =
-    "it is a vision foundation model (DINOv2), which has no text space";
-constexpr std::string_view kSam =
-    "it is a vision foundation model (SAM), which has no text space";
-constexpr std::string_view kDino =
-    "it is a vision foundation model (DINO, MAE or another plain ViT), which "
-    "has no text space";
+    "it is a masked autoencoder (MAE) with its decoder; of the vision "
+    "foundation models, DINO, DINOv2 and SAM are supported";
+constexpr std::string_view kDino3 =
+    "it is DINOv3, which has rotary positions; of the vision foundation "
+    "models, DINO, DINOv2 and SAM are supported";
+constexpr std::string_view kTimmEva =
+    "it is an EVA tower in timm's layout; load the original EVA-CLIP file";
+constexpr std::string_view kOtherSam =
+    "it is a SAM with another image encoder than the ViT (SAM 2, MobileSAM)";
+constexpr std::string_view kOtherVit =
+    "it is a vision transformer whose names fit none of the layouts of DINO, "
+    "DINOv2 or SAM; a training checkpoint holds several models: save one of "
+    "them alone";
 
 // In order; the first that any key matches decides.
 constexpr std::array kSignatures{
@@ -73,25 +80,33 @@ constexpr std::array kSignatures{
     Signature{"text.token_embedding.weight", Verdict::kRejected, kTextOnly},
     Signature{"layer1.#.conv1.weight", Verdict::kRejected, kResNet},
     Signature{"*decoder_blocks.#.norm1.weight", Verdict::kRejected, kMae},
-    Signature{"*register_tokens", Verdict::kRejected, kDino2},
-    Signature{"*blocks.#.ls1.gamma", Verdict::kRejected, kDino2},
-    Signature{"*layer.#.layer_scale1.lambda1", Verdict::kRejected, kDino2},
-    Signature{"*image_encoder.neck.*", Verdict::kRejected, kSam},
-    Signature{"*blocks.#.attn.rel_pos_h", Verdict::kRejected, kSam},
-    Signature{"*vision_encoder.neck.*", Verdict::kRejected, kSam},
-    Signature{"*blocks.#.attn.qkv.weight", Verdict::kRejected, kDino},
-    Signature{
-        "*layer.#.attention.attention.query.weight", Verdict::kRejected, kDino},
+    Signature{"decoder.decoder_layers.*", Verdict::kRejected, kMae},
+    Signature{"rope_embed*", Verdict::kRejected, kDino3},
+    Signature{"storage_tokens", Verdict::kRejected, kDino3},
+    Signature{"blocks.#.gamma_1", Verdict::kRejected, kDino3},
+    Signature{"*layer.#.attention.q_proj.weight", Verdict::kFoundation},
+    Signature{"*blocks.#.attn.q_bias", Verdict::kRejected, kTimmEva},
+    Signature{"*blocks.#.attn.qkv.weight", Verdict::kFoundation},
+    Signature{"*layers.#.attn.qkv.weight", Verdict::kFoundation},
+    Signature{"*layers.#.attention.q_proj.weight", Verdict::kFoundation},
+    Signature{"*layer.#.attention.attention.query.weight",
+              Verdict::kFoundation},
+    Signature{"image_encoder.*", Verdict::kRejected, kOtherSam},
+    Signature{"vision_encoder.*", Verdict::kRejected, kOtherSam},
 };
+
+bool any_key_matches(const std::map<std::string, at::Tensor>& tensors,
+                     std::string_view pattern) {
+  return std::any_of(tensors.begin(), tensors.end(), [&](const auto& named) {
+    return match_key(pattern, named.first).has_value();
+  });
+}
 
 const Signature* find_signature(
     const std::map<std::string, at::Tensor>& tensors) {
   const auto* it = std::find_if(
       kSignatures.begin(), kSignatures.end(), [&](const Signature& signature) {
-        return std::any_of(
-            tensors.begin(), tensors.end(), [&](const auto& named) {
-              return match_key(signature.key, named.first).has_value();
-            });
+        return any_key_matches(tensors, signature.key);
       });
   return it == kSignatures.end() ? nullptr : it;
 }
@@ -104,7 +119,84 @@ bool any_key_begins_with(const std::map<std::string, at::Tensor>& tensors,
 
 [[noreturn]] void reject(const std::string& path, const std::string& why) {
   throw Error(ErrorCode::kWeights,
-              path + ": not a CLIP checkpoint this package runs: " + why + ".");
+              path + ": not a checkpoint this package runs: " + why + ".");
+}
+
+// A layout of a vision foundation model: `key` is in every file that has it.
+// The first whose key stands behind one of the prefixes is the file's.
+struct FoundationLayout {
+  std::string_view key;
+  Naming naming;
+  Family family;
+  KeyMap key_map;
+};
+
+std::vector<FoundationLayout> foundation_layouts() {
+  constexpr auto kDino = Family::kDino, kDino2 = Family::kDino2,
+                 kSam = Family::kSam;
+  constexpr auto kOriginal = Naming::kOriginal, kTimm = Naming::kTimm,
+                 kTransformers = Naming::kTransformers;
+  const bool v5 = true, gated = true;
+  return {
+      {"blocks.#.mlp.lin1.weight", kOriginal, kSam, sam_key_map()},
+      {"blocks.#.attn.rel_pos_h", kTimm, kSam, timm_sam_key_map()},
+      {"layers.#.attn.rel_pos_h",
+       kTransformers,
+       kSam,
+       transformers_sam_key_map()},
+      {"reg_token", kTimm, kDino2, timm_registers_key_map()},
+      {"blocks.#.mlp.w12.weight", kOriginal, kDino2, vit_key_map(gated)},
+      {"blocks.#.ls1.gamma", kOriginal, kDino2, vit_key_map(!gated)},
+      {"encoder.layer.#.mlp.gate_proj.weight",
+       kTransformers,
+       kDino2,
+       transformers_dinov2_key_map(v5, gated)},
+      {"encoder.layer.#.attention.q_proj.weight",
+       kTransformers,
+       kDino2,
+       transformers_dinov2_key_map(v5, !gated)},
+      {"encoder.layer.#.mlp.weights_in.weight",
+       kTransformers,
+       kDino2,
+       transformers_dinov2_key_map(!v5, gated)},
+      {"encoder.layer.#.layer_scale1.lambda1",
+       kTransformers,
+       kDino2,
+       transformers_dinov2_key_map(!v5, !gated)},
+      {"layers.#.attention.q_proj.weight",
+       kTransformers,
+       kDino,
+       transformers_vit_key_map(v5)},
+      {"encoder.layer.#.attention.attention.query.weight",
+       kTransformers,
+       kDino,
+       transformers_vit_key_map(!v5)},
+      {"blocks.#.attn.qkv.weight", kOriginal, kDino, vit_key_map(!gated)},
+  };
+}
+
+// In front of every key of the encoder: nothing, or what whole models have.
+constexpr std::array<std::string_view, 7> kPrefixes{"",
+                                                    "image_encoder.",
+                                                    "vision_encoder.",
+                                                    "vit.",
+                                                    "dinov2.",
+                                                    "dinov2_with_registers.",
+                                                    "backbone."};
+
+Layout foundation_layout(const std::map<std::string, at::Tensor>& tensors,
+                         const std::string& path) {
+  for (const FoundationLayout& layout : foundation_layouts()) {
+    for (const std::string_view prefix : kPrefixes) {
+      const std::string key = std::string(prefix).append(layout.key);
+      if (!any_key_matches(tensors, key)) continue;
+      return {
+          layout.naming, layout.family, layout.key_map, std::string(prefix)};
+    }
+  }
+  reject(
+      path,
+      std::string(any_key_begins_with(tensors, "layer.") ? kDino3 : kOtherVit));
 }
 
 }  // namespace
@@ -118,7 +210,7 @@ Layout detect_layout(const std::map<std::string, at::Tensor>& tensors,
                ? "it holds no tensors"
                : "none of its " + std::to_string(tensors.size()) +
                      " tensors has a name of OpenAI, OpenCLIP, Hugging Face "
-                     "CLIP or EVA02-CLIP (the first is " +
+                     "CLIP, EVA02-CLIP, DINO, DINOv2 or SAM (the first is " +
                      in_quotes(tensors.begin()->first) + ")");
   }
   const KeyMap clip_map = any_key_begins_with(tensors, "text.")
@@ -126,18 +218,18 @@ Layout detect_layout(const std::map<std::string, at::Tensor>& tensors,
                               : openai_key_map();
   switch (found->verdict) {
     case Verdict::kHuggingFace:
-      return {Naming::kHuggingFace, Family::kPlain, hugging_face_key_map()};
+      return {Naming::kHuggingFace, Family::kPlain, hugging_face_key_map(), ""};
     case Verdict::kEva:
-      return {Naming::kClip, Family::kEva, clip_map};
+      return {Naming::kClip, Family::kEva, clip_map, ""};
     case Verdict::kPlain:
-      return {Naming::kClip, Family::kPlain, clip_map};
+      return {Naming::kClip, Family::kPlain, clip_map, ""};
     case Verdict::kBareEva:
-      return {Naming::kBareTower, Family::kEva, bare_tower_key_map()};
+      return {Naming::kBareTower, Family::kEva, bare_tower_key_map(), ""};
     case Verdict::kBarePlain:
       if (any_key_begins_with(tensors, "layer1.")) {
         reject(path, std::string(kResNet));
       }
-      return {Naming::kBareTower, Family::kPlain, bare_tower_key_map()};
+      return {Naming::kBareTower, Family::kPlain, bare_tower_key_map(), ""};
     case Verdict::kDetector: {
       constexpr std::string_view kPrefix = "backbone.";
       std::map<std::string, at::Tensor> tower;
@@ -147,8 +239,10 @@ Layout detect_layout(const std::map<std::string, at::Tensor>& tensors,
         }
       }
       const Layout inner = detect_layout(tower, path);
-      return {Naming::kDetector, inner.family, detector_key_map()};
+      return {Naming::kDetector, inner.family, detector_key_map(), ""};
     }
+    case Verdict::kFoundation:
+      return foundation_layout(tensors, path);
     case Verdict::kRejected:
       break;
   }

@@ -24,6 +24,8 @@ enum class Transform {
   kQuery,      // rows 0..D of a fused in_proj
   kKey,        // rows D..2D
   kValue,      // rows 2D..3D
+  kGate,       // first half of the rows of a fused SwiGLU
+  kUp,         // second half
   kDrop,       // recomputed or not needed
 };
 
@@ -47,6 +49,22 @@ KeyMap hugging_face_key_map();
 KeyMap bare_tower_key_map();
 /// The vision tower inside an F-ViT detector of MMDetection.
 KeyMap detector_key_map();
+
+// Vision foundation models: keys without what the whole file has in front of
+// them (Layout::prefix).
+
+/// DINO and DINOv2, original and timm; `gated`: DINOv2 g of the original.
+KeyMap vit_key_map(bool gated);
+/// timm's DINOv2 with registers.
+KeyMap timm_registers_key_map();
+/// transformers' ViTModel, by version of its module names.
+KeyMap transformers_vit_key_map(bool version5);
+/// transformers' Dinov2Model and Dinov2WithRegistersModel.
+KeyMap transformers_dinov2_key_map(bool version5, bool gated);
+/// SAM's image encoder.
+KeyMap sam_key_map();
+KeyMap timm_sam_key_map();
+KeyMap transformers_sam_key_map();
 
 /// The name that `internal` would have in a file of this family, for messages;
 /// `internal` itself if no rule yields it.

@@ -223,6 +223,49 @@ Sidecar::HuggingFace hugging_face_config(const SidecarFile& file) {
   return {vision_config(vision, embed_dim), text_config(text, embed_dim)};
 }
 
+// Missing fields have the defaults of transformers' ViTConfig, Dinov2Config and
+// SamVisionConfig. Sizes follow from the tensors.
+Sidecar::Foundation foundation_config(const SidecarFile& file, Family family) {
+  const Fields top(&file.json, file.path);
+  const bool whole_sam =
+      family == Family::kSam && top.find("vision_config") != nullptr;
+  const Fields f = whole_sam ? top.inner("vision_config") : top;
+  Sidecar::Foundation out;
+  out.heads = f.size("num_attention_heads", out.heads);
+  out.layer_norm_eps =
+      f.epsilon("layer_norm_eps", family == Family::kDino ? 1e-12 : 1e-6);
+  const Json* activation = f.find("hidden_act");
+  if (activation != nullptr &&
+      f.activation("hidden_act") != Activation::kGelu) {
+    f.reject("hidden_act", "\"gelu\"");
+  }
+  if (family != Family::kSam) return out;
+  out.window = f.size("window_size", 14);
+  const Json* blocks = f.find("global_attn_indexes");
+  if (blocks == nullptr) {
+    out.global_blocks = {2, 5, 8, 11};
+    return out;
+  }
+  if (blocks->array() == nullptr) {
+    f.reject("global_attn_indexes", "a list of block numbers");
+  }
+  for (const Json& item : *blocks->array()) {
+    const auto block = item.integer();
+    if (!block || *block < 0 || *block > kMaxSize) {
+      f.reject("global_attn_indexes", "a list of block numbers");
+    }
+    out.global_blocks.push_back(*block);
+  }
+  return out;
+}
+
+std::optional<PixelStats> processor_pixels(const std::string& folder) {
+  const auto file = read_if_there(folder, "preprocessor_config.json");
+  if (!file) return std::nullopt;
+  return pixel_stats(
+      Fields(&file->json, file->path), "image_mean", "image_std");
+}
+
 }  // namespace
 
 Sidecar read_hugging_face_sidecar(const std::string& folder) {
@@ -230,10 +273,16 @@ Sidecar read_hugging_face_sidecar(const std::string& folder) {
   if (const auto file = read_if_there(folder, "config.json")) {
     out.hugging_face = hugging_face_config(*file);
   }
-  if (const auto file = read_if_there(folder, "preprocessor_config.json")) {
-    out.pixels =
-        pixel_stats(Fields(&file->json, file->path), "image_mean", "image_std");
+  out.pixels = processor_pixels(folder);
+  return out;
+}
+
+Sidecar read_foundation_sidecar(const std::string& folder, Family family) {
+  Sidecar out;
+  if (const auto file = read_if_there(folder, "config.json")) {
+    out.foundation = foundation_config(*file, family);
   }
+  out.pixels = processor_pixels(folder);
   return out;
 }
 

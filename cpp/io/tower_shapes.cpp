@@ -121,6 +121,60 @@ void check_eva_tower(Checker& check, const VisionConfig& v) {
   check.need_pair("visual.head", {v.embed_dim, v.width});
 }
 
+// Blocks of a vision foundation model; [h] MLP hidden, twice of it if gated.
+void check_foundation_block(Checker& check,
+                            const std::string& block,
+                            const ModelConfig& config) {
+  const VisionConfig& v = config.vision;
+  const int64_t inner = v.mlp_hidden * (config.foundation.gated_mlp ? 2 : 1);
+  check.need_pair(block + "norm1", {v.width});
+  check.need_pair(block + "attn.qkv", {3 * v.width, v.width});
+  check.need_pair(block + "attn.proj", {v.width, v.width});
+  check.need_pair(block + "norm2", {v.width});
+  check.need_pair(block + "mlp.fc1", {inner, v.width});
+  check.need_pair(block + "mlp.fc2", {v.width, v.mlp_hidden});
+}
+
+void check_dino(Checker& check, const ModelConfig& config) {
+  const VisionConfig& v = config.vision;
+  const FoundationConfig& f = config.foundation;
+  check.need("visual.cls_token", {1, 1, v.width});
+  check.need("visual.pos_embed",
+             {1, (f.class_position ? 1 : 0) + v.grid * v.grid, v.width});
+  if (f.registers > 0) {
+    check.need("visual.register_tokens", {1, f.registers, v.width});
+  }
+  check.need_pair("visual.patch_embed.proj", {v.width, 3, v.patch, v.patch});
+  for (int64_t i = 0; i < v.layers; ++i) {
+    const std::string block = "visual.blocks." + std::to_string(i) + ".";
+    check_foundation_block(check, block, config);
+    if (config.family != Family::kDino2) continue;
+    check.need(block + "ls1.gamma", {v.width});
+    check.need(block + "ls2.gamma", {v.width});
+  }
+  check.need_pair("visual.norm", {v.width});
+}
+
+void check_sam(Checker& check, const ModelConfig& config) {
+  const VisionConfig& v = config.vision;
+  const FoundationConfig& f = config.foundation;
+  check.need("visual.pos_embed", {1, v.grid, v.grid, v.width});
+  check.need_pair("visual.patch_embed.proj", {v.width, 3, v.patch, v.patch});
+  for (int64_t i = 0; i < v.layers; ++i) {
+    const std::string block = "visual.blocks." + std::to_string(i) + ".";
+    check_foundation_block(check, block, config);
+    const bool global = f.global_blocks[static_cast<size_t>(i)];
+    const int64_t rows = 2 * (global ? v.grid : f.window) - 1;
+    for (const char* side : {"attn.rel_pos_h", "attn.rel_pos_w"}) {
+      check.need(block + side, {rows, v.width / v.heads});
+    }
+  }
+  check.need("visual.neck.conv1.weight", {v.embed_dim, v.width, 1, 1});
+  check.need_pair("visual.neck.norm1", {v.embed_dim});
+  check.need("visual.neck.conv2.weight", {v.embed_dim, v.embed_dim, 3, 3});
+  check.need_pair("visual.neck.norm2", {v.embed_dim});
+}
+
 void check_text_tower(Checker& check, const TextConfig& t, int64_t mlp_hidden) {
   check.need("text.token_embedding.weight", {t.vocab, t.width});
   check.need("text.positional_embedding", {t.context, t.width});
@@ -133,10 +187,20 @@ void check_text_tower(Checker& check, const TextConfig& t, int64_t mlp_hidden) {
 
 void check_towers(TowerTensors& weights, const ModelConfig& config) {
   Checker check(weights);
-  if (config.family == Family::kEva) {
-    check_eva_tower(check, config.vision);
-  } else {
-    check_plain_tower(check, config.vision);
+  switch (config.family) {
+    case Family::kEva:
+      check_eva_tower(check, config.vision);
+      break;
+    case Family::kPlain:
+      check_plain_tower(check, config.vision);
+      break;
+    case Family::kSam:
+      check_sam(check, config);
+      break;
+    case Family::kDino:
+    case Family::kDino2:
+      check_dino(check, config);
+      break;
   }
   const auto scale = weights.tensors.find("logit_scale");
   if (scale != weights.tensors.end() && scale->second.numel() == 1) {

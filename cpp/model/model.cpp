@@ -18,6 +18,8 @@
 #include "model/graphs.h"
 #include "model/lazy_text_tower.h"
 #include "model/vision_tower.h"
+#include "teachers/proxy.h"
+#include "teachers/teacher.h"
 
 namespace declip {
 namespace {
@@ -153,9 +155,13 @@ std::shared_ptr<const Model> Model::load(const std::string& path,
                                         placement.device,
                                         numerics);
   }
-  model->vision_ = config.family == Family::kEva
-                       ? make_eva_tower(config.vision, weights, numerics)
-                       : make_plain_tower(config.vision, weights, numerics);
+  if (is_foundation(config.family)) {
+    model->teacher_ = make_teacher(config, weights, numerics);
+  } else if (config.family == Family::kEva) {
+    model->vision_ = make_eva_tower(config.vision, weights, numerics);
+  } else {
+    model->vision_ = make_plain_tower(config.vision, weights, numerics);
+  }
   model->dtype_ = placement.dtype;
   model->int8_ = placement.int8;
   model->device_ = placement.device;
@@ -185,7 +191,7 @@ std::string Model::text_fingerprint() const {
 }
 
 std::string Model::engine() const {
-  const auto& numerics = vision_->numerics();
+  const auto& numerics = teacher_ ? teacher_->numerics() : vision_->numerics();
   if (!numerics.fused) return "eager: " + Linear::describe(numerics);
   if (device_.is_cuda()) {
     return std::string("fused: CUDA kernels, LibTorch's linear layer") +
@@ -193,6 +199,18 @@ std::string Model::engine() const {
   }
   return std::string("fused: ") + cpu::level_name(cpu::level()) + " kernels, " +
          Linear::describe(numerics);
+}
+
+void Model::check_text_space() const {
+  if (!teacher_) return;
+  throw Error(
+      ErrorCode::kWeights,
+      info_.path + " is a vision foundation model (" +
+          family_name(info_.config.family) +
+          ") and has no text tower, nor one of its family: its features "
+          "cannot be compared with words. Load a CLIP checkpoint for "
+          "that, and give it this one as proxy: { model } with method "
+          "'proxyclip'.");
 }
 
 void Model::check_image(const at::Tensor& image) const {
@@ -219,6 +237,7 @@ at::Tensor Model::encode_text(const at::Tensor& tokens,
                               bool normalize,
                               const Call& call) const {
   const c10::InferenceMode guard;
+  check_text_space();
   if (!text_) {
     throw Error(ErrorCode::kWeights,
                 info_.path +
@@ -255,6 +274,14 @@ at::Tensor Model::encode_image(const at::Tensor& image,
                                const Call& call) const {
   const c10::InferenceMode guard;
   check_image(image);
+  if (teacher_) {
+    const auto token =
+        teacher_
+            ->class_token(
+                upload(image, device_).to(teacher_->numerics().stream()), call)
+            .to(at::kFloat);
+    return normalize ? l2_normalize(token, 1) : token;
+  }
   const auto features =
       vision_
           ->encode_image(
@@ -272,6 +299,21 @@ at::Tensor Model::encode_dense(const at::Tensor& image,
                                const Call& call) const {
   const c10::InferenceMode guard;
   check_image(image);
+  if (teacher_) {
+    const auto patches =
+        teacher_
+            ->features(upload(image, device_).to(teacher_->numerics().stream()),
+                       call)
+            .to(at::kFloat);
+    return normalize ? l2_normalize(patches, 1) : patches;
+  }
+  if (options.mode == DenseMode::kProxyClip &&
+      !options.proxy_features.defined() && options.proxy_model) {
+    auto with_features = options;
+    with_features.proxy_features =
+        proxy_features(*options.proxy_model, image, info_.config.pixels, call);
+    return encode_dense(image, with_features, normalize, call);
+  }
   const auto pass = [&](const at::Tensor& x, const Call& pass_call) {
     const auto features =
         declip::encode_dense(*vision_, x, options, pass_call).to(at::kFloat);
@@ -305,7 +347,7 @@ at::Tensor Model::region_map(const at::Tensor& image,
     }
   }
   const bool before = options.normalize_before_pooling.value_or(
-      vision_->family() == Family::kPlain);
+      info_.config.family == Family::kPlain);
   return encode_dense(image, options.dense, before, call);
 }
 

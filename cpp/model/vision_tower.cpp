@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "model/patches.h"
+
 namespace declip {
 
 at::Tensor VisionTower::tokens(const Linear& patches,
@@ -10,17 +12,11 @@ at::Tensor VisionTower::tokens(const Linear& patches,
                                const at::Tensor& image,
                                Positions rule) const {
   const auto [h, w] = grid(image.size(2), image.size(3));
-  const int64_t batch = image.size(0), p = config_.patch;
-  // A convolution whose stride is its kernel is one product.
-  const auto pixels = image.slice(2, 0, h * p)
-                          .slice(3, 0, w * p)
-                          .view({batch, 3, h, p, w, p})
-                          .permute({0, 2, 4, 1, 3, 5})
-                          .reshape({batch, h * w, 3 * p * p});
-  const auto embedded = patches(pixels.to(numerics_.dtype));
+  const auto embedded =
+      patches(patch_pixels(image, config_.patch).to(numerics_.dtype));
   const auto table =
       resize_positions(positions, h, w, rule).to(numerics_.stream());
-  const auto cls = class_token.expand({batch, 1, config_.width});
+  const auto cls = class_token.expand({image.size(0), 1, config_.width});
   return at::cat({cls, embedded.to(numerics_.stream())}, 1) + table;
 }
 

@@ -133,19 +133,22 @@ class WindowEncoder {
 void check_proxy(const EncodeOptions& options, int64_t windows) {
   const auto& features = options.dense.proxy_features;
   if (options.dense.mode != DenseMode::kProxyClip) return;
-  if (!features.defined() || features.dim() != 4 ||
-      features.size(0) != windows) {
-    throw Error(ErrorCode::kInvalidArg,
-                "Dense mode 'proxyclip' needs proxy.features with one map per "
-                "window, row by row: [" +
-                    std::to_string(windows) +
-                    ", C, Hv, Wv]. Pass window 0 for a single pass over the "
-                    "whole picture.");
+  const bool made = !features.defined() && options.dense.proxy_model;
+  if (!made && (!features.defined() || features.dim() != 4 ||
+                features.size(0) != windows)) {
+    throw Error(
+        ErrorCode::kInvalidArg,
+        "Dense mode 'proxyclip' needs proxy.model, or proxy.features with "
+        "one map per window, row by row: [" +
+            std::to_string(windows) +
+            ", C, Hv, Wv]. Pass window 0 for a single pass over the "
+            "whole picture.");
   }
   if (options.augment) {
-    throw Error(ErrorCode::kInvalidArg,
-                "augment does not go with dense mode 'proxyclip': the features "
-                "handed in belong to the unchanged windows.");
+    throw Error(
+        ErrorCode::kInvalidArg,
+        "augment does not go with dense mode 'proxyclip', whose features "
+        "belong to the unchanged windows.");
   }
 }
 
@@ -190,6 +193,7 @@ std::shared_ptr<const View> View::encode(const Model& model,
                                          const EncodeOptions& options,
                                          const Call& call) {
   const c10::InferenceMode guard;
+  model.check_text_space();
   if (!(options.augment_weight >= 0 && options.augment_weight <= 1)) {
     throw Error(ErrorCode::kInvalidArg, "augmentWeight must be 0..1.");
   }

@@ -305,6 +305,14 @@ Trainer::Trainer(const Checkpoint& student,
   s.options = options;
   s.options.class_features = recordable(options.class_features);
   s.config = student.config;
+  if (is_foundation(s.config.family)) {
+    throw Error(ErrorCode::kWeights,
+                student.path + " is a vision foundation model (" +
+                    family_name(s.config.family) +
+                    "), which is not trained here. The student must be a CLIP "
+                    "checkpoint; this one can make the features of its "
+                    "context loss.");
+  }
   check_options(options, s.config);
   const auto& reference = pretrained ? *pretrained : student;
   check_alike(student, reference);

@@ -580,7 +580,6 @@ TEST(checkpoint_other_models_are_refused_with_the_reason) {
     CHECK(contains(message, "other.safetensors"));
     return message;
   };
-  const std::string vfm = "vision foundation model";
   CHECK(contains(reason({"visual.trunk.blocks.0.attn.q_proj.weight",
                          "text.ln_final.weight",
                          "logit_scale"}),
@@ -609,21 +608,25 @@ TEST(checkpoint_other_models_are_refused_with_the_reason) {
     keys.push_back(key);
     return reason(keys);
   };
-  CHECK(contains(reason(vit), vfm + " (DINO, MAE"));
-  CHECK(contains(vit_with("decoder_blocks.0.norm1.weight"), vfm + " (MAE)"));
-  CHECK(contains(vit_with("blocks.0.ls1.gamma"), vfm + " (DINOv2)"));
-  CHECK(contains(vit_with("register_tokens"), vfm + " (DINOv2)"));
-  CHECK(contains(reason({"teacher.module.backbone.blocks.0.attn.qkv.weight"}),
-                 vfm));
-  CHECK(contains(
-      reason({"embeddings.cls_token", "encoder.layer.0.layer_scale1.lambda1"}),
-      vfm + " (DINOv2)"));
+  CHECK(contains(vit_with("decoder_blocks.0.norm1.weight"), "MAE"));
+  CHECK(contains(reason({"vit.encoder.layer.0.attention.attention.query.weight",
+                         "decoder.decoder_layers.0.output.dense.weight"}),
+                 "MAE"));
+  CHECK(contains(vit_with("blocks.0.attn.q_bias"), "timm"));
+  CHECK(contains(vit_with("rope_embed.periods"), "DINOv3"));
+  CHECK(contains(vit_with("blocks.0.gamma_1"), "DINOv3"));
   CHECK(contains(reason({"embeddings.cls_token",
-                         "encoder.layer.0.attention.attention.query.weight"}),
-                 vfm));
-  CHECK(contains(reason({"image_encoder.blocks.0.attn.qkv.weight",
-                         "image_encoder.neck.0.weight"}),
-                 vfm + " (SAM)"));
+                         "layer.0.attention.q_proj.weight",
+                         "layer.0.layer_scale1.lambda1"}),
+                 "DINOv3"));
+  CHECK(contains(reason({"teacher.module.backbone.blocks.0.attn.qkv.weight"}),
+                 "training checkpoint"));
+  CHECK(contains(reason({"beit.encoder.layer.0.attention.attention.query."
+                         "weight"}),
+                 "DINO"));
+  CHECK(contains(reason({"image_encoder.trunk.blocks.0.attn.qkv.weight"}),
+                 "DINO"));
+  CHECK(contains(reason({"image_encoder.layers.0.conv1.c.weight"}), "SAM"));
 }
 
 TEST(checkpoint_other_files_are_refused_with_the_reason) {

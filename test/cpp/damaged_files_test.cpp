@@ -18,7 +18,9 @@ namespace {
 const std::vector<std::string> kFixtures{"clip-formats/open_clip.safetensors",
                                          "clip-formats/openclip-wrapped.pt",
                                          "clip-formats/openai-jit.pt",
-                                         "eva-tiny/eva-mini.pt"};
+                                         "eva-tiny/eva-mini.pt",
+                                         "vfm/dinov2.safetensors",
+                                         "vfm/sam.safetensors"};
 
 // Loads and reads every element; false if the file was refused.
 bool loads(const std::string& path) {

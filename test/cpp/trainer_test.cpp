@@ -395,6 +395,12 @@ TEST(wrong_options_are_refused) {
                     ErrorCode::kInvalidArg);
 }
 
+TEST(foundation_models_are_no_students) {
+  const auto sam =
+      declip::load_checkpoint(files::fixture("vfm/sam.safetensors"));
+  CHECK_THROWS_CODE(Trainer(sam, std::nullopt, {}), ErrorCode::kWeights);
+}
+
 TEST(wrong_batches_are_refused) {
   const auto refuse =
       [](Objective objective,

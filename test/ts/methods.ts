@@ -9,6 +9,7 @@ import {
 } from '../../ts/methods.js'
 import { DENSE_MODES, METHOD_NAMES } from '../../ts/options.js'
 import { METHODS } from '../../ts/presets.js'
+import { Tensor } from '../../ts/tensor.js'
 
 const VIT_B: ModelFacts = {
   imageSize: 224,
@@ -24,7 +25,7 @@ const code = 'ERR_DECLIP_INVALID_ARG'
 const resolve = (options: MethodOptions, model = VIT_B, background = 0) =>
   resolveMethod({ model, options, background })
 
-const features = { native: { shape: [1, 768, 42, 42] } } as never
+const features = new Tensor({ shape: [1, 768, 42, 42], dtype: 'float32', device: 'cpu' } as never)
 
 t.test("ITACLIP's table", async t => {
   // short side, definition weight, augment weight, logit scale, probability and area threshold
@@ -178,7 +179,7 @@ t.test("the caller's values stand for every method, and are told apart", async t
           selfAttention: false,
           gaussianStd: 2,
           neighboursOnly: true,
-          proxyFeatures: (features as { native: unknown }).native,
+          proxyFeatures: features.native,
           proxyBeta: 2,
           proxyGamma: 1,
         },
@@ -291,5 +292,22 @@ t.test('what is refused', async t => {
   bad({ pamr: { iterations: 10, dilations: [0] } }, /pamr\.dilations/)
   bad({ proxy: 3 }, /proxy/)
   bad({ proxy: { features, gamma: -1 } }, /proxy\.gamma/)
-  bad({ method: 'proxyclip' }, /needs proxy\.features/)
+  bad({ proxy: { features: {} as never } }, /proxy\.features/)
+  bad({ proxy: { model: {} as never } }, /proxy\.model/)
+  bad({ method: 'proxyclip' }, /needs proxy\.features.* or proxy\.model/)
+})
+
+t.test('windows are whole patches of both models', async t => {
+  const proxy = (family: string, patchSize: number) =>
+    ({ model: { info: { family, patchSize }, native: {} } }) as never
+  const padTo = (model: ModelFacts, family: string, patchSize: number) =>
+    resolve({ method: 'proxyclip', proxy: proxy(family, patchSize) }, model).pipeline.padTo
+  t.equal(padTo(VIT_B, 'dino', 8), 56, 'as published')
+  t.equal(padTo(VIT_B, 'dinov2', 14), 56)
+  t.equal(padTo(VIT_B, 'dino', 16), 112)
+  t.equal(padTo(SMALL, 'dino', 8), 8)
+  t.equal(padTo(SMALL, 'dinov2', 14), 56)
+  t.equal(padTo(SMALL, 'sam', 16), 8, "SAM's windows are resized")
+  const given = { method: 'proxyclip', padTo: 24, proxy: proxy('dinov2', 14) } as const
+  t.equal(resolve(given).pipeline.padTo, 24)
 })

@@ -2,7 +2,14 @@ import { copyFile, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { inspectCheckpoint, loadModel, Model, segment, Tensor } from '../../ts/index.js'
+import {
+  inspectCheckpoint,
+  loadModel,
+  Model,
+  segment,
+  segmentMany,
+  Tensor,
+} from '../../ts/index.js'
 import type { NativeModel } from '../../ts/native.js'
 import {
   agreement,
@@ -488,4 +495,57 @@ t.test('boxes and masks of an encoded picture', async t => {
       mean128.map(v => v / norm),
     ) < 1e-5,
   )
+})
+
+t.test('vision foundation models', async t => {
+  using dino = await loadModel(fixture('vfm', 'dino.safetensors'), { config: { headWidth: 32 } })
+  using sam = await loadModel(fixture('vfm', 'sam.safetensors'), { dtype: 'bfloat16' })
+  const photo = picture(80, 60)
+  t.match(dino.info, { family: 'dino', format: 'original', towers: ['vision'], embedDim: 96 })
+  t.match(sam.info, { family: 'sam', dtype: 'bfloat16', embedDim: 32, heads: 2 })
+  const file = await inspectCheckpoint(fixture('vfm', 'dinov2-swiglu.safetensors'), {
+    config: { headWidth: 32 },
+  })
+  t.match(file, { family: 'dinov2', text: null, vision: { activation: 'swiglu', mlp: 176 } })
+  t.ok(difference(file.mean, [0.485, 0.456, 0.406]) < 1e-12, "ImageNet's statistics")
+
+  const patches = await dino.encodeDense(photo)
+  t.same(patches.shape, [1, 96, 8, 8], 'a picture is squashed to the native square')
+  const lengths = await floats(patches)
+  t.ok(
+    lengths.some(v => Math.abs(v) > 1),
+    'not normalised',
+  )
+  t.same((await sam.encodeDense(photo)).shape, [1, 32, 8, 8])
+  t.same((await dino.encodeImage(photo)).shape, [1, 96])
+  t.same((await dino.encodeBoxes(photo, [[0, 0, 40, 40]])).shape, [1, 96])
+
+  const weights = { name: 'DeclipError', code: 'ERR_DECLIP_WEIGHTS' }
+  const noText = {
+    ...weights,
+    message: /is a vision foundation model \(dino\).* proxy: \{ model \}/,
+  }
+  await t.rejects(dino.encodeText('a cat'), noText)
+  await t.rejects(dino.vocabulary(['cat', 'dog']), noText)
+  await t.rejects(dino.encode(photo), noText)
+  await t.rejects(segment(photo, ['cat', 'dog'], { model: dino }), noText)
+  await t.rejects(segmentMany([photo], ['cat'], { model: dino }).next(), noText)
+  await t.rejects(sam.encodeImage(photo), { ...weights, message: /no class token/ })
+
+  for (const options of [{ mode: 'csa' }, { positions: 'size' }, { layers: [1] }] as const) {
+    const message = new RegExp(`^${Object.keys(options)[0]} does not go with`)
+    await t.rejects(dino.encodeDense(photo, options), { ...invalid, message })
+  }
+  await t.rejects(dino.encodeImage(photo, { positions: 'size' }), invalid)
+  await t.rejects(loadModel(fixture('vfm', 'sam.safetensors'), { config: { headWidth: 64 } }), {
+    ...invalid,
+    message: /headWidth must be 32/,
+  })
+  await t.rejects(loadModel(fixture('vfm', 'dino.safetensors')), {
+    ...weights,
+    message: /give config\.headWidth/,
+  })
+  using dinov2 = await loadModel(fixture('vfm', 'dinov2-hf'))
+  const odd = Tensor.from(new Float32Array(3 * 30 * 28), [1, 3, 30, 28])
+  await t.rejects(dinov2.encodeDense(odd), { ...invalid, message: /multiples of its patch, 14/ })
 })

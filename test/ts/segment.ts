@@ -136,7 +136,7 @@ t.test('wrong options', async t => {
     templates: ['x', [], [5], ['no place for the word']],
     definitions: [5, ['one for two classes', 'and', 'too many'], [''], [5]],
     background: [2, -1, nan, 'x', [], [5]],
-    proxy: [5, 'x'],
+    proxy: [5, 'x', { features: [1] }, { model: 5 }],
   }
   for (const [option, values] of Object.entries(wrong)) {
     const name = option.split('.')[0] as string

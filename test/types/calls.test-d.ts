@@ -76,6 +76,11 @@ expectType<Promise<Tensor>>(model.encodeImage(tensor, { positions: 'scale-factor
 expectType<Promise<Tensor>>(
   model.encodeDense('photo.jpg', { mode: 'proxyclip', proxy: { features: tensor, beta: 1.2 } }),
 )
+expectType<Promise<Segmentation>>(
+  segment('photo.jpg', ['cat'], { method: 'proxyclip', proxy: { model: 'facebook/dino-vitb8' } }),
+)
+expectType<Promise<View>>(model.encode('photo.jpg', { method: 'proxyclip', proxy: { model } }))
+expectError(segment('photo.jpg', ['cat'], { proxy: { model: 5 } }))
 expectType<Promise<Tensor>>(model.encodeBoxes('photo.jpg', [[0, 0, 9, 9]], { size: 448 }))
 expectType<Promise<Tensor>>(model.encodeMasks('photo.jpg', tensor, { imageIndex: [0] }))
 expectType<Promise<Vocabulary>>(model.vocabulary(['cat, feline'], { templates: ['a {}'] }))

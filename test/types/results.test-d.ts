@@ -8,6 +8,7 @@ import {
   METHOD_NAMES,
   type MethodName,
   type Model,
+  type ModelFamily,
   type Segmentation,
   type Tensor,
 } from '../../dist/esm/index.js'
@@ -34,7 +35,7 @@ expectError(seg.toPNG({ palette: ['red'] }))
 // Logits are there only where they were asked for.
 expectNotAssignable<Tensor>(seg.logits)
 
-expectType<'clip' | 'eva'>(model.info.family)
+expectType<ModelFamily>(model.info.family)
 expectType<'float32' | 'bfloat16' | 'float16' | 'int8'>(model.info.dtype)
 expectType<number | null>(model.info.contextLength)
 expectType<readonly ('vision' | 'text')[]>(model.info.towers)

@@ -19,6 +19,7 @@ export interface EncodeFlags extends ModelFlags {
   text?: string[]
   dense?: boolean
   mode?: DenseMode
+  proxyModel?: string
   normalize: boolean
   out?: string
   json?: boolean
@@ -37,6 +38,10 @@ export function addEncode(program: Command, run: Run): void {
       new Option('--mode <mode>', 'with --dense: how the last block makes them').choices(
         DENSE_MODES,
       ),
+    )
+    .option(
+      '--proxy-model <source>',
+      'with --mode proxyclip: checkpoint of a DINO, DINOv2 or SAM that its attention comes from',
     )
     .option('--no-normalize', 'do not scale features to length 1')
   addModelOptions(command)
@@ -60,6 +65,9 @@ export function checkEncodeFlags(image: string | undefined, flags: EncodeFlags):
   }
   if (flags.text && flags.dense) throw usage('--dense needs a picture, not --text.')
   if (flags.mode && !flags.dense) throw usage('--mode needs --dense.')
+  if (flags.proxyModel && flags.mode !== 'proxyclip') {
+    throw usage('--proxy-model needs --mode proxyclip.')
+  }
   if (flags.out === undefined && !flags.json) throw usage('Give --out <file>, --json or both.')
   if (flags.out !== undefined && !flags.out.endsWith('.safetensors')) {
     throw usage(`--out writes .safetensors files, received '${flags.out}'.`)
@@ -83,12 +91,19 @@ async function encode(image: string | undefined, flags: EncodeFlags, run: Run): 
 function encodeInput(
   model: Model,
   image: string | undefined,
-  { text = [], dense, mode, normalize }: EncodeFlags,
+  { text = [], dense, mode, proxyModel, normalize }: EncodeFlags,
   { signal, progress }: Run,
 ): Promise<Tensor> {
-  const options = { normalize, signal, onProgress: progress.update }
+  // Left to the model unless told: a foundation model's features keep their length.
+  const options = {
+    normalize: normalize ? undefined : false,
+    signal,
+    onProgress: progress.update,
+  }
   if (image === undefined) return model.encodeText(text, options)
-  return dense ? model.encodeDense(image, { ...options, mode }) : model.encodeImage(image, options)
+  if (!dense) return model.encodeImage(image, options)
+  const proxy = proxyModel === undefined ? undefined : { model: proxyModel }
+  return model.encodeDense(image, { ...options, mode, proxy })
 }
 
 function save(features: Tensor, path: string, { signal }: Run): Promise<void> {

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { inspectCheckpoint } from '../model.js'
 import type { NativeCheckpointInfo, NativeTowerInfo } from '../native.js'
+import { isFoundation } from '../proxy.js'
 import { examples, type Run, table } from './shared.js'
 
 /** Adds `declip info`. */
@@ -38,7 +39,9 @@ export function describeCheckpoint(info: NativeCheckpointInfo): string {
       'text tower',
       text
         ? `${tower(text)}, ${text.activation}, ${text.contextLength} tokens of ${text.vocab}`
-        : 'none: text features must be supplied',
+        : isFoundation(info.family)
+          ? 'none: a vision foundation model has no texts in its space'
+          : 'none: text features must be supplied',
     ],
     ['preprocessing', `mean ${rounded(info.mean)}, std ${rounded(info.std)}`],
     ['logit scale', info.logitScale?.toFixed(3) ?? 'none'],

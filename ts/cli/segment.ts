@@ -37,6 +37,7 @@ export interface SegmentFlags extends ModelFlags, ClassFlags, OutputFlags {
   method?: MethodName
   dataset?: string
   denseMode?: DenseMode
+  proxyModel?: string
   shortSide?: number | null
   window?: number
   stride?: number
@@ -99,6 +100,10 @@ export function addSegment(program: Command, run: Run): void {
         '--dense-mode <mode>',
         "how the last block makes patch features; overrides the preset's",
       ).choices(DENSE_MODES),
+    )
+    .option(
+      '--proxy-model <source>',
+      "for method 'proxyclip': checkpoint of a DINO, DINOv2 or SAM that its attention comes from",
     )
     .addOption(
       new Option(
@@ -200,10 +205,13 @@ export async function segmentOptions(
   classes: readonly string[],
 ): Promise<SegmentOptions> {
   const { method, dataset, denseMode, shortSide, window, stride, augment, closing } = flags
-  const { definitions, synonyms, definitionWeight } = flags
+  const { definitions, synonyms, definitionWeight, proxyModel } = flags
   const { probThreshold, areaThreshold, logitScale, pamr } = flags
   if (definitions !== undefined && synonyms !== undefined) {
     throw usage('--definitions and --synonyms exclude each other; give one of them.')
+  }
+  if (proxyModel !== undefined && (denseMode ?? method) !== 'proxyclip') {
+    throw usage('--proxy-model needs --method proxyclip.')
   }
   return {
     method,
@@ -226,6 +234,7 @@ export async function segmentOptions(
       pamr: pamr > 0 && { iterations: pamr, dilations: PAMR_DILATIONS },
     }),
     ...(flags.logits !== undefined && { logits: true }),
+    ...(proxyModel !== undefined && { proxy: { model: proxyModel } }),
   }
 }
 

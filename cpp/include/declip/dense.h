@@ -3,11 +3,14 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace declip {
+
+class Model;
 
 /// How the last block of a vision tower makes patch features. The table in
 /// cpp/model/dense_mode.cpp tells each one's story.
@@ -47,8 +50,10 @@ struct DenseOptions {
   double gaussian_std = 5.0;
   /// NACLIP: the neighbourhood term alone (its ablation 'nonly').
   bool neighbours_only = false;
-  /// ProxyCLIP: [B, Cv, Hv, Wv] features of a vision foundation model.
+  /// ProxyCLIP: [B, Cv, Hv, Wv] features of a vision foundation model, or the
+  /// model that makes them where there are none.
   at::Tensor proxy_features;
+  std::shared_ptr<const Model> proxy_model;
   double proxy_beta = 1.2;
   double proxy_gamma = 3.0;
 };

@@ -16,6 +16,7 @@
 namespace declip {
 
 class Graphs;
+class Teacher;
 class VisionTower;
 class LazyTextTower;
 
@@ -46,7 +47,7 @@ struct RegionOptions {
   DenseOptions dense;
   bool normalize = true;
   /// Default: true for the plain tower (CLIPSelf, DeCLIP), false for EVA
-  /// (DeCLIP); CLIPSelf's EVA code sets it.
+  /// (DeCLIP) and foundation models; CLIPSelf's EVA code sets it.
   std::optional<bool> normalize_before_pooling;
   std::vector<int64_t> image_index;  // empty: all 0
   /// Masks only: they lie on a picture whose long side fills the image's side,
@@ -66,7 +67,11 @@ class Model {
   ~Model();
 
   const CheckpointInfo& info() const { return info_; }
+  /// Not for vision foundation models, which have a teacher instead.
   const VisionTower& vision() const { return *vision_; }
+  /// Throws Error(kWeights) for vision foundation models: there are no texts in
+  /// the space of their features.
+  void check_text_space() const;
   /// 'float32', 'bfloat16', 'float16' or 'int8'.
   std::string dtype() const;
   /// Bytes of a weight in memory.
@@ -81,7 +86,9 @@ class Model {
   std::string engine() const;
 
   // All results are float32, on the model's device. Images are normalised
-  // [B, 3, H, W] on any device.
+  // [B, 3, H, W] on any device. Of a vision foundation model, encode_image()
+  // gives the class token after the final norm and encode_dense() the patches;
+  // positions and dense options mean nothing there.
 
   /// tokens [T, L] int32 or int64 -> [T, E].
   at::Tensor encode_text(const at::Tensor& tokens,
@@ -126,7 +133,8 @@ class Model {
                         const Call& call) const;
 
   CheckpointInfo info_;
-  std::unique_ptr<VisionTower> vision_;
+  std::unique_ptr<VisionTower> vision_;  // null for foundation models
+  std::unique_ptr<Teacher> teacher_;     // these alone
   std::unique_ptr<LazyTextTower> text_;  // null for vision-only files
   std::unique_ptr<Graphs> graphs_;       // null unless passes are recorded
   at::ScalarType dtype_ = at::kFloat;

@@ -13,6 +13,7 @@ t.test('options that go together', t => {
     [/one of the two/, check('a.png', { text: ['a cat'], json: true })],
     [/--dense needs a picture/, check(undefined, { text: ['a'], dense: true, json: true })],
     [/--mode needs --dense/, check('a.png', { mode: 'csa', json: true })],
+    [/--proxy-model needs/, check('a.png', { dense: true, proxyModel: 'dino.pth', json: true })],
     [/Give --out <file>, --json or both/, check('a.png', {})],
     [/--out writes \.safetensors files, received 'f\.npy'/, check('a.png', { out: 'f.npy' })],
   ]

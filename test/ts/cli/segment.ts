@@ -33,6 +33,14 @@ t.test('every flag reaches the option of its name', async t => {
   t.strictSame(await options({ pamr: 0 }), { pamr: false })
   t.strictSame(await options({ pamr: 3 }), { pamr: { iterations: 3, dilations: [8, 16] } })
   t.strictSame(await options({ logits: 'x.safetensors' }), { logits: true })
+  t.strictSame(await options({ method: 'proxyclip', proxyModel: 'dino.pth' }), {
+    method: 'proxyclip',
+    proxy: { model: 'dino.pth' },
+  })
+  await t.rejects(options({ method: 'naclip', proxyModel: 'dino.pth' }), {
+    code: 'ERR_DECLIP_INVALID_ARG',
+    message: /--proxy-model needs --method proxyclip/,
+  })
   await t.rejects(options({ synonyms: 's', definitions: 'd' }), {
     code: 'ERR_DECLIP_INVALID_ARG',
     message: /--definitions and --synonyms exclude each other/,

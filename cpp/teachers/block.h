@@ -1,0 +1,35 @@
+#pragma once
+
+#include <optional>
+
+#include "declip/config.h"
+#include "model/layers.h"
+#include "model/weights.h"
+
+namespace declip {
+
+/// What the pre-norm blocks of DINO, DINOv2 and SAM share: norm1, fused qkv
+/// with bias, output projection, norm2 and an MLP with exact GELU or SwiGLU.
+/// How tokens attend is the model's own. DINOv2's LayerScale is folded into the
+/// layers that it scales.
+class TeacherBlock {
+ public:
+  TeacherBlock(const Scope& scope,
+               const ModelConfig& config,
+               const Numerics& numerics);
+
+  at::Tensor norm1(const at::Tensor& x) const { return norm1_(x); }
+  /// Queries, keys and values of what norm1 gave.
+  Heads project(const at::Tensor& normed) const { return qkv_(normed, {}); }
+  /// x + output projection of the merged heads + MLP of norm2 of that sum.
+  at::Tensor finish(const at::Tensor& x, const at::Tensor& merged) const;
+
+ private:
+  LayerNorm norm1_, norm2_;
+  Projection qkv_;
+  Linear proj_;
+  std::optional<Mlp> mlp_;
+  Linear gate_up_, down_;  // SwiGLU, where there is no mlp_
+};
+
+}  // namespace declip
