@@ -16,6 +16,7 @@ export function chart(goals) {
     LABELS + PLOT * Math.min(1, Math.max(0, Math.log(ratio) / Math.log(ticks.at(-1))))
   const height = TOP + ROW * rows.length + 12
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${LABELS + PLOT + 70} ${height}" font-family="system-ui, sans-serif" font-size="12">
+<title>How many times faster, or smaller in memory, than the programs compared with</title>
 <style>
   text { fill: #1f2328 } .grid { stroke: #d1d9e0 } .goal { stroke: #1f2328; stroke-width: 2 }
   .yes { fill: #2da44e } .no { fill: #bf8700 }
