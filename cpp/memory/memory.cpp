@@ -29,7 +29,8 @@ size_t rounded(size_t bytes) {
   return round_up(bytes, bytes < kHugePage / 2 ? kUnit : kHugePage);
 }
 
-/// Blocks of whole huge pages. Never destroyed: tensors may be freed at exit.
+/// Blocks that begin on a huge page. Never destroyed: tensors may be freed at
+/// exit.
 class Pool final : public c10::Allocator {
  public:
   explicit Pool(c10::Allocator* fallback) : fallback_(fallback) {}
