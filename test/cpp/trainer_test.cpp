@@ -147,6 +147,18 @@ TEST(activation_checkpoints_change_no_bit) {
   }
 }
 
+TEST(captions_can_be_learnt_without_regions) {
+  for (const auto family : small::kFamilies) {
+    auto t = trainer(family, small::options(Objective::kContrastive));
+    auto batch = small::batch();
+    const auto both = t.step({batch}, {}).losses;
+    CHECK(both.size() == 2 && both.contains("region_text"));
+    batch.boxes = at::Tensor();
+    const auto alone = t.step({batch}, {}).losses;
+    CHECK(alone.size() == 1 && alone.contains("contrastive"));
+  }
+}
+
 TEST(gradients_of_parts_are_averaged) {
   auto t = trainer(Family::kEva, small::options(Objective::kDeClip));
   const auto a = small::batch(1), b = small::batch(2);
@@ -428,6 +440,11 @@ TEST(wrong_batches_are_refused) {
   refuse(kDeclip, [](Batch& b) { b.crops = at::Tensor(); });
   refuse(kDeclip, [](Batch& b) { b.vfm_features = at::zeros({1, 4, 5, 5}); });
   refuse(Objective::kRegionText, [](Batch& b) { b.labels = at::Tensor(); });
+  refuse(Objective::kContrastive, [](Batch& b) { b.labels = at::Tensor(); });
+  refuse(Objective::kContrastive,
+         [](Batch& b) { b.region_tokens = at::Tensor(); });
+  refuse(Objective::kContrastive,
+         [](Batch& b) { b.region_tokens = b.region_tokens.slice(0, 0, 5); });
   refuse(Objective::kRegionText, [](Batch& b) { b.labels = b.labels + 9; });
   refuse(Objective::kRegionText,
          [](Batch& b) { b.labels = b.labels.to(at::kFloat); });
@@ -437,6 +454,41 @@ TEST(wrong_batches_are_refused) {
   refuse(Objective::kContrastive, [](Batch& b) { b.tokens = b.tokens + 90; });
   auto t = trainer(Family::kEva, small::options(kDeclip));
   CHECK_THROWS_CODE(t.step({}, {}), ErrorCode::kInvalidArg);
+}
+
+TEST(structured_weights_begin_with_a_basis_and_alike_heads) {
+  auto config = small::model(Family::kPlain).config;
+  config.vision.width = 48;  // 3 colours, 4 x 4 pixels
+  config.vision.mlp_hidden = 96;
+  config.vision.heads = 4;
+  config.vision.patch = 4;
+  config.vision.image_size = 4 * config.vision.grid;
+  const auto tensors =
+      declip::initial_checkpoint(config, 4, declip::Start::kStructured).tensors;
+  const auto filters = tensors.at("visual.conv1.weight").flatten(1);
+  const auto unit = filters / filters.norm(2, {1}, true);
+  // Colours are given to three digits, hence the tolerance.
+  CHECK_CLOSE(
+      distance(at::matmul(unit, unit.t()), at::eye(48, at::kFloat)), 0, 2e-3);
+  CHECK(filters[47].norm().item<double>() > filters[0].norm().item<double>());
+  const auto stacked =
+      tensors.at("visual.transformer.resblocks.1.attn.in_proj_weight");
+  CHECK(at::equal(stacked.slice(0, 0, 48), stacked.slice(0, 48, 96)));
+  CHECK(!at::equal(stacked.slice(0, 0, 48), stacked.slice(0, 96)));
+  const auto places = tensors.at("visual.positional_embedding");
+  CHECK(places[0].count_nonzero().item<int64_t>() == 0);
+  // Alike where they are near: the next token, the one below, the far corner.
+  const auto near = [&](int64_t i) {
+    return places[1].dot(places[1 + i]).item<double>();
+  };
+  const auto grid = config.vision.grid;
+  CHECK_CLOSE(near(1), near(grid), 1e-4);
+  CHECK(near(0) > near(1) && near(1) > near(grid * grid - 1));
+
+  CHECK_THROWS_CODE(
+      declip::initial_checkpoint(
+          small::model(Family::kEva).config, 1, declip::Start::kStructured),
+      ErrorCode::kInvalidArg);
 }
 
 TEST(new_models_are_the_same_for_the_same_seed) {
