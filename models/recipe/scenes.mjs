@@ -90,7 +90,7 @@ export function composer(sprites) {
     return {
       width,
       height,
-      pixels: Uint8Array.from(canvas.pixels, v => Math.min(255, Math.max(0, v + 0.5))),
+      pixels: toBytes(canvas.pixels),
       owner,
       objects: objects.map(({ sprite, placement, pixels }, i) => ({
         concept: sprite.concept,
@@ -104,6 +104,15 @@ export function composer(sprites) {
       backgroundWords: background.words,
     }
   }
+}
+
+function toBytes(floats) {
+  const bytes = new Uint8Array(floats.length)
+  for (let i = 0; i < bytes.length; i++) {
+    const value = floats[i] + 0.5
+    bytes[i] = value < 0 ? 0 : value > 255 ? 255 : value
+  }
+  return bytes
 }
 
 function drawObject(canvas, owner, sprite, placement, restyle, number, scratch) {
