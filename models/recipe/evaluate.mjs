@@ -104,7 +104,10 @@ async function measureScenes(model, set, mode, { scale, pamr, synonyms }) {
   return { scene: words.scene.figures(), all: words.all.figures() }
 }
 
-/** Classifies every object by mask and by box, and pictures of one object by their class token. */
+/**
+ * Classifies every object by mask and by box, and pictures of one object by their class token. Pictures
+ * go through the tower in one piece.
+ */
 async function measureRegions(model, set, mode) {
   const vocabulary = await model.vocabulary(NAMES)
   const words = await vocabulary.features.data()
