@@ -304,11 +304,27 @@ export interface NativeTrainStep {
   readonly learningRate: number
 }
 
+/** One of the processes that train a model together; see cpp/include/declip/process_group.h. */
+export interface NativeProcessGroup {
+  /** 0..worldSize-1 */
+  rank: number
+  worldSize: number
+  /** Where rank 0 listens. */
+  address: string
+  port: number
+  /** How long a rank waits for the others. */
+  timeoutMs: number
+  /** 'nccl' is for tensors on CUDA, in a build that has it. */
+  backend: 'gloo' | 'nccl'
+}
+
 export interface NativeTrainer {
   /** Names of the parameters that learn. */
   readonly trainable: readonly string[]
-  /** One update; if it rejects, nothing has changed. */
+  /** One update; if it rejects, nothing has changed. With a process group every rank makes it. */
   step(options: NativeCall & { parts: readonly NativeTrainBatch[] }): Promise<NativeTrainStep>
+  /** Whether `value` is true at any rank of the process group; every rank must ask. */
+  anyRank(options: NativeCall & { value: boolean }): Promise<boolean>
   /** The whole state, in one safetensors file. */
   save(options: NativeCall & { path: string }): Promise<void>
   /** Resolves with the steps done. */
@@ -390,6 +406,8 @@ export interface NativeAddon {
       pretrained?: string | undefined
       config: NativeConfig
       train: NativeTrainOptions
+      /** Unset: the one process there is. All ranks start from rank 0's weights. */
+      processGroup?: NativeProcessGroup | undefined
     },
   ): Promise<NativeTrainer>
   /** Writes a model that has learnt nothing, as exportCheckpoint() does; train it from scratch. */
