@@ -58,6 +58,8 @@ TrainOptions to_train(const Napi::Object& o) {
   out.context_per_head = find_bool(o, "contextPerHead");
   out.class_features = find_tensor(o, "classFeatures");
   out.least_classes = get_integer(o, "leastClasses");
+  out.region_loss = region_loss_from(get_string(o, "regionLoss"));
+  out.region_weight = get_number(o, "regionWeight");
   out.unlocked_groups = find_integer(o, "unlockedGroups");
   out.train_text = get_bool(o, "trainText");
   out.schedule = to_schedule(get_object(o, "schedule"));
@@ -123,6 +125,7 @@ std::vector<TrainBatch> to_parts(const Napi::Object& o) {
     out.vfm_features = find_tensor(batch, "vfmFeatures");
     out.labels = find_tensor(batch, "labels");
     out.tokens = find_tensor(batch, "tokens");
+    out.region_tokens = find_tensor(batch, "regionTokens");
     parts.push_back(std::move(out));
   }
   return parts;

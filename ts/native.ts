@@ -225,6 +225,10 @@ export interface NativeTrainOptions {
   /** Region-text: unit rows [C, E]. */
   classFeatures?: NativeTensor | undefined
   leastClasses: number
+  /** A binary cross-entropy per class, as CLIPSelf's program, or one cross-entropy over the classes. */
+  regionLoss: 'sigmoid' | 'softmax'
+  /** Contrastive: weight of the regions' loss, for batches with boxes. */
+  regionWeight: number
   /** Unset: every block, and for 'contrastive' everything. */
   unlockedGroups?: number | undefined
   trainText: boolean
@@ -281,10 +285,12 @@ export interface NativeTrainBatch {
   crops?: NativeTensor | undefined
   /** [B, C, h, w] */
   vfmFeatures?: NativeTensor | undefined
-  /** Region-text: int32 or int64 [B, M]. */
+  /** int32 or int64 [B, M], rows of classFeatures (region-text) or of regionTokens (contrastive). */
   labels?: NativeTensor | undefined
   /** Contrastive: [B, L]. */
   tokens?: NativeTensor | undefined
+  /** Contrastive with boxes: [C, L], one caption per class. */
+  regionTokens?: NativeTensor | undefined
 }
 
 export interface NativeTrainStep {

@@ -104,16 +104,17 @@ at::Tensor region_text_loss(const at::Tensor& regions,
                             const at::Tensor& labels,
                             const at::Tensor& features,
                             const std::vector<int64_t>& classes,
-                            const at::Tensor& logit_scale) {
+                            const at::Tensor& logit_scale,
+                            RegionLoss form) {
   const auto columns = at::tensor(classes, at::kLong).to(features.device());
   const auto chosen =
       features.index_select(0, columns).to(regions.scalar_type());
-  const auto logits =
-      logit_scale.detach().exp() * at::matmul(regions, chosen.t());
-  const auto target = labels.to(columns.device())
-                          .unsqueeze(1)
-                          .eq(columns)
-                          .to(logits.scalar_type());
+  const auto logits = logit_scale.exp() * at::matmul(regions, chosen.t());
+  const auto own = labels.to(columns.device()).unsqueeze(1).eq(columns);
+  if (form == RegionLoss::kSoftmax) {
+    return at::cross_entropy_loss(logits, own.to(at::kInt).argmax(1));
+  }
+  const auto target = own.to(logits.scalar_type());
   return at::binary_cross_entropy_with_logits(
              logits, target, {}, {}, at::Reduction::None)
       .sum(-1)

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "declip/dense.h"
+#include "declip/train.h"
 #include "model/layers.h"
 #include "model/vision_tower.h"
 #include "train/random.h"
@@ -50,18 +51,19 @@ std::vector<int64_t> draw_classes(const at::Tensor& labels,
                                   int64_t least,
                                   SplitMix& random);
 
-/// Mean over regions of the sum over `classes` of the binary cross-entropy of
-/// exp(logit_scale) <region, class>. Nothing flows back into logit_scale.
+/// Mean over regions of what exp(logit_scale) <region, class> loses over
+/// `classes`: with kSigmoid the sum of the classes' binary cross-entropies
+/// (CLIPSelf's program, training/region_clip), with kSoftmax the cross-entropy.
 ///
 /// regions   unit rows [K, E]
 /// labels    int64 [K], each among `classes`
 /// features  unit rows [C, E], one per class there is
-/// CLIPSelf's program, training/region_clip.
 at::Tensor region_text_loss(const at::Tensor& regions,
                             const at::Tensor& labels,
                             const at::Tensor& features,
                             const std::vector<int64_t>& classes,
-                            const at::Tensor& logit_scale);
+                            const at::Tensor& logit_scale,
+                            RegionLoss form);
 
 /// Symmetric cross-entropy of exp(logit_scale) <image, text>, row i of one
 /// belonging to row i of the other; unit rows [B, E]. arXiv:2103.00020,

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include <numeric>
+
 #include "declip/error.h"
 #include "declip/model.h"
 #include "kernels/roi_align.h"
@@ -36,6 +38,11 @@ void check_pictures(const at::Tensor& images,
          images);
 }
 
+bool are_tokens(const at::Tensor& tokens) {
+  return tokens.defined() && tokens.dim() == 2 &&
+         at::isIntegralType(tokens.scalar_type(), false);
+}
+
 /// Valid flags, bool [B, M] on the CPU.
 at::Tensor valid_boxes(const at::Tensor& boxes) {
   return boxes.select(2, 4).to(at::kCPU).gt(kValid);
@@ -57,7 +64,10 @@ void check_regions(const TrainBatch& batch,
     throw Error(ErrorCode::kInvalidArg,
                 "boxes must have a valid one (fifth column above 0.5).");
   }
-  if (options.objective == Objective::kRegionText) {
+  if (options.objective == Objective::kRegionText ||
+      options.objective == Objective::kContrastive) {
+    const bool texts = options.objective == Objective::kContrastive;
+    const auto& classes = texts ? batch.region_tokens : options.class_features;
     const auto& labels = batch.labels;
     if (!labels.defined() || !at::isIntegralType(labels.scalar_type(), false) ||
         labels.sizes() != boxes.sizes().slice(0, 2)) {
@@ -67,11 +77,11 @@ void check_regions(const TrainBatch& batch,
     const auto used =
         labels.to(at::kCPU, at::kLong).masked_select(valid_boxes(boxes));
     if (used.min().item<int64_t>() < 0 ||
-        used.max().item<int64_t>() >= options.class_features.size(0)) {
+        used.max().item<int64_t>() >= classes.size(0)) {
       throw Error(ErrorCode::kInvalidArg,
-                  "labels must be 0.." +
-                      std::to_string(options.class_features.size(0) - 1) +
-                      ", the rows of classFeatures.");
+                  "labels must be 0.." + std::to_string(classes.size(0) - 1) +
+                      ", the rows of " +
+                      (texts ? "regionTokens." : "classFeatures."));
     }
     return;
   }
@@ -147,21 +157,44 @@ at::Tensor region_text(const Towers& towers,
                           labels,
                           options.class_features.to(regions.device()),
                           classes,
-                          towers.logit_scale);
+                          towers.logit_scale.detach(),
+                          options.region_loss);
 }
 
-at::Tensor contrastive(const Towers& towers,
-                       const Trunk& trunk,
-                       const TrainBatch& batch,
-                       const Call& call) {
-  const auto unit = [](const at::Tensor& x) {
-    return l2_normalize(in_float(x), 1);
+std::map<std::string, at::Tensor> contrastive_losses(
+    const Towers& towers,
+    const Trunk& trunk,
+    const TrainBatch& batch,
+    const TrainOptions& options,
+    const Call& call) {
+  const auto encode = [&](const at::Tensor& tokens) {
+    return l2_normalize(
+        in_float(towers.text->encode(tokens.to(at::kCPU, at::kLong), call)), 1);
   };
-  const auto images =
-      unit(towers.student->class_features(trunk.output(), trunk.grid()));
-  const auto texts =
-      unit(towers.text->encode(batch.tokens.to(at::kCPU, at::kLong), call));
-  return contrastive_loss(images, texts, towers.logit_scale);
+  const auto images = l2_normalize(
+      in_float(towers.student->class_features(trunk.output(), trunk.grid())),
+      1);
+  std::map<std::string, at::Tensor> losses{
+      {"contrastive",
+       contrastive_loss(images, encode(batch.tokens), towers.logit_scale)}};
+  if (!batch.boxes.defined()) return losses;
+
+  const auto regions =
+      region_features(*towers.student, trunk, batch.boxes, options, nullptr);
+  const auto labels = batch.labels.to(at::kCPU, at::kLong)
+                          .masked_select(valid_boxes(batch.boxes));
+  std::vector<int64_t> classes(
+      static_cast<size_t>(batch.region_tokens.size(0)));
+  std::iota(classes.begin(), classes.end(), 0);
+  losses.emplace(
+      "region_text",
+      options.region_weight * region_text_loss(regions,
+                                               labels,
+                                               encode(batch.region_tokens),
+                                               classes,
+                                               towers.logit_scale,
+                                               options.region_loss));
+  return losses;
 }
 
 }  // namespace
@@ -175,15 +208,21 @@ void check_batch(const TrainBatch& batch,
     check_regions(batch, options, patch);
     return;
   }
-  const auto& tokens = batch.tokens;
-  if (!tokens.defined() || tokens.dim() != 2 ||
-      !at::isIntegralType(tokens.scalar_type(), false) ||
-      tokens.size(0) != batch.images.size(0)) {
+  if (!are_tokens(batch.tokens) ||
+      batch.tokens.size(0) != batch.images.size(0)) {
     refuse(
         "tokens must be an int32 or int64 tensor [B, L] with one caption "
         "for each picture",
-        tokens);
+        batch.tokens);
   }
+  if (!batch.boxes.defined()) return;
+  if (!are_tokens(batch.region_tokens) || batch.region_tokens.size(0) == 0) {
+    refuse(
+        "regionTokens must be an int32 or int64 tensor [C, L] with one caption "
+        "for each class of the boxes",
+        batch.region_tokens);
+  }
+  check_regions(batch, options, patch);
 }
 
 at::Tensor region_features(const VisionTower& student,
@@ -221,7 +260,7 @@ std::map<std::string, at::Tensor> objective_losses(const Towers& towers,
       return {
           {"region_text", region_text(towers, trunk, batch, options, random)}};
     case Objective::kContrastive:
-      return {{"contrastive", contrastive(towers, trunk, batch, call)}};
+      return contrastive_losses(towers, trunk, batch, options, call);
     default:
       return distillation_losses(towers, trunk, batch, options, call);
   }

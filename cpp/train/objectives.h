@@ -28,7 +28,8 @@ void check_batch(const TrainBatch& batch,
 
 /// Weighted losses of a batch by name, float32 scalars with a graph that
 /// reaches down to trunk.output(): 'cosine' (CLIPSelf); 'content' and
-/// 'context' (DeCLIP); 'region_text'; 'contrastive'.
+/// 'context' (DeCLIP); 'region_text'; 'contrastive', with 'region_text' if the
+/// batch has boxes.
 std::map<std::string, at::Tensor> objective_losses(const Towers& towers,
                                                    const Trunk& trunk,
                                                    const TrainBatch& batch,

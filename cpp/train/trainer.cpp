@@ -74,6 +74,7 @@ TrainBatch recordable(const TrainBatch& batch, at::Device device) {
   out.vfm_features = recordable(batch.vfm_features);
   out.labels = recordable(batch.labels);
   out.tokens = recordable(batch.tokens);
+  out.region_tokens = recordable(batch.region_tokens);
   return out;
 }
 
@@ -111,6 +112,7 @@ void check_options(const TrainOptions& options, const ModelConfig& config) {
   learning_rate(options.schedule, 0);
   check_range("contentWeight", options.content_weight, 0, INFINITY);
   check_range("contextWeight", options.context_weight, 0, INFINITY);
+  check_range("regionWeight", options.region_weight, 0, INFINITY);
   check_range("clipNorm", options.clip_norm, 0, INFINITY);
   check_range("emaDecay", options.ema_decay, 0, 1);
   if (options.objective == Objective::kDeClip) {
@@ -179,6 +181,14 @@ const char* objective_name(Objective objective) {
                         return known.objective == objective;
                       })
       ->name;
+}
+
+RegionLoss region_loss_from(const std::string& name) {
+  if (name == "sigmoid") return RegionLoss::kSigmoid;
+  if (name == "softmax") return RegionLoss::kSoftmax;
+  throw Error(
+      ErrorCode::kInvalidArg,
+      "regionLoss must be 'sigmoid' or 'softmax', received '" + name + "'.");
 }
 
 struct Trainer::State {

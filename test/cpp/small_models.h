@@ -78,6 +78,10 @@ inline declip::TrainBatch batch(uint64_t seed = 1, int64_t side = 40) {
   out.tokens = at::zeros({2, 6}, at::kLong);
   out.tokens[0].slice(0, 0, 3).copy_(at::tensor({18, 4, 19}));
   out.tokens[1].slice(0, 0, 5).copy_(at::tensor({18, 7, 2, 9, 19}));
+  out.region_tokens = at::zeros({6, 4}, at::kLong);
+  for (int64_t c = 0; c < 6; ++c) {
+    out.region_tokens[c].slice(0, 0, 3).copy_(at::tensor({18L, 3 + c, 19L}));
+  }
   return out;
 }
 

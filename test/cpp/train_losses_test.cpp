@@ -202,20 +202,27 @@ TEST(region_text_loss_is_the_sum_over_classes) {
   const auto regions = unit(3), features = unit(6);
   const auto labels = at::tensor({4, 0, 4}, at::kLong);
   const std::vector<int64_t> classes{0, 4, 2};
-  const auto scale = at::full({}, 1.5, at::kDouble).requires_grad_();
-  const auto loss =
-      declip::region_text_loss(regions, labels, features, classes, scale);
-  double expected = 0;
+  const auto scale = at::full({}, 1.5, at::kDouble);
+  double sigmoid = 0, softmax = 0;
   for (int64_t k = 0; k < 3; ++k) {
+    double sum = 0;
     for (const int64_t c : classes) {
       const double z =
           std::exp(1.5) * regions[k].dot(features[c]).item<double>();
       const bool own = labels[k].item<int64_t>() == c;
-      expected += std::log1p(std::exp(own ? -z : z)) / 3;
+      sigmoid += std::log1p(std::exp(own ? -z : z)) / 3;
+      sum += std::exp(z);
+      if (own) softmax -= z / 3;
     }
+    softmax += std::log(sum) / 3;
   }
-  CHECK_CLOSE(loss.item<double>(), expected, 1e-12);
-  CHECK(!loss.requires_grad());  // the scale gets nothing
+  const auto loss = [&](declip::RegionLoss form) {
+    return declip::region_text_loss(
+               regions, labels, features, classes, scale, form)
+        .item<double>();
+  };
+  CHECK_CLOSE(loss(declip::RegionLoss::kSigmoid), sigmoid, 1e-12);
+  CHECK_CLOSE(loss(declip::RegionLoss::kSoftmax), softmax, 1e-12);
 }
 
 TEST(classes_are_the_present_ones_and_others_once) {

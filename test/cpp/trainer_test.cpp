@@ -147,6 +147,18 @@ TEST(activation_checkpoints_change_no_bit) {
   }
 }
 
+TEST(captions_can_be_learnt_without_regions) {
+  for (const auto family : small::kFamilies) {
+    auto t = trainer(family, small::options(Objective::kContrastive));
+    auto batch = small::batch();
+    const auto both = t.step({batch}, {}).losses;
+    CHECK(both.size() == 2 && both.contains("region_text"));
+    batch.boxes = at::Tensor();
+    const auto alone = t.step({batch}, {}).losses;
+    CHECK(alone.size() == 1 && alone.contains("contrastive"));
+  }
+}
+
 TEST(gradients_of_parts_are_averaged) {
   auto t = trainer(Family::kEva, small::options(Objective::kDeClip));
   const auto a = small::batch(1), b = small::batch(2);
@@ -428,6 +440,11 @@ TEST(wrong_batches_are_refused) {
   refuse(kDeclip, [](Batch& b) { b.crops = at::Tensor(); });
   refuse(kDeclip, [](Batch& b) { b.vfm_features = at::zeros({1, 4, 5, 5}); });
   refuse(Objective::kRegionText, [](Batch& b) { b.labels = at::Tensor(); });
+  refuse(Objective::kContrastive, [](Batch& b) { b.labels = at::Tensor(); });
+  refuse(Objective::kContrastive,
+         [](Batch& b) { b.region_tokens = at::Tensor(); });
+  refuse(Objective::kContrastive,
+         [](Batch& b) { b.region_tokens = b.region_tokens.slice(0, 0, 5); });
   refuse(Objective::kRegionText, [](Batch& b) { b.labels = b.labels + 9; });
   refuse(Objective::kRegionText,
          [](Batch& b) { b.labels = b.labels.to(at::kFloat); });

@@ -19,6 +19,8 @@ const train: NativeTrainOptions = {
   contentWeight: 1,
   contextWeight: 0.1,
   leastClasses: 100,
+  regionLoss: 'sigmoid' as const,
+  regionWeight: 1,
   unlockedGroups: 2,
   trainText: true,
   schedule: {

@@ -32,6 +32,8 @@ const trainer = await addon.createTrainer({
     contentWeight: 1,
     contextWeight: 0.1,
     leastClasses: 100,
+    regionLoss: 'sigmoid' as const,
+    regionWeight: 1,
     trainText: true,
     schedule: {
       kind: 'constant',

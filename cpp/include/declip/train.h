@@ -29,6 +29,15 @@ enum class Objective {
 Objective objective_from(const std::string& name);
 const char* objective_name(Objective objective);
 
+/// What regions are told apart from classes by: a binary cross-entropy per
+/// class, as CLIPSelf's RegionCLIP form has it, or one cross-entropy over all
+/// of them, as CLIP has between captions.
+enum class RegionLoss { kSigmoid, kSoftmax };
+
+/// Throws Error(kInvalidArg) for a name that is neither 'sigmoid' nor
+/// 'softmax'.
+RegionLoss region_loss_from(const std::string& name);
+
 /// How the learning rate goes over `total` steps. All warm up linearly.
 struct Schedule {
   enum class Kind { kConstant, kCosine, kConstantCooldown };
@@ -62,6 +71,10 @@ struct TrainOptions {
   /// made of at least.
   at::Tensor class_features;
   int64_t least_classes = 100;
+  RegionLoss region_loss = RegionLoss::kSigmoid;
+
+  /// Contrastive: weight of the regions' loss, for batches that have boxes.
+  double region_weight = 1.0;
 
   /// Last groups of the image tower that learn (train/parameters.h); unset:
   /// every block, and for kContrastive every parameter.
@@ -89,12 +102,13 @@ struct TrainOptions {
 struct TrainBatch {
   at::Tensor images;  // [B, 3, S, S]
   /// [B, M, 5]: x1, y1, x2, y2 as shares of the padded square, then a flag that
-  /// is above 0.5 for boxes that are there. Not for kContrastive.
+  /// is above 0.5 for boxes that are there. kContrastive can do without.
   at::Tensor boxes;
-  at::Tensor crops;         // [K, 3, s, s] of the K boxes, pictures in order
-  at::Tensor vfm_features;  // [B, Cv, h, w]; undefined: no context loss
-  at::Tensor labels;        // kRegionText: [B, M], rows of class_features
-  at::Tensor tokens;        // kContrastive: [B, L], one caption per picture
+  at::Tensor crops;          // [K, 3, s, s] of the K boxes, pictures in order
+  at::Tensor vfm_features;   // [B, Cv, h, w]; undefined: no context loss
+  at::Tensor labels;         // [B, M], rows of class_features or region_tokens
+  at::Tensor tokens;         // kContrastive: [B, L], one caption per picture
+  at::Tensor region_tokens;  // kContrastive with boxes: [C, L], one per class
 };
 
 struct TrainStep {
