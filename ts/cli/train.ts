@@ -57,6 +57,7 @@ async function trainCommand({ config, resume, set }: TrainFlags, run: Run): Prom
   print(`  model    ${result.model}`)
   if (result.average) print(`  average  ${result.average}`)
   print(`  log      ${result.log}`)
+  print(`  losses   ${result.plot}`)
 }
 
 /** 'loss 1.234, 120 images/s, 3 min left'. */

@@ -3,12 +3,13 @@ import type { DecodedImage } from '../image.js'
 import type { NativeAddon, NativeTensor, NativeTrainBatch } from '../native.js'
 import { expandTemplates } from '../templates.js'
 import type { Tokenizer } from '../tokenizer.js'
-import { type Augmented, augmentPicture, type Box } from './augment.js'
+import { type Augmented, augmentPicture } from './augment.js'
 import type { ResolvedConfig } from './config-fields.js'
 import { type Loaded, Pictures } from './pictures.js'
 import type { Sampler, Visit } from './sampler.js'
 import { randomFor, seedOf } from './seeds.js'
-import type { Source } from './sources/source.js'
+import type { Item, Source } from './sources/source.js'
+import { joined, padded } from './tensors.js'
 
 /** What the model says about its inputs. */
 export interface Inputs {
@@ -36,10 +37,7 @@ export function disposeBatch({ parts }: StepBatch): void {
 }
 
 /** Makes the features of the foundation model for a batch of pictures; see teacher.ts. */
-export type TeacherFeatures = (
-  images: readonly DecodedImage[],
-  size: number,
-) => Promise<NativeTensor>
+export type TeacherFeatures = (images: readonly DecodedImage[]) => Promise<NativeTensor>
 
 /** Makes steps' batches: what step n is, is a function of n alone. */
 export class Batches {
@@ -110,22 +108,10 @@ export class Batches {
   /** Pictures with captions, or with labelled boxes, or both. */
   async #texts(step: number, part: number, pictures: readonly Loaded[]): Promise<NativeTrainBatch> {
     const { objective, regionWeight } = this.#config
-    const { size, tokenizer, contextLength } = this.#inputs
+    const { tokenizer, contextLength } = this.#inputs
     const captions = objective === 'contrastive' ? pictures.map(captionOf) : []
-    const values = new Float32Array(pictures.length * 3 * size * size)
-    const changed = await Promise.all(
-      pictures.map(async (picture, i) => {
-        const augmented = await this.#augment(picture)
-        await this.#fill(
-          augmented.image,
-          values.subarray(i * 3 * size * size, (i + 1) * 3 * size * size),
-        )
-        return augmented
-      }),
-    )
-    const out: NativeTrainBatch = {
-      images: this.#addon.tensor(values, [pictures.length, 3, size, size], 'float32'),
-    }
+    const changed = await Promise.all(pictures.map(picture => this.#augment(picture)))
+    const out: NativeTrainBatch = { images: await this.#images(changed.map(({ image }) => image)) }
     if (objective === 'contrastive') {
       const { data, shape } = tokenizer.tokenize(captions, { contextLength })
       out.tokens = this.#addon.tensor(data, shape, 'int32')
@@ -143,31 +129,25 @@ export class Batches {
     return augmentPicture(image, augment, this.#inputs.size, random)
   }
 
-  /** The picture by its long side, black at the right and bottom, normalised, as [3, S, S]. */
-  async #fill(image: DecodedImage, to: Float32Array): Promise<void> {
+  /** Pictures by their long side, black at the right and bottom, normalised: [B, 3, S, S]. */
+  async #images(images: readonly DecodedImage[]): Promise<NativeTensor> {
     const { size, mean, std } = this.#inputs
-    const { data: pixels, width, height } = image
-    if (width === size && height === size) {
-      const plane = size * size
-      const table = this.#normalise
-      for (let i = 0, at = 0; i < plane; i++, at += 3) {
-        to[i] = table[pixels[at] as number] as number
-        to[plane + i] = table[256 + (pixels[at + 1] as number)] as number
-        to[2 * plane + i] = table[512 + (pixels[at + 2] as number)] as number
-      }
-      return
+    if (images.some(({ width, height }) => width !== size || height !== size)) {
+      return padded(this.#addon, images, { size, mean, std })
     }
-    const tensor = await this.#addon.preprocess({
-      pixels,
-      width,
-      height,
-      fit: 'pad',
-      size,
-      mean,
-      std,
-    })
-    to.set(new Float32Array(await tensor.data()))
-    tensor.dispose()
+    // Small pictures that have their size already: one tensor, made here, costs a fifth of many.
+    const plane = size * size
+    const table = this.#normalise
+    const values = new Float32Array(images.length * 3 * plane)
+    for (const [n, { data }] of images.entries()) {
+      const to = n * 3 * plane
+      for (let i = 0, at = 0; i < plane; i++, at += 3) {
+        values[to + i] = table[data[at] as number] as number
+        values[to + plane + i] = table[256 + (data[at + 1] as number)] as number
+        values[to + 2 * plane + i] = table[512 + (data[at + 2] as number)] as number
+      }
+    }
+    return this.#addon.tensor(values, [images.length, 3, size, size], 'float32')
   }
 
   /** boxes [B, M, 5], labels [B, M] and, for captions, regionTokens [C, L]. */
@@ -226,11 +206,54 @@ export class Batches {
   }
 
   /** Pictures with boxes and their crops, for CLIPSelf and DeCLIP. */
-  async #regions(_step: number, _pictures: readonly Loaded[]): Promise<NativeTrainBatch> {
-    void seedOf
-    void this.#teacher
-    throw new DeclipError('ERR_DECLIP_INTERNAL', 'not yet')
+  async #regions(step: number, pictures: readonly Loaded[]): Promise<NativeTrainBatch> {
+    const made = await Promise.all(pictures.map(picture => this.#cut(picture)))
+    const join = (tensors: NativeTensor[]) => joined(this.#addon, tensors)
+    const out: NativeTrainBatch = {
+      images: await join(made.map(({ image }) => image)),
+      boxes: await join(made.map(({ boxes }) => boxes)),
+      crops: await join(made.map(({ crops }) => crops)),
+    }
+    const { multiscale, seed } = this.#config
+    if (multiscale) {
+      const choice = randomFor('side', seed, step).whole(0, multiscale.length - 1)
+      const size = multiscale[choice] as number
+      const images = await this.#addon.resizeBatch({ images: out.images, size })
+      out.images.dispose()
+      out.images = images
+    }
+    if (this.#teacher) out.vfmFeatures = await this.#teacher(pictures.map(({ image }) => image))
+    return out
   }
+
+  #cut({ item, image, visit }: Loaded): Promise<RegionTensors> {
+    const { regions, seed } = this.#config
+    const { size, cropSize, mean, std } = this.#inputs
+    const { data: pixels, width, height } = image
+    const grid = regions.source === 'grid'
+    return this.#addon.trainingRegions({
+      pixels,
+      width,
+      height,
+      size,
+      cropSize,
+      mean,
+      std,
+      maxBoxes: regions.maxBoxes,
+      cropScale: regions.cropScale ?? (grid ? 1 : 1.5),
+      seed: seedOf('regions', seed, visit.epoch, visit.index),
+      ...(grid
+        ? { maxSplit: regions.maxSplit }
+        : { proposals: cornersOf(item), minSize: regions.minSize, maxSize: regions.maxSize }),
+    })
+  }
+}
+
+type RegionTensors = Awaited<ReturnType<NativeAddon['trainingRegions']>>
+
+/** Boxes of an item as x1, y1, x2, y2 one after the other. */
+function cornersOf({ regions }: Item): Float64Array {
+  return Float64Array.from(regions.flatMap(({ box: [x, y, w, h] }) => [x, y, x + w, y + h]))
 }
 
 function captionOf({ item }: Loaded): string {
@@ -259,5 +282,3 @@ function normalisation({ mean, std }: Inputs): Float32Array {
     )
   })
 }
-
-export type { Box }

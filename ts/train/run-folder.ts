@@ -1,5 +1,5 @@
-import { appendFile, mkdir, readFile, rename, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { DeclipError } from '../errors.js'
 import { ioError, writeFileAtomic } from '../files.js'
 import type { ResolvedConfig } from './config-fields.js'
@@ -19,12 +19,8 @@ export interface RunRecord {
   readonly config: ResolvedConfig
   /** Of the data: a run goes on with the same only. */
   readonly data: { readonly samples: number; readonly digest: string }
-}
-
-/** A line of log.jsonl. */
-export interface LogLine {
-  readonly step: number
-  readonly [name: string]: number | Readonly<Record<string, number>> | readonly string[]
+  /** SHA-256 of the weights that `model`, `pretrained` and `teacher.model` name. */
+  readonly weights: Readonly<Record<string, string>>
 }
 
 /** The folder that a run writes. */
@@ -35,13 +31,9 @@ export class RunFolder {
     this.path = path
   }
 
-  /** Everything but the weights of the exports: see {@link RunFolder.file}. */
+  /** What a run goes on from. */
   get state(): string {
     return this.file('state.safetensors')
-  }
-
-  get log(): string {
-    return this.file('log.jsonl')
   }
 
   file(name: string): string {
@@ -49,12 +41,12 @@ export class RunFolder {
   }
 
   /**
-   * Begins a run, or goes on with the one that is there.
+   * Looks whether a run can begin here, or go on; writes nothing but the folder.
    *
    * @throws DeclipError ERR_DECLIP_INVALID_ARG if there is a run and `resume` is false, none and it is
    * true, or one of another configuration; ERR_DECLIP_IO
    */
-  async open(record: RunRecord, resume: boolean): Promise<void> {
+  async check(record: RunRecord, resume: boolean): Promise<void> {
     const path = this.file('config.json')
     const existing = await readIfThere(path)
     if (!resume) {
@@ -64,9 +56,7 @@ export class RunFolder {
           `out: ${this.path} has a run already. Go on with it (--resume, or resume: true), choose another folder, or delete it.`,
         )
       }
-      await makeFolder(this.path)
-      await writeFileAtomic(path, Buffer.from(`${JSON.stringify(record, null, 2)}\n`))
-      return
+      return makeFolder(this.path)
     }
     if (existing === undefined) {
       throw new DeclipError(
@@ -75,6 +65,20 @@ export class RunFolder {
       )
     }
     compare(path, existing, record)
+    await this.#sweep()
+  }
+
+  /** Writes what the run is. */
+  async begin(record: RunRecord): Promise<void> {
+    const text = `${JSON.stringify(record, null, 2)}\n`
+    await writeFileAtomic(this.file('config.json'), Buffer.from(text))
+  }
+
+  /** Removes what a killed process was writing. */
+  async #sweep(): Promise<void> {
+    const names = await readdir(this.path)
+    const left = names.filter(name => name.endsWith('.tmp'))
+    await Promise.all(left.map(name => rm(this.file(name), { recursive: true, force: true })))
   }
 
   /** Whether a step was saved. */
@@ -82,34 +86,15 @@ export class RunFolder {
     return exists(this.state)
   }
 
-  /** Adds lines to the log. @throws DeclipError ERR_DECLIP_IO */
-  async append(lines: readonly LogLine[]): Promise<void> {
-    if (lines.length === 0) return
-    try {
-      await appendFile(this.log, lines.map(line => `${JSON.stringify(line)}\n`).join(''))
-    } catch (error) {
-      throw ioError('write', this.log, error)
-    }
-  }
-
-  /** The log's whole lines up to a step; what comes after it is cut off, as it will be made again. */
-  async rewindLog(step: number): Promise<LogLine[]> {
-    const text = (await readIfThere(this.log)) ?? ''
-    const lines = text
-      .split('\n')
-      .map(parseLine)
-      .filter(line => line !== undefined)
-      .filter(line => line.step <= step)
-    const kept = lines.map(line => `${JSON.stringify(line)}\n`).join('')
-    if (kept !== text) await writeFileAtomic(this.log, Buffer.from(kept))
-    return lines
-  }
-
-  /** Puts a folder that was written under a temporary name in its place. */
-  async place(temporary: string, name: string): Promise<string> {
+  /** A folder that is written as a whole: under a temporary name, then put in its place. */
+  async place(name: string, write: (folder: string) => Promise<void>): Promise<string> {
     const target = this.file(name)
+    const temporary = this.file('export.tmp')
+    await rm(temporary, { recursive: true, force: true })
+    await write(temporary)
     try {
       await rm(target, { recursive: true, force: true })
+      await mkdir(dirname(target), { recursive: true })
       await rename(temporary, target)
     } catch (error) {
       throw ioError('write', target, error)
@@ -139,6 +124,13 @@ function compare(path: string, text: string, record: RunRecord): void {
         `Change it back, or start another run in another folder.`,
     )
   }
+  const other = differences(earlier.weights, record.weights).map(text => text.split(' ')[0])
+  if (other.length > 0) {
+    throw new DeclipError(
+      'ERR_DECLIP_INVALID_ARG',
+      `The weights of ${other.join(' and ')} are not those that the run was started with; a run goes on with the same only.`,
+    )
+  }
   if (JSON.stringify(earlier.data) !== JSON.stringify(record.data)) {
     throw new DeclipError(
       'ERR_DECLIP_INVALID_ARG',
@@ -157,15 +149,6 @@ function differences(before: unknown, after: unknown, name = ''): string[] {
   }
   const [a, b] = [JSON.stringify(before), JSON.stringify(after)]
   return a === b ? [] : [`${name} was ${a ?? 'not given'} and is ${b ?? 'not given'}`]
-}
-
-function parseLine(text: string): LogLine | undefined {
-  try {
-    const line = JSON.parse(text)
-    return Number.isInteger(line?.step) ? line : undefined
-  } catch {
-    return undefined // the last line of a process that was killed
-  }
 }
 
 async function makeFolder(path: string): Promise<void> {
