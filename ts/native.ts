@@ -434,6 +434,10 @@ export interface NativeAddon {
   ): Promise<NativeTensor>
   /** a [M, D] times b [K, D] transposed: [M, K]. */
   similarity(options: NativeCall & { a: NativeTensor; b: NativeTensor }): Promise<NativeTensor>
+  /** Along the first dimension. */
+  concatenate(options: NativeCall & { tensors: readonly NativeTensor[] }): Promise<NativeTensor>
+  /** images [B, 3, H, W] to [B, 3, size, size], bilinear without antialiasing, half-pixel centres. */
+  resizeBatch(options: NativeCall & { images: NativeTensor; size: number }): Promise<NativeTensor>
   readSafetensors(
     options: NativeCall & { path: string },
   ): Promise<{ tensors: Record<string, NativeTensor>; metadata: Record<string, string> }>
