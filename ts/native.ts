@@ -314,8 +314,8 @@ export interface NativeProcessGroup {
   port: number
   /** How long a rank waits for the others. */
   timeoutMs: number
-  /** 'nccl' is for tensors on CUDA, in a build that has it. */
-  backend: 'gloo' | 'nccl'
+  /** 'auto': NCCL for tensors on CUDA, where the build has it. 'gloo': those are copied to the CPU. */
+  backend: 'auto' | 'gloo'
 }
 
 export interface NativeTrainer {

@@ -46,14 +46,10 @@ void check(const ProcessGroupOptions& options) {
     refuse("timeoutMs must be 1.." + std::to_string(kMaxTimeout) +
            ", received " + std::to_string(options.timeout.count()) + ".");
   }
-  if (options.backend == "gloo") return;
-  if (options.backend != "nccl") {
-    refuse("backend must be 'gloo' or 'nccl', received '" + options.backend +
+  if (options.backend != "auto" && options.backend != "gloo") {
+    refuse("backend must be 'auto' or 'gloo', received '" + options.backend +
            "'.");
   }
-#ifndef DECLIP_NCCL
-  refuse("This build has no NCCL: use backend 'gloo'.");
-#endif
 }
 
 std::string seconds(std::chrono::milliseconds time) {
@@ -120,6 +116,8 @@ struct ProcessGroup::State {
   }
 
   void join();
+  /// Where the build has NCCL.
+  void start_nccl();
   at::Tensor run(
       const at::Tensor& x,
       const std::string& what,
@@ -147,21 +145,24 @@ void ProcessGroup::State::join() {
       options.rank,
       options.world_size,
       settings);
-#ifdef DECLIP_NCCL
-  if (options.backend == "nccl") {
-    // Else a lost rank ends the process, and waiting has no time limit.
-    setenv("TORCH_NCCL_ASYNC_ERROR_HANDLING", "0", 0);
-    setenv("TORCH_NCCL_BLOCKING_WAIT", "1", 0);
-    auto fast = c10d::ProcessGroupNCCL::Options::create();
-    fast->timeout = options.timeout;
-    nccl = c10::make_intrusive<c10d::ProcessGroupNCCL>(
-        c10::make_intrusive<c10d::PrefixStore>("nccl", store),
-        options.rank,
-        options.world_size,
-        fast);
-  }
-#endif
 }
+
+#ifdef DECLIP_NCCL
+void ProcessGroup::State::start_nccl() {
+  // Else a lost rank ends the process, and waiting has no time limit.
+  setenv("TORCH_NCCL_ASYNC_ERROR_HANDLING", "0", 0);
+  setenv("TORCH_NCCL_BLOCKING_WAIT", "1", 0);
+  auto settings = c10d::ProcessGroupNCCL::Options::create();
+  settings->timeout = options.timeout;
+  nccl = c10::make_intrusive<c10d::ProcessGroupNCCL>(
+      c10::make_intrusive<c10d::PrefixStore>("nccl", store),
+      options.rank,
+      options.world_size,
+      settings);
+}
+#else
+void ProcessGroup::State::start_nccl() {}
+#endif
 
 /// A collective on x, or on a copy of it on the CPU, which is returned.
 at::Tensor ProcessGroup::State::run(
@@ -169,14 +170,14 @@ at::Tensor ProcessGroup::State::run(
     const std::string& what,
     const std::function<Work(c10d::Backend&, at::Tensor&)>& start) {
   if (!gloo) {
-    throw GroupError(ErrorCode::kIo,
-                     self() +
+    throw GroupError(self() +
                          " has left the others after an earlier error. Start "
                          "all ranks again from the last checkpoint.");
   }
-  const bool direct = nccl && x.is_cuda();
-  at::Tensor buffer = direct ? x : x.cpu();
   try {
+    if (x.is_cuda() && !nccl && options.backend == "auto") start_nccl();
+    const bool direct = nccl && x.is_cuda();
+    at::Tensor buffer = direct ? x : x.cpu();
     start(*(direct ? nccl : gloo), buffer)->wait();
     return buffer;
   } catch (const std::exception& error) {
@@ -184,7 +185,6 @@ at::Tensor ProcessGroup::State::run(
     nccl.reset();
     gloo.reset();
     throw GroupError(
-        ErrorCode::kIo,
         self() + " stopped while it waited for " + what + ": " +
             reason(error) + ". Another rank has ended or is slower than " +
             seconds(options.timeout) +
@@ -203,7 +203,6 @@ ProcessGroup::ProcessGroup(const ProcessGroupOptions& options)
     s.join();
   } catch (const std::exception& error) {
     throw GroupError(
-        ErrorCode::kIo,
         s.self() + " could not meet the others at " + options.address + ":" +
             std::to_string(options.port) + " within " +
             seconds(options.timeout) + ": " + reason(error) +

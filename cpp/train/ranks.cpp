@@ -19,7 +19,6 @@ constexpr int64_t kBucketBytes = 25 << 20;
 struct Message {
   Place place;
   int64_t failed = 0;
-  int64_t code = 0;
   char text[512] = {};
 };
 static_assert(std::is_trivially_copyable_v<Message>);
@@ -41,11 +40,8 @@ bool same(const Place& a, const Place& b) {
 }
 
 void write(Message& message, const std::exception& error) {
-  const auto* own = dynamic_cast<const Error*>(&error);
   const auto* torch = dynamic_cast<const c10::Error*>(&error);
   message.failed = 1;
-  message.code =
-      static_cast<int64_t>(own ? own->code() : ErrorCode::kInternal);
   std::string text = torch ? torch->what_without_backtrace() : error.what();
   text.resize(std::min(text.size(), sizeof message.text - 1));
   std::copy(text.begin(), text.end(), message.text);
@@ -90,8 +86,7 @@ void Ranks::meet(const Place& place, const std::exception* error) const {
   for (int rank = 0; rank < size(); ++rank) {
     const auto& message = messages[static_cast<size_t>(rank)];
     if (!message.failed) continue;
-    throw GroupError(static_cast<ErrorCode>(message.code),
-                     name(rank) + " has failed, so no rank makes step " +
+    throw GroupError(name(rank) + " has failed, so no rank makes step " +
                          std::to_string(place.step + 1) + ": " +
                          std::string(message.text));
   }
@@ -99,7 +94,6 @@ void Ranks::meet(const Place& place, const std::exception* error) const {
     const auto& other = messages[static_cast<size_t>(rank)].place;
     if (same(other, messages[0].place)) continue;
     throw GroupError(
-        ErrorCode::kInvalidArg,
         "The ranks do not agree: rank 0 is " + describe(messages[0].place) +
             "; rank " + std::to_string(rank) + " " + describe(other) +
             ". All must load the same state and be given as many batches, "
@@ -136,8 +130,7 @@ void Ranks::share(const std::string& kind,
   const auto hashes =
       group_->gather(at::full({1}, hash, at::kLong), "the others' models");
   if (!hashes.eq(hash).all().item<bool>()) {
-    throw GroupError(ErrorCode::kInvalidArg,
-                     "The ranks do not have the same model and objective: "
+    throw GroupError("The ranks do not have the same model and objective: "
                      "start them with the same checkpoint and options.");
   }
   in_buckets(values, [&](const at::Tensor& flat) {

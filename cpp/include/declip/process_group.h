@@ -11,11 +11,13 @@
 
 namespace declip {
 
-/// The ranks could not go on together: a connection is lost or too slow, or
-/// another rank has failed. Every rank gets one.
+/// The ranks cannot go on together: another one has failed, is too slow or
+/// somewhere else, or a connection is lost. The rank that failed has an error
+/// of its own.
 class GroupError : public Error {
  public:
-  using Error::Error;
+  explicit GroupError(const std::string& message)
+      : Error(ErrorCode::kPeer, message) {}
 };
 
 struct ProcessGroupOptions {
@@ -24,9 +26,9 @@ struct ProcessGroupOptions {
   /// Where rank 0 listens, the same for all.
   std::string address = "127.0.0.1";
   uint16_t port = 29500;
-  /// 'gloo', or 'nccl' for tensors on CUDA. Tensors on the CPU always go by
-  /// gloo; under 'gloo' those on CUDA are copied to the CPU.
-  std::string backend = "gloo";
+  /// 'auto': NCCL for tensors on CUDA, where the build has it, and gloo for
+  /// those on the CPU. 'gloo' for all: CUDA's are copied to the CPU.
+  std::string backend = "auto";
   /// How long a rank waits for the others, to join or at a collective. A rank
   /// whose process ends is noticed at once, by its closed connections.
   std::chrono::milliseconds timeout{600'000};
@@ -43,7 +45,7 @@ struct ProcessGroupOptions {
 class ProcessGroup {
  public:
   /// Joins, which waits for all ranks. Throws Error(kInvalidArg) for options
-  /// that cannot be or a backend that this build has not; GroupError.
+  /// that cannot be, GroupError.
   explicit ProcessGroup(const ProcessGroupOptions& options);
   ~ProcessGroup();
 
