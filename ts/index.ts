@@ -52,6 +52,7 @@ export {
   type Tokens,
 } from './tokenizer.js'
 export type { TrainConfig } from './train/config-fields.js'
+export { type ProcessGroup, processGroupFromEnvironment } from './train/process-group.js'
 export {
   type TrainCallOptions,
   type TrainProgress,

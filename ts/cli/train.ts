@@ -1,13 +1,17 @@
 import type { Command } from 'commander'
 import { readConfig } from '../train/config.js'
+import { processGroupFromEnvironment } from '../train/process-group.js'
 import { type TrainProgress, train } from '../train/train.js'
-import { examples, type Run } from './shared.js'
+import { isLaunched, launch, tellLauncher, withoutOption } from './launch.js'
+import { examples, type Run, usage, whole } from './shared.js'
 
 /** Options of `declip train` as commander gives them. */
 interface TrainFlags {
   config: string
   resume?: boolean
   set: string[]
+  nproc?: number
+  timeout?: number
 }
 
 /** How often a line is printed where there is no terminal, in milliseconds. */
@@ -29,35 +33,58 @@ export function addTrain(program: Command, run: Run): void {
       (change: string, before: string[]) => [...before, change],
       [],
     )
+    .option('--nproc <n>', 'processes of this machine that train together', whole(1))
+    .option('--timeout <seconds>', 'how long a process waits for the others, 600', whole(1))
     .addHelpText(
       'after',
-      `${examples('declip train --config train.json', 'declip train --config train.json --resume')}
+      `${examples('declip train --config train.json', 'declip train --config train.json --resume', 'declip train --config train.json --nproc 2')}
+
+Under a launcher such as torchrun, each process takes its place from RANK, WORLD_SIZE, MASTER_ADDR,
+MASTER_PORT and LOCAL_RANK.
 
 Ctrl-C ends the run after the running step, saves its state and exits with 130; a second one exits at once.`,
     )
     .action((flags: TrainFlags) => trainCommand(flags, run))
 }
 
-async function trainCommand({ config, resume, set }: TrainFlags, run: Run): Promise<void> {
+async function trainCommand(flags: TrainFlags, run: Run): Promise<void> {
   const { signal, progress, print } = run
-  let printed = performance.now()
-  const started = await readConfig(config, set)
-  const result = await train(started, {
+  const { nproc = 1, timeout } = flags
+  const group = processGroupFromEnvironment()
+  if (nproc > 1) {
+    if (group) throw usage('--nproc starts processes, but WORLD_SIZE says that a launcher has.')
+    const args = withoutOption(process.argv.slice(1), '--nproc')
+    return launch({ processes: nproc, args, signal, onProgress: shower(run), print })
+  }
+  const launched = isLaunched()
+  if (launched) {
+    process.once('disconnect', () => process.exit(1))
+    process.channel?.unref()
+  }
+  const result = await train(await readConfig(flags.config, flags.set), {
     signal,
-    resume,
-    onProgress: at => {
-      progress.update({ step: describeStep(at), done: at.step, total: at.steps })
-      if (process.stderr.isTTY || performance.now() - printed < LINE_EVERY) return
-      printed = performance.now()
-      print(`step ${at.step} of ${at.steps}: ${describeStep(at)}`)
-    },
+    resume: flags.resume,
+    processGroup: group && { ...group, timeoutMs: timeout && timeout * 1000 },
+    ...(group && group.rank > 0 ? {} : { onProgress: launched ? tellLauncher : shower(run) }),
   })
   progress.clear()
+  if (group && group.rank > 0) return
   print(`  ${result.steps} steps done`)
   print(`  model    ${result.model}`)
   if (result.average) print(`  average  ${result.average}`)
   print(`  log      ${result.log}`)
   print(`  losses   ${result.plot}`)
+}
+
+/** Shows how far a run is: a bar on a terminal, else a line now and then. */
+function shower({ progress, print }: Run): (at: TrainProgress) => void {
+  let printed = performance.now()
+  return at => {
+    progress.update({ step: describeStep(at), done: at.step, total: at.steps })
+    if (process.stderr.isTTY || performance.now() - printed < LINE_EVERY) return
+    printed = performance.now()
+    print(`step ${at.step} of ${at.steps}: ${describeStep(at)}`)
+  }
 }
 
 /** 'loss 1.234, 120 images/s, 3 min left'. */

@@ -21,6 +21,8 @@ export interface RunRecord {
   readonly data: { readonly samples: number; readonly digest: string }
   /** SHA-256 of the weights that `model`, `pretrained` and `teacher.model` name. */
   readonly weights: Readonly<Record<string, string>>
+  /** That make a step together. */
+  readonly processes: number
 }
 
 /** The folder that a run writes. */
@@ -89,7 +91,8 @@ export class RunFolder {
   /** A folder that is written as a whole: under a temporary name, then put in its place. */
   async place(name: string, write: (folder: string) => Promise<void>): Promise<string> {
     const target = this.file(name)
-    const temporary = this.file('export.tmp')
+    // Processes of a run may write at the same time, under different names.
+    const temporary = this.file(`${name.replaceAll('/', '-')}.tmp`)
     await rm(temporary, { recursive: true, force: true })
     await write(temporary)
     try {
@@ -116,7 +119,10 @@ function compare(path: string, text: string, record: RunRecord): void {
     for (const field of HARMLESS) delete rest[field]
     return rest
   }
-  const changed = differences(drop(earlier.config), JSON.parse(JSON.stringify(drop(record.config))))
+  const changed = [
+    ...differences(drop(earlier.config), JSON.parse(JSON.stringify(drop(record.config)))),
+    ...differences(earlier.processes, record.processes, 'the number of processes'),
+  ]
   if (changed.length > 0) {
     throw new DeclipError(
       'ERR_DECLIP_INVALID_ARG',

@@ -4,6 +4,7 @@ import type { NativeTrainStep } from '../native.js'
 import { disposeBatch, type StepBatch } from './batches.js'
 import type { ResolvedConfig } from './config-fields.js'
 import { Prefetch } from './prefetch.js'
+import { type Ranks, threadsOf } from './process-group.js'
 import { RunFolder } from './run-folder.js'
 import { RunLog } from './run-log.js'
 import type { Share } from './sampler.js'
@@ -17,22 +18,26 @@ const REASONS = 5
 export async function run(
   config: ResolvedConfig,
   options: TrainCallOptions,
-  share: Share,
+  ranks?: Ranks | undefined,
 ): Promise<TrainResult> {
   const { signal, resume = false } = options
   if (signal?.aborted) throw aborted(signal)
   const addon = await prepareAddon()
-  if (config.threads !== undefined) addon.setThreads(config.threads)
+  if (config.threads !== undefined || ranks) {
+    addon.setThreads(threadsOf(config.threads ?? addon.runtime().threads, ranks))
+  }
+  const share: Share = ranks ?? { rank: 0, worldSize: 1 }
   const planned = await plan(config, share, signal)
   if (signal?.aborted) throw aborted(signal)
   const folder = new RunFolder(config.out)
   await folder.check(planned.record, resume)
 
   const decoding = new AbortController()
-  const setup = await Setup.make(addon, config, planned, folder, signal, decoding.signal)
+  const setup = await Setup.make(addon, config, planned, folder, ranks, signal, decoding.signal)
   let prefetch: Prefetch<StepBatch> | undefined
   try {
-    if (!resume) await folder.begin(planned.record)
+    // All ranks have looked at the folder: they have met in Setup.make().
+    if (!resume && share.rank === 0) await folder.begin(planned.record)
     const goesOn = resume && (await folder.hasState())
     const done = goesOn ? await setup.trainer.load({ path: folder.state }) : 0
     prefetch = new Prefetch({
@@ -158,12 +163,19 @@ class Loop {
     })
   }
 
+  /** Whether the caller wants to, here or at another rank: all stop after the same step. */
+  async #wantsToStop(): Promise<boolean> {
+    const value = this.#at.options.signal?.aborted === true
+    if (this.#at.share.worldSize === 1) return value
+    return this.#at.setup.trainer.anyRank({ value })
+  }
+
   /** Saves and exports where it is time to, and ends the run where the caller wants it. */
   async #keep(step: number): Promise<void> {
     const { saveEvery, exportEvery, optimizer } = this.#at.config
     const { steps } = this.#at.plan
     const { signal } = this.#at.options
-    const stopped = signal?.aborted === true && step < steps
+    const stopped = step < steps && (await this.#wantsToStop())
     if (this.#leads && (step % saveEvery === 0 || step === steps || stopped)) {
       await this.#at.setup.trainer.save({ path: this.#at.folder.state })
       this.#saved = step
@@ -172,7 +184,7 @@ class Loop {
       throw new DeclipError(
         'ERR_DECLIP_ABORTED',
         `The run was stopped after step ${step} of ${steps}, which is saved in ${this.#at.folder.path}; go on with --resume (resume: true).`,
-        { cause: signal.reason },
+        { cause: signal?.reason },
       )
     }
     if (exportEvery !== undefined && step % exportEvery === 0 && step < steps) {

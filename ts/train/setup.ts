@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { readdir, stat } from 'node:fs/promises'
+import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DeclipError } from '../errors.js'
 import { ioError } from '../files.js'
@@ -11,6 +11,7 @@ import type { Device } from '../options.js'
 import { Batches, type Inputs } from './batches.js'
 import { type Classes, openClasses } from './classes.js'
 import type { ResolvedConfig } from './config-fields.js'
+import { deviceOf, type Ranks } from './process-group.js'
 import type { RunFolder, RunRecord } from './run-folder.js'
 import { Sampler, type Share } from './sampler.js'
 import { openSource } from './sources/open.js'
@@ -53,7 +54,13 @@ export async function plan(
   }
   const data = { samples: source.length, digest: source.digest }
   const steps = config.steps ?? config.epochs * sampler.stepsPerEpoch
-  return { source, sampler, steps, models, record: { config, data, weights } }
+  return {
+    source,
+    sampler,
+    steps,
+    models,
+    record: { config, data, weights, processes: share.worldSize },
+  }
 }
 
 /** All that makes steps; to be disposed of. */
@@ -86,11 +93,13 @@ export class Setup {
     config: ResolvedConfig,
     { source, sampler, steps, models }: Plan,
     folder: RunFolder,
+    ranks: Ranks | undefined,
     signal: AbortSignal | undefined,
     decoding: AbortSignal,
   ): Promise<Setup> {
-    const student = models.model ?? { path: await makeModel(addon, config, folder) }
+    const student = models.model ?? { path: await makeModel(addon, config, folder, ranks) }
     const inputs = await readInputs(config, student.path)
+    const device = deviceOf(config.device, ranks, addon.runtime().cudaDevices)
     const undo: { dispose(): void }[] = []
     try {
       const classes =
@@ -98,7 +107,7 @@ export class Setup {
           ? await openClasses(addon, config, source, { signal })
           : undefined
       if (classes) undo.push(classes.features)
-      const teacher = await loadTeacher(config, models['teacher.model'], signal)
+      const teacher = await loadTeacher({ ...config, device }, models['teacher.model'], signal)
       if (teacher) undo.push(teacher)
       const grid = inputs.size / inputs.patchSize
       const features = teacher && teacherFeatures(addon, teacher, grid)
@@ -106,8 +115,12 @@ export class Setup {
         student: student.path,
         pretrained: models.pretrained?.path,
         config: { name: student.name },
-        train: trainOptions(config, steps, classes),
+        train: trainOptions({ ...config, device }, steps, classes),
+        processGroup: ranks,
       })
+      if (ranks && ranks.rank > 0 && !models.model) {
+        await rm(student.path, { recursive: true, force: true })
+      }
       const batches = new Batches({
         config,
         addon,
@@ -132,14 +145,16 @@ export class Setup {
   }
 }
 
-/** A model that has learnt nothing, in the run's folder. */
+/** A model that has learnt nothing, in the run's folder; ranks above 0 start from rank 0's weights. */
 async function makeModel(
   addon: NativeAddon,
   { newModel, seed }: ResolvedConfig,
   folder: RunFolder,
+  ranks: Ranks | undefined,
 ): Promise<string> {
+  const name = ranks && ranks.rank > 0 ? `initial-${ranks.rank}` : 'initial'
   const model = newModel as NonNullable<typeof newModel>
-  return folder.place('initial', path => addon.createCheckpoint({ path, seed, model }))
+  return folder.place(name, path => addon.createCheckpoint({ path, seed, model }))
 }
 
 async function readInputs(config: ResolvedConfig, path: string): Promise<Inputs> {

@@ -2,6 +2,7 @@ import { invalid, toDeclipError } from '../errors.js'
 import { checkCall } from '../native-call.js'
 import { resolveConfig } from './config.js'
 import type { TrainConfig } from './config-fields.js'
+import { checkProcessGroup, type ProcessGroup } from './process-group.js'
 import { run } from './run.js'
 
 /** How far a run is: told after every step. */
@@ -36,6 +37,12 @@ export interface TrainCallOptions {
   onProgress?: ((progress: TrainProgress) => void) | undefined
   /** Goes on with the run in the folder `out`, bit for bit. Default false: the folder has no run. */
   resume?: boolean | undefined
+  /**
+   * This process is one of several that train the model together; every one makes the same call. Their
+   * batches make one step, with the mean of their gradients, and rank 0 writes the folder. Default: the
+   * only one. See {@link processGroupFromEnvironment}.
+   */
+  processGroup?: ProcessGroup | undefined
 }
 
 /** What a run has made. */
@@ -62,7 +69,8 @@ export interface TrainResult {
  * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG with a sentence per wrong field, for a folder that has
  * a run already, or another configuration than the run's that is resumed; ERR_DECLIP_ABORTED;
  * ERR_DECLIP_IO where something cannot be read or written; ERR_DECLIP_IMAGE if most pictures cannot be
- * used; ERR_DECLIP_INTERNAL for a loss that is not finite; and what {@link loadModel} throws. The last
+ * used; ERR_DECLIP_INTERNAL for a loss that is not finite; ERR_DECLIP_PEER where another process of
+ * the group failed or is lost; and what {@link loadModel} throws. The last
  * saved state is left as it is.
  *
  * @example
@@ -82,14 +90,14 @@ export async function train(
   config: TrainConfig,
   options: TrainCallOptions = {},
 ): Promise<TrainResult> {
-  const { signal, onProgress, resume = false } = options
+  const { signal, onProgress, resume = false, processGroup } = options
   checkCall({ signal, onProgress: onProgress as never })
   if (typeof resume !== 'boolean') throw invalid('resume', 'true or false', resume)
   try {
     return await run(
       resolveConfig(config),
       { signal, onProgress, resume },
-      { rank: 0, worldSize: 1 },
+      processGroup && checkProcessGroup(processGroup),
     )
   } catch (error) {
     throw toDeclipError(error)
