@@ -1,11 +1,13 @@
 import type { Command } from 'commander'
 import { readConfig } from '../train/config.js'
+import { type FieldInfo, fieldList } from '../train/field-list.js'
 import { type TrainProgress, train } from '../train/train.js'
-import { examples, type Run } from './shared.js'
+import { examples, type Run, usage } from './shared.js'
 
 /** Options of `declip train` as commander gives them. */
 interface TrainFlags {
-  config: string
+  config?: string
+  fields?: boolean
   resume?: boolean
   set: string[]
 }
@@ -21,7 +23,7 @@ export function addTrain(program: Command, run: Run): void {
     .description(
       'Trains a model: CLIPSelf, DeCLIP, region-text or contrastive. Every field of the file is in docs/guides/training.md.',
     )
-    .requiredOption('--config <file>', 'the configuration; its relative paths start at its folder')
+    .option('--config <file>', 'the configuration; its relative paths start at its folder')
     .option('--resume', 'go on with the run in the folder `out`, bit for bit')
     .option(
       '--set <name=value>',
@@ -29,6 +31,7 @@ export function addTrain(program: Command, run: Run): void {
       (change: string, before: string[]) => [...before, change],
       [],
     )
+    .option('--fields', 'list the fields of a configuration, with defaults')
     .addHelpText(
       'after',
       `${examples('declip train --config train.json', 'declip train --config train.json --resume')}
@@ -38,8 +41,18 @@ Ctrl-C ends the run after the running step, saves its state and exits with 130; 
     .action((flags: TrainFlags) => trainCommand(flags, run))
 }
 
-async function trainCommand({ config, resume, set }: TrainFlags, run: Run): Promise<void> {
+async function trainCommand(flags: TrainFlags, run: Run): Promise<void> {
   const { signal, progress, print } = run
+  const { config, resume, set } = flags
+  if (flags.fields) {
+    for (const field of fieldList()) print(describeField(field))
+    return
+  }
+  if (config === undefined) {
+    throw usage(
+      '--config is missing: the JSON file that says what to train; --fields lists what it holds.',
+    )
+  }
   let printed = performance.now()
   const started = await readConfig(config, set)
   const result = await train(started, {
@@ -71,4 +84,10 @@ export function timeLeft(seconds: number): string {
   if (seconds < 90) return `${Math.round(seconds)} s`
   const minutes = Math.round(seconds / 60)
   return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+}
+
+function describeField({ name, value, range, text }: FieldInfo): string {
+  const given = value === '' || value === 'required' ? value : `default ${value}`
+  const facts = [range, given].filter(fact => fact !== '').join('; ')
+  return `${name}${facts === '' ? '' : ` (${facts})`}\n    ${text}`
 }

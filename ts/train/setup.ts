@@ -7,7 +7,7 @@ import { ioError } from '../files.js'
 import { type ResolvedSource, resolveSource } from '../hub.js'
 import { inspectCheckpoint, loadModel, type Model, tokenizerFor } from '../model.js'
 import type { NativeAddon, NativeTrainer } from '../native.js'
-import type { Device } from '../options.js'
+import type { ConfigOptions, Device } from '../options.js'
 import { Batches, type Inputs } from './batches.js'
 import { type Classes, openClasses } from './classes.js'
 import type { ResolvedConfig } from './config-fields.js'
@@ -38,6 +38,8 @@ export async function plan(
   const source = await openSource(config)
   const perStep = config.batch * config.accumulate
   const sampler = new Sampler(source.length, perStep, config.seed, share)
+  const steps = config.steps ?? config.epochs * sampler.stepsPerEpoch
+  checkSchedule(config, steps)
   const models: Partial<Record<ModelField, ResolvedSource>> = {}
   const weights: Record<string, string> = {}
   const named = {
@@ -52,8 +54,17 @@ export async function plan(
     weights[field] = await digestWeights(found.path)
   }
   const data = { samples: source.length, digest: source.digest }
-  const steps = config.steps ?? config.epochs * sampler.stepsPerEpoch
   return { source, sampler, steps, models, record: { config, data, weights } }
+}
+
+function checkSchedule({ schedule }: ResolvedConfig, steps: number): void {
+  const { kind, warmup, cooldown } = schedule
+  const least = kind === 'constant' ? 0 : warmup + (kind === 'constant-cooldown' ? cooldown : 0)
+  if (steps > least || kind === 'constant') return
+  throw new DeclipError(
+    'ERR_DECLIP_INVALID_ARG',
+    `schedule.warmup and schedule.cooldown must be fewer steps than the run has, ${steps}, received ${warmup} and ${cooldown}.`,
+  )
 }
 
 /** All that makes steps; to be disposed of. */
@@ -105,7 +116,7 @@ export class Setup {
       const trainer = await addon.createTrainer({
         student: student.path,
         pretrained: models.pretrained?.path,
-        config: { name: student.name },
+        config: { ...config.modelConfig, name: student.name },
         train: trainOptions(config, steps, classes),
       })
       const batches = new Batches({
@@ -143,7 +154,7 @@ async function makeModel(
 }
 
 async function readInputs(config: ResolvedConfig, path: string): Promise<Inputs> {
-  const { text, ...info } = await inspectCheckpoint(path)
+  const { text, ...info } = await inspectCheckpoint(path, { config: told(config.modelConfig) })
   const { objective, imageSize, multiscale = [] } = config
   const size = imageSize ?? info.imageSize
   for (const side of [size, ...multiscale]) {
@@ -177,7 +188,12 @@ async function loadTeacher(
   signal: AbortSignal | undefined,
 ): Promise<Model | undefined> {
   if (!teacher || !found) return undefined
-  return loadModel(teacher.model, { dtype: teacher.dtype, device: device as Device, signal })
+  return loadModel(teacher.model, {
+    dtype: teacher.dtype,
+    device: device as Device,
+    config: told(teacher.config),
+    signal,
+  })
 }
 
 function trainOptions(config: ResolvedConfig, steps: number, classes: Classes | undefined) {
@@ -199,6 +215,11 @@ function trainOptions(config: ResolvedConfig, steps: number, classes: Classes | 
     checkpointActivations: config.checkpointActivations,
     seed: config.seed,
   }
+}
+
+/** Without the fields that are not given, for options that may not be undefined. */
+function told(config: ResolvedConfig['modelConfig']): ConfigOptions {
+  return JSON.parse(JSON.stringify(config ?? {})) as ConfigOptions
 }
 
 /** SHA-256 of a file, or of the files of a folder that are no text about it. */
