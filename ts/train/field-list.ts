@@ -47,8 +47,8 @@ interface Parts {
 
 /** In the words of the schema's own messages. */
 function rangeOf(schema: unknown): string {
-  const { type, pipe = [], options = [], item } = schema as Parts
-  const rules = pipe.filter(({ kind }) => kind === 'validation').map(({ message }) => message)
+  const { type, options = [], item } = schema as Parts
+  const rules = validations(schema as Parts)
   const words = rules.map(rule => rule?.replace(/^must (be|have|name) /, '') ?? '').join('; ')
   if (type === 'picklist') return options.join(', ')
   if (type === 'union') return options.map(rangeOf).join(', or ')
@@ -56,4 +56,12 @@ function rangeOf(schema: unknown): string {
   if (type === 'string') return words === 'must not be empty' || words === '' ? 'a text' : words
   if (type === 'array') return [`a list, each ${rangeOf(item)}`, words].filter(Boolean).join('; ')
   return words === '' ? `a ${type}` : words
+}
+
+/** Messages of a schema's checks, those of the schemas it is built on included. */
+function validations({ pipe = [] }: Parts): (string | undefined)[] {
+  return pipe.flatMap(part => {
+    if (part.kind === 'schema') return validations(part)
+    return part.kind === 'validation' ? [part.message] : []
+  })
 }
