@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { readConfig } from '../train/config.js'
+import { type FieldInfo, fieldList } from '../train/field-list.js'
 import { processGroupFromEnvironment } from '../train/process-group.js'
 import { type TrainProgress, train } from '../train/train.js'
 import { isLaunched, launch, tellLauncher, withoutOption } from './launch.js'
@@ -7,7 +8,8 @@ import { examples, type Run, usage, whole } from './shared.js'
 
 /** Options of `declip train` as commander gives them. */
 interface TrainFlags {
-  config: string
+  config?: string
+  fields?: boolean
   resume?: boolean
   set: string[]
   nproc?: number
@@ -25,7 +27,7 @@ export function addTrain(program: Command, run: Run): void {
     .description(
       'Trains a model: CLIPSelf, DeCLIP, region-text or contrastive. Every field of the file is in docs/guides/training.md.',
     )
-    .requiredOption('--config <file>', 'the configuration; its relative paths start at its folder')
+    .option('--config <file>', 'the configuration; its relative paths start at its folder')
     .option('--resume', 'go on with the run in the folder `out`, bit for bit')
     .option(
       '--set <name=value>',
@@ -35,6 +37,7 @@ export function addTrain(program: Command, run: Run): void {
     )
     .option('--nproc <n>', 'processes of this machine that train together', whole(1))
     .option('--timeout <seconds>', 'how long a process waits for the others, 600', whole(1))
+    .option('--fields', 'list the fields of a configuration, with defaults')
     .addHelpText(
       'after',
       `${examples('declip train --config train.json', 'declip train --config train.json --resume', 'declip train --config train.json --nproc 2')}
@@ -49,7 +52,16 @@ Ctrl-C ends the run after the running step, saves its state and exits with 130; 
 
 async function trainCommand(flags: TrainFlags, run: Run): Promise<void> {
   const { signal, progress, print } = run
-  const { nproc = 1, timeout } = flags
+  const { config, nproc = 1, timeout } = flags
+  if (flags.fields) {
+    for (const field of fieldList()) print(describeField(field))
+    return
+  }
+  if (config === undefined) {
+    throw usage(
+      '--config is missing: the JSON file that says what to train; --fields lists what it holds.',
+    )
+  }
   const group = processGroupFromEnvironment()
   if (nproc > 1) {
     if (group) throw usage('--nproc starts processes, but WORLD_SIZE says that a launcher has.')
@@ -61,7 +73,7 @@ async function trainCommand(flags: TrainFlags, run: Run): Promise<void> {
     process.once('disconnect', () => process.exit(1))
     process.channel?.unref()
   }
-  const result = await train(await readConfig(flags.config, flags.set), {
+  const result = await train(await readConfig(config, flags.set), {
     signal,
     resume: flags.resume,
     processGroup: group && { ...group, timeoutMs: timeout && timeout * 1000 },
@@ -98,4 +110,10 @@ export function timeLeft(seconds: number): string {
   if (seconds < 90) return `${Math.round(seconds)} s`
   const minutes = Math.round(seconds / 60)
   return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+}
+
+function describeField({ name, value, range, text }: FieldInfo): string {
+  const given = value === '' || value === 'required' ? value : `default ${value}`
+  const facts = [range, given].filter(fact => fact !== '').join('; ')
+  return `${name}${facts === '' ? '' : ` (${facts})`}\n    ${text}`
 }

@@ -68,11 +68,16 @@ async function classNames({ classes }: ResolvedConfig, source: Source): Promise<
 }
 
 async function encodeNames(
-  { model, templates }: ResolvedConfig,
+  { model, modelConfig, templates }: ResolvedConfig,
   names: readonly string[],
   call: Pick<CallOptions, 'signal'>,
 ): Promise<readonly Float32Array[]> {
-  const tower = await loadModel(model, { dtype: 'float32', device: 'cpu', ...call })
+  const tower = await loadModel(model, {
+    dtype: 'float32',
+    device: 'cpu',
+    config: JSON.parse(JSON.stringify(modelConfig ?? {})),
+    ...call,
+  })
   try {
     const texts = names.map(text => ({ text, owner: `class '${text}'` }))
     return await encodeTexts(tower.textModel, texts, templates, call)

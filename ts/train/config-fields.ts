@@ -148,6 +148,15 @@ const regions = v.strictObject({
   ),
 })
 
+/** What weights cannot tell; see ConfigOptions. */
+const told = v.strictObject({
+  headWidth: optional(whole(1), 'channels per attention head of the image tower'),
+  textHeads: optional(whole(1), 'attention heads of the text tower'),
+  activation: optional(v.picklist(['quick_gelu', 'gelu']), 'of the image tower\u2019s MLPs'),
+  textActivation: optional(v.picklist(['quick_gelu', 'gelu']), 'of the text tower\u2019s MLPs'),
+  layerNormEps: optional(real(0, 1), 'epsilon of every LayerNorm'),
+})
+
 const teacher = v.strictObject({
   model: field(text, 'declip: a DINO, DINOv2 or SAM that loadModel takes'),
   dtype: preset(
@@ -155,6 +164,7 @@ const teacher = v.strictObject({
     'auto',
     'its number format',
   ),
+  config: optional(told, 'what its weights cannot tell'),
 })
 
 export const OBJECTIVES = ['clipself', 'declip', 'region-text', 'contrastive'] as const
@@ -172,6 +182,7 @@ export const trainConfig = v.strictObject({
     text,
     'what crops are encoded with and ensembling mixes in. Default: `model`',
   ),
+  modelConfig: optional(told, 'what the weights of `model` and `pretrained` cannot tell'),
   data: field(data, 'what is learnt from'),
   batch: preset(whole(1), 16, 'pictures of a step and process'),
   accumulate: preset(whole(1), 1, 'such batches whose gradients make one step'),

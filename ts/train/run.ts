@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { aborted, DeclipError, toDeclipError } from '../errors.js'
 import { prepareAddon } from '../load-addon.js'
 import type { NativeTrainStep } from '../native.js'
@@ -33,6 +34,8 @@ export async function run(
   await folder.check(planned.record, resume)
 
   const decoding = new AbortController()
+  // As many listeners as there are pictures in the making.
+  setMaxListeners(0, decoding.signal)
   const setup = await Setup.make(addon, config, planned, folder, ranks, signal, decoding.signal)
   let prefetch: Prefetch<StepBatch> | undefined
   try {

@@ -7,7 +7,7 @@ import { ioError } from '../files.js'
 import { type ResolvedSource, resolveSource } from '../hub.js'
 import { inspectCheckpoint, loadModel, type Model, tokenizerFor } from '../model.js'
 import type { NativeAddon, NativeTrainer } from '../native.js'
-import type { Device } from '../options.js'
+import type { ConfigOptions, Device } from '../options.js'
 import { Batches, type Inputs } from './batches.js'
 import { type Classes, openClasses } from './classes.js'
 import type { ResolvedConfig } from './config-fields.js'
@@ -39,6 +39,8 @@ export async function plan(
   const source = await openSource(config)
   const perStep = config.batch * config.accumulate
   const sampler = new Sampler(source.length, perStep, config.seed, share)
+  const steps = config.steps ?? config.epochs * sampler.stepsPerEpoch
+  checkSchedule(config, steps)
   const models: Partial<Record<ModelField, ResolvedSource>> = {}
   const weights: Record<string, string> = {}
   const named = {
@@ -53,7 +55,6 @@ export async function plan(
     weights[field] = await digestWeights(found.path)
   }
   const data = { samples: source.length, digest: source.digest }
-  const steps = config.steps ?? config.epochs * sampler.stepsPerEpoch
   return {
     source,
     sampler,
@@ -61,6 +62,16 @@ export async function plan(
     models,
     record: { config, data, weights, processes: share.worldSize },
   }
+}
+
+function checkSchedule({ schedule }: ResolvedConfig, steps: number): void {
+  const { kind, warmup, cooldown } = schedule
+  const least = kind === 'constant' ? 0 : warmup + (kind === 'constant-cooldown' ? cooldown : 0)
+  if (steps > least || kind === 'constant') return
+  throw new DeclipError(
+    'ERR_DECLIP_INVALID_ARG',
+    `schedule.warmup and schedule.cooldown must be fewer steps than the run has, ${steps}, received ${warmup} and ${cooldown}.`,
+  )
 }
 
 /** All that makes steps; to be disposed of. */
@@ -114,7 +125,7 @@ export class Setup {
       const trainer = await addon.createTrainer({
         student: student.path,
         pretrained: models.pretrained?.path,
-        config: { name: student.name },
+        config: { ...config.modelConfig, name: student.name },
         train: trainOptions({ ...config, device }, steps, classes),
         processGroup: ranks,
       })
@@ -158,7 +169,7 @@ async function makeModel(
 }
 
 async function readInputs(config: ResolvedConfig, path: string): Promise<Inputs> {
-  const { text, ...info } = await inspectCheckpoint(path)
+  const { text, ...info } = await inspectCheckpoint(path, { config: told(config.modelConfig) })
   const { objective, imageSize, multiscale = [] } = config
   const size = imageSize ?? info.imageSize
   for (const side of [size, ...multiscale]) {
@@ -192,7 +203,12 @@ async function loadTeacher(
   signal: AbortSignal | undefined,
 ): Promise<Model | undefined> {
   if (!teacher || !found) return undefined
-  return loadModel(teacher.model, { dtype: teacher.dtype, device: device as Device, signal })
+  return loadModel(teacher.model, {
+    dtype: teacher.dtype,
+    device: device as Device,
+    config: told(teacher.config),
+    signal,
+  })
 }
 
 function trainOptions(config: ResolvedConfig, steps: number, classes: Classes | undefined) {
@@ -214,6 +230,11 @@ function trainOptions(config: ResolvedConfig, steps: number, classes: Classes | 
     checkpointActivations: config.checkpointActivations,
     seed: config.seed,
   }
+}
+
+/** Without the fields that are not given, for options that may not be undefined. */
+function told(config: ResolvedConfig['modelConfig']): ConfigOptions {
+  return JSON.parse(JSON.stringify(config ?? {})) as ConfigOptions
 }
 
 /** SHA-256 of a file, or of the files of a folder that are no text about it. */
