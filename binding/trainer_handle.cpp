@@ -87,8 +87,13 @@ std::optional<ProcessGroupOptions> to_process_group(const Napi::Object& o) {
     const auto value = get_integer(group, key);
     if (value >= 0 && value <= high) return value;
     throw Error(ErrorCode::kInvalidArg,
-                c10::str("processGroup.", key, " must be 0..", high,
-                         ", received ", value, "."));
+                c10::str("processGroup.",
+                         key,
+                         " must be 0..",
+                         high,
+                         ", received ",
+                         value,
+                         "."));
   };
   ProcessGroupOptions out;
   out.rank = static_cast<int>(number("rank", INT32_MAX));

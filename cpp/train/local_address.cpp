@@ -87,8 +87,7 @@ int listen_on_loopback(uint16_t port) {
           0 ||
       listen(out.fd, SOMAXCONN) != 0) {
     throw std::runtime_error("cannot listen on port " + std::to_string(port) +
-                             ": " +
-                             std::generic_category().message(errno));
+                             ": " + std::generic_category().message(errno));
   }
   return out.release();
 }

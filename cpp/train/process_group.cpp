@@ -118,10 +118,9 @@ struct ProcessGroup::State {
   void join();
   /// Where the build has NCCL.
   void start_nccl();
-  at::Tensor run(
-      const at::Tensor& x,
-      const std::string& what,
-      const std::function<Work(c10d::Backend&, at::Tensor&)>& start);
+  at::Tensor run(const at::Tensor& x,
+                 const std::string& what,
+                 const std::function<Work(c10d::Backend&, at::Tensor&)>& start);
 };
 
 void ProcessGroup::State::join() {
@@ -171,8 +170,8 @@ at::Tensor ProcessGroup::State::run(
     const std::function<Work(c10d::Backend&, at::Tensor&)>& start) {
   if (!gloo) {
     throw GroupError(self() +
-                         " has left the others after an earlier error. Start "
-                         "all ranks again from the last checkpoint.");
+                     " has left the others after an earlier error. Start "
+                     "all ranks again from the last checkpoint.");
   }
   try {
     if (x.is_cuda() && !nccl && options.backend == "auto") start_nccl();
@@ -185,11 +184,11 @@ at::Tensor ProcessGroup::State::run(
     nccl.reset();
     gloo.reset();
     throw GroupError(
-        self() + " stopped while it waited for " + what + ": " +
-            reason(error) + ". Another rank has ended or is slower than " +
-            seconds(options.timeout) +
-            "; its own message says why. Start all ranks again from the last "
-            "checkpoint.");
+        self() + " stopped while it waited for " + what + ": " + reason(error) +
+        ". Another rank has ended or is slower than " +
+        seconds(options.timeout) +
+        "; its own message says why. Start all ranks again from the last "
+        "checkpoint.");
   }
 }
 
@@ -204,11 +203,11 @@ ProcessGroup::ProcessGroup(const ProcessGroupOptions& options)
   } catch (const std::exception& error) {
     throw GroupError(
         s.self() + " could not meet the others at " + options.address + ":" +
-            std::to_string(options.port) + " within " +
-            seconds(options.timeout) + ": " + reason(error) +
-            ". Every rank must be started, with the same address, port and "
-            "number of ranks; the port must be free at rank 0 and reachable "
-            "from the others.");
+        std::to_string(options.port) + " within " + seconds(options.timeout) +
+        ": " + reason(error) +
+        ". Every rank must be started, with the same address, port and "
+        "number of ranks; the port must be free at rank 0 and reachable "
+        "from the others.");
   }
 }
 
@@ -237,15 +236,14 @@ void ProcessGroup::broadcast(const at::Tensor& x, const std::string& what) {
 
 at::Tensor ProcessGroup::gather(const at::Tensor& x, const std::string& what) {
   std::vector<std::vector<at::Tensor>> rows(1);
-  state_->run(x.contiguous(),
-              what,
-              [&](c10d::Backend& backend, at::Tensor& buffer) {
-                std::vector<at::Tensor> inputs{buffer};
-                for (int rank = 0; rank < size(); ++rank) {
-                  rows[0].push_back(at::empty_like(buffer));
-                }
-                return backend.allgather(rows, inputs);
-              });
+  state_->run(
+      x.contiguous(), what, [&](c10d::Backend& backend, at::Tensor& buffer) {
+        std::vector<at::Tensor> inputs{buffer};
+        for (int rank = 0; rank < size(); ++rank) {
+          rows[0].push_back(at::empty_like(buffer));
+        }
+        return backend.allgather(rows, inputs);
+      });
   return at::stack(rows[0]).to(x.device());
 }
 

@@ -64,8 +64,7 @@ void in_buckets(const std::vector<at::Tensor>& tensors,
     int64_t offset = 0;
     for (; begin < end; ++begin) {
       const auto& tensor = tensors[begin];
-      tensor.copy_(
-          flat.narrow(0, offset, tensor.numel()).view(tensor.sizes()));
+      tensor.copy_(flat.narrow(0, offset, tensor.numel()).view(tensor.sizes()));
       offset += tensor.numel();
     }
   }
@@ -87,17 +86,17 @@ void Ranks::meet(const Place& place, const std::exception* error) const {
     const auto& message = messages[static_cast<size_t>(rank)];
     if (!message.failed) continue;
     throw GroupError(name(rank) + " has failed, so no rank makes step " +
-                         std::to_string(place.step + 1) + ": " +
-                         std::string(message.text));
+                     std::to_string(place.step + 1) + ": " +
+                     std::string(message.text));
   }
   for (int rank = 1; rank < size(); ++rank) {
     const auto& other = messages[static_cast<size_t>(rank)].place;
     if (same(other, messages[0].place)) continue;
     throw GroupError(
         "The ranks do not agree: rank 0 is " + describe(messages[0].place) +
-            "; rank " + std::to_string(rank) + " " + describe(other) +
-            ". All must load the same state and be given as many batches, "
-            "and for contrastive training as many pictures, as the others.");
+        "; rank " + std::to_string(rank) + " " + describe(other) +
+        ". All must load the same state and be given as many batches, "
+        "and for contrastive training as many pictures, as the others.");
   }
 }
 
@@ -130,8 +129,9 @@ void Ranks::share(const std::string& kind,
   const auto hashes =
       group_->gather(at::full({1}, hash, at::kLong), "the others' models");
   if (!hashes.eq(hash).all().item<bool>()) {
-    throw GroupError("The ranks do not have the same model and objective: "
-                     "start them with the same checkpoint and options.");
+    throw GroupError(
+        "The ranks do not have the same model and objective: "
+        "start them with the same checkpoint and options.");
   }
   in_buckets(values, [&](const at::Tensor& flat) {
     group_->broadcast(flat, "rank 0's parameters");

@@ -165,7 +165,7 @@ async function makeModel(
 ): Promise<string> {
   const name = ranks && ranks.rank > 0 ? `initial-${ranks.rank}` : 'initial'
   const model = newModel as NonNullable<typeof newModel>
-  return folder.place(name, path => addon.createCheckpoint({ path, seed, model }))
+  return folder.place(name, path => addon.createCheckpoint({ path, seed, model, start: 'random' }))
 }
 
 async function readInputs(config: ResolvedConfig, path: string): Promise<Inputs> {
