@@ -173,6 +173,18 @@ t.test('the error is that of the process that failed', async t => {
   t.match(err, /^declip: ERR_DECLIP_INTERNAL: Step \d: .* not finite/)
 })
 
+t.test('the API takes a group', async t => {
+  const group = { rank: 1, worldSize: 2, address: '127.0.0.1', port: 1, timeoutMs: 300 }
+  await t.rejects(train(config('api'), { processGroup: group }), {
+    code: 'ERR_DECLIP_PEER',
+    message: /^Rank 1 of 2 could not meet the others at 127.0.0.1:1 within 0.3 s: /,
+  })
+  const alone = await train(config('api', { steps: 1 }), {
+    processGroup: { ...group, rank: 0, worldSize: 1, port: 20000 + (process.pid % 20000) },
+  })
+  t.equal(alone.steps, 1)
+})
+
 t.test("a launcher's variables", async t => {
   const env = { WORLD_SIZE: '2', RANK: '0', MASTER_ADDR: 'localhost', MASTER_PORT: '1' }
   const both = await finish(start(config('env'), ['--nproc', '2'], env))
