@@ -191,9 +191,7 @@ Napi::Value concatenate(const Napi::CallbackInfo& info) {
   return guarded(env, [&]() -> Napi::Value {
     const auto o = options_of(info);
     return addon_data(env).mailbox->submit(
-        env,
-        o,
-        [tensors = get_tensors(o, "tensors")](const Call&) -> Finish {
+        env, o, [tensors = get_tensors(o, "tensors")](const Call&) -> Finish {
           return [joined = at::cat(tensors)](Napi::Env e) {
             return TensorHandle::wrap(e, joined);
           };

@@ -10,7 +10,9 @@ import {
   segmentMany,
   Tensor,
   type TensorData,
+  type TrainResult,
   tokenize,
+  train,
   type View,
   type Vocabulary,
 } from '../../dist/esm/index.js'

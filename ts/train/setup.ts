@@ -149,8 +149,8 @@ async function makeModel(
   { newModel, seed }: ResolvedConfig,
   folder: RunFolder,
 ): Promise<string> {
-  const model = newModel as NonNullable<typeof newModel>
-  return folder.place('initial', path => addon.createCheckpoint({ path, seed, model }))
+  const { start, ...model } = newModel as NonNullable<typeof newModel>
+  return folder.place('initial', path => addon.createCheckpoint({ path, seed, model, start }))
 }
 
 async function readInputs(config: ResolvedConfig, path: string): Promise<Inputs> {
