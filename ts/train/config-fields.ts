@@ -114,6 +114,11 @@ const newModel = v.strictObject({
   mlp: field(whole(1), 'hidden width of its MLPs'),
   embedDim: field(whole(1), 'channels of the space that pictures and texts share'),
   activation: optional(v.picklist(['gelu', 'quick_gelu']), 'clip: default gelu'),
+  start: preset(
+    v.picklist(['random', 'structured']),
+    'random',
+    'random: OpenCLIP\u2019s and EVA-CLIP\u2019s; structured, clip only: patches as DCT coefficients, positions as waves, queries like keys, which helps small towers',
+  ),
   mean: optional(triple, 'pixel statistics on the 0..1 scale. Default: OpenAI\u2019s'),
   std: optional(triple, 'the same'),
   text: field(

@@ -35,8 +35,8 @@ function sentence(issue: v.BaseIssue<unknown>): string {
       const known = Object.keys(fieldsAt(path))
       return `${name} is no field; there are ${known.join(', ')}.`
     }
-    if (issue.received === 'undefined') return `${name} is missing.`
   }
+  if (path !== '' && issue.input === undefined) return `${name} is missing.`
   const got = describe(issue.input)
   if (issue.kind === 'validation') return `${name} ${issue.message}, received ${got}.`
   return `${name} must be ${expected(issue)}, received ${got}.`

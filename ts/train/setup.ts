@@ -163,9 +163,9 @@ async function makeModel(
   folder: RunFolder,
   ranks: Ranks | undefined,
 ): Promise<string> {
+  const { start, ...model } = newModel as NonNullable<typeof newModel>
   const name = ranks && ranks.rank > 0 ? `initial-${ranks.rank}` : 'initial'
-  const model = newModel as NonNullable<typeof newModel>
-  return folder.place(name, path => addon.createCheckpoint({ path, seed, model, start: 'random' }))
+  return folder.place(name, path => addon.createCheckpoint({ path, seed, model, start }))
 }
 
 async function readInputs(config: ResolvedConfig, path: string): Promise<Inputs> {
