@@ -1,6 +1,5 @@
 import type { Command } from 'commander'
-import { readConfig } from '../train/config.js'
-import { type FieldInfo, fieldList } from '../train/field-list.js'
+import type { FieldInfo } from '../train/field-list.js'
 import { type TrainProgress, train } from '../train/train.js'
 import { examples, type Run, usage } from './shared.js'
 
@@ -45,6 +44,7 @@ async function trainCommand(flags: TrainFlags, run: Run): Promise<void> {
   const { signal, progress, print } = run
   const { config, resume, set } = flags
   if (flags.fields) {
+    const { fieldList } = await import('../train/field-list.js')
     for (const field of fieldList()) print(describeField(field))
     return
   }
@@ -53,6 +53,10 @@ async function trainCommand(flags: TrainFlags, run: Run): Promise<void> {
       '--config is missing: the JSON file that says what to train; --fields lists what it holds.',
     )
   }
+  const { readConfig } = await import('../train/config.js')
+  const stopping = () => print('Stopping after this step; Ctrl-C again exits at once.')
+  signal.addEventListener('abort', stopping, { once: true })
+  progress.update({ step: 'load', done: 0, total: 0 })
   let printed = performance.now()
   const started = await readConfig(config, set)
   const result = await train(started, {
