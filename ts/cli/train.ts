@@ -1,6 +1,5 @@
 import type { Command } from 'commander'
-import { readConfig } from '../train/config.js'
-import { type FieldInfo, fieldList } from '../train/field-list.js'
+import type { FieldInfo } from '../train/field-list.js'
 import { processGroupFromEnvironment } from '../train/process-group.js'
 import { type TrainProgress, train } from '../train/train.js'
 import { isLaunched, launch, tellLauncher, withoutOption } from './launch.js'
@@ -54,6 +53,7 @@ async function trainCommand(flags: TrainFlags, run: Run): Promise<void> {
   const { signal, progress, print } = run
   const { config, nproc = 1, timeout } = flags
   if (flags.fields) {
+    const { fieldList } = await import('../train/field-list.js')
     for (const field of fieldList()) print(describeField(field))
     return
   }
@@ -63,16 +63,22 @@ async function trainCommand(flags: TrainFlags, run: Run): Promise<void> {
     )
   }
   const group = processGroupFromEnvironment()
+  const launched = isLaunched()
+  if (!launched && (!group || group.rank === 0)) {
+    const stopping = () => print('Stopping after this step; Ctrl-C again exits at once.')
+    signal.addEventListener('abort', stopping, { once: true })
+    progress.update({ step: 'load', done: 0, total: 0 })
+  }
   if (nproc > 1) {
     if (group) throw usage('--nproc starts processes, but WORLD_SIZE says that a launcher has.')
     const args = withoutOption(process.argv.slice(1), '--nproc')
     return launch({ processes: nproc, args, signal, onProgress: shower(run), print })
   }
-  const launched = isLaunched()
   if (launched) {
     process.once('disconnect', () => process.exit(1))
     process.channel?.unref()
   }
+  const { readConfig } = await import('../train/config.js')
   const result = await train(await readConfig(config, flags.set), {
     signal,
     resume: flags.resume,

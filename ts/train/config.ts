@@ -3,6 +3,7 @@ import { dirname, isAbsolute, resolve } from 'node:path'
 import * as v from 'valibot'
 import { DeclipError, describe } from '../errors.js'
 import { ioError } from '../files.js'
+import { templateList } from '../templates.js'
 import { type ResolvedConfig, type TrainConfig, trainConfig } from './config-fields.js'
 
 /**
@@ -15,6 +16,7 @@ export function resolveConfig(config: unknown): ResolvedConfig {
   if (!result.success) throw wrong(result.issues.map(sentence))
   const problems = contradictions(result.output)
   if (problems.length > 0) throw wrong(problems)
+  templateList(result.output.templates)
   return result.output
 }
 

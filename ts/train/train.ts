@@ -1,9 +1,7 @@
 import { invalid, toDeclipError } from '../errors.js'
 import { checkCall } from '../native-call.js'
-import { resolveConfig } from './config.js'
 import type { TrainConfig } from './config-fields.js'
 import { checkProcessGroup, type ProcessGroup } from './process-group.js'
-import { run } from './run.js'
 
 /** How far a run is: told after every step. */
 export interface TrainProgress {
@@ -93,6 +91,11 @@ export async function train(
   const { signal, onProgress, resume = false, processGroup } = options
   checkCall({ signal, onProgress: onProgress as never })
   if (typeof resume !== 'boolean') throw invalid('resume', 'true or false', resume)
+  // Only here: whoever does not train shall not wait for what it needs.
+  const [{ resolveConfig }, { run }] = await Promise.all([
+    import('./config.js'),
+    import('./run.js'),
+  ])
   try {
     return await run(
       resolveConfig(config),

@@ -47,6 +47,7 @@ t.test('every mistake is a sentence that names its field', t => {
     [{ trainText: 1 }, 'trainText must be true or false, received 1.'],
     [{ device: 'gpu' }, "device must be 'cpu', 'cuda' or 'cuda:1', received 'gpu'."],
     [{ multiscale: [] }, /^multiscale must name at least one side/],
+    [{ templates: ['a photo'] }, /^templates\[0\] must be a prompt with \{\}/],
     [{ classes: 5 }, 'classes must be a text or a list of texts, received 5.'],
     [{ model: undefined }, /^Give either model or newModel/],
     [{ augment: {} }, /^augment is for/],

@@ -74,7 +74,8 @@ async function walk(path: string, window: Window, end: number) {
       case 'File':
       case 'OldFile':
       case 'ContiguousFile':
-        entries.push({ path: longName ?? header.path ?? '', offset, size })
+        // Not header.path alone: Header puts the block's own prefix in front of a pax path too.
+        entries.push({ path: longName ?? attributes?.path ?? header.path ?? '', offset, size })
     }
     attributes = undefined
     longName = undefined
