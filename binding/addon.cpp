@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "addon_data.h"
 #include "cancel_token.h"
@@ -171,6 +172,49 @@ Napi::Value similarity(const Napi::CallbackInfo& info) {
   });
 }
 
+std::vector<at::Tensor> get_tensors(const Napi::Object& o, const char* key) {
+  const auto value = o.Get(key);
+  if (!value.IsArray()) {
+    throw Error(ErrorCode::kInvalidArg,
+                std::string(key) + " must be an array of tensors.");
+  }
+  const auto array = value.As<Napi::Array>();
+  std::vector<at::Tensor> out;
+  for (uint32_t i = 0; i < array.Length(); ++i) {
+    out.push_back(TensorHandle::from(array.Get(i)));
+  }
+  return out;
+}
+
+Napi::Value concatenate(const Napi::CallbackInfo& info) {
+  const auto env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    const auto o = options_of(info);
+    return addon_data(env).mailbox->submit(
+        env, o, [tensors = get_tensors(o, "tensors")](const Call&) -> Finish {
+          return [joined = at::cat(tensors)](Napi::Env e) {
+            return TensorHandle::wrap(e, joined);
+          };
+        });
+  });
+}
+
+Napi::Value resize_batch(const Napi::CallbackInfo& info) {
+  const auto env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    const auto o = options_of(info);
+    return addon_data(env).mailbox->submit(
+        env,
+        o,
+        [images = TensorHandle::from(o.Get("images")),
+         size = get_integer(o, "size")](const Call&) -> Finish {
+          return [resized = at::upsample_bilinear2d(
+                      images, {size, size}, /*align_corners=*/false)](
+                     Napi::Env e) { return TensorHandle::wrap(e, resized); };
+        });
+  });
+}
+
 Napi::Value read_file(const Napi::CallbackInfo& info) {
   const auto env = info.Env();
   return guarded(env, [&]() -> Napi::Value {
@@ -271,6 +315,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   function("resize", resize);
   function("mixText", mix_text);
   function("similarity", similarity);
+  function("concatenate", concatenate);
+  function("resizeBatch", resize_batch);
   function("readSafetensors", read_file);
   function("writeSafetensors", write_file);
   return exports;

@@ -1,5 +1,8 @@
 #include "trainer_handle.h"
 
+#include <chrono>
+#include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -10,6 +13,7 @@
 #include "declip/checkpoint.h"
 #include "declip/error.h"
 #include "declip/initial.h"
+#include "declip/process_group.h"
 #include "tensor_handle.h"
 
 namespace declip {
@@ -73,6 +77,31 @@ TrainOptions to_train(const Napi::Object& o) {
   out.dtype = get_string(o, "dtype");
   out.checkpoint_activations = get_bool(o, "checkpointActivations");
   out.seed = static_cast<uint64_t>(get_integer(o, "seed"));
+  return out;
+}
+
+std::optional<ProcessGroupOptions> to_process_group(const Napi::Object& o) {
+  if (o.Get("processGroup").IsUndefined()) return {};
+  const auto group = get_object(o, "processGroup");
+  const auto number = [&](const char* key, int64_t high) {
+    const auto value = get_integer(group, key);
+    if (value >= 0 && value <= high) return value;
+    throw Error(ErrorCode::kInvalidArg,
+                c10::str("processGroup.",
+                         key,
+                         " must be 0..",
+                         high,
+                         ", received ",
+                         value,
+                         "."));
+  };
+  ProcessGroupOptions out;
+  out.rank = static_cast<int>(number("rank", INT32_MAX));
+  out.world_size = static_cast<int>(number("worldSize", INT32_MAX));
+  out.address = get_string(group, "address");
+  out.port = static_cast<uint16_t>(number("port", UINT16_MAX));
+  out.backend = get_string(group, "backend");
+  out.timeout = std::chrono::milliseconds(get_integer(group, "timeoutMs"));
   return out;
 }
 
@@ -183,6 +212,7 @@ Napi::Function TrainerHandle::define(Napi::Env env) {
       env,
       "NativeTrainer",
       {InstanceMethod("step", &TrainerHandle::step),
+       InstanceMethod("anyRank", &TrainerHandle::any_rank),
        InstanceMethod("save", &TrainerHandle::save),
        InstanceMethod("load", &TrainerHandle::load),
        InstanceMethod("exportCheckpoint", &TrainerHandle::export_checkpoint),
@@ -209,13 +239,19 @@ Napi::Value TrainerHandle::create(const Napi::CallbackInfo& info) {
         [student = get_string(o, "student"),
          pretrained,
          overrides = to_overrides(get_object(o, "config")),
-         options =
-             to_train(get_object(o, "train"))](const Call& call) -> Finish {
+         options = to_train(get_object(o, "train")),
+         group_options = to_process_group(o)](const Call& call) -> Finish {
+          // Joined before anything can fail, so that the others, who wait for
+          // this rank, hear of it.
+          std::shared_ptr<ProcessGroup> group;
+          if (group_options) {
+            group = std::make_shared<ProcessGroup>(*group_options);
+          }
           const auto from = load_checkpoint(student, overrides);
           std::optional<Checkpoint> other;
           if (pretrained) other = load_checkpoint(*pretrained, overrides);
           call.check();
-          auto trainer = std::make_shared<Trainer>(from, other, options);
+          auto trainer = std::make_shared<Trainer>(from, other, options, group);
           return [trainer =
                       std::move(trainer)](Napi::Env e) mutable -> Napi::Value {
             return addon_data(e).trainer.New(
@@ -252,6 +288,22 @@ Napi::Value TrainerHandle::step(const Napi::CallbackInfo& info) {
         [trainer = trainer(), parts = to_parts(o)](const Call& call) -> Finish {
           return [step = trainer->step(parts, call)](
                      Napi::Env e) -> Napi::Value { return to_js(e, step); };
+        });
+  });
+}
+
+Napi::Value TrainerHandle::any_rank(const Napi::CallbackInfo& info) {
+  const auto env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    const auto o = options_of(info);
+    return addon_data(env).mailbox->submit(
+        env,
+        o,
+        [trainer = trainer(),
+         value = get_bool(o, "value")](const Call&) -> Finish {
+          return [any = trainer->any_rank(value)](Napi::Env e) -> Napi::Value {
+            return Napi::Boolean::New(e, any);
+          };
         });
   });
 }

@@ -23,6 +23,7 @@ class TrainerHandle : public Napi::ObjectWrap<TrainerHandle> {
 
  private:
   Napi::Value step(const Napi::CallbackInfo& info);
+  Napi::Value any_rank(const Napi::CallbackInfo& info);
   Napi::Value save(const Napi::CallbackInfo& info);
   Napi::Value load(const Napi::CallbackInfo& info);
   Napi::Value export_checkpoint(const Napi::CallbackInfo& info);

@@ -51,5 +51,13 @@ export {
   type TokenizerOptions,
   type Tokens,
 } from './tokenizer.js'
+export type { TrainConfig } from './train/config-fields.js'
+export { type ProcessGroup, processGroupFromEnvironment } from './train/process-group.js'
+export {
+  type TrainCallOptions,
+  type TrainProgress,
+  type TrainResult,
+  train,
+} from './train/train.js'
 export { View, type ViewSegmentOptions } from './view.js'
 export { Vocabulary } from './vocabulary.js'

@@ -557,8 +557,8 @@ function namesProxy({ proxy }: { proxy?: ProxyOptions | undefined }): boolean {
   return typeof proxy?.model === 'string'
 }
 
-/** The tokenizer files of a Hugging Face folder where it has them, else CLIP's own vocabulary. */
-async function tokenizerFor(path: string, format: string): Promise<Tokenizer> {
+/** The tokenizer files of a Hugging Face folder where it has them, else CLIP's own vocabulary. @internal */
+export async function tokenizerFor(path: string, format: string): Promise<Tokenizer> {
   if (format === 'huggingface') {
     const folder = (await stat(path)).isDirectory() ? path : dirname(path)
     const files = await readdir(folder)

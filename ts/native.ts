@@ -304,11 +304,27 @@ export interface NativeTrainStep {
   readonly learningRate: number
 }
 
+/** One of the processes that train a model together; see cpp/include/declip/process_group.h. */
+export interface NativeProcessGroup {
+  /** 0..worldSize-1 */
+  rank: number
+  worldSize: number
+  /** Where rank 0 listens. */
+  address: string
+  port: number
+  /** How long a rank waits for the others. */
+  timeoutMs: number
+  /** 'auto': NCCL for tensors on CUDA, where the build has it. 'gloo': those are copied to the CPU. */
+  backend: 'auto' | 'gloo'
+}
+
 export interface NativeTrainer {
   /** Names of the parameters that learn. */
   readonly trainable: readonly string[]
-  /** One update; if it rejects, nothing has changed. */
+  /** One update; if it rejects, nothing has changed. With a process group every rank makes it. */
   step(options: NativeCall & { parts: readonly NativeTrainBatch[] }): Promise<NativeTrainStep>
+  /** Whether `value` is true at any rank of the process group; every rank must ask. */
+  anyRank(options: NativeCall & { value: boolean }): Promise<boolean>
   /** The whole state, in one safetensors file. */
   save(options: NativeCall & { path: string }): Promise<void>
   /** Resolves with the steps done. */
@@ -390,6 +406,8 @@ export interface NativeAddon {
       pretrained?: string | undefined
       config: NativeConfig
       train: NativeTrainOptions
+      /** Unset: the one process there is. All ranks start from rank 0's weights. */
+      processGroup?: NativeProcessGroup | undefined
     },
   ): Promise<NativeTrainer>
   /** Writes a model that has learnt nothing, as exportCheckpoint() does; train it from scratch. */
@@ -422,6 +440,10 @@ export interface NativeAddon {
   ): Promise<NativeTensor>
   /** a [M, D] times b [K, D] transposed: [M, K]. */
   similarity(options: NativeCall & { a: NativeTensor; b: NativeTensor }): Promise<NativeTensor>
+  /** Along the first dimension. */
+  concatenate(options: NativeCall & { tensors: readonly NativeTensor[] }): Promise<NativeTensor>
+  /** images [B, 3, H, W] to [B, 3, size, size], bilinear without antialiasing, half-pixel centres. */
+  resizeBatch(options: NativeCall & { images: NativeTensor; size: number }): Promise<NativeTensor>
   readSafetensors(
     options: NativeCall & { path: string },
   ): Promise<{ tensors: Record<string, NativeTensor>; metadata: Record<string, string> }>

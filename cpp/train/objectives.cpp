@@ -171,12 +171,17 @@ std::map<std::string, at::Tensor> contrastive_losses(
     return l2_normalize(
         in_float(towers.text->encode(tokens.to(at::kCPU, at::kLong), call)), 1);
   };
-  const auto images = l2_normalize(
+  auto images = l2_normalize(
       in_float(towers.student->class_features(trunk.output(), trunk.grid())),
       1);
+  auto texts = encode(batch.tokens);
+  if (towers.gather) {
+    const auto pairs = towers.gather(at::cat({images, texts}, 1)).chunk(2, 1);
+    images = pairs[0];
+    texts = pairs[1];
+  }
   std::map<std::string, at::Tensor> losses{
-      {"contrastive",
-       contrastive_loss(images, encode(batch.tokens), towers.logit_scale)}};
+      {"contrastive", contrastive_loss(images, texts, towers.logit_scale)}};
   if (!batch.boxes.defined()) return losses;
 
   const auto regions =

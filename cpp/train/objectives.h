@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
+#include <functional>
 #include <map>
 #include <string>
 
@@ -19,7 +21,13 @@ struct Towers {
   const VisionTower* teacher = nullptr;
   const TextTower* text = nullptr;  // made of what learns
   at::Tensor logit_scale;           // [], as stored: the logarithm
+  /// Rows [B, E] of this batch to those of all ranks' batches; may be empty.
+  std::function<at::Tensor(const at::Tensor&)> gather{};
 };
+
+/// Every name that objective_losses() gives.
+inline constexpr std::array kLossNames{
+    "content", "context", "contrastive", "cosine", "region_text"};
 
 /// Throws Error(kInvalidArg) unless a batch has what its objective needs.
 void check_batch(const TrainBatch& batch,

@@ -23,6 +23,12 @@ class SplitMix {
     return z ^ (z >> 31);
   }
 
+  /// A generator for one of many things that draw at the same time, whatever
+  /// their order.
+  SplitMix fork(uint64_t index) const {
+    return SplitMix(SplitMix(state_ ^ (index * 0xd1342543de82ef95)).next());
+  }
+
   /// Uniform in 0..bound-1. Draws that would favour small numbers are
   /// repeated.
   int64_t below(int64_t bound) {

@@ -17,6 +17,7 @@
 #include "train/objectives.h"
 #include "train/parameters.h"
 #include "train/random.h"
+#include "train/ranks.h"
 #include "train/trunk.h"
 
 namespace declip {
@@ -203,18 +204,17 @@ struct Trainer::State {
   AdamW optimiser{{}, {}};
   std::vector<at::Tensor> average;  // of `learning`, empty without
   int64_t step = 0;
-  SplitMix random{0};
+  SplitMix random{0};  // a step's; each of its parts draws from a fork
+  Ranks ranks;
 
   std::vector<at::Tensor> values() const;
   void drop_gradients();
   void backward(const TrainBatch& part,
                 double share,
+                const Place& place,
                 TrainStep& result,
-                SplitMix& draws,
                 const Call& call);
-  TrainStep accumulate(const std::vector<TrainBatch>& parts,
-                       SplitMix& draws,
-                       const Call& call);
+  TrainStep accumulate(const std::vector<TrainBatch>& parts, const Call& call);
 };
 
 std::vector<at::Tensor> Trainer::State::values() const {
@@ -231,8 +231,8 @@ void Trainer::State::drop_gradients() {
 /// losses to `result`.
 void Trainer::State::backward(const TrainBatch& part,
                               double share,
+                              const Place& place,
                               TrainStep& result,
-                              SplitMix& draws,
                               const Call& call) {
   // The towers are made anew of what has changed. Their layers hold views,
   // stacks and casts of the parameters, through which gradients flow back.
@@ -253,8 +253,20 @@ void Trainer::State::backward(const TrainBatch& part,
                            ? scale->second
                            : at::full({}, std::log(1 / 0.07), device);
 
+  if (ranks.size() > 1) {
+    towers.gather = [&](const at::Tensor& rows) {
+      Place here = place;
+      here.pictures = rows.size(0);
+      ranks.meet(here);
+      return ranks.gather_rows(rows);
+    };
+  }
+
   const auto batch = recordable(part, device);
   Trunk trunk(*student, batch.images, options.checkpoint_activations, quiet);
+  // One process with every rank's parts would take them in this order.
+  auto draws = random.fork(
+      static_cast<uint64_t>(place.part * ranks.size() + ranks.rank()));
   const auto losses =
       objective_losses(towers, trunk, batch, options, draws, quiet);
   at::Tensor total;
@@ -267,7 +279,6 @@ void Trainer::State::backward(const TrainBatch& part,
                       "damaged inputs, or lower the learning rate.");
     }
     result.losses[name] += value * share;
-    result.total += value * share;
     total = total.defined() ? total + loss : loss;
   }
   if (!total.requires_grad()) return;  // nothing that learns takes part
@@ -275,27 +286,39 @@ void Trainer::State::backward(const TrainBatch& part,
   trunk.backward(quiet);
 }
 
-/// Gradients of the mean of the parts' losses, in the parameters.
+/// Gradients of the mean of all ranks' parts' losses, in the parameters.
 TrainStep Trainer::State::accumulate(const std::vector<TrainBatch>& parts,
-                                     SplitMix& draws,
                                      const Call& call) {
-  if (parts.empty()) {
-    throw Error(ErrorCode::kInvalidArg, "A step needs at least one batch.");
-  }
-  for (const auto& part : parts) check_batch(part, options, config);
   drop_gradients();
   TrainStep result;
   result.step = step + 1;
-  result.learning_rate = learning_rate(options.schedule, step);
-  const auto count = static_cast<int64_t>(parts.size());
-  for (int64_t i = 0; i < count; ++i) {
-    backward(parts[static_cast<size_t>(i)],
-             1.0 / static_cast<double>(count),
-             result,
-             draws,
-             call);
-    call.report(i + 1, count);
+  Place place;
+  place.step = step;
+  place.random = static_cast<int64_t>(random.state());
+  place.parts = static_cast<int64_t>(parts.size());
+  try {
+    if (parts.empty()) {
+      throw Error(ErrorCode::kInvalidArg, "A step needs at least one batch.");
+    }
+    for (const auto& part : parts) check_batch(part, options, config);
+    result.learning_rate = learning_rate(options.schedule, step);
+    const double share =
+        1.0 / (static_cast<double>(parts.size()) * ranks.size());
+    for (const auto& part : parts) {
+      backward(part, share, place, result, call);
+      call.report(++place.part, place.parts);
+    }
+  } catch (const GroupError&) {
+    throw;  // the others know
+  } catch (const std::exception& error) {
+    ranks.fail(place, error);
+    throw;
   }
+  ranks.meet(place);
+  ranks.sum(result.losses, kLossNames);
+  for (const auto& [name, loss] : result.losses) result.total += loss;
+  ranks.sum_gradients(learning);
+  // From here on all ranks have the same numbers.
   result.gradient_norm = gradient_norm(learning).item<double>();
   if (!std::isfinite(result.gradient_norm)) {
     throw Error(ErrorCode::kInternal,
@@ -308,7 +331,8 @@ TrainStep Trainer::State::accumulate(const std::vector<TrainBatch>& parts,
 
 Trainer::Trainer(const Checkpoint& student,
                  const std::optional<Checkpoint>& pretrained,
-                 const TrainOptions& options)
+                 const TrainOptions& options,
+                 std::shared_ptr<ProcessGroup> group)
     : state_(std::make_unique<State>()) {
   const TrainingMode mode;
   auto& s = *state_;
@@ -335,6 +359,8 @@ Trainer::Trainer(const Checkpoint& student,
   for (const auto& [name, tensor] : student.tensors) {
     s.tensors.emplace(name, tensor.to(s.device, at::kFloat, false, true));
   }
+  s.ranks = Ranks(std::move(group));
+  s.ranks.share(objective_name(options.objective), s.tensors);
   for (const auto& name : trainable_parameters(s.config, s.tensors, options)) {
     auto& tensor = s.tensors.at(name);
     tensor.requires_grad_();
@@ -362,6 +388,7 @@ Trainer::~Trainer() = default;
 const TrainOptions& Trainer::options() const { return state_->options; }
 const ModelConfig& Trainer::config() const { return state_->config; }
 int64_t Trainer::step_count() const { return state_->step; }
+bool Trainer::any_rank(bool flag) const { return state_->ranks.any(flag); }
 
 std::vector<std::string> Trainer::trainable() const {
   std::vector<std::string> names;
@@ -384,9 +411,8 @@ TrainStep Trainer::gradients(const std::vector<TrainBatch>& parts,
                              const Call& call) {
   const TrainingMode mode;
   auto& s = *state_;
-  SplitMix draws = s.random;
   try {
-    const auto result = s.accumulate(parts, draws, call);
+    const auto result = s.accumulate(parts, call);
     for (const auto& parameter : s.learning) {
       const auto& gradient = parameter.value.grad();
       if (gradient.defined()) out.insert_or_assign(parameter.name, gradient);
@@ -403,10 +429,9 @@ TrainStep Trainer::step(const std::vector<TrainBatch>& parts,
                         const Call& call) {
   const TrainingMode mode;
   auto& s = *state_;
-  SplitMix draws = s.random;
   TrainStep result;
   try {
-    result = s.accumulate(parts, draws, call);
+    result = s.accumulate(parts, call);
     if (s.options.clip_norm > 0) {
       clip_gradients(s.learning, result.gradient_norm, s.options.clip_norm);
     }
@@ -416,7 +441,7 @@ TrainStep Trainer::step(const std::vector<TrainBatch>& parts,
     throw;
   }
   s.drop_gradients();
-  s.random = draws;
+  s.random.next();
   s.step = result.step;
 
   const c10::NoGradGuard guard;

@@ -8,7 +8,9 @@ import { ERROR_CODES } from '../../ts/index.js'
 const tests = join(dirname(fileURLToPath(import.meta.url)), '..')
 
 t.test('every code is expected by a test of whatever produces it', t => {
-  const folders = ['ts', 'ts/cli', 'lifetime', 'golden', 'property'].map(name => join(tests, name))
+  const folders = ['ts', 'ts/cli', 'ts/train', 'lifetime', 'golden', 'property'].map(name =>
+    join(tests, name),
+  )
   const sources = folders.flatMap(folder =>
     readdirSync(folder)
       .filter(

@@ -10,7 +10,9 @@ import {
   segmentMany,
   Tensor,
   type TensorData,
+  type TrainResult,
   tokenize,
+  train,
   type View,
   type Vocabulary,
 } from '../../dist/esm/index.js'
@@ -109,3 +111,22 @@ expectAssignable<Disposable>(model)
 expectAssignable<Disposable>(view)
 expectAssignable<Disposable>(tensor)
 expectAssignable<Disposable>(vocabulary)
+
+const trained = await train(
+  {
+    objective: 'declip',
+    model: 'a.pt',
+    teacher: { model: 'dino.pth' },
+    data: { kind: 'folder', path: 'pictures' },
+    schedule: { kind: 'constant' },
+    out: 'run',
+  },
+  { resume: true, onProgress: ({ step, losses }) => [step, losses['content']] },
+)
+expectType<TrainResult>(trained)
+expectType<string | null>(trained.average)
+const data = { kind: 'folder', path: 'pictures' } as const
+expectError(train({ objective: 'clipself', data }))
+expectError(train({ objective: 'distil', out: 'run', data }))
+expectError(train({ objective: 'clipself', out: 'run', data, learningRate: 1 }))
+expectError(train({ objective: 'clipself', out: 'run', data, schedule: { kind: 'linear' } }))

@@ -25,6 +25,8 @@ function stop(signal: keyof typeof STOPPED): void {
 
 process.on('SIGINT', stop)
 process.on('SIGTERM', stop)
+// A file that grows over the limit (ulimit -f) is an error of that write, not the end of the process.
+process.on('SIGXFSZ', () => {})
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') fail(error)

@@ -9,6 +9,7 @@ import { addInfo } from './info.js'
 import { addSegment } from './segment.js'
 import { addSetup } from './setup.js'
 import { examplePicture, examples, type Run } from './shared.js'
+import { addTrain } from './train.js'
 
 const EXIT_CODES = `
 
@@ -34,6 +35,7 @@ export function createProgram(run: Run): Command {
   addSegment(program, run)
   addEncode(program, run)
   addClassify(program, run)
+  addTrain(program, run)
   addInfo(program, run)
   addDoctor(program, run)
   addSetup(program, run)

@@ -15,6 +15,7 @@ enum class ErrorCode {
   kDevice,
   kOutOfMemory,
   kIo,
+  kPeer,
   kAborted,
   kInternal,
 };
@@ -33,6 +34,8 @@ inline const char* code_name(ErrorCode code) {
       return "ERR_DECLIP_OUT_OF_MEMORY";
     case ErrorCode::kIo:
       return "ERR_DECLIP_IO";
+    case ErrorCode::kPeer:
+      return "ERR_DECLIP_PEER";
     case ErrorCode::kAborted:
       return "ERR_DECLIP_ABORTED";
     case ErrorCode::kInternal:

@@ -12,6 +12,7 @@
 #include "declip/call.h"
 #include "declip/checkpoint.h"
 #include "declip/dense.h"
+#include "declip/process_group.h"
 
 namespace declip {
 
@@ -120,15 +121,26 @@ struct TrainStep {
 };
 
 /// A model in training. Not for several threads at a time.
+///
+/// With a process group, one of several that learn the same: every rank makes
+/// the same calls with batches of its own. A step is then that of one process
+/// with the parts of all ranks, part i of every rank before part i + 1: losses
+/// and gradients are means over ranks x parts, whatever the boxes and pictures
+/// in each. Only kContrastive looks beyond a part: its loss is over the
+/// pictures of all ranks' part i, of which each must have as many, as one
+/// process with the pictures of all ranks in one part (open_clip's
+/// gather_with_grad without local_loss); its regions' loss stays within a part.
 class Trainer {
  public:
   /// `pretrained` is what crops are encoded with and what ensembling mixes in;
-  /// without it that is the student as it comes.
+  /// without it that is the student as it comes. Of a group, all start from
+  /// rank 0's student.
   /// Throws Error(kInvalidArg) for options that do not fit the model or each
-  /// other, Error(kDevice).
+  /// other, Error(kDevice), GroupError.
   Trainer(const Checkpoint& student,
           const std::optional<Checkpoint>& pretrained,
-          const TrainOptions& options);
+          const TrainOptions& options,
+          std::shared_ptr<ProcessGroup> group = nullptr);
   ~Trainer();
 
   const TrainOptions& options() const;
@@ -142,7 +154,9 @@ class Trainer {
 
   /// One update from the mean loss of `parts`, whose gradients are accumulated
   /// one after the other. If it fails, cancelled or with Error(kInternal)
-  /// because a loss or gradient is not finite, nothing has changed.
+  /// because a loss or gradient is not finite, nothing has changed, and with a
+  /// group no other rank has made the step: they get GroupError. All can go on
+  /// unless the group itself broke.
   TrainStep step(const std::vector<TrainBatch>& parts, const Call& call);
 
   /// Losses and gradients of that update, which is not made. Parameters that
@@ -151,8 +165,12 @@ class Trainer {
                       std::map<std::string, at::Tensor>& out,
                       const Call& call);
 
+  /// Whether any rank of the group says so, e.g. that it was asked to stop.
+  bool any_rank(bool flag) const;
+
   /// The whole state as one safetensors file, written whole or not at all. A
   /// trainer of the same model and options that loads it goes on bit for bit.
+  /// Ranks of a group have the same state: one saves, all load.
   void save(const std::string& path) const;
   /// Throws Error(kWeights) if the file is no such state or belongs to another
   /// model; then nothing has changed.

@@ -1,0 +1,259 @@
+// Training in several processes: what happens when one of them fails.
+
+#ifdef __linux__
+
+#include <ATen/ATen.h>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <limits>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "declip/train.h"
+#include "rank_threads.h"
+#include "small_models.h"
+#include "tap.h"
+#include "train/ranks.h"
+
+using declip::ErrorCode;
+using declip::Family;
+using declip::Objective;
+using declip::TrainBatch;
+using declip::Trainer;
+using ranks::Group;
+
+namespace {
+
+using Tensors = std::map<std::string, at::Tensor>;
+
+bool same(const Tensors& a, const Tensors& b) {
+  if (a.size() != b.size()) return false;
+  for (const auto& [name, tensor] : a) {
+    if (!at::equal(tensor, b.at(name))) return false;
+  }
+  return true;
+}
+
+Tensors copy(const Tensors& tensors) {
+  Tensors out;
+  for (const auto& [name, tensor] : tensors) out.emplace(name, tensor.clone());
+  return out;
+}
+
+double seconds_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin)
+      .count();
+}
+
+}  // namespace
+
+TEST(ranks_with_other_models_or_objectives_are_refused) {
+  for (const bool other_model : {false, true}) {
+    const auto ends = ranks::run(2, [&](const Group& group) {
+      const bool other = group->rank() == 1;
+      Trainer(
+          small::model(other && other_model ? Family::kPlain : Family::kEva),
+          {},
+          small::options(other && !other_model ? Objective::kDeClip
+                                               : Objective::kClipSelf),
+          group);
+    });
+    for (const auto& end : ends) {
+      CHECK(end.of_group && end.code == ErrorCode::kPeer);
+      CHECK(end.message.find("same model and objective") != end.message.npos);
+    }
+  }
+}
+
+TEST(a_rank_that_fails_stops_the_step_of_all_and_all_can_go_on) {
+  struct Case {
+    Objective objective;
+    std::function<void(TrainBatch&, declip::Call&)> spoil;
+    ErrorCode code;
+    const char* says;
+  };
+  const auto nan = [](TrainBatch& batch, declip::Call&) {
+    batch.images.fill_(std::numeric_limits<float>::quiet_NaN());
+  };
+  const auto shape = [](TrainBatch& batch, declip::Call&) {
+    batch.images = at::zeros({2, 4, 40, 40});
+  };
+  const auto cancel = [](TrainBatch&, declip::Call& call) {
+    call.cancelled = std::make_shared<std::atomic<bool>>(true);
+  };
+  const std::vector<Case> cases{
+      {Objective::kClipSelf, nan, ErrorCode::kInternal, "not finite"},
+      {Objective::kDeClip, shape, ErrorCode::kInvalidArg, "images must be"},
+      {Objective::kDeClip, cancel, ErrorCode::kAborted, "cancelled"},
+      {Objective::kContrastive,
+       shape,
+       ErrorCode::kInvalidArg,
+       "images must be"},
+      {Objective::kContrastive, cancel, ErrorCode::kAborted, "cancelled"},
+  };
+  for (const auto& one : cases) {
+    std::vector<ranks::End> failures(2);
+    const auto options = small::options(one.objective);
+    const auto ends = ranks::run(2, [&](const Group& group) {
+      const int rank = group->rank();
+      Trainer trainer(small::model(Family::kEva), {}, options, group);
+      const auto before = copy(trainer.parameters());
+      auto batch = small::batch(static_cast<uint64_t>(rank + 1));
+      declip::Call call;
+      if (rank == 1) one.spoil(batch, call);
+      failures[static_cast<size_t>(rank)] =
+          ranks::end_of([&] { trainer.step({batch, batch}, call); });
+      CHECK(same(before, trainer.parameters()));
+      CHECK(trainer.step({small::batch()}, {}).step == 1);
+      CHECK(!same(before, trainer.parameters()));
+    });
+    CHECK(ends[0].message.empty() && ends[1].message.empty());
+    CHECK(failures[0].of_group && !failures[1].of_group);
+    CHECK(failures[0].message.starts_with("Rank 1 has failed"));
+    CHECK(failures[0].code == ErrorCode::kPeer);
+    CHECK(failures[1].code == one.code);
+    for (const auto& failure : failures) {
+      CHECK(failure.message.find(one.says) != failure.message.npos);
+    }
+  }
+}
+
+TEST(features_that_are_not_finite_stop_all_ranks) {
+  const auto options = small::options(Objective::kContrastive);
+  std::vector<ranks::End> failures(2);
+  ranks::run(2, [&](const Group& group) {
+    Trainer trainer(small::model(Family::kEva), {}, options, group);
+    auto batch = small::batch();
+    if (group->rank() == 1) {
+      batch.images.fill_(std::numeric_limits<float>::quiet_NaN());
+    }
+    failures[static_cast<size_t>(group->rank())] =
+        ranks::end_of([&] { trainer.step({batch}, {}); });
+    CHECK(trainer.step_count() == 0);
+  });
+  for (const auto& failure : failures) {
+    CHECK(failure.message.find("not finite") != failure.message.npos);
+  }
+}
+
+TEST(ranks_at_different_places_are_told_so) {
+  const auto batch = small::batch();
+  struct Case {
+    Objective objective;
+    std::function<std::vector<TrainBatch>(int)> parts;
+  };
+  auto single = batch;
+  single.images = batch.images.slice(0, 0, 1);
+  single.tokens = batch.tokens.slice(0, 0, 1);
+  single.boxes = at::Tensor();
+  const std::vector<Case> cases{
+      {Objective::kClipSelf,
+       [&](int rank) {
+         return rank == 0 ? std::vector{batch} : std::vector{batch, batch};
+       }},
+      {Objective::kContrastive,
+       [&](int rank) {
+         return rank == 0 ? std::vector{batch} : std::vector{batch, batch};
+       }},
+      {Objective::kContrastive,
+       [&](int rank) { return std::vector{rank == 0 ? batch : single}; }},
+  };
+  for (const auto& one : cases) {
+    const auto options = small::options(one.objective);
+    const auto ends = ranks::run(2, [&](const Group& group) {
+      Trainer trainer(small::model(Family::kEva), {}, options, group);
+      trainer.step(one.parts(group->rank()), {});
+    });
+    for (const auto& end : ends) {
+      CHECK(end.of_group && end.code == ErrorCode::kPeer);
+      CHECK(end.message.starts_with("The ranks do not agree"));
+    }
+  }
+}
+
+TEST(a_rank_that_leaves_is_noticed_at_once) {
+  for (const int size : {2, 3}) {
+    const auto begin = std::chrono::steady_clock::now();
+    const auto options = small::options(Objective::kClipSelf);
+    std::vector<bool> unchanged(3, false);
+    const auto ends = ranks::run(size, [&](const Group& group) {
+      Trainer trainer(small::model(Family::kEva), {}, options, group);
+      trainer.step({small::batch()}, {});
+      if (group->rank() == 1) return;
+      const auto before = copy(trainer.parameters());
+      const auto failure =
+          ranks::end_of([&] { trainer.step({small::batch()}, {}); });
+      unchanged[static_cast<size_t>(group->rank())] =
+          same(before, trainer.parameters());
+      CHECK(failure.of_group && failure.code == ErrorCode::kPeer);
+      trainer.step({small::batch()}, {});  // the group is closed
+    });
+    for (int rank = 0; rank < size; ++rank) {
+      const auto& end = ends[static_cast<size_t>(rank)];
+      if (rank == 1) {
+        CHECK(end.message.empty());
+        continue;
+      }
+      CHECK(unchanged[static_cast<size_t>(rank)]);
+      CHECK(end.of_group && end.code == ErrorCode::kPeer);
+      CHECK(end.message.find("has left the others") != end.message.npos);
+    }
+    CHECK(seconds_since(begin) < 10);  // the time limit is 20 s
+  }
+}
+
+TEST(a_rank_that_is_too_slow_is_given_up) {
+  const auto begin = std::chrono::steady_clock::now();
+  const auto ends = ranks::run(
+      2,
+      [&](const Group& group) {
+        if (group->rank() == 1) {
+          std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+        }
+        declip::Ranks(group).any(false);
+      },
+      500);
+  CHECK(ends[0].code == ErrorCode::kPeer && ends[1].code == ErrorCode::kPeer);
+  CHECK(ends[0].message.find("slower than 0.5 s") != std::string::npos);
+  CHECK(seconds_since(begin) < 8);
+}
+
+TEST(a_rank_that_never_comes_is_not_waited_for_for_ever) {
+  for (const int rank : {0, 1}) {
+    declip::ProcessGroupOptions options;
+    options.rank = rank;
+    options.world_size = 2;
+    options.port = ranks::free_port();
+    options.timeout = std::chrono::milliseconds(400);
+    const auto message =
+        CHECK_THROWS_CODE(declip::ProcessGroup(options), ErrorCode::kPeer);
+    CHECK(message.starts_with("Rank " + std::to_string(rank) + " of 2"));
+    CHECK(message.find("127.0.0.1:") != message.npos);
+  }
+}
+
+TEST(groups_that_cannot_be_are_refused) {
+  const auto refused = [](auto change, const char* says) {
+    declip::ProcessGroupOptions options;
+    options.world_size = 2;
+    change(options);
+    const auto message = CHECK_THROWS_CODE(declip::ProcessGroup(options),
+                                           ErrorCode::kInvalidArg);
+    CHECK(message.find(says) != message.npos);
+  };
+  refused([](auto& o) { o.world_size = 0; }, "worldSize");
+  refused([](auto& o) { o.rank = 2; }, "rank must be 0..1");
+  refused([](auto& o) { o.rank = -1; }, "rank must be 0..1");
+  refused([](auto& o) { o.port = 0; }, "port");
+  refused([](auto& o) { o.address = ""; }, "address");
+  refused([](auto& o) { o.backend = "mpi"; }, "'auto' or 'gloo'");
+  refused([](auto& o) { o.timeout = std::chrono::milliseconds(0); },
+          "timeoutMs");
+}
+
+#endif

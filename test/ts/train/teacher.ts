@@ -1,0 +1,83 @@
+import t from 'tap'
+import { loadModel, Tensor } from '../../../ts/index.js'
+import { loadAddon } from '../../../ts/load-addon.js'
+import { teacherFeatures } from '../../../ts/train/teacher.js'
+import { joined } from '../../../ts/train/tensors.js'
+import { difference, fixture, picture } from '../../support/calls.js'
+
+const addon = loadAddon()
+
+t.test('the teacher sees grid x patch pixels, padded, with ImageNet statistics', async t => {
+  const model = await loadModel(fixture('vfm', 'dinov2-reg.safetensors'), {
+    config: { headWidth: 32 },
+  })
+  const [grid, patch] = [4, 14]
+  const side = grid * patch
+  // Pictures of half the square: nothing is resized, so the input can be written down.
+  const images = [picture(side, side / 2, 1), picture(side / 2, side, 2)]
+  const features = await teacherFeatures(addon, model, grid)(images)
+  t.same(features.shape, [2, 64, grid, grid])
+  const got = new Float32Array(await features.data())
+
+  const [mean, std] = [
+    [0.485, 0.456, 0.406],
+    [0.229, 0.224, 0.225],
+  ]
+  const input = new Float32Array(2 * 3 * side * side)
+  for (const [n, { data, width, height }] of images.entries()) {
+    for (let c = 0; c < 3; c++) {
+      for (let y = 0; y < side; y++) {
+        for (let x = 0; x < side; x++) {
+          const byte = x < width && y < height ? (data[3 * (y * width + x) + c] as number) : 0
+          const at = ((n * 3 + c) * side + y) * side + x
+          input[at] = (byte / 255 - (mean?.[c] as number)) / (std?.[c] as number)
+        }
+      }
+    }
+  }
+  const expected = await model.encodeDense(Tensor.from(input, [2, 3, side, side]))
+  // The same float32 model on inputs that differ in their last bits.
+  const off = difference(got, (await expected.data()) as Float32Array)
+  t.ok(off < 1e-4, `off by ${off}`)
+  model.dispose()
+})
+
+t.test('tensors are joined along their first dimension and given back', async t => {
+  const tensors = [
+    [1, 2],
+    [3, 4, 5, 6],
+  ].map(values => addon.tensor(new Float32Array(values), [values.length / 2, 2], 'float32'))
+  const whole = await joined(addon, tensors)
+  t.same(whole.shape, [3, 2])
+  t.same([...new Float32Array(await whole.data())], [1, 2, 3, 4, 5, 6])
+  for (const tensor of tensors)
+    t.throws(() => tensor.slice(0, 0, 1), { code: 'ERR_DECLIP_DISPOSED' })
+  const wrong = async (options: object) => addon.concatenate(options as never)
+  await t.rejects(wrong({ tensors: 5 }), { code: 'ERR_DECLIP_INVALID_ARG' })
+  await t.rejects(wrong({ tensors: [{}] }), { code: 'ERR_DECLIP_INVALID_ARG' })
+})
+
+t.test('a batch is resized as torch does it: half-pixel centres, no antialiasing', async t => {
+  const values = Float32Array.from({ length: 3 * 16 }, (_, i) => Math.sin(i))
+  const images = addon.tensor(values, [1, 3, 4, 4], 'float32')
+  const resized = await addon.resizeBatch({ images, size: 6 })
+  const got = new Float32Array(await resized.data())
+  const expected: number[] = []
+  const source = (i: number) => Math.max(0, ((i + 0.5) * 4) / 6 - 0.5)
+  for (let c = 0; c < 3; c++) {
+    for (let y = 0; y < 6; y++) {
+      for (let x = 0; x < 6; x++) {
+        const [fy, fx] = [source(y), source(x)]
+        const [top, left] = [Math.floor(fy), Math.floor(fx)]
+        const at = (row: number, column: number) =>
+          values[16 * c + 4 * Math.min(row, 3) + Math.min(column, 3)] as number
+        const [dy, dx] = [fy - top, fx - left]
+        expected.push(
+          (1 - dy) * ((1 - dx) * at(top, left) + dx * at(top, left + 1)) +
+            dy * ((1 - dx) * at(top + 1, left) + dx * at(top + 1, left + 1)),
+        )
+      }
+    }
+  }
+  t.ok(difference(got, expected) < 1e-6)
+})

@@ -1,0 +1,108 @@
+import { DeclipError } from '../errors.js'
+import { loadModel } from '../model.js'
+import type { NativeAddon, NativeTensor } from '../native.js'
+import type { CallOptions } from '../options.js'
+import { encodeTexts } from '../word-features.js'
+import type { ResolvedConfig } from './config-fields.js'
+import { readText } from './sources/files.js'
+import type { Source } from './sources/source.js'
+
+/** What regions are compared with. */
+export interface Classes {
+  /** In the order of their labels. */
+  readonly names: readonly string[]
+  /** Unit rows [C, E]; to be disposed of. */
+  readonly features: NativeTensor
+}
+
+/**
+ * The classes of region-text training, from the model's own text tower or a file.
+ *
+ * @throws DeclipError ERR_DECLIP_INVALID_ARG, ERR_DECLIP_IO, and what loadModel throws
+ */
+export async function openClasses(
+  addon: NativeAddon,
+  config: ResolvedConfig,
+  source: Source,
+  call: Pick<CallOptions, 'signal'>,
+): Promise<Classes> {
+  const names = await classNames(config, source)
+  const rows = config.classFeatures
+    ? await readRows(addon, config.classFeatures)
+    : await encodeNames(config, names, call)
+  if (rows.length !== names.length) {
+    throw new DeclipError(
+      'ERR_DECLIP_INVALID_ARG',
+      `classFeatures must have a row for each of the ${names.length} classes, in their order; ${config.classFeatures} has ${rows.length}.`,
+    )
+  }
+  const width = rows[0]?.length ?? 0
+  const flat = new Float32Array(rows.length * width)
+  for (const [i, row] of rows.entries()) {
+    const length = Math.hypot(...row)
+    for (const [j, x] of row.entries()) flat[i * width + j] = x / Math.max(length, 1e-12)
+  }
+  return { names, features: addon.tensor(flat, [rows.length, width], 'float32') }
+}
+
+async function classNames({ classes }: ResolvedConfig, source: Source): Promise<readonly string[]> {
+  const names =
+    typeof classes === 'string'
+      ? (await readText(classes))
+          .split('\n')
+          .map(line => line.trim())
+          .filter(line => line !== '')
+      : (classes ?? source.classes ?? [])
+  if (names.length === 0) {
+    throw new DeclipError(
+      'ERR_DECLIP_INVALID_ARG',
+      'There is no class: neither classes nor the data name one.',
+    )
+  }
+  const twice = names.find((name, i) => names.indexOf(name) !== i)
+  if (twice === undefined) return names
+  throw new DeclipError(
+    'ERR_DECLIP_INVALID_ARG',
+    `classes must be different, '${twice}' comes twice.`,
+  )
+}
+
+async function encodeNames(
+  { model, modelConfig, templates }: ResolvedConfig,
+  names: readonly string[],
+  call: Pick<CallOptions, 'signal'>,
+): Promise<readonly Float32Array[]> {
+  const tower = await loadModel(model, {
+    dtype: 'float32',
+    device: 'cpu',
+    config: JSON.parse(JSON.stringify(modelConfig ?? {})),
+    ...call,
+  })
+  try {
+    const texts = names.map(text => ({ text, owner: `class '${text}'` }))
+    return await encodeTexts(tower.textModel, texts, templates, call)
+  } finally {
+    tower.dispose()
+  }
+}
+
+async function readRows(addon: NativeAddon, path: string): Promise<Float32Array[]> {
+  const { tensors } = await addon.readSafetensors({ path })
+  try {
+    const all = Object.values(tensors)
+    const [features] = all
+    if (all.length !== 1 || features?.shape.length !== 2 || features.dtype === 'int64') {
+      throw new DeclipError(
+        'ERR_DECLIP_INVALID_ARG',
+        `classFeatures: ${path} must hold one float tensor [classes, features].`,
+      )
+    }
+    const float = await features.to({ dtype: 'float32' })
+    const values = new Float32Array(await float.data())
+    float.dispose()
+    const [count, width] = features.shape as [number, number]
+    return Array.from({ length: count }, (_, i) => values.subarray(i * width, (i + 1) * width))
+  } finally {
+    for (const tensor of Object.values(tensors)) tensor.dispose()
+  }
+}

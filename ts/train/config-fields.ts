@@ -1,0 +1,272 @@
+import * as v from 'valibot'
+
+/**
+ * Every field of a training configuration: its type, range, default and source. The types of the
+ * API, the checks, the messages and the tables of docs/guides/training.md come from here.
+ *
+ * Defaults are those of the published programs (CLIPSelf and DeCLIP, `training/params.py` and
+ * `scripts/`) where there are any.
+ */
+
+type Schema = v.GenericSchema
+
+const field = <S extends Schema>(schema: S, text: string) => v.pipe(schema, v.description(text))
+const optional = <S extends Schema>(schema: S, text: string) => v.optional(field(schema, text))
+/** A field with a default. */
+const preset = <S extends Schema, const D extends v.InferInput<S>>(
+  schema: S,
+  value: D,
+  text: string,
+) => v.optional(field(schema, text), value)
+
+const text = v.pipe(v.string(), v.minLength(1, 'must not be empty'))
+const flag = v.boolean()
+const whole = (min: number, max = Number.MAX_SAFE_INTEGER) =>
+  v.pipe(
+    v.number(),
+    v.check(
+      x => Number.isSafeInteger(x) && x >= min && x <= max,
+      max === Number.MAX_SAFE_INTEGER
+        ? `must be a whole number from ${min}`
+        : `must be a whole number from ${min} to ${max}`,
+    ),
+  )
+const real = (min: number, max = Number.POSITIVE_INFINITY) =>
+  v.pipe(
+    v.number(),
+    v.check(
+      x => Number.isFinite(x) && x >= min && x <= max,
+      max === Number.POSITIVE_INFINITY
+        ? `must be a number from ${min}`
+        : `must be a number from ${min} to ${max}`,
+    ),
+  )
+const triple = v.pipe(v.array(v.number()), v.length(3, 'must have three numbers'))
+const range = (min: number, max: number) =>
+  v.pipe(
+    v.array(real(min, max)),
+    v.length(2, 'must have two numbers'),
+    v.check(([low, high]) => (low as number) <= (high as number), 'must be [smaller, larger]'),
+  )
+
+const DATA_KINDS = ['folder', 'coco', 'captions', 'shards'] as const
+
+const data = v.strictObject({
+  kind: field(
+    v.picklist(DATA_KINDS),
+    'folder: pictures below a folder; coco: a COCO-style JSON file; captions: a CSV, TSV or JSON-lines list; shards: tar files as WebDataset writes them',
+  ),
+  path: field(
+    text,
+    'the folder, the JSON file, the list, or the tar files with braces: `train-{000..012}.tar`',
+  ),
+  images: optional(
+    text,
+    'coco, captions: folder that file names start from. Default: that of `path`',
+  ),
+  imageColumn: preset(text, 'image', 'captions: column or key of the picture'),
+  captionColumn: preset(text, 'caption', 'captions: column or key of the caption'),
+})
+
+const augment = v.strictObject({
+  crop: preset(
+    range(0.01, 1),
+    [1, 1],
+    'share of the picture\u2019s area that a random crop keeps, [least, most]; [1, 1]: no crop, the picture is fitted into the square',
+  ),
+  ratio: preset(range(0.1, 10), [3 / 4, 4 / 3], 'width over height of a crop, [least, most]'),
+  mirror: preset(real(0, 1), 0, 'share of pictures that are mirrored'),
+  brightness: preset(real(0, 1), 0, 'brightness times 1 - x to 1 + x'),
+  contrast: preset(real(0, 1), 0, 'contrast times 1 - x to 1 + x'),
+  saturation: preset(real(0, 1), 0, 'saturation times 1 - x to 1 + x'),
+  hue: preset(real(0, 180), 0, 'hue turned by -x to x degrees'),
+})
+
+const schedule = v.strictObject({
+  kind: preset(
+    v.picklist(['constant', 'cosine', 'constant-cooldown']),
+    'cosine',
+    'course of the learning rate after its warm-up',
+  ),
+  rate: preset(real(0), 1e-5, 'largest learning rate; the papers: 1e-5 for 16 pictures a step'),
+  warmup: preset(whole(0), 1000, 'steps of linear warm-up'),
+  cooldown: preset(whole(0), 0, 'constant-cooldown: last steps, in which the rate falls'),
+  cooldownPower: preset(real(0), 1, 'constant-cooldown: power of the polynomial'),
+  cooldownEnd: preset(real(0), 0, 'constant-cooldown: rate at the end'),
+})
+
+const optimizer = v.strictObject({
+  beta1: optional(real(0, 1), 'AdamW. Default: the programs\u2019, 0.9'),
+  beta2: optional(real(0, 1), 'Default: the programs\u2019, 0.999 for EVA, 0.98 for plain ViTs'),
+  epsilon: optional(real(0), 'Default: the programs\u2019, 1e-8 for EVA, 1e-6 for plain ViTs'),
+  weightDecay: preset(real(0), 0.1, 'decoupled, of parameters of two and more dimensions'),
+  clipNorm: preset(real(0), 0, 'largest L2 norm of all gradients; 0: not clipped'),
+  emaDecay: preset(real(0, 1), 0, 'running average of the weights, per step; 0: none is kept'),
+})
+
+const newModel = v.strictObject({
+  family: preset(v.picklist(['clip', 'eva']), 'clip', 'plain ViT, or EVA02'),
+  imageSize: field(whole(1), 'side of a picture in pixels'),
+  patchSize: field(whole(1), 'side of a patch in pixels'),
+  width: field(whole(1), 'channels of the image tower'),
+  layers: field(whole(1), 'its blocks'),
+  heads: field(whole(1), 'its attention heads'),
+  mlp: field(whole(1), 'hidden width of its MLPs'),
+  embedDim: field(whole(1), 'channels of the space that pictures and texts share'),
+  activation: optional(v.picklist(['gelu', 'quick_gelu']), 'clip: default gelu'),
+  start: preset(
+    v.picklist(['random', 'structured']),
+    'random',
+    'random: OpenCLIP\u2019s and EVA-CLIP\u2019s; structured, clip only: patches as DCT coefficients, positions as waves, queries like keys, which helps small towers',
+  ),
+  mean: optional(triple, 'pixel statistics on the 0..1 scale. Default: OpenAI\u2019s'),
+  std: optional(triple, 'the same'),
+  text: field(
+    v.strictObject({
+      width: field(whole(1), 'channels of the text tower; its MLP is four times as wide'),
+      layers: field(whole(1), 'its blocks'),
+      heads: field(whole(1), 'its attention heads'),
+      contextLength: preset(whole(3), 77, 'longest text in tokens'),
+      vocab: preset(
+        whole(49408, 1 << 20),
+        49408,
+        'rows of the token table; CLIP\u2019s tokenizer has 49,408 ids',
+      ),
+    }),
+    'the text tower',
+  ),
+})
+
+const regions = v.strictObject({
+  source: preset(
+    v.picklist(['grid', 'proposals']),
+    'grid',
+    'clipself, declip: cells of a random grid (\u201cimage patches\u201d), or the boxes of the data',
+  ),
+  maxBoxes: preset(whole(1, 1000), 20, 'boxes of a picture at most (`max-boxes`)'),
+  maxSplit: preset(whole(1, 100), 6, 'grid: rows and columns at most (`max-split`)'),
+  minSize: preset(real(0), 8, 'proposals: smaller boxes are left out, side in pixels'),
+  maxSize: preset(real(0), 1024, 'proposals: larger boxes are left out, side in pixels'),
+  cropScale: optional(
+    real(1, 10),
+    'what a crop\u2019s sides are of its box\u2019s. Default: 1 for a grid, 1.5 for proposals',
+  ),
+})
+
+/** What weights cannot tell; see ConfigOptions. */
+const told = v.strictObject({
+  headWidth: optional(whole(1), 'channels per attention head of the image tower'),
+  textHeads: optional(whole(1), 'attention heads of the text tower'),
+  activation: optional(v.picklist(['quick_gelu', 'gelu']), 'of the image tower\u2019s MLPs'),
+  textActivation: optional(v.picklist(['quick_gelu', 'gelu']), 'of the text tower\u2019s MLPs'),
+  layerNormEps: optional(real(0, 1), 'epsilon of every LayerNorm'),
+})
+
+const teacher = v.strictObject({
+  model: field(text, 'declip: a DINO, DINOv2 or SAM that loadModel takes'),
+  dtype: preset(
+    v.picklist(['auto', 'float32', 'bfloat16', 'float16']),
+    'auto',
+    'its number format',
+  ),
+  config: optional(told, 'what its weights cannot tell'),
+})
+
+export const OBJECTIVES = ['clipself', 'declip', 'region-text', 'contrastive'] as const
+const TEMPLATE_SETS = ['imagenet', 'vild', 'subset', 'none'] as const
+
+export const trainConfig = v.strictObject({
+  objective: field(
+    v.picklist(OBJECTIVES),
+    'clipself: regions imitate crops (arXiv:2310.01403); declip: the same, and relations of a foundation model\u2019s features (arXiv:2505.04410); region-text: regions and class names (CLIPSelf\u2019s RegionCLIP form); contrastive: pictures and captions (CLIP, arXiv:2103.00020)',
+  ),
+  out: field(text, 'run folder; everything is written here'),
+  model: optional(text, 'checkpoint to start from, as loadModel takes it'),
+  newModel: optional(newModel, 'instead of `model`: sizes of a model that has learnt nothing'),
+  pretrained: optional(
+    text,
+    'what crops are encoded with and ensembling mixes in. Default: `model`',
+  ),
+  modelConfig: optional(told, 'what the weights of `model` and `pretrained` cannot tell'),
+  data: field(data, 'what is learnt from'),
+  batch: preset(whole(1), 16, 'pictures of a step and process'),
+  accumulate: preset(whole(1), 1, 'such batches whose gradients make one step'),
+  epochs: preset(whole(1), 6, 'passes over the data; `steps` overrides it'),
+  steps: optional(whole(1), 'steps in all'),
+  imageSize: optional(
+    whole(1),
+    'side of the student\u2019s square picture in pixels. Default: the model\u2019s own; the papers: 1024 (B/16), 896 (L/14), DeCLIP\u2019s scripts 560',
+  ),
+  multiscale: optional(
+    v.pipe(v.array(whole(1)), v.minLength(1, 'must name at least one side')),
+    'clipself: sides one of which is drawn for every step (`multiscale`; the program: 320, 640, 896, 1024). Default: `imageSize` always',
+  ),
+  mode: preset(
+    v.picklist(['qq', 'kk', 'vv', 'csa', 'all']),
+    'qq',
+    'declip: attention of the last block, and which projections imitate the teacher',
+  ),
+  contentWeight: preset(real(0), 1, 'declip: weight of the content loss'),
+  contextWeight: preset(
+    real(0),
+    0.1,
+    'declip: weight of the context loss; the scripts 0.1, the paper 0.25',
+  ),
+  teacher: optional(teacher, 'declip: the foundation model; without it there is no context loss'),
+  regions: preset(regions, {}, 'boxes and crops'),
+  classes: optional(
+    v.union([text, v.array(text)]),
+    'region-text: class names, or a file with one a line. Default: the names that the data bring',
+  ),
+  classFeatures: optional(
+    text,
+    'region-text: unit features of the classes [C, E] from a safetensors file, instead of the text tower\u2019s',
+  ),
+  templates: preset(
+    v.union([v.picklist(TEMPLATE_SETS), v.pipe(v.array(text), v.minLength(1))]),
+    'imagenet',
+    'prompts around class names: imagenet, vild, subset, none, or a list with {} for the name. region-text takes the mean of all, contrastive draws one per class and step',
+  ),
+  leastClasses: preset(whole(1), 100, 'region-text: classes that a loss is made of at least'),
+  regionLoss: preset(
+    v.picklist(['sigmoid', 'softmax']),
+    'sigmoid',
+    'region-text: the programs\u2019 binary cross-entropies, or one over the classes',
+  ),
+  regionWeight: preset(
+    real(0),
+    0,
+    'contrastive: weight of a region-text loss over the boxes of the data; 0: none',
+  ),
+  trainText: preset(flag, true, 'contrastive: the text tower and the logit scale learn too'),
+  unlockedGroups: optional(
+    whole(1),
+    'last groups of the image tower that learn (`lock-image-unlocked-groups`). Default: all blocks; contrastive: everything',
+  ),
+  augment: optional(augment, 'region-text, contrastive: random changes of the pictures'),
+  schedule: preset(schedule, {}, 'learning rate'),
+  optimizer: preset(optimizer, {}, 'AdamW'),
+  alpha: preset(
+    real(0, 1),
+    1,
+    'share of the student in exported weights, the rest is the pretrained model\u2019s; the papers: 0.7 (B/16), 0.95 (L/14)',
+  ),
+  device: preset(
+    v.pipe(v.string(), v.regex(/^(cpu|cuda(:\d+)?)$/, "must be 'cpu', 'cuda' or 'cuda:1'")),
+    'cpu',
+    'where it computes',
+  ),
+  dtype: preset(v.picklist(['float32', 'bfloat16']), 'float32', 'number format of the products'),
+  checkpointActivations: preset(flag, false, 'compute blocks again on the way back: less memory'),
+  seed: preset(whole(0, 2 ** 32 - 1), 0, 'of weights, order, regions and augmentation'),
+  threads: optional(whole(1), 'CPU threads to compute with'),
+  prefetch: preset(whole(1, 64), 2, 'batches that are made ahead'),
+  logEvery: preset(whole(1), 1, 'steps between lines of the log'),
+  saveEvery: preset(whole(1), 500, 'steps between saved states'),
+  exportEvery: optional(whole(1), 'steps between exported weights. Default: at the end only'),
+})
+
+/** A configuration as it is written. */
+export type TrainConfig = v.InferInput<typeof trainConfig>
+/** A configuration with its defaults. @internal */
+export type ResolvedConfig = v.InferOutput<typeof trainConfig>
