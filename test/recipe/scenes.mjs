@@ -41,7 +41,7 @@ t.test('random numbers are spread evenly, and differ between keys', async t => {
  * stepping from pixel to pixel. Bilinear between pixel centres, nothing outside.
  */
 function slowAlpha(level, full, placement, px, py) {
-  const { x, y, size, angle, shear, stretch, mirror } = placement
+  const { x, y, size, angle, shear, stretch, mirror, warp } = placement
   const [dx, dy] = [px + 0.5 - x, py + 0.5 - y]
   const [rx, ry] = [
     dx * Math.cos(angle) + dy * Math.sin(angle),
@@ -51,8 +51,14 @@ function slowAlpha(level, full, placement, px, py) {
   const scale = size / Math.max(full.width, full.height)
   const u0 = ((mirror ? -1 : 1) * sx) / (scale * Math.sqrt(stretch)) + full.width / 2
   const v0 = (ry * Math.sqrt(stretch)) / scale + full.height / 2
-  const u = (u0 * level.width) / full.width - 0.5
-  const v = (v0 * level.height) / full.height - 0.5
+  let [ru, rv] = [u0 / full.width, v0 / full.height]
+  if (warp) {
+    const shift = warp.u * Math.sin(2 * Math.PI * warp.fv * rv + warp.pv)
+    rv += warp.v * Math.sin(2 * Math.PI * warp.fu * ru + warp.pu)
+    ru += shift
+  }
+  const u = ru * level.width - 0.5
+  const v = rv * level.height - 0.5
   const at = (i, j) =>
     i < 0 || j < 0 || i >= level.width || j >= level.height
       ? 0
@@ -85,6 +91,16 @@ t.test('resampling, order and mask against a slow reference', async t => {
         shear: rng.uniform(-0.3, 0.3),
         stretch: rng.uniform(0.7, 1.4),
         mirror: rng.chance(0.5),
+        ...(trial % 2 && {
+          warp: {
+            u: 0.05,
+            v: 0.08,
+            fu: 1.3,
+            fv: 0.7,
+            pu: rng.uniform(0, 6),
+            pv: rng.uniform(0, 6),
+          },
+        }),
       }
       const tile = sample(sprite, placement, canvas, 0, new Scratch())
       const [full] = sprite.levels
