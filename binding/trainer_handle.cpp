@@ -234,9 +234,9 @@ Napi::Value TrainerHandle::create_checkpoint(const Napi::CallbackInfo& info) {
         o,
         [path = get_string(o, "path"),
          config = to_model(get_object(o, "model")),
-         seed = static_cast<uint64_t>(get_integer(o, "seed"))](
-            const Call&) -> Finish {
-          write_initial_checkpoint(path, config, seed);
+         seed = static_cast<uint64_t>(get_integer(o, "seed")),
+         start = start_from(get_string(o, "start"))](const Call&) -> Finish {
+          write_initial_checkpoint(path, config, seed, start);
           return nullptr;
         });
   });

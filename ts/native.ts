@@ -394,7 +394,13 @@ export interface NativeAddon {
   ): Promise<NativeTrainer>
   /** Writes a model that has learnt nothing, as exportCheckpoint() does; train it from scratch. */
   createCheckpoint(
-    options: NativeCall & { path: string; seed: number; model: NativeNewModel },
+    options: NativeCall & {
+      path: string
+      seed: number
+      model: NativeNewModel
+      /** 'structured': patches as DCT coefficients, positions as waves, q like k (CLIP's tower only). */
+      start: 'random' | 'structured'
+    },
   ): Promise<void>
   /** image [1, 3, S, S], boxes [1, maxBoxes, 5], crops [K, 3, s, s]. */
   trainingRegions(

@@ -3,9 +3,12 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "declip/error.h"
 #include "io/convert.h"
@@ -79,6 +82,84 @@ void plain_tower(Builder& build, const VisionConfig& v) {
   build.normal("visual.proj", {v.width, v.embed_dim}, scale);
 }
 
+/// Patch filters [width, 3, p, p] of unit response to pictures whose spectrum
+/// falls as 1 / frequency: a DCT basis in the colours grey, red - green and
+/// yellow - blue, low frequencies first, over again if the width goes beyond
+/// the 3 p^2 of them.
+at::Tensor dct_filters(int64_t width, int64_t patch) {
+  constexpr std::array<std::array<double, 3>, 3> kOpponent{
+      {{0.577, 0.577, 0.577}, {0.707, -0.707, 0}, {0.408, 0.408, -0.816}}};
+  constexpr std::array<double, 3> kWhiten{1, 4, 4};  // colours vary less
+  struct Wave {
+    int64_t colour, y, x;
+    double frequency;
+  };
+  std::vector<Wave> waves;
+  for (int64_t y = 0; y < patch; ++y) {
+    for (int64_t x = 0; x < patch; ++x) {
+      const double frequency = std::hypot(y, x);
+      for (int64_t c = 0; c < 3; ++c) waves.push_back({c, y, x, frequency});
+    }
+  }
+  std::stable_sort(
+      waves.begin(), waves.end(), [](const Wave& a, const Wave& b) {
+        return a.frequency < b.frequency;
+      });
+  const auto side = static_cast<double>(patch);
+  const auto cosine = [&](int64_t k, int64_t i) {
+    constexpr double kPi = 3.14159265358979323846;
+    const auto angle =
+        kPi * static_cast<double>(k) * (static_cast<double>(i) + 0.5) / side;
+    return std::sqrt((k == 0 ? 1 : 2) / side) * std::cos(angle);
+  };
+  auto out = at::empty({width, 3, patch, patch}, at::kFloat);
+  auto value = out.accessor<float, 4>();
+  for (int64_t w = 0; w < width; ++w) {
+    const auto& wave = waves[static_cast<size_t>(w) % waves.size()];
+    const auto c = static_cast<size_t>(wave.colour);
+    const double gain = kWhiten[c] * (1 + wave.frequency) / side;
+    for (int64_t y = 0; y < patch; ++y) {
+      for (int64_t x = 0; x < patch; ++x) {
+        const double basis = gain * cosine(wave.y, y) * cosine(wave.x, x);
+        for (int64_t rgb = 0; rgb < 3; ++rgb) {
+          value[w][rgb][y][x] = static_cast<float>(
+              basis * kOpponent[c][static_cast<size_t>(rgb)]);
+        }
+      }
+    }
+  }
+  return out;
+}
+
+/// [1 + grid^2, width]: zero for the class token, then per token the sines and
+/// cosines of row and column.
+at::Tensor wave_positions(int64_t grid, int64_t width) {
+  const auto quarter = width / 4;
+  const auto places = at::arange(grid, at::kDouble);
+  const auto rates = at::pow(
+      64.0, -at::arange(quarter, at::kDouble) / static_cast<double>(quarter));
+  const auto angles = at::outer(places, rates);
+  const auto axis = at::cat({angles.sin(), angles.cos()}, 1);  // (grid, C / 2)
+  const auto rows = axis.repeat_interleave(grid, 0);
+  const auto columns = axis.repeat({grid, 1});
+  const auto tokens = at::cat({rows, columns}, 1);
+  return at::cat({at::zeros({1, width}, at::kDouble), tokens}, 0)
+      .to(at::kFloat);
+}
+
+void structure(std::map<std::string, at::Tensor>& tensors,
+               const VisionConfig& v) {
+  tensors.at("visual.conv1.weight").copy_(dct_filters(v.width, v.patch));
+  tensors.at("visual.positional_embedding")
+      .copy_(wave_positions(v.grid, v.width));
+  for (int64_t i = 0; i < v.layers; ++i) {
+    const auto& stacked =
+        tensors.at("visual.transformer.resblocks." + std::to_string(i) +
+                   ".attn.in_proj_weight");
+    stacked.slice(0, v.width, 2 * v.width).copy_(stacked.slice(0, 0, v.width));
+  }
+}
+
 void eva_tower(Builder& build, const VisionConfig& v) {
   constexpr double kStd = 0.02;
   const int64_t c = v.width;
@@ -143,8 +224,25 @@ void check(const ModelConfig& config) {
 
 }  // namespace
 
-Checkpoint initial_checkpoint(const ModelConfig& config, uint64_t seed) {
+Start start_from(const std::string& name) {
+  if (name == "random") return Start::kRandom;
+  if (name == "structured") return Start::kStructured;
+  throw Error(
+      ErrorCode::kInvalidArg,
+      "start must be 'random' or 'structured', received '" + name + "'.");
+}
+
+Checkpoint initial_checkpoint(const ModelConfig& config,
+                              uint64_t seed,
+                              Start start) {
   check(config);
+  const auto& v = config.vision;
+  if (start == Start::kStructured &&
+      (config.family != Family::kPlain || v.width % 4 != 0)) {
+    throw Error(ErrorCode::kInvalidArg,
+                "start 'structured' is for CLIP's image tower with a width "
+                "that is a multiple of 4. Use 'random'.");
+  }
   Builder build(seed);
   if (config.family == Family::kEva) {
     eva_tower(build, config.vision);
@@ -152,6 +250,7 @@ Checkpoint initial_checkpoint(const ModelConfig& config, uint64_t seed) {
     plain_tower(build, config.vision);
   }
   if (config.text) text_tower(build, *config.text);
+  if (start == Start::kStructured) structure(build.tensors, v);
 
   Checkpoint out;
   out.path = "a new model";
@@ -168,8 +267,10 @@ Checkpoint initial_checkpoint(const ModelConfig& config, uint64_t seed) {
 
 void write_initial_checkpoint(const std::string& path,
                               const ModelConfig& config,
-                              uint64_t seed) {
-  export_open_clip(path, config, initial_checkpoint(config, seed).tensors);
+                              uint64_t seed,
+                              Start start) {
+  export_open_clip(
+      path, config, initial_checkpoint(config, seed, start).tensors);
 }
 
 }  // namespace declip

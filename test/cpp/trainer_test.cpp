@@ -456,6 +456,41 @@ TEST(wrong_batches_are_refused) {
   CHECK_THROWS_CODE(t.step({}, {}), ErrorCode::kInvalidArg);
 }
 
+TEST(structured_weights_begin_with_a_basis_and_alike_heads) {
+  auto config = small::model(Family::kPlain).config;
+  config.vision.width = 48;  // 3 colours, 4 x 4 pixels
+  config.vision.mlp_hidden = 96;
+  config.vision.heads = 4;
+  config.vision.patch = 4;
+  config.vision.image_size = 4 * config.vision.grid;
+  const auto tensors =
+      declip::initial_checkpoint(config, 4, declip::Start::kStructured).tensors;
+  const auto filters = tensors.at("visual.conv1.weight").flatten(1);
+  const auto unit = filters / filters.norm(2, {1}, true);
+  // Colours are given to three digits, hence the tolerance.
+  CHECK_CLOSE(
+      distance(at::matmul(unit, unit.t()), at::eye(48, at::kFloat)), 0, 2e-3);
+  CHECK(filters[47].norm().item<double>() > filters[0].norm().item<double>());
+  const auto stacked =
+      tensors.at("visual.transformer.resblocks.1.attn.in_proj_weight");
+  CHECK(at::equal(stacked.slice(0, 0, 48), stacked.slice(0, 48, 96)));
+  CHECK(!at::equal(stacked.slice(0, 0, 48), stacked.slice(0, 96)));
+  const auto places = tensors.at("visual.positional_embedding");
+  CHECK(places[0].count_nonzero().item<int64_t>() == 0);
+  // Alike where they are near: the next token, the one below, the far corner.
+  const auto near = [&](int64_t i) {
+    return places[1].dot(places[1 + i]).item<double>();
+  };
+  const auto grid = config.vision.grid;
+  CHECK_CLOSE(near(1), near(grid), 1e-4);
+  CHECK(near(0) > near(1) && near(1) > near(grid * grid - 1));
+
+  CHECK_THROWS_CODE(
+      declip::initial_checkpoint(
+          small::model(Family::kEva).config, 1, declip::Start::kStructured),
+      ErrorCode::kInvalidArg);
+}
+
 TEST(new_models_are_the_same_for_the_same_seed) {
   const auto config = small::config(Family::kPlain);
   const auto one = declip::initial_checkpoint(config, 4).tensors;

@@ -164,7 +164,7 @@ t.test('a new model learns pictures and captions', async t => {
     embedDim: 16,
     text: { width: 16, layers: 1, heads: 2, contextLength: 6, vocab: 12 },
   }
-  await addon.createCheckpoint({ path, seed: 3, model })
+  await addon.createCheckpoint({ path, seed: 3, model, start: 'random' })
   const trainer = await addon.createTrainer({
     student: path,
     config: {},
@@ -182,7 +182,12 @@ t.test('a new model learns pictures and captions', async t => {
   for (let i = 0; i < 20; i++) last = await trainer.step({ parts })
   t.ok(last.total < first.total / 2, `${first.total} to ${last.total}`)
   trainer.dispose()
-  const wrong = addon.createCheckpoint({ path, seed: 3, model: { ...model, heads: 5 } })
+  const wrong = addon.createCheckpoint({
+    path,
+    seed: 3,
+    model: { ...model, heads: 5 },
+    start: 'random',
+  })
   await t.rejects(wrong, { code: 'ERR_DECLIP_INVALID_ARG' })
 })
 
