@@ -3,7 +3,10 @@ import { check } from './measure.mjs'
 
 const ELEMENTS = {
   cosine: Float32Array,
-  relative: Float32Array, difference: Float32Array, equal: Uint8Array }
+  relative: Float32Array,
+  difference: Float32Array,
+  equal: Uint8Array,
+}
 
 /** Numbers of an answer that is compared by `measure`. */
 export const elementsFor = measure => ELEMENTS[measure]

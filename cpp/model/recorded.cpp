@@ -24,8 +24,8 @@ constexpr int64_t kScores = int64_t{4} << 20;
 constexpr int64_t kLargeProduct = int64_t{1} << 24;
 
 bool is_product(const at::Tensor& x) {
-  return x.is_cpu() && (x.scalar_type() == at::kFloat ||
-                        x.scalar_type() == at::kBFloat16);
+  return x.is_cpu() &&
+         (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
 }
 
 /// a b^T of [M, K] and [N, K]. LibTorch's own product is oneDNN's in bfloat16
@@ -107,8 +107,7 @@ struct RecordedLinear : Function<RecordedLinear> {
     if (context->needs_input_grad(1)) {
       const auto input = rows_of(activate(activation, x));
       // The longer side as rows, which is what oneDNN is fastest with.
-      out[1] = dy.size(1) < input.size(1) ||
-                       weight.scalar_type() != at::kFloat
+      out[1] = dy.size(1) < input.size(1) || weight.scalar_type() != at::kFloat
                    ? times_transposed(dy.t(), input.t())
                    : times_transposed(input.t(), dy.t()).t();
     }
@@ -199,7 +198,8 @@ at::Tensor recorded_linear(const at::Tensor& x,
   return RecordedLinear::apply(
       x,
       weight,
-      bias.defined() ? std::optional(bias) : std::nullopt, static_cast<int64_t>(activation));
+      bias.defined() ? std::optional(bias) : std::nullopt,
+      static_cast<int64_t>(activation));
 }
 
 at::Tensor recorded_attention(const at::Tensor& q,

@@ -1,6 +1,8 @@
 // Products and attention for training against LibTorch's operators, whose
 // gradients are its own.
 
+#include "model/recorded.h"
+
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <c10/core/InferenceMode.h>
@@ -13,7 +15,6 @@
 #include <vector>
 
 #include "kernels/dense_attention.h"
-#include "model/recorded.h"
 #include "tap.h"
 
 namespace {
@@ -41,8 +42,7 @@ double apart(const std::vector<at::Tensor>& a,
   double largest = 0;
   for (size_t i = 0; i < a.size(); ++i) {
     const auto x = a[i].to(at::kDouble), y = b[i].to(at::kDouble);
-    largest =
-        std::max(largest, ((x - y).norm() / y.norm()).item<double>());
+    largest = std::max(largest, ((x - y).norm() / y.norm()).item<double>());
   }
   return largest;
 }
@@ -70,9 +70,8 @@ TEST(recorded_linear_has_libtorchs_gradients) {
     for (const auto activation :
          {Epilogue::kNone, Epilogue::kSilu, Epilogue::kGelu}) {
       for (const auto& [in, out] : {std::pair{24, 40}, std::pair{40, 24}}) {
-        const auto exact = std::vector<at::Tensor>{at::randn({3, 7, in}),
-                                                   at::randn({out, in}),
-                                                   at::randn({out})};
+        const auto exact = std::vector<at::Tensor>{
+            at::randn({3, 7, in}), at::randn({out, in}), at::randn({out})};
         const auto weights = at::randn({3, 7, out});
         const auto expected = with_gradients(
             [&](const auto& x) {
