@@ -1,7 +1,12 @@
 /** How far two programs' answers to the same task agree. */
 import { check } from './measure.mjs'
 
-const ELEMENTS = { cosine: Float32Array, difference: Float32Array, equal: Uint8Array }
+const ELEMENTS = {
+  cosine: Float32Array,
+  relative: Float32Array,
+  difference: Float32Array,
+  equal: Uint8Array,
+}
 
 /** Numbers of an answer that is compared by `measure`. */
 export const elementsFor = measure => ELEMENTS[measure]
@@ -27,6 +32,16 @@ const MEASURES = {
     let largest = 0
     for (let i = 0; i < a.length; i++) {
       const off = Math.abs(a[i] - b[i])
+      if (!(off <= largest)) largest = off // NaN stays
+    }
+    return 1 - largest
+  },
+
+  /** 1 less the largest difference as a share of the first program's number. */
+  relative(a, b) {
+    let largest = 0
+    for (let i = 0; i < a.length; i++) {
+      const off = Math.abs(a[i] - b[i]) / Math.abs(a[i])
       if (!(off <= largest)) largest = off // NaN stays
     }
     return 1 - largest

@@ -1,6 +1,7 @@
 /** The package's own side of the benches: its tasks through the public API. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { loadModel, segment, Tensor, Vocabulary } from '../dist/esm/index.js'
+import { loadAddon } from '../dist/esm/load-addon.js'
 import { readRaw } from './inputs.mjs'
 import { serve } from './serve.mjs'
 
@@ -64,7 +65,29 @@ const TASKS = {
   },
 }
 
+/** Steps of a trainer; the answer is the loss and the norm of the gradients. */
+async function training(request) {
+  const trainer = await loadAddon().createTrainer({
+    student: request.checkpoint,
+    config: {},
+    train: { ...request.train, dtype: request.dtype },
+  })
+  const input = async name =>
+    Tensor.from(await readRaw(request[name], Float32Array), request[`${name}Shape`]).native
+  const part = {
+    images: await input('images'),
+    boxes: await input('boxes'),
+    crops: await input('crops'),
+    vfmFeatures: await input('vfm'),
+  }
+  return {
+    work: () => trainer.step({ parts: [part] }),
+    toTypedArray: ({ total, gradientNorm }) => Float32Array.of(total, gradientNorm),
+  }
+}
+
 await serve(async request => {
+  if (request.task.startsWith('train-')) return training(request)
   const model = await loadModel(request.checkpoint, { dtype: request.dtype })
   return { engine: model.info.engine, ...(await TASKS[request.task](model, request)) }
 })

@@ -184,6 +184,29 @@ const growth = [
   repeat: 5,
 }))
 
+const training = ['float32', 'bfloat16'].map(dtype => ({
+  name: `goals/train/${dtype}`,
+  slow: '2 minutes',
+  task: { name: 'train-declip', model: B16, batch: 2, side: 560, boxes: 13 },
+  programs: [
+    { label: 'PyTorch', program: 'pytorch', dtype },
+    { label: 'declip', program: 'declip', dtype },
+  ],
+  // Loss and norm of the gradients, each off by this share of PyTorch's at most.
+  agree: { measure: 'relative', atLeast: dtype === 'float32' ? 1 - 1e-3 : 1 - 0.05 },
+  repeat: 2,
+  goals: [
+    { measure: 'time', atLeast: 1.3 },
+    { measure: 'peak memory', atLeast: 1 / 0.8 },
+    { measure: 'agreement', atLeast: dtype === 'float32' ? 1 - 1e-3 : 1 - 0.05 },
+  ].map(goal => ({
+    ...goal,
+    ours: 'declip',
+    theirs: 'PyTorch',
+    work: `A DeCLIP step, ViT-B/16, two pictures of 560 pixels, ${dtype}`,
+  })),
+}))
+
 export const goalCases = [
   ...encode,
   ceiling,
@@ -193,5 +216,6 @@ export const goalCases = [
   ...requery,
   text,
   many,
+  ...training,
   ...growth,
 ].map(one => ({ kind: 'side-by-side', ...one }))

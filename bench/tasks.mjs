@@ -98,6 +98,24 @@ const TASKS = {
     const vocabulary = await savedVocabulary(encoder.checkpoint, words, prompts, files)
     return { ...encoder, ...(await photo(width, height, files)), ...vocabulary, options }
   },
+
+  /** A step of DeCLIP: pictures, 13 boxes each with crops, features of a foundation model. */
+  async 'train-declip'({ model, batch, side, boxes: count }, files) {
+    const [cropSide, grid] = [ARCHITECTURES[model].image, side / ARCHITECTURES[model].patch]
+    const boxes = Array.from({ length: batch * count }, (_, i) => {
+      const [x, y] = [0.6 * Math.abs(Math.sin(i * i)), 0.6 * Math.abs(Math.cos(i * i))]
+      return [x, y, x + 0.1 + 0.02 * (i % 13), y + 0.1 + 0.02 * (i % 11), 1]
+    })
+    return {
+      ...(await weights(model, files)),
+      ...(await normal('images', [batch, 3, side, side], files)),
+      ...(await normal('crops', [batch * count, 3, cropSide, cropSide], files)),
+      ...(await normal('vfm', [batch, 768, grid, grid], files)),
+      boxes: await files.write('boxes', Float32Array.from(boxes.flat())),
+      boxesShape: [batch, count, 5],
+      train: trainOptions('declip'),
+    }
+  },
 }
 
 /** The request of a task; `folder` keeps checkpoints, `name` tells the cases' files apart. */
@@ -130,6 +148,40 @@ async function images(model, batch, files) {
   const shape = [batch, 3, side, side]
   const values = noise(batch * 3 * side ** 2).map(v => 2 * v)
   return { images: await files.write('images', values), shape }
+}
+
+async function normal(name, shape, files) {
+  const values = noise(shape.reduce((a, b) => a * b)).map(v => 2 * v)
+  return { [name]: await files.write(name, values), [`${name}Shape`]: shape }
+}
+
+/** See ts/native.ts; the papers' values, without a warm-up, so that every step moves the weights. */
+function trainOptions(objective) {
+  return {
+    objective,
+    mode: 'qq',
+    contentWeight: 1,
+    contextWeight: 0.1,
+    leastClasses: 100,
+    regionLoss: 'sigmoid',
+    regionWeight: 0,
+    trainText: true,
+    schedule: {
+      kind: 'constant',
+      rate: 1e-5,
+      warmup: 0,
+      total: 0,
+      cooldown: 0,
+      cooldownPower: 1,
+      cooldownEnd: 0,
+    },
+    weightDecay: 0.1,
+    clipNorm: 0,
+    emaDecay: 0,
+    device: 'cpu',
+    checkpointActivations: false,
+    seed: 0,
+  }
 }
 
 async function photo(width, height, files) {

@@ -8,6 +8,7 @@
 #include <list>
 
 #include "kernels/dense_attention.h"
+#include "model/recorded.h"
 
 namespace declip {
 namespace {
@@ -123,10 +124,29 @@ bool is_scaled(DenseMode mode, Family family) {
   }
 }
 
+/// Whether every softmax is of one product.
+bool is_sum(const std::vector<AttentionTerm>& terms,
+            const AttentionOptions& options) {
+  return options.shift == 0 && !options.drop_negative && !options.prior &&
+         std::all_of(terms.begin(), terms.end(), [](const auto& term) {
+           return term.parts.size() == 1;
+         });
+}
+
 at::Tensor combine(const VisionTower& tower,
                    const std::vector<AttentionTerm>& terms,
                    const at::Tensor& v,
                    const AttentionOptions& options) {
+  if (tower.numerics().recorded && is_sum(terms, options)) {
+    at::Tensor sum;
+    for (const auto& term : terms) {
+      const auto& [a, b] = term.parts[0];
+      auto one = recorded_attention(a, b, v, term.scale);
+      if (term.weight != 1.0) one = one * term.weight;
+      sum = sum.defined() ? sum + one : one;
+    }
+    return sum;
+  }
   return tower.numerics().fused ? dense_attention(terms, v, options)
                                 : dense_attention_eager(terms, v, options);
 }

@@ -4,6 +4,7 @@
 
 #include "kernels/dense_attention.h"
 #include "kernels/layer_norm.h"
+#include "model/recorded.h"
 
 namespace declip {
 namespace {
@@ -107,14 +108,20 @@ Mlp::Mlp(const at::Tensor& in_weight,
          const at::Tensor& out_bias,
          Activation activation,
          const Numerics& numerics) {
+  // Recorded, the second layer makes the activation again on the way back.
+  const auto within = [&](Epilogue epilogue) {
+    if (!numerics.recorded) return epilogue;
+    after_ = epilogue;
+    return Epilogue::kNone;
+  };
   if (activation == Activation::kGelu) {
-    in_ = Linear(in_weight, in_bias, numerics, Epilogue::kGelu);
+    in_ = Linear(in_weight, in_bias, numerics, within(Epilogue::kGelu));
     out_ = Linear(out_weight, out_bias, numerics);
-  } else if (numerics.fused) {
+  } else if (numerics.fused || numerics.recorded) {
     in_ = Linear(times(in_weight, kQuickGelu),
                  times(in_bias, kQuickGelu),
                  numerics,
-                 Epilogue::kSilu);
+                 within(Epilogue::kSilu));
     out_ = Linear(times(out_weight, 1.0 / kQuickGelu), out_bias, numerics);
   } else {
     quick_gelu_after_ = true;
@@ -126,13 +133,19 @@ Mlp::Mlp(const at::Tensor& in_weight,
 at::Tensor Mlp::add_to(const at::Tensor& residual, const at::Tensor& x) const {
   auto hidden = in_(x);
   if (quick_gelu_after_) hidden = hidden * at::sigmoid(kQuickGelu * hidden);
-  return out_.add_to(residual, hidden);
+  return after_ == Epilogue::kNone
+             ? out_.add_to(residual, hidden)
+             : out_.add_activated_to(residual, hidden, after_);
 }
 
 at::Tensor attend(const Heads& heads, const Numerics& numerics, bool causal) {
+  const double scale = 1.0 / std::sqrt(static_cast<double>(heads.q.size(3)));
+  if (numerics.recorded) {
+    return recorded_attention(heads.q, heads.k, heads.v, scale, causal);
+  }
   AttentionTerm term;
   term.parts = {{heads.q, heads.k}};
-  term.scale = 1.0 / std::sqrt(static_cast<double>(heads.q.size(3)));
+  term.scale = scale;
   AttentionOptions options;
   options.causal = causal;
   return numerics.fused ? dense_attention({term}, heads.v, options)

@@ -28,6 +28,8 @@ struct Numerics {
   /// Eager only: products in `dtype`, the residual stream, the norms and the
   /// weights handed in in float32, as mixed-precision training wants it.
   bool mixed = false;
+  /// Eager only: products and attention of model/recorded.h, for training.
+  bool recorded = false;
 
   /// dtype of the residual stream.
   at::ScalarType stream() const { return fused || mixed ? at::kFloat : dtype; }
@@ -47,6 +49,10 @@ class Linear {
   at::Tensor operator()(const at::Tensor& x) const;
   /// residual + x W^T + b, in the residual's dtype.
   at::Tensor add_to(const at::Tensor& residual, const at::Tensor& x) const;
+  /// The same of activation(x), which is not kept if gradients are recorded.
+  at::Tensor add_activated_to(const at::Tensor& residual,
+                              const at::Tensor& x,
+                              Epilogue activation) const;
 
   /// Why 8-bit products cannot run here; empty if they can.
   static std::string int8_obstacle();
@@ -60,7 +66,7 @@ class Linear {
                   const at::Tensor& residual,
                   at::ScalarType dtype) const;
 
-  enum class Form { kEager, kPacked, kInt8 };
+  enum class Form { kEager, kRecorded, kPacked, kInt8 };
   Form form_ = Form::kEager;
   Epilogue epilogue_ = Epilogue::kNone;
   at::Tensor weight_;  // packed, or as stored
@@ -132,7 +138,9 @@ class Mlp {
 
  private:
   Linear in_, out_;
+  /// Eager: what stands between the two, none if `in_` has it.
   bool quick_gelu_after_ = false;
+  Epilogue after_ = Epilogue::kNone;
 };
 
 /// softmax(q k^T / sqrt(d)) v of every head, [B, Lq, C].

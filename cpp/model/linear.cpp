@@ -7,6 +7,8 @@
 
 #include "declip/memory.h"
 #include "model/layers.h"
+#include "model/onednn_linear.h"
+#include "model/recorded.h"
 
 namespace declip {
 namespace {
@@ -100,11 +102,26 @@ at::Tensor apply(Epilogue epilogue, const at::Tensor& x) {
 
 }  // namespace
 
+bool has_onednn_linear() { return at::hasMKLDNN() && operators().complete(); }
+
+at::Tensor onednn_linear(const at::Tensor& x,
+                         const at::Tensor& weight,
+                         const at::Tensor& bias) {
+  return operators().pointwise->call(
+      x,
+      weight,
+      bias.defined() ? std::optional(bias) : std::nullopt,
+      "none",
+      Scalars(),
+      "");
+}
+
 Linear::Linear(const at::Tensor& weight,
                const at::Tensor& bias,
                const Numerics& numerics,
                Epilogue epilogue)
-    : epilogue_(epilogue) {
+    : form_(numerics.recorded ? Form::kRecorded : Form::kEager),
+      epilogue_(epilogue) {
   if (numerics.int8) {
     form_ = Form::kInt8;
     const auto w = weight.to(at::kFloat);
@@ -160,6 +177,9 @@ at::Tensor Linear::int8(const at::Tensor& x,
 
 at::Tensor Linear::operator()(const at::Tensor& x) const {
   if (form_ == Form::kInt8) return int8(x, {}, x.scalar_type());
+  if (form_ == Form::kRecorded) {
+    return apply(epilogue_, recorded_linear(x, weight_, bias_));
+  }
   if (form_ == Form::kEager) {
     return apply(epilogue_, at::linear(x, weight_, bias_));
   }
@@ -184,6 +204,14 @@ at::Tensor Linear::add_to(const at::Tensor& residual,
   }
   const auto bias = bias_.defined() ? std::optional(bias_) : std::nullopt;
   return operators().binary->call(x, residual, weight_, bias, "add");
+}
+
+at::Tensor Linear::add_activated_to(const at::Tensor& residual,
+                                    const at::Tensor& x,
+                                    Epilogue activation) const {
+  return form_ == Form::kRecorded
+             ? residual + recorded_linear(x, weight_, bias_, activation)
+             : add_to(residual, apply(activation, x));
 }
 
 std::string Linear::int8_obstacle() {

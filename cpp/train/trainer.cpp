@@ -354,6 +354,7 @@ Trainer::Trainer(const Checkpoint& student,
   s.device = place(options.device, "float32").device;
   s.numerics.dtype = product_type(options.dtype);
   s.numerics.mixed = s.numerics.dtype != at::kFloat;
+  s.numerics.recorded = true;
   s.random = SplitMix(options.seed);
   s.pretrained = reference.tensors;
   for (const auto& [name, tensor] : student.tensors) {

@@ -11,6 +11,7 @@ import itaclip
 import numpy as np
 import pixels
 import torch
+import train
 from clip import Clip
 
 
@@ -61,6 +62,7 @@ TASKS = {
     "pamr": pamr,
     "label-windows": label_windows,
     "itaclip": segment_itaclip,
+    "train-declip": train.prepare,
 }
 
 
