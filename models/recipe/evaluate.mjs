@@ -13,7 +13,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { loadModel, Tensor } from 'declip-native'
+import { DeclipError, loadModel, Tensor } from 'declip-native'
 import sharp from 'sharp'
 import { Failure, root } from '../../scripts/common.mjs'
 import { CONCEPTS } from './concepts.mjs'
@@ -268,7 +268,7 @@ async function main() {
 }
 
 await main().catch(error => {
-  if (!(error instanceof Failure)) throw error
+  if (!(error instanceof Failure || error instanceof DeclipError)) throw error
   console.error(error.message)
   process.exitCode = 1
 })
