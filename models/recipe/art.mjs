@@ -2,7 +2,9 @@
  * Rasterises every artwork once and keeps all sprites of a use in one file; prints which styles have
  * which concepts.
  *
- *   node models/recipe/art.mjs [--work <folder>] [--use train|valid|test] [--coverage]
+ *   node models/recipe/art.mjs [--work <folder>] [--use train|valid|test] [--names]
+ *
+ * `--names` prints the icons of every style as JSON: test/fixtures/recipe has them.
  */
 import { createHash } from 'node:crypto'
 import { closeSync, openSync, readSync, renameSync, writeFileSync } from 'node:fs'
@@ -184,8 +186,22 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     options: {
       work: { type: 'string' },
       use: { type: 'string', default: 'train' },
+      names: { type: 'boolean', default: false },
     },
   })
-  const { header } = await loadArt(values.use, values.work)
-  console.log(coverage(header).join('\n'))
+  if (values.names) {
+    const work = values.work ?? workFolder()
+    await fetchArt(work)
+    const names = STYLES.map(style => {
+      const artworks = openStyle(work, style)
+      return [
+        style.id,
+        [...new Set(CONCEPTS.flatMap(c => artworks(c).map(({ icon }) => icon)))].sort(),
+      ]
+    })
+    console.log(JSON.stringify(Object.fromEntries(names), null, 1))
+  } else {
+    const { header } = await loadArt(values.use, values.work)
+    console.log(coverage(header).join('\n'))
+  }
 }

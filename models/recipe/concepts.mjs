@@ -352,7 +352,7 @@ export const CONCEPTS = [
   concept('drum, drums', 'drum', 'streamline-cyber-color:drum-2'),
   concept(
     'laptop, laptops, notebook computer',
-    'laptop',
+    'laptop laptop-computer',
     'icon-park:laptop laptop-one laptop-computer; streamline-ultimate-color:laptop; streamline-plump-color:laptop laptop-flat; streamline-flex-color:laptop laptop-flat; streamline-freehand-color:laptop-computer-1; streamline-cyber-color:laptop-2; fluent-color:laptop-48',
   ),
   concept(

@@ -13,6 +13,14 @@
  * @property {number} shear
  * @property {number} stretch width over height, relative to the artwork
  * @property {boolean} mirror
+ * @property {Warp} [warp]
+ */
+
+/**
+ * Waves that bend an artwork: columns are shifted by `u sin(2π fv v + pv)`, rows by
+ * `v sin(2π fu u + pu)`, with u and v in [0, 1] across the sprite.
+ *
+ * @typedef {{ u: number, v: number, fu: number, fv: number, pu: number, pv: number }} Warp
  */
 
 /** @typedef {{ x: number, y: number, width: number, height: number, rgba: Float32Array }} Tile */
@@ -39,7 +47,7 @@ export class Scratch {
  * @param {Sprite} sprite
  * @param {Placement} placement
  */
-export function inverseMap(sprite, { x, y, size, angle, shear, stretch, mirror }) {
+export function inverseMap(sprite, { x, y, size, angle, shear, stretch, mirror, warp }) {
   const { width, height } = sprite.levels[0]
   const scale = size / Math.max(width, height)
   const [sx, sy] = [scale * Math.sqrt(stretch) * (mirror ? -1 : 1), scale / Math.sqrt(stretch)]
@@ -48,9 +56,10 @@ export function inverseMap(sprite, { x, y, size, angle, shear, stretch, mirror }
   const m = [cos * sx, (cos * shear - sin) * sy, sin * sx, (sin * shear + cos) * sy]
   const det = m[0] * m[3] - m[1] * m[2]
   const [a, b, d, e] = [m[3] / det, -m[1] / det, -m[2] / det, m[0] / det]
+  const reach = [(0.5 + Math.abs(warp?.u ?? 0)) * width, (0.5 + Math.abs(warp?.v ?? 0)) * height]
   const box = [
-    (Math.abs(m[0]) * width + Math.abs(m[1]) * height) / 2,
-    (Math.abs(m[2]) * width + Math.abs(m[3]) * height) / 2,
+    Math.abs(m[0]) * reach[0] + Math.abs(m[1]) * reach[1],
+    Math.abs(m[2]) * reach[0] + Math.abs(m[3]) * reach[1],
   ]
   return { a, b, c: width / 2 - a * x - b * y, d, e, f: height / 2 - d * x - e * y, scale, box }
 }
@@ -84,11 +93,17 @@ export function sample(sprite, placement, canvas, margin, scratch) {
   const [d, e, f] = [map.d * ky, map.e * ky, map.f * ky]
   const [width, height] = [x1 - x0, y1 - y0]
   const rgba = scratch.floats('tile', width * height * 4)
+  const { warp } = placement
   for (let y = 0; y < height; y++) {
-    let u = a * (x0 + 0.5) + b * (y0 + y + 0.5) + c - 0.5
-    let v = d * (x0 + 0.5) + e * (y0 + y + 0.5) + f - 0.5
+    let lu = a * (x0 + 0.5) + b * (y0 + y + 0.5) + c - 0.5
+    let lv = d * (x0 + 0.5) + e * (y0 + y + 0.5) + f - 0.5
     let o = y * width * 4
-    for (let x = 0; x < width; x++, u += a, v += d, o += 4) {
+    for (let x = 0; x < width; x++, lu += a, lv += d, o += 4) {
+      let [u, v] = [lu, lv]
+      if (warp) {
+        u += warp.u * w * Math.sin(2 * Math.PI * ((warp.fv * (lv + 0.5)) / h) + warp.pv)
+        v += warp.v * h * Math.sin(2 * Math.PI * ((warp.fu * (lu + 0.5)) / w) + warp.pu)
+      }
       if (u <= -1 || v <= -1 || u >= w || v >= h) continue
       const left = Math.floor(u)
       const top = Math.floor(v)

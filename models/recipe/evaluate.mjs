@@ -105,8 +105,8 @@ async function measureScenes(model, set, mode, { scale, pamr, synonyms }) {
 }
 
 /**
- * Classifies every object by mask and by box, and pictures of one object by their class token. Pictures
- * go through the tower in one piece.
+ * Classifies every object by mask and by box, and pictures of one object by their class token. Only
+ * pictures that the model takes in one piece.
  */
 async function measureRegions(model, set, mode) {
   const vocabulary = await model.vocabulary(NAMES)
@@ -115,6 +115,8 @@ async function measureRegions(model, set, mode) {
   const total = { objects: 0, pictures: 0 }
   for (const scene of set.scenes) {
     const file = join(set.folder, scene.file)
+    // One pass through the tower: a larger picture would have to be shrunk.
+    if (Math.max(scene.width, scene.height) > model.info.imageSize) continue
     const truth = await readLabels(join(set.folder, scene.labels))
     const objects = scene.classes.map((_, k) => k).filter(k => k > 0 && truth.includes(k))
     if (objects.length === 0) continue

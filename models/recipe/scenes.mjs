@@ -74,6 +74,8 @@ export function composer(sprites) {
     const background = paintBackground(canvas, rng)
     const owner = new Uint8Array(width * height)
     const places = PLACES[layout](rng, width, height, options)
+    if (strength > 0)
+      for (const placement of places) if (rng.chance(0.5 * strength)) placement.warp = bend(rng)
     const concepts = drawConcepts(rng, places.length, layout, options.concept)
     const common = strength > 0 && rng.chance(0.25)
     const objects = places.map((placement, i) => {
@@ -193,6 +195,18 @@ function pose(rng, x, y, size) {
     shear: rng.chance(0.3) ? rng.uniform(-0.25, 0.25) : 0,
     stretch: rng.chance(0.4) ? rng.uniform(0.78, 1.28) : 1,
     mirror: rng.chance(0.5),
+  }
+}
+
+/** A slight bend: no two hands draw a shape alike. */
+function bend(rng) {
+  return {
+    u: rng.uniform(0.01, 0.06),
+    v: rng.uniform(0.01, 0.06),
+    fu: rng.uniform(0.5, 1.6),
+    fv: rng.uniform(0.5, 1.6),
+    pu: rng.uniform(0, 2 * Math.PI),
+    pv: rng.uniform(0, 2 * Math.PI),
   }
 }
 

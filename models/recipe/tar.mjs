@@ -1,25 +1,21 @@
-/** Tar archives of small files (POSIX ustar), without owner or time: equal files give equal bytes. */
+/** Entries of tar archives without owner or time: equal files give equal bytes. */
+import { Header } from 'tar'
 
 const BLOCK = 512
 
 /**
  * One file's header and padded content.
  *
- * @param {string} name ASCII, at most 100 characters
+ * @param {string} path ASCII, at most 100 characters
  * @param {Uint8Array} content
  * @returns {Buffer}
  */
-export function tarEntry(name, content) {
+export function tarEntry(path, content) {
   const out = Buffer.alloc(BLOCK * (1 + Math.ceil(content.length / BLOCK)))
-  const octal = (value, digits) => value.toString(8).padStart(digits, '0')
-  out.write(name, 0, 100, 'ascii')
-  out.write(`${octal(0o644, 7)}\0${octal(0, 7)}\0${octal(0, 7)}\0`, 100, 'ascii')
-  out.write(`${octal(content.length, 11)}\0${octal(0, 11)}\0`, 124, 'ascii')
-  out.write('        0', 148, 'ascii')
-  out.write('ustar\x0000', 257, 'ascii')
-  // The sum of the header's bytes with eight spaces in the sum's own place.
-  const sum = out.subarray(0, BLOCK).reduce((total, byte) => total + byte, 0)
-  out.write(`${octal(sum, 6)}\0 `, 148, 'ascii')
+  const { length: size } = content
+  new Header({ path, size, mode: 0o644, uid: 0, gid: 0, mtime: new Date(0), type: 'File' }).encode(
+    out,
+  )
   out.set(content, BLOCK)
   return out
 }

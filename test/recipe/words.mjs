@@ -1,0 +1,125 @@
+/** Captions, regions and the table of concepts. */
+import { readFileSync } from 'node:fs'
+import { TEMPLATES, Tokenizer } from 'declip-native'
+import t from 'tap'
+import { caption, captionWords, MAX_TOKENS, tokenCount } from '../../models/recipe/captions.mjs'
+import { BACKGROUND_WORDS, CONCEPTS } from '../../models/recipe/concepts.mjs'
+import { STYLES } from '../../models/recipe/packages.mjs'
+import { random } from '../../models/recipe/random.mjs'
+import { regions } from '../../models/recipe/regions.mjs'
+import { composer } from '../../models/recipe/scenes.mjs'
+import { madeUpSprites } from './support.mjs'
+
+const read = path => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
+const tokenizer = new Tokenizer()
+const tokens = text => tokenizer.encode(text).length - 2
+const compose = composer(madeUpSprites())
+
+t.test('captions are short, and name what is there', async t => {
+  const words = captionWords()
+  for (let index = 0; index < 1500; index++) {
+    const scene = compose(index, { seed: 'captions', width: 48, height: 48 })
+    const text = caption(scene, random('caption', index))
+    if (tokens(text) > MAX_TOKENS) t.fail(`${tokens(text)} tokens: ${text}`)
+    if (tokens(text) !== tokenCount(text)) t.fail(`counted ${tokenCount(text)} tokens: ${text}`)
+    const named = CONCEPTS.filter(({ name, plural, synonyms }) =>
+      [name, plural, ...synonyms].some(word => new RegExp(`\\b${word}\\b`).test(text)),
+    )
+    const there = new Set(scene.objects.map(({ concept }) => CONCEPTS[concept].name))
+    // A longer name may hold a shorter one: 'ice cream', 'traffic light', 'planet earth'.
+    const wrong = named.filter(({ name }) => !there.has(name))
+    const held = wrong.every(({ name }) =>
+      words.some(word => word !== name && word.includes(name) && text.includes(word)),
+    )
+    if (!held) t.fail(`'${text}' names ${wrong.map(({ name }) => name)}, there are ${[...there]}`)
+    if (named.length === 0 && !BACKGROUND_WORDS.some(word => text.includes(word)))
+      t.fail(`'${text}' names nothing`)
+  }
+  t.pass('1500 captions')
+})
+
+t.test('all prompts that models are evaluated with fit', async t => {
+  const words = [...CONCEPTS.map(({ name }) => name), ...BACKGROUND_WORDS]
+  for (const word of words)
+    for (const template of TEMPLATES.imagenet) {
+      const text = template.replace('{}', word)
+      if (tokens(text) > MAX_TOKENS) t.fail(`${tokens(text)} tokens: ${text}`)
+    }
+  t.pass(`${words.length} words`)
+})
+
+t.test('regions hold what their label says', async t => {
+  const total = { background: 0, object: 0 }
+  for (let index = 0; index < 150; index++) {
+    const scene = compose(index, { seed: 'regions' })
+    const list = regions(scene, random('regions', index))
+    t.same(regions(scene, random('regions', index)), list)
+    const boxes = scene.objects.filter(({ area }) => area >= 16)
+    t.same(
+      list.slice(0, boxes.length).map(({ box }) => box),
+      boxes.map(({ box }) => box),
+    )
+    const cells = list.slice(boxes.length)
+    for (const {
+      box: [x, y, w, h],
+      label,
+    } of cells) {
+      let same = 0
+      for (let i = y; i < y + h; i++)
+        for (let j = x; j < x + w; j++) {
+          const owner = scene.owner[i * scene.width + j]
+          const name = owner === 0 ? 'background' : CONCEPTS[scene.objects[owner - 1].concept].name
+          if (name === label) same++
+        }
+      if (same < 0.75 * w * h) t.fail(`${same} of ${w * h} pixels are ${label}`)
+      if (w < 6 || w > 12 || w !== h) t.fail(`a cell of ${w} x ${h}`)
+      total[label === 'background' ? 'background' : 'object']++
+    }
+    t.ok(cells.length <= 40)
+    const background = cells.filter(({ label }) => label === 'background').length
+    t.ok(background <= (boxes.length ? 16 : 20), `${background} cells of background`)
+  }
+  t.ok(total.object > 150 * 15, `${total.object} cells of objects in 150 scenes`)
+})
+
+t.test('concepts: the model card has the same list', async t => {
+  const names = CONCEPTS.map(({ name }) => name)
+  t.same(names, read('models/words-tiny/classes.txt').trim().split('\n'))
+  t.equal(new Set(names).size, 90)
+  const words = CONCEPTS.flatMap(({ name, plural, synonyms }) => [
+    name,
+    ...(plural === name ? [] : [plural]),
+    ...synonyms,
+  ])
+  t.equal(new Set(words).size, words.length, 'no word stands for two concepts')
+})
+
+t.test('every concept has art, by the recorded names of icons', async t => {
+  const icons = JSON.parse(read('test/fixtures/recipe/icons.json'))
+  t.same(
+    Object.keys(icons),
+    STYLES.map(({ id }) => id),
+  )
+  for (const { name, emoji, more } of CONCEPTS) {
+    const has = ({ id, icons: kind }) =>
+      (kind === 'table' ? (more[id] ?? []) : emoji).some(icon => icons[id].includes(icon))
+    for (const use of ['valid', 'test'])
+      t.ok(STYLES.filter(style => style.use === use).every(has), `${name}: ${use}`)
+    const trained = STYLES.filter(style => style.use === 'train' && has(style)).length
+    t.ok(trained >= 5, `${name}: in ${trained} training styles`)
+    for (const [id, list] of Object.entries(more))
+      for (const icon of list) t.ok(icons[id]?.includes(icon), `${name}: ${id} has ${icon}`)
+  }
+})
+
+t.test('what is measured on is not trained on', async t => {
+  const trained = STYLES.filter(({ use }) => use === 'train')
+  t.notOk(trained.some(({ id }) => /twemoji|emojione/.test(id)))
+  t.same(
+    STYLES.filter(({ use }) => use !== 'train').map(({ id, use }) => [id, use]),
+    [
+      ['emojione', 'valid'],
+      ['twemoji', 'test'],
+    ],
+  )
+})
