@@ -163,7 +163,12 @@ const told = v.strictObject({
 })
 
 const teacher = v.strictObject({
-  model: field(text, 'declip: a DINO, DINOv2 or SAM that loadModel takes'),
+  model: field(text, 'declip: a DINO, DINOv2, SAM or CLIP that loadModel takes'),
+  mode: preset(
+    v.picklist(['vanilla', 'maskclip', 'qq', 'kk', 'vv', 'csa', 'all']),
+    'vanilla',
+    'dense mode of a CLIP as the teacher; the others have only vanilla',
+  ),
   dtype: preset(
     v.picklist(['auto', 'float32', 'bfloat16', 'float16']),
     'auto',
@@ -212,7 +217,10 @@ export const trainConfig = v.strictObject({
     0.1,
     'declip: weight of the context loss; the scripts 0.1, the paper 0.25',
   ),
-  teacher: optional(teacher, 'declip: the foundation model; without it there is no context loss'),
+  teacher: optional(
+    teacher,
+    'declip: the foundation model, or a CLIP with good dense features in its place; without it there is no context loss',
+  ),
   regions: preset(regions, {}, 'boxes and crops'),
   classes: optional(
     v.union([text, v.array(text)]),

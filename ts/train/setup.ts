@@ -121,7 +121,7 @@ export class Setup {
       const teacher = await loadTeacher({ ...config, device }, models['teacher.model'], signal)
       if (teacher) undo.push(teacher)
       const grid = inputs.size / inputs.patchSize
-      const features = teacher && teacherFeatures(addon, teacher, grid)
+      const features = teacher && teacherFeatures(addon, teacher, grid, config.teacher?.mode)
       const trainer = await addon.createTrainer({
         student: student.path,
         pretrained: models.pretrained?.path,

@@ -42,6 +42,35 @@ t.test('the teacher sees grid x patch pixels, padded, with ImageNet statistics',
   model.dispose()
 })
 
+t.test('a CLIP can teach, with its own statistics and a dense mode', async t => {
+  const model = await loadModel()
+  const { imageSize, patchSize } = model.info
+  const { mean, std } = model.native.info
+  const image = picture(imageSize, imageSize, 3)
+  const grid = imageSize / patchSize
+  const features = await teacherFeatures(addon, model, grid, 'maskclip')([image])
+  const plane = imageSize * imageSize
+  const input = Float32Array.from({ length: 3 * plane }, (_, i) => {
+    const c = Math.floor(i / plane)
+    const byte = image.data[3 * (i % plane) + c] as number
+    return (byte / 255 - (mean[c] as number)) / (std[c] as number)
+  })
+  const x = Tensor.from(input, [1, 3, imageSize, imageSize])
+  const expected = await model.encodeDense(x, { mode: 'maskclip', normalize: false })
+  const off = difference(
+    new Float32Array(await features.data()),
+    (await expected.data()) as Float32Array,
+  )
+  t.ok(off < 1e-4, `off by ${off}`)
+  model.dispose()
+
+  const dino = await loadModel(fixture('vfm', 'dinov2-reg.safetensors'), {
+    config: { headWidth: 32 },
+  })
+  t.throws(() => teacherFeatures(addon, dino, 4, 'maskclip'), { code: 'ERR_DECLIP_INVALID_ARG' })
+  dino.dispose()
+})
+
 t.test('tensors are joined along their first dimension and given back', async t => {
   const tensors = [
     [1, 2],
