@@ -213,9 +213,23 @@ for (const [teacher, mode, config] of [
   })
 }
 
-t.test('a teacher that is none is refused', async t => {
-  const config = distil('no-teacher', { objective: 'declip', teacher: { model: student } })
-  await t.rejects(train(config), { code: 'ERR_DECLIP_INVALID_ARG', message: /teacher\.model/ })
+t.test('a CLIP teaches; a DINO has no dense modes', async t => {
+  const clip = distil('clip-teacher', {
+    objective: 'declip',
+    teacher: { model: student, mode: 'qq' },
+    steps: 1,
+  })
+  await train(clip)
+  t.ok(lines(clip.out)[0].losses.context > 0)
+  const dino = distil('dino-mode', {
+    objective: 'declip',
+    teacher: {
+      model: fixture('vfm', 'dino.safetensors'),
+      mode: 'qq',
+      config: { headWidth: 32 },
+    },
+  })
+  await t.rejects(train(dino), { code: 'ERR_DECLIP_INVALID_ARG', message: /teacher\.mode/ })
 })
 
 t.test('region-text with the classes of the data', async t => {
