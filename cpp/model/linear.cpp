@@ -89,17 +89,6 @@ bool can_pack(const Numerics& numerics) {
           (numerics.dtype == at::kBFloat16 && has_bfloat16()));
 }
 
-at::Tensor apply(Epilogue epilogue, const at::Tensor& x) {
-  switch (epilogue) {
-    case Epilogue::kSilu:
-      return at::silu(x);
-    case Epilogue::kGelu:
-      return at::gelu(x);
-    default:
-      return x;
-  }
-}
-
 }  // namespace
 
 bool has_onednn_linear() { return at::hasMKLDNN() && operators().complete(); }
@@ -178,10 +167,10 @@ at::Tensor Linear::int8(const at::Tensor& x,
 at::Tensor Linear::operator()(const at::Tensor& x) const {
   if (form_ == Form::kInt8) return int8(x, {}, x.scalar_type());
   if (form_ == Form::kRecorded) {
-    return apply(epilogue_, recorded_linear(x, weight_, bias_));
+    return activate(epilogue_, recorded_linear(x, weight_, bias_));
   }
   if (form_ == Form::kEager) {
-    return apply(epilogue_, at::linear(x, weight_, bias_));
+    return activate(epilogue_, at::linear(x, weight_, bias_));
   }
   const auto bias = bias_.defined() ? std::optional(bias_) : std::nullopt;
   const char* name = epilogue_ == Epilogue::kSilu   ? "swish"
@@ -211,7 +200,7 @@ at::Tensor Linear::add_activated_to(const at::Tensor& residual,
                                     Epilogue activation) const {
   return form_ == Form::kRecorded
              ? residual + recorded_linear(x, weight_, bias_, activation)
-             : add_to(residual, apply(activation, x));
+             : add_to(residual, activate(activation, x));
 }
 
 std::string Linear::int8_obstacle() {

@@ -50,17 +50,6 @@ void times_transposed_each(at::Tensor out,
   }
 }
 
-at::Tensor activate(Epilogue activation, const at::Tensor& x) {
-  switch (activation) {
-    case Epilogue::kSilu:
-      return at::silu(x);
-    case Epilogue::kGelu:
-      return at::gelu(x);
-    default:
-      return x;
-  }
-}
-
 at::Tensor activate_backward(Epilogue activation,
                              const at::Tensor& gradient,
                              const at::Tensor& x) {
@@ -189,6 +178,17 @@ struct RecordedAttention : Function<RecordedAttention> {
 };
 
 }  // namespace
+
+at::Tensor activate(Epilogue activation, const at::Tensor& x) {
+  switch (activation) {
+    case Epilogue::kSilu:
+      return at::silu(x);
+    case Epilogue::kGelu:
+      return at::gelu(x);
+    default:
+      return x;
+  }
+}
 
 at::Tensor recorded_linear(const at::Tensor& x,
                            const at::Tensor& weight,

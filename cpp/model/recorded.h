@@ -12,6 +12,9 @@ namespace declip {
 // activation's input and output are both kept. Other devices and types get
 // LibTorch's operators.
 
+/// The activation by LibTorch's operators, with their gradients.
+at::Tensor activate(Epilogue activation, const at::Tensor& x);
+
 /// activation(x) W^T + b for x [..., in], weight [out, in], bias [out] or
 /// undefined. Of x and activation(x) only x is kept; the activation is made
 /// again on the way back.
