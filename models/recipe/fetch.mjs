@@ -5,18 +5,15 @@
  *   node models/recipe/fetch.mjs [--work <folder>]
  */
 import { mkdirSync, readFileSync } from 'node:fs'
-import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { cacheFolder } from '../../dist/esm/libtorch.js'
 import { Failure, run } from '../../scripts/common.mjs'
 import { STYLES } from './packages.mjs'
 
 /** Where art and sprites are kept by default: `art` in the package's cache folder. */
-export function workFolder() {
-  const { DECLIP_CACHE, XDG_CACHE_HOME } = process.env
-  return resolve(DECLIP_CACHE || join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'declip'), 'art')
-}
+export const workFolder = () => join(cacheFolder(), 'art')
 
 /** Folder of an installed package. @param {string} work @param {{ package: string }} style */
 export const packageFolder = (work, style) => join(work, 'node_modules', style.package)

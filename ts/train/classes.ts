@@ -3,6 +3,7 @@ import { loadModel } from '../model.js'
 import type { NativeAddon, NativeTensor } from '../native.js'
 import type { CallOptions } from '../options.js'
 import { encodeTexts } from '../word-features.js'
+import { told } from './config.js'
 import type { ResolvedConfig } from './config-fields.js'
 import { readText } from './sources/files.js'
 import type { Source } from './sources/source.js'
@@ -75,7 +76,7 @@ async function encodeNames(
   const tower = await loadModel(model, {
     dtype: 'float32',
     device: 'cpu',
-    config: JSON.parse(JSON.stringify(modelConfig ?? {})),
+    config: told(modelConfig),
     ...call,
   })
   try {

@@ -3,6 +3,7 @@ import { dirname, isAbsolute, resolve } from 'node:path'
 import * as v from 'valibot'
 import { DeclipError, describe } from '../errors.js'
 import { ioError } from '../files.js'
+import type { ConfigOptions } from '../options.js'
 import { templateList } from '../templates.js'
 import { type ResolvedConfig, type TrainConfig, trainConfig } from './config-fields.js'
 
@@ -216,4 +217,9 @@ function fromFolder(config: Record<string, unknown>, folder: string): Record<str
   change(config['teacher'], ['model'], source)
   change(config['data'], ['path', 'images'], absolute)
   return config
+}
+
+/** Without the fields that are not given, for options that may not be undefined. @internal */
+export function told(config: ResolvedConfig['modelConfig']): ConfigOptions {
+  return JSON.parse(JSON.stringify(config ?? {})) as ConfigOptions
 }

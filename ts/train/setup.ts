@@ -7,9 +7,10 @@ import { ioError } from '../files.js'
 import { type ResolvedSource, resolveSource } from '../hub.js'
 import { inspectCheckpoint, loadModel, type Model, tokenizerFor } from '../model.js'
 import type { NativeAddon, NativeTrainer } from '../native.js'
-import type { ConfigOptions, Device } from '../options.js'
+import type { Device } from '../options.js'
 import { Batches, type Inputs } from './batches.js'
 import { type Classes, openClasses } from './classes.js'
+import { told } from './config.js'
 import type { ResolvedConfig } from './config-fields.js'
 import { deviceOf, type Ranks } from './process-group.js'
 import type { RunFolder, RunRecord } from './run-folder.js'
@@ -230,11 +231,6 @@ function trainOptions(config: ResolvedConfig, steps: number, classes: Classes | 
     checkpointActivations: config.checkpointActivations,
     seed: config.seed,
   }
-}
-
-/** Without the fields that are not given, for options that may not be undefined. */
-function told(config: ResolvedConfig['modelConfig']): ConfigOptions {
-  return JSON.parse(JSON.stringify(config ?? {})) as ConfigOptions
 }
 
 /** SHA-256 of a file, or of the files of a folder that are no text about it. */

@@ -6,6 +6,7 @@ import sharp from 'sharp'
 import t, { type Test } from 'tap'
 import { packageRoot } from '../../../ts/package-root.js'
 import { segment } from '../../../ts/segment.js'
+import { finish, type Result } from '../../support/child.js'
 
 const MAIN = join(packageRoot, 'dist/esm/cli/main.js')
 const SCENES = join(packageRoot, 'models/scenes')
@@ -15,26 +16,8 @@ const CLASSES = 'background; pizza; banana; coffee'
 const QUICK = ['--templates', 'none', '--short-side', '96', '--window', '0']
 const COMMANDS = ['segment', 'encode', 'classify', 'info', 'doctor', 'setup']
 
-interface Result {
-  code: number | null
-  out: string
-  err: string
-}
-
 const start = (args: readonly string[], cwd = packageRoot, env = {}): ChildProcess =>
   spawn(process.execPath, [MAIN, ...args], { cwd, env: { ...process.env, ...env } })
-
-async function finish(child: ChildProcess): Promise<Result> {
-  let [out, err] = ['', '']
-  child.stdout?.on('data', chunk => {
-    out += chunk
-  })
-  child.stderr?.on('data', chunk => {
-    err += chunk
-  })
-  const [code] = await once(child, 'close')
-  return { code, out, err }
-}
 
 const declip = (args: readonly string[], cwd?: string, env?: object): Promise<Result> =>
   finish(start(args, cwd, env))

@@ -9,6 +9,7 @@ import t from 'tap'
 import { type TrainConfig, train } from '../../../ts/index.js'
 import { packageRoot } from '../../../ts/package-root.js'
 import { fixture, picture } from '../../support/calls.js'
+import { finish } from '../../support/child.js'
 
 if (process.platform !== 'linux') {
   t.plan(0, 'process groups are built on Linux only')
@@ -56,20 +57,6 @@ function start(config: TrainConfig, args: readonly string[], env = {}): ChildPro
   return spawn(process.execPath, [MAIN, 'train', '--config', path, ...args], {
     env: { ...process.env, ...env },
   })
-}
-
-async function finish(
-  child: ChildProcess,
-): Promise<{ code: number | null; out: string; err: string }> {
-  let [out, err] = ['', '']
-  child.stdout?.on('data', chunk => {
-    out += chunk
-  })
-  child.stderr?.on('data', chunk => {
-    err += chunk
-  })
-  const [code] = await once(child, 'close')
-  return { code, out, err }
 }
 
 /** The processes that a launcher has started, by rank. */
