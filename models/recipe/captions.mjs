@@ -25,6 +25,23 @@ const SHORT = [
   'a scene with {}',
 ]
 
+/** Captions of scenes without an object. */
+const EMPTY = ['a photo of {}', 'a picture of {}', 'the {}', 'empty {}', 'just {}', 'a {}']
+
+/** Where things are, by the word for the background. */
+const PLACES = {
+  sky: ['in the sky', 'and sky'],
+  grass: ['on grass', 'on the grass'],
+  ground: ['on the ground'],
+  floor: ['on the floor', 'on a floor'],
+  water: ['in water', 'on the water'],
+  wall: ['on a wall', 'in front of a wall'],
+  texture: ['on a texture'],
+  pattern: ['on a pattern'],
+  background: ['on a background', 'and background'],
+  nothing: ['on nothing', 'and nothing'],
+}
+
 const COUNTS = ['no', 'one', 'two', 'three', 'four', 'five']
 const tokenizer = new Tokenizer()
 /** @type {Map<string, number>} */
@@ -83,9 +100,7 @@ function namedConcepts({ objects, width, height }) {
 
 function nothing(background, rng) {
   if (rng.chance(0.4)) return background
-  return rng
-    .pick(['a photo of {}', 'a picture of {}', 'the {}', 'empty {}', 'just {}', 'a {}'])
-    .replace('{}', background)
+  return rng.pick(EMPTY).replace('{}', background)
 }
 
 function one(concept, background, rng) {
@@ -103,19 +118,7 @@ function one(concept, background, rng) {
 
 /** 'a dog on grass', 'a dog in the sky'. */
 function on(things, background, rng) {
-  const place = {
-    sky: ['in the sky', 'and sky'],
-    grass: ['on grass', 'on the grass'],
-    ground: ['on the ground'],
-    floor: ['on the floor', 'on a floor'],
-    water: ['in water', 'on the water'],
-    wall: ['on a wall', 'in front of a wall'],
-    texture: ['on a texture'],
-    pattern: ['on a pattern'],
-    background: ['on a background', 'and background'],
-    nothing: ['on nothing', 'and nothing'],
-  }[background]
-  return `${things} ${rng.pick(place)}`
+  return `${things} ${rng.pick(PLACES[background])}`
 }
 
 function several(counts, background, rng) {
@@ -149,4 +152,13 @@ function several(counts, background, rng) {
 export const captionWords = () => [
   ...BACKGROUND_WORDS,
   ...CONCEPTS.flatMap(({ name, plural, synonyms }) => [name, plural, ...synonyms]),
+]
+
+/** All that captions are made of besides those words and the prompts. */
+export const PHRASES = [
+  ...SHORT,
+  ...EMPTY,
+  ...COUNTS,
+  ...Object.values(PLACES).flat(),
+  ...['a', 'an', 'and', ','],
 ]

@@ -2,7 +2,7 @@
  * Writes training scenes as WebDataset shards: for every scene `KEY.jpg`, `KEY.txt` (its caption) and
  * `KEY.json` (`caption`, and `regions`: boxes x, y, width, height in pixels, with labels).
  *
- *   node models/recipe/shards.mjs --out <folder> [--count 250000] [--styles train] [--kind mixed]
+ *   node models/recipe/shards.mjs --out <folder> [--count 130000] [--styles train] [--kind mixed]
  *     [--size 96] [--seed 1] [--per-shard 5000] [--threads 1] [--work <folder>]
  *
  * A seed gives the same bytes, whatever the number of threads.
@@ -73,7 +73,7 @@ async function main() {
   const { values } = parseArgs({
     options: {
       out: { type: 'string' },
-      count: { type: 'string', default: '250000' },
+      count: { type: 'string', default: '130000' },
       styles: { type: 'string', default: 'train' },
       kind: { type: 'string', default: 'mixed' },
       size: { type: 'string', default: '96' },

@@ -2,7 +2,13 @@
 import { readFileSync } from 'node:fs'
 import { TEMPLATES, Tokenizer } from 'declip-native'
 import t from 'tap'
-import { caption, captionWords, MAX_TOKENS, tokenCount } from '../../models/recipe/captions.mjs'
+import {
+  caption,
+  captionWords,
+  MAX_TOKENS,
+  PHRASES,
+  tokenCount,
+} from '../../models/recipe/captions.mjs'
 import { BACKGROUND_WORDS, CONCEPTS } from '../../models/recipe/concepts.mjs'
 import { STYLES } from '../../models/recipe/packages.mjs'
 import { random } from '../../models/recipe/random.mjs'
@@ -36,6 +42,17 @@ t.test('captions are short, and name what is there', async t => {
       t.fail(`'${text}' names nothing`)
   }
   t.pass('1500 captions')
+})
+
+t.test('captions are made of known words', async t => {
+  const texts = [...captionWords(), ...PHRASES, ...TEMPLATES.imagenet]
+  const known = new Set(texts.flatMap(text => tokenizer.encode(text.replaceAll('{}', ' '))))
+  for (let index = 0; index < 1500; index++) {
+    const scene = compose(index, { seed: 'known', width: 48, height: 48 })
+    const text = caption(scene, random('known', index))
+    for (const id of tokenizer.encode(text)) if (!known.has(id)) t.fail(`token ${id} in '${text}'`)
+  }
+  t.ok(known.size < 600, `${known.size} tokens`)
 })
 
 t.test('all prompts that models are evaluated with fit', async t => {

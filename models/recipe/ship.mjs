@@ -1,0 +1,89 @@
+/**
+ * Makes the bundled model's files of a trained one: weights in half precision under OpenAI's names,
+ * token embeddings that no caption of the training data uses set to zero, and the list of classes.
+ *
+ *   node models/recipe/ship.mjs --model <run>/model-average --mode maskclip [--out models/words-tiny]
+ *
+ * `--mode` is the dense mode that the model is used with by default.
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { Float16Array } from '@petamoriken/float16'
+import { TEMPLATES, Tokenizer } from 'declip-native'
+import { Failure, root } from '../../scripts/common.mjs'
+import { captionWords, PHRASES } from './captions.mjs'
+import { CONCEPTS } from './concepts.mjs'
+
+/** Names, float32 values and shapes of a safetensors file. */
+function readFloat32(file) {
+  const bytes = readFileSync(file)
+  const length = Number(bytes.readBigUInt64LE(0))
+  const { __metadata__: _, ...header } = JSON.parse(bytes.toString('utf8', 8, 8 + length))
+  return Object.entries(header).map(([name, { dtype, shape, data_offsets: [from, to] }]) => {
+    if (dtype !== 'F32') throw new Failure(`${file}: ${name} is ${dtype}, not F32.`)
+    const data = bytes.subarray(8 + length + from, 8 + length + to)
+    return { name, shape, values: new Float32Array(Uint8Array.from(data).buffer) }
+  })
+}
+
+/** A safetensors file of float16 tensors; its header is padded to a multiple of 8. */
+function float16File(tensors, metadata) {
+  const header = { __metadata__: metadata }
+  const blocks = []
+  let at = 0
+  for (const { name, shape, values } of tensors) {
+    const half = Float16Array.from(values)
+    const block = Buffer.from(half.buffer)
+    header[name] = { dtype: 'F16', shape, data_offsets: [at, at + block.length] }
+    blocks.push(block)
+    at += block.length
+  }
+  const text = JSON.stringify(header)
+  const json = Buffer.from(text.padEnd(Math.ceil(text.length / 8) * 8))
+  const size = Buffer.alloc(8)
+  size.writeBigUInt64LE(BigInt(json.length))
+  return Buffer.concat([size, json, ...blocks])
+}
+
+/** Ids of all tokens that captions and prompts are made of. */
+function usedTokens() {
+  const tokenizer = new Tokenizer()
+  const texts = [...captionWords(), ...PHRASES, ...TEMPLATES.imagenet]
+  return new Set(texts.flatMap(text => tokenizer.encode(text.replaceAll('{}', ' '))))
+}
+
+function main() {
+  const { values } = parseArgs({
+    options: {
+      model: { type: 'string' },
+      mode: { type: 'string' },
+      out: { type: 'string', default: join(root, 'models', 'words-tiny') },
+    },
+  })
+  if (!values.model || !values.mode) throw new Failure('Say --model <folder> and --mode <mode>.')
+  const used = usedTokens()
+  const tensors = readFloat32(join(values.model, 'open_clip_model.safetensors'))
+  for (const { name, shape, values } of tensors) {
+    if (name !== 'token_embedding.weight') continue
+    const width = shape[1]
+    for (let id = 0; id < shape[0]; id++)
+      if (!used.has(id)) values.fill(0, id * width, (id + 1) * width)
+  }
+  const metadata = { format: 'pt', license: 'apache-2.0', dense_mode: values.mode }
+  const file = join(values.out, 'model.safetensors')
+  writeFileSync(file, float16File(tensors, metadata))
+  writeFileSync(
+    join(values.out, 'classes.txt'),
+    `${CONCEPTS.map(({ name }) => name).join('\n')}\n`,
+  )
+  console.log(`${file}: ${tensors.length} tensors, ${used.size} tokens`)
+}
+
+try {
+  main()
+} catch (error) {
+  if (!(error instanceof Failure)) throw error
+  console.error(error.message)
+  process.exitCode = 1
+}
