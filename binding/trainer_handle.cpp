@@ -172,15 +172,6 @@ Napi::Value to_js(Napi::Env env, const TrainStep& step) {
   return out;
 }
 
-/// Parameters, their two moments and their average, in float32.
-int64_t trainer_bytes(const Trainer& trainer) {
-  int64_t bytes = 0;
-  for (const auto& [name, tensor] : trainer.parameters()) {
-    bytes += static_cast<int64_t>(tensor.nbytes());
-  }
-  return bytes * (trainer.options().ema_decay > 0 ? 4 : 3);
-}
-
 }  // namespace
 
 TrainerHandle::TrainerHandle(const Napi::CallbackInfo& info)
@@ -195,7 +186,7 @@ TrainerHandle::TrainerHandle(const Napi::CallbackInfo& info)
   for (uint32_t i = 0; i < names.size(); ++i) trainable.Set(i, names[i]);
   info.This().As<Napi::Object>().DefineProperty(
       Napi::PropertyDescriptor::Value("trainable", trainable, napi_enumerable));
-  reported_bytes_ = trainer_bytes(*trainer_);
+  reported_bytes_ = trainer_->bytes();
   Napi::MemoryManagement::AdjustExternalMemory(env, reported_bytes_);
 }
 

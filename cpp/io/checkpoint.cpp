@@ -117,7 +117,10 @@ Checkpoint load_checkpoint(const std::string& path,
   out.tensors = std::move(weights.tensors);
   out.epoch = files.epoch;
   if (!foundation) {
-    out.dense_mode = dense_mode_from_name(overrides.name.value_or(files.path));
+    out.dense_mode =
+        files.dense_mode
+            ? dense_mode_from_metadata(*files.dense_mode, files.path)
+            : dense_mode_from_name(overrides.name.value_or(files.path));
   }
   out.license = files.license;
   return out;

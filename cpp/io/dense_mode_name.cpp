@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "declip/error.h"
 #include "io/mapped_file.h"
 
 namespace declip {
@@ -63,6 +64,20 @@ std::optional<std::string> dense_mode_from_name(const std::string& path) {
     level = level.parent_path();
   }
   return std::nullopt;
+}
+
+std::string dense_mode_from_metadata(const std::string& mode,
+                                     const std::string& path) {
+  // CLIPSelf and region-text train MaskCLIP's.
+  if (mode == "maskclip" ||
+      std::find(kModes.begin(), kModes.end(), mode) != kModes.end()) {
+    return mode;
+  }
+  throw Error(ErrorCode::kWeights,
+              path +
+                  ": metadata \"dense_mode\" must be 'maskclip', 'qq', 'kk', "
+                  "'vv', 'csa' or 'all', found '" +
+                  mode + "'.");
 }
 
 }  // namespace declip

@@ -78,8 +78,13 @@ void read_one(const std::string& path, WeightFiles& out) {
   }
   Safetensors read = read_safetensors(file);
   out.tensors.merge(read.tensors);
-  const auto license = read.metadata.find("license");
-  if (license != read.metadata.end()) out.license = license->second;
+  const auto entry = [&](const char* key) -> std::optional<std::string> {
+    const auto it = read.metadata.find(key);
+    if (it == read.metadata.end()) return {};
+    return it->second;
+  };
+  out.license = entry("license");
+  out.dense_mode = entry("dense_mode");
 }
 
 // {"weight_map": {key: file name}}; every file is read once.

@@ -18,7 +18,7 @@ struct WeightFiles {
   bool torchscript = false;
   bool trainer = false;
   std::optional<int64_t> epoch;
-  std::optional<std::string> license;
+  std::optional<std::string> license, dense_mode;  // safetensors metadata
 };
 
 /// Reads a .safetensors file, a torch.save or TorchScript file, a sharded

@@ -11,23 +11,10 @@ namespace {
 
 constexpr double kQuickGelu = 1.702;
 
-at::Tensor times(const at::Tensor& x, double factor) {
-  return x.defined() ? x * factor : x;
-}
-
 /// gamma of a LayerScale folded into the layer before it.
 at::Tensor scaled_rows(const at::Tensor& x, const at::Tensor& gamma) {
   if (!gamma.defined() || !x.defined()) return x;
   return x.dim() == 2 ? x * gamma.unsqueeze(1) : x * gamma;
-}
-
-Projection clip_projection(const Scope& attention,
-                           int64_t heads,
-                           bool separate,
-                           const Numerics& numerics) {
-  const auto weights = attention["in_proj_weight"].chunk(3, 0);
-  const auto biases = attention["in_proj_bias"].chunk(3, 0);
-  return {weights, biases, heads, separate, numerics};
 }
 
 }  // namespace
@@ -59,6 +46,22 @@ at::Tensor LayerNorm::gated(const at::Tensor& x) const {
 
 at::Tensor split_heads(const at::Tensor& x, int64_t heads) {
   return x.unflatten(-1, {heads, -1});
+}
+
+Projection::Projection(const at::Tensor& weight,
+                       const at::Tensor& bias,
+                       int64_t heads,
+                       bool separate,
+                       const Numerics& numerics)
+    : heads_(heads) {
+  if (!separate) {
+    parts_.emplace_back(weight, bias, numerics);
+    return;
+  }
+  const auto weights = weight.chunk(3, 0), biases = bias.chunk(3, 0);
+  for (size_t i = 0; i < 3; ++i) {
+    parts_.emplace_back(weights[i], biases[i], numerics);
+  }
 }
 
 Projection::Projection(const std::vector<at::Tensor>& weights,
@@ -118,11 +121,16 @@ Mlp::Mlp(const at::Tensor& in_weight,
     in_ = Linear(in_weight, in_bias, numerics, within(Epilogue::kGelu));
     out_ = Linear(out_weight, out_bias, numerics);
   } else if (numerics.fused || numerics.recorded) {
-    in_ = Linear(times(in_weight, kQuickGelu),
-                 times(in_bias, kQuickGelu),
+    in_ = Linear(in_weight,
+                 in_bias.defined() ? in_bias * kQuickGelu : in_bias,
                  numerics,
-                 within(Epilogue::kSilu));
-    out_ = Linear(times(out_weight, 1.0 / kQuickGelu), out_bias, numerics);
+                 within(Epilogue::kSilu),
+                 kQuickGelu);
+    out_ = Linear(out_weight,
+                  out_bias,
+                  numerics,
+                  Epilogue::kNone,
+                  1.0 / kQuickGelu);
   } else {
     quick_gelu_after_ = true;
     in_ = Linear(in_weight, in_bias, numerics);
@@ -160,7 +168,11 @@ ClipBlock::ClipBlock(const Scope& scope,
                      const Numerics& numerics)
     : ln_1(scope / "ln_1", eps, numerics),
       ln_2(scope / "ln_2", eps, numerics),
-      in_proj(clip_projection(scope / "attn", heads, separate, numerics)),
+      in_proj((scope / "attn")["in_proj_weight"],
+              (scope / "attn")["in_proj_bias"],
+              heads,
+              separate,
+              numerics),
       out_proj(scaled_rows((scope / "attn" / "out_proj")["weight"],
                            (scope / "ls_1").find("gamma")),
                scaled_rows((scope / "attn" / "out_proj")["bias"],

@@ -35,14 +35,16 @@ struct Numerics {
   at::ScalarType stream() const { return fused || mixed ? at::kFloat : dtype; }
 };
 
-/// y = epilogue(x W^T + b), weight [out, in], bias [out] or undefined.
+/// y = epilogue(x (f W)^T + b), weight [out, in], bias [out] or undefined,
+/// f a factor.
 class Linear {
  public:
   Linear() = default;
   Linear(const at::Tensor& weight,
          const at::Tensor& bias,
          const Numerics& numerics,
-         Epilogue epilogue = Epilogue::kNone);
+         Epilogue epilogue = Epilogue::kNone,
+         double factor = 1);
   Linear(const Scope& scope, const Numerics& numerics)
       : Linear(scope["weight"], scope.find("bias"), numerics) {}
 
@@ -69,7 +71,8 @@ class Linear {
   enum class Form { kEager, kRecorded, kPacked, kInt8 };
   Form form_ = Form::kEager;
   Epilogue epilogue_ = Epilogue::kNone;
-  at::Tensor weight_;  // packed, or as stored
+  at::Tensor weight_;  // packed, or as stored; recorded: without its factor
+  double factor_ = 1;
   at::Tensor bias_;    // may be undefined
   at::Tensor scales_;  // int8: float32 [out]
   at::Tensor zeros_;   // int8: int32 [out]
@@ -110,6 +113,12 @@ at::Tensor split_heads(const at::Tensor& x, int64_t heads);
 /// or one each (`separate`), of which only those wanted are made.
 class Projection {
  public:
+  /// Weights and biases of q, k and v above each other.
+  Projection(const at::Tensor& weight,
+             const at::Tensor& bias,
+             int64_t heads,
+             bool separate,
+             const Numerics& numerics);
   /// Weights and biases of q, k, v; a bias may be undefined.
   Projection(const std::vector<at::Tensor>& weights,
              const std::vector<at::Tensor>& biases,

@@ -105,12 +105,20 @@ at::Tensor onednn_linear(const at::Tensor& x,
       "");
 }
 
-Linear::Linear(const at::Tensor& weight,
+Linear::Linear(const at::Tensor& given,
                const at::Tensor& bias,
                const Numerics& numerics,
-               Epilogue epilogue)
+               Epilogue epilogue,
+               double factor)
     : form_(numerics.recorded ? Form::kRecorded : Form::kEager),
-      epilogue_(epilogue) {
+      epilogue_(epilogue),
+      factor_(factor) {
+  if (form_ == Form::kRecorded) {
+    weight_ = given;
+    if (bias.defined()) bias_ = bias.to(numerics.dtype);
+    return;
+  }
+  const auto weight = factor == 1 ? given : given * factor;
   if (numerics.int8) {
     form_ = Form::kInt8;
     const auto w = weight.to(at::kFloat);
@@ -167,7 +175,7 @@ at::Tensor Linear::int8(const at::Tensor& x,
 at::Tensor Linear::operator()(const at::Tensor& x) const {
   if (form_ == Form::kInt8) return int8(x, {}, x.scalar_type());
   if (form_ == Form::kRecorded) {
-    return activate(epilogue_, recorded_linear(x, weight_, bias_));
+    return activate(epilogue_, recorded_linear(x, weight_, bias_, Epilogue::kNone, factor_));
   }
   if (form_ == Form::kEager) {
     return activate(epilogue_, at::linear(x, weight_, bias_));
@@ -199,7 +207,7 @@ at::Tensor Linear::add_activated_to(const at::Tensor& residual,
                                     const at::Tensor& x,
                                     Epilogue activation) const {
   return form_ == Form::kRecorded
-             ? residual + recorded_linear(x, weight_, bias_, activation)
+             ? residual + recorded_linear(x, weight_, bias_, activation, factor_)
              : add_to(residual, activate(activation, x));
 }
 

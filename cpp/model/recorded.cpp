@@ -65,19 +65,26 @@ at::Tensor activate_backward(Epilogue activation,
 
 at::Tensor rows_of(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}); }
 
+at::Tensor multiplied(const at::Tensor& x, double factor) {
+  return factor == 1 ? x : x * factor;
+}
+
 struct RecordedLinear : Function<RecordedLinear> {
   static at::Tensor forward(AutogradContext* context,
                             const at::Tensor& x,
                             const at::Tensor& weight,
                             const std::optional<at::Tensor>& bias,
-                            int64_t activation) {
+                            int64_t activation,
+                            double factor) {
     context->saved_data["biased"] = bias.has_value();
     context->save_for_backward({x, weight});
     context->saved_data["activation"] = activation;
+    context->saved_data["factor"] = factor;
     const auto input = activate(static_cast<Epilogue>(activation), x);
-    return weight.scalar_type() == at::kFloat && has_onednn_linear()
-               ? onednn_linear(input, weight, bias.value_or(at::Tensor()))
-               : at::linear(input, weight, bias);
+    const auto used = multiplied(weight, factor).to(x.scalar_type());
+    return used.scalar_type() == at::kFloat && has_onednn_linear()
+               ? onednn_linear(input, used, bias.value_or(at::Tensor()))
+               : at::linear(input, used, bias);
   }
 
   static variable_list backward(AutogradContext* context,
@@ -87,18 +94,22 @@ struct RecordedLinear : Function<RecordedLinear> {
     const auto& weight = saved[1];
     const auto activation =
         static_cast<Epilogue>(context->saved_data["activation"].toInt());
+    const double factor = context->saved_data["factor"].toDouble();
     const auto dy = rows_of(gradients[0]);
-    variable_list out(4);
+    variable_list out(5);
     if (context->needs_input_grad(0)) {
+      const auto used = multiplied(weight, factor).to(x.scalar_type());
       out[0] = activate_backward(
-          activation, times_transposed(dy, weight.t()).view(x.sizes()), x);
+          activation, times_transposed(dy, used.t()).view(x.sizes()), x);
     }
     if (context->needs_input_grad(1)) {
       const auto input = rows_of(activate(activation, x));
       // The longer side as rows, which is what oneDNN is fastest with.
-      out[1] = dy.size(1) < input.size(1) || weight.scalar_type() != at::kFloat
-                   ? times_transposed(dy.t(), input.t())
-                   : times_transposed(input.t(), dy.t()).t();
+      const auto product =
+          dy.size(1) < input.size(1) || x.scalar_type() != at::kFloat
+              ? times_transposed(dy.t(), input.t())
+              : times_transposed(input.t(), dy.t()).t();
+      out[1] = multiplied(product.to(weight.scalar_type()), factor);
     }
     if (context->saved_data["biased"].toBool() &&
         context->needs_input_grad(2)) {
@@ -193,13 +204,19 @@ at::Tensor activate(Epilogue activation, const at::Tensor& x) {
 at::Tensor recorded_linear(const at::Tensor& x,
                            const at::Tensor& weight,
                            const at::Tensor& bias,
-                           Epilogue activation) {
-  if (!is_product(x)) return at::linear(activate(activation, x), weight, bias);
+                           Epilogue activation,
+                           double factor) {
+  if (!is_product(x)) {
+    return at::linear(activate(activation, x),
+                      multiplied(weight, factor).to(x.scalar_type()),
+                      bias);
+  }
   return RecordedLinear::apply(
       x,
       weight,
       bias.defined() ? std::optional(bias) : std::nullopt,
-      static_cast<int64_t>(activation));
+      static_cast<int64_t>(activation),
+      factor);
 }
 
 at::Tensor recorded_attention(const at::Tensor& q,

@@ -15,13 +15,15 @@ namespace declip {
 /// The activation by LibTorch's operators, with their gradients.
 at::Tensor activate(Epilogue activation, const at::Tensor& x);
 
-/// activation(x) W^T + b for x [..., in], weight [out, in], bias [out] or
-/// undefined. Of x and activation(x) only x is kept; the activation is made
-/// again on the way back.
+/// activation(x) (factor W)^T + b in x's dtype, for x [..., in], weight
+/// [out, in] of x's dtype or wider, bias [out] of x's dtype or undefined.
+/// Nothing is kept but x and the weight as it was given: the activation, and the
+/// weight times its factor in x's dtype, are made again on the way back.
 at::Tensor recorded_linear(const at::Tensor& x,
                            const at::Tensor& weight,
                            const at::Tensor& bias,
-                           Epilogue activation = Epilogue::kNone);
+                           Epilogue activation = Epilogue::kNone,
+                           double factor = 1);
 
 /// softmax(scale q k^T) v of every head, [B, L, n, d] -> [B, L, n * d]. The way
 /// forward is dense_attention()'s; the way back makes the scores again, a few

@@ -51,7 +51,8 @@ std::string config_text(const ModelConfig& config) {
 
 void export_open_clip(const std::string& path,
                       const ModelConfig& config,
-                      const std::map<std::string, at::Tensor>& tensors) {
+                      const std::map<std::string, at::Tensor>& tensors,
+                      std::optional<DenseMode> mode) {
   const auto names =
       config.family == Family::kEva ? custom_text_key_map() : openai_key_map();
   std::map<std::string, at::Tensor> out;
@@ -68,9 +69,10 @@ void export_open_clip(const std::string& path,
           "Cannot make the folder " + path + ": " + error.message() + ".");
     }
   }
-  write_safetensors(file ? path : path + "/open_clip_model.safetensors",
-                    out,
-                    {{"format", "pt"}});
+  std::map<std::string, std::string> metadata{{"format", "pt"}};
+  if (mode) metadata.emplace("dense_mode", dense_mode_name(*mode));
+  write_safetensors(
+      file ? path : path + "/open_clip_model.safetensors", out, metadata);
   if (file) return;
   AtomicFile json(path + "/open_clip_config.json");
   const auto text = config_text(config);

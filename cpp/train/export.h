@@ -3,9 +3,11 @@
 #include <ATen/core/Tensor.h>
 
 #include <map>
+#include <optional>
 #include <string>
 
 #include "declip/config.h"
+#include "declip/dense.h"
 
 namespace declip {
 
@@ -15,9 +17,11 @@ namespace declip {
 /// cannot tell: heads, activation, pixel statistics.
 ///
 /// tensors  under internal names, `visual.` and `text.`
+/// mode     the dense mode that the model was trained for, kept as metadata
 /// Throws Error(kIo).
 void export_open_clip(const std::string& path,
                       const ModelConfig& config,
-                      const std::map<std::string, at::Tensor>& tensors);
+                      const std::map<std::string, at::Tensor>& tensors,
+                      std::optional<DenseMode> mode = {});
 
 }  // namespace declip

@@ -10,6 +10,7 @@
 #include "declip/error.h"
 #include "declip/safetensors.h"
 #include "declip/train.h"
+#include "io/mapped_file.h"
 #include "model/device.h"
 #include "model/layers.h"
 #include "train/adamw.h"
@@ -148,6 +149,21 @@ void check_options(const TrainOptions& options, const ModelConfig& config) {
   }
 }
 
+/// The dense mode that training makes good; none if no dense features learn.
+std::optional<DenseMode> trained_mode(const TrainOptions& options) {
+  if (options.objective == Objective::kDeClip) return options.mode;
+  if (options.objective == Objective::kContrastive &&
+      options.region_weight == 0) {
+    return {};
+  }
+  return DenseMode::kMaskClip;
+}
+
+/// Whether an objective has a use for a tensor of the student.
+bool is_used(const std::string& name, Objective objective) {
+  return objective == Objective::kContrastive || !name.starts_with("text.");
+}
+
 /// Whether two checkpoints have the same tensors.
 void check_alike(const Checkpoint& student, const Checkpoint& pretrained) {
   for (const auto& [name, tensor] : student.tensors) {
@@ -198,6 +214,7 @@ struct Trainer::State {
   at::Device device = at::kCPU;
   Numerics numerics;                             // of the student
   std::map<std::string, at::Tensor> tensors;     // float32 leaves
+  std::map<std::string, at::Tensor> unused;      // as stored in the file
   std::map<std::string, at::Tensor> pretrained;  // as stored in its file
   std::unique_ptr<VisionTower> teacher;          // null if not needed
   std::vector<Parameter> learning;
@@ -358,7 +375,11 @@ Trainer::Trainer(const Checkpoint& student,
   s.random = SplitMix(options.seed);
   s.pretrained = reference.tensors;
   for (const auto& [name, tensor] : student.tensors) {
-    s.tensors.emplace(name, tensor.to(s.device, at::kFloat, false, true));
+    if (is_used(name, options.objective)) {
+      s.tensors.emplace(name, tensor.to(s.device, at::kFloat, false, true));
+    } else {
+      s.unused.emplace(name, tensor);
+    }
   }
   s.ranks = Ranks(std::move(group));
   s.ranks.share(objective_name(options.objective), s.tensors);
@@ -382,6 +403,7 @@ Trainer::Trainer(const Checkpoint& student,
     const Weights weights(reference.tensors, s.device, numerics.stream(), call);
     s.teacher = make_tower(reference.config, weights, numerics);
   }
+  MappedFile::drop_pages();  // all that a step needs was copied
 }
 
 Trainer::~Trainer() = default;
@@ -404,7 +426,18 @@ std::map<std::string, at::Tensor> Trainer::parameters() const {
   for (const auto& [name, tensor] : state_->tensors) {
     out.emplace(name, tensor.detach());
   }
+  for (const auto& [name, tensor] : state_->unused) {
+    out.emplace(name, tensor.to(at::kFloat));
+  }
   return out;
+}
+
+int64_t Trainer::bytes() const {
+  size_t bytes = 0;
+  for (const auto& [name, tensor] : state_->tensors) bytes += tensor.nbytes();
+  const size_t kept = state_->average.empty() ? 2 : 3;
+  for (const auto& value : state_->values()) bytes += kept * value.nbytes();
+  return static_cast<int64_t>(bytes);
 }
 
 TrainStep Trainer::gradients(const std::vector<TrainBatch>& parts,
@@ -557,7 +590,7 @@ void Trainer::export_checkpoint(const std::string& path,
     const auto pretrained = s.pretrained.at(name).to(s.device, at::kFloat);
     tensor = alpha * tensor + (1 - alpha) * pretrained;
   }
-  export_open_clip(path, s.config, student);
+  export_open_clip(path, s.config, student, trained_mode(s.options));
 }
 
 }  // namespace declip

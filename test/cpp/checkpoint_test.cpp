@@ -696,3 +696,14 @@ TEST(checkpoint_dense_mode_from_published_names) {
                  files::read(fixture(kEva))));
   CHECK(c.dense_mode == "csa");
 }
+
+TEST(checkpoint_dense_mode_from_metadata) {
+  const files::TempFolder temp;
+  const auto tensors = read_safetensors(fixture(kEva)).tensors;
+  // What a file says of itself stands above what its name says.
+  const std::string path = temp.file("DeCLIP_EVA-B_DINOv2-B_csa_0.05.safetensors");
+  write_safetensors(path, tensors, {{"dense_mode", "maskclip"}});
+  CHECK(load_checkpoint(path).dense_mode == "maskclip");
+  write_safetensors(path, tensors, {{"dense_mode", "best"}});
+  CHECK(contains(failure(path), "\"dense_mode\" must be 'maskclip'"));
+}

@@ -95,6 +95,32 @@ TEST(recorded_linear_has_libtorchs_gradients) {
   }
 }
 
+TEST(recorded_linear_takes_a_wider_weight_and_a_factor) {
+  const c10::InferenceMode normal_tensors(false);
+  const c10::AutoGradMode record(true);
+  for (const auto type : {at::kFloat, at::kBFloat16}) {
+    const auto x = at::randn({3, 7, 24}).to(type);
+    const auto bias = at::randn({40}).to(type);
+    const auto weight = at::randn({40, 24});
+    const auto weights = at::randn({3, 7, 40}).to(type);
+    const auto expected = with_gradients(
+        [&](const auto& in) {
+          return at::linear(in[0], (in[1] * 1.5).to(type), in[2]);
+        },
+        {x, weight, bias},
+        weights);
+    const auto found = with_gradients(
+        [&](const auto& in) {
+          return declip::recorded_linear(
+              in[0], in[1], in[2], declip::Epilogue::kNone, 1.5);
+        },
+        {x, weight, bias},
+        weights);
+    CHECK(apart(found, expected) < tolerance(type));
+    CHECK(found[2].scalar_type() == at::kFloat);  // the weight's gradient
+  }
+}
+
 TEST(recorded_attention_has_libtorchs_gradients) {
   const c10::InferenceMode normal_tensors(false);
   const c10::AutoGradMode record(true);

@@ -205,6 +205,52 @@ TEST(the_average_follows_the_parameters) {
       1e-6);
 }
 
+TEST(exported_checkpoints_say_what_dense_mode_they_are_for) {
+  const files::TempFolder folder;
+  const auto path = folder.file("model.safetensors");
+  const auto mode = [&](const TrainOptions& options) {
+    trainer(Family::kEva, options).export_checkpoint(path);
+    return declip::load_checkpoint(path).dense_mode;
+  };
+  CHECK(mode(small::options(Objective::kClipSelf)) == "maskclip");
+  CHECK(mode(small::options(Objective::kRegionText)) == "maskclip");
+  auto declip = small::options(Objective::kDeClip);
+  declip.mode = DenseMode::kCsa;
+  CHECK(mode(declip) == "csa");
+  auto captions = small::options(Objective::kContrastive);
+  captions.region_weight = 0;
+  CHECK(!mode(captions));
+  captions.region_weight = 1;
+  CHECK(mode(captions) == "maskclip");
+}
+
+TEST(a_text_tower_that_does_not_learn_is_kept_as_it_was_stored) {
+  const files::TempFolder folder;
+  auto student = small::model(Family::kPlain, 1);
+  for (auto& [name, tensor] : student.tensors) {
+    if (name.starts_with("text.")) tensor = tensor.to(at::kHalf);
+  }
+  const auto bytes = [&](Objective objective) {
+    return declip::Trainer(student, {}, small::options(objective)).bytes();
+  };
+  CHECK(bytes(Objective::kClipSelf) < bytes(Objective::kContrastive));
+  declip::Trainer t(student, {}, small::options(Objective::kClipSelf));
+  t.step({small::batch()}, {});
+  const auto path = folder.file("model.safetensors");
+  t.export_checkpoint(path, 0.5);
+  const auto state = folder.file("state.safetensors");
+  t.save(state);
+  t.load(state);
+  const auto exported = declip::read_safetensors(path).tensors;
+  for (const auto& [name, tensor] : student.tensors) {
+    if (!name.starts_with("text.")) continue;
+    CHECK(exported.contains(name.substr(5)) || exported.contains(name));
+    const auto& found = exported.contains(name) ? exported.at(name)
+                                                : exported.at(name.substr(5));
+    CHECK(at::equal(found, tensor.to(at::kFloat)));
+  }
+}
+
 TEST(exported_checkpoints_are_models) {
   const files::TempFolder folder;
   for (const auto family : small::kFamilies) {

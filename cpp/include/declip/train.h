@@ -151,6 +151,8 @@ class Trainer {
   /// Current values under the checkpoint's names, all of the student's. They
   /// change with the next step.
   std::map<std::string, at::Tensor> parameters() const;
+  /// Of the parameters, their moments and their average.
+  int64_t bytes() const;
 
   /// One update from the mean loss of `parts`, whose gradients are accumulated
   /// one after the other. If it fails, cancelled or with Error(kInternal)
