@@ -1,14 +1,15 @@
 /**
  * Measures models on labelled scenes through the package's own API.
  *
- *   node models/recipe/evaluate.mjs --model <file>[,<file>] [--sets <folder>[,<folder>]]
+ *   node models/recipe/evaluate.mjs --model [<name>=]<file>[,...] [--sets <folder>[,<folder>]]
  *     [--modes vanilla,maskclip,qq,csa,naclip,itaclip] [--scale 1] [--pamr] [--synonyms]
- *     [--regions] [--limit <scenes per set>] [--out figures.json]
+ *     [--regions] [--limit <scenes per set>] [--per-class] [--out figures.json]
  *
  * A set is a folder with a scenes.json, or a folder of such folders; the default is models/scenes.
  * Words are means over the 80 ImageNet prompts; the background is the best of the set's background
  * words; windows are of the model's size, half as far apart, on the picture's own pixels. `--scale`,
- * `--pamr` and `--synonyms` change that and are named in the table.
+ * `--pamr` and `--synonyms` change that and are named in the table. `--per-class` adds every class's
+ * IoU to the file.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
@@ -217,6 +218,7 @@ async function main() {
       pamr: { type: 'boolean', default: false },
       synonyms: { type: 'boolean', default: false },
       regions: { type: 'boolean', default: false },
+      'per-class': { type: 'boolean', default: false },
       limit: { type: 'string' },
       out: { type: 'string' },
     },
@@ -235,10 +237,12 @@ async function main() {
       .filter(Boolean)
       .join(' ') || 'plain'
   const sets = values.sets.split(',').flatMap(folder => readSets(folder, limit))
+  const kept = ({ iou, ...figures }) => (values['per-class'] ? { ...figures, iou } : figures)
   const rows = []
-  for (const file of values.model?.split(',') ?? [undefined]) {
+  for (const given of values.model?.split(',') ?? ['words-tiny']) {
+    const [, named, file] = /^(?:([^=/]+)=)?(.*)$/.exec(given)
     const model = await loadModel(file)
-    const name = basename(file ?? 'words-tiny')
+    const name = named ?? basename(file)
     for (const set of sets)
       for (const mode of modes) {
         const start = performance.now()
@@ -253,7 +257,7 @@ async function main() {
           mode,
           pipeline,
           count: set.scenes.length,
-          scenes,
+          scenes: { scene: kept(scenes.scene), all: kept(scenes.all) },
           regions,
         })
         const seconds = ((performance.now() - start) / 1000).toFixed(1)

@@ -208,15 +208,15 @@ TEST(the_average_follows_the_parameters) {
 TEST(exported_checkpoints_say_what_dense_mode_they_are_for) {
   const files::TempFolder folder;
   const auto path = folder.file("model.safetensors");
-  const auto mode = [&](const TrainOptions& options) {
+  const auto mode = [&](const declip::TrainOptions& options) {
     trainer(Family::kEva, options).export_checkpoint(path);
     return declip::load_checkpoint(path).dense_mode;
   };
   CHECK(mode(small::options(Objective::kClipSelf)) == "maskclip");
   CHECK(mode(small::options(Objective::kRegionText)) == "maskclip");
-  auto declip = small::options(Objective::kDeClip);
-  declip.mode = DenseMode::kCsa;
-  CHECK(mode(declip) == "csa");
+  auto context = small::options(Objective::kDeClip);
+  context.mode = declip::DenseMode::kCsa;
+  CHECK(mode(context) == "csa");
   auto captions = small::options(Objective::kContrastive);
   captions.region_weight = 0;
   CHECK(!mode(captions));

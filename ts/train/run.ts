@@ -1,7 +1,8 @@
 import { setMaxListeners } from 'node:events'
 import { aborted, DeclipError, toDeclipError } from '../errors.js'
 import { prepareAddon } from '../load-addon.js'
-import type { NativeTrainStep } from '../native.js'
+import type { NativeRuntime, NativeTrainStep } from '../native.js'
+import { warnOnce } from '../warn.js'
 import { disposeBatch, type StepBatch } from './batches.js'
 import type { ResolvedConfig } from './config-fields.js'
 import { Prefetch } from './prefetch.js'
@@ -24,6 +25,7 @@ export async function run(
   const { signal, resume = false } = options
   if (signal?.aborted) throw aborted(signal)
   const addon = await prepareAddon()
+  warnOnce(slowFormat(config, addon.runtime()))
   if (config.threads !== undefined || ranks) {
     addon.setThreads(threadsOf(config.threads ?? addon.runtime().threads, ranks))
   }
@@ -57,6 +59,15 @@ export async function run(
     await prefetch?.close()
     setup.dispose()
   }
+}
+
+/** What to say of a number format that the processor has no units for. */
+export function slowFormat(
+  { dtype, device }: Pick<ResolvedConfig, 'dtype' | 'device'>,
+  { layers, cpu }: Pick<NativeRuntime, 'layers' | 'cpu'>,
+): string | null {
+  if (dtype !== 'bfloat16' || device !== 'cpu' || layers.bfloat16 === layers.float32) return null
+  return `dtype: this processor (${cpu}) has no units for bfloat16, and training in it is many times slower than in float32.`
 }
 
 interface Context {
