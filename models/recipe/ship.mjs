@@ -20,11 +20,20 @@ function readFloat32(file) {
   const bytes = readFileSync(file)
   const length = Number(bytes.readBigUInt64LE(0))
   const { __metadata__: _, ...header } = JSON.parse(bytes.toString('utf8', 8, 8 + length))
-  return Object.entries(header).map(([name, { dtype, shape, data_offsets: [from, to] }]) => {
-    if (dtype !== 'F32') throw new Failure(`${file}: ${name} is ${dtype}, not F32.`)
-    const data = bytes.subarray(8 + length + from, 8 + length + to)
-    return { name, shape, values: new Float32Array(Uint8Array.from(data).buffer) }
-  })
+  return Object.entries(header).map(
+    ([
+      name,
+      {
+        dtype,
+        shape,
+        data_offsets: [from, to],
+      },
+    ]) => {
+      if (dtype !== 'F32') throw new Failure(`${file}: ${name} is ${dtype}, not F32.`)
+      const data = bytes.subarray(8 + length + from, 8 + length + to)
+      return { name, shape, values: new Float32Array(Uint8Array.from(data).buffer) }
+    },
+  )
 }
 
 /** A safetensors file of float16 tensors; its header is padded to a multiple of 8. */
@@ -73,10 +82,7 @@ function main() {
   const metadata = { format: 'pt', license: 'apache-2.0', dense_mode: values.mode }
   const file = join(values.out, 'model.safetensors')
   writeFileSync(file, float16File(tensors, metadata))
-  writeFileSync(
-    join(values.out, 'classes.txt'),
-    `${CONCEPTS.map(({ name }) => name).join('\n')}\n`,
-  )
+  writeFileSync(join(values.out, 'classes.txt'), `${CONCEPTS.map(({ name }) => name).join('\n')}\n`)
   console.log(`${file}: ${tensors.length} tensors, ${used.size} tokens`)
 }
 

@@ -2,8 +2,8 @@
  * Makes the bundled model from nothing: art, scenes, evaluation sets, then the stages of stages/.
  * What is there already is kept, and a stage that was ended goes on where it was.
  *
- *   node models/recipe/train.mjs --work <folder> [--stages base-64,base,region,clipself,declip]
- *     [--seed 1] [--count 130000]
+ *   node models/recipe/train.mjs --work <folder> [--stages base-64,base,words,region,clipself,declip]
+ *     [--seed 1]
  *
  * The folder then holds shards/, sets/ and runs/<stage>/; with another --seed the runs are in
  * runs-<seed>/. Ctrl-C stops after the running step; the same command goes on.
@@ -13,7 +13,7 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Failure, root, run, step } from '../../scripts/common.mjs'
 
-const STAGES = ['base-64', 'base', 'region', 'clipself', 'declip']
+const STAGES = ['base-64', 'base', 'words', 'region', 'clipself', 'declip']
 const recipe = join(root, 'models', 'recipe')
 const script = name => join(recipe, `${name}.mjs`)
 
@@ -22,8 +22,10 @@ function writeConfig(work, stage, seed) {
   const text = readFileSync(join(recipe, 'stages', `${stage}.json`), 'utf8')
   const runs = seed === 1 ? 'runs' : `runs-${seed}`
   const config = JSON.parse(text.replaceAll('runs/', `${runs}/`))
+  // Weights beside the stages; all else is in the work folder.
+  if (config.model?.startsWith('../')) config.model = resolve(recipe, 'stages', config.model)
   const file = join(work, seed === 1 ? `${stage}.json` : `${stage}-${seed}.json`)
-  writeFileSync(file, `${JSON.stringify({ ...config, seed }, null, 2)}\n`)
+  writeFileSync(file, `${JSON.stringify({ ...config, seed: config.seed + seed - 1 }, null, 2)}\n`)
   return { file, out: join(work, config.out) }
 }
 
@@ -33,7 +35,6 @@ async function main() {
       work: { type: 'string' },
       stages: { type: 'string', default: STAGES.join(',') },
       seed: { type: 'string', default: '1' },
-      count: { type: 'string', default: '130000' },
     },
   })
   if (!values.work) throw new Failure('Say where everything goes: --work <folder>.')
@@ -41,15 +42,12 @@ async function main() {
   for (const stage of stages)
     if (!STAGES.includes(stage)) throw new Failure(`--stages has ${STAGES}; not '${stage}'.`)
   const seed = Number(values.seed)
-  if (!Number.isInteger(seed) || seed < 0) throw new Failure('--seed is a whole number.')
+  if (!Number.isInteger(seed) || seed < 1) throw new Failure('--seed is a whole number from 1.')
   const work = resolve(values.work)
   mkdirSync(work, { recursive: true })
   const shards = join(work, 'shards')
-  const last = `${String(Math.ceil(Number(values.count) / 5000) - 1).padStart(6, '0')}.tar`
-  if (!existsSync(join(shards, last)))
-    await step('scenes', () =>
-      run('node', [script('shards'), '--out', shards, '--count', values.count, '--threads', '2']),
-    )
+  if (!existsSync(join(shards, '000025.tar')))
+    await step('scenes', () => run('node', [script('shards'), '--out', shards, '--threads', '2']))
   for (const styles of ['valid', 'test']) {
     const out = join(work, 'sets', styles)
     if (!existsSync(out))
@@ -62,7 +60,9 @@ async function main() {
     if (existsSync(join(out, 'model-average'))) continue
     const resume = existsSync(join(out, 'state.safetensors')) ? ['--resume'] : []
     const declip = join(root, 'dist', 'esm', 'cli', 'main.js')
-    await step(stage, () => run('node', [declip, 'train', '--config', file, '--nproc', '2', ...resume]))
+    await step(stage, () =>
+      run('node', [declip, 'train', '--config', file, '--nproc', '2', ...resume]),
+    )
   }
 }
 

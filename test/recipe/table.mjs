@@ -20,14 +20,21 @@ t.test('a row per model, a column per mode, a figure per seed', async t => {
     row('base', 'grid-1', 'qq', 0.5, 0.75),
     row('base', 'grid-2', 'qq', 0.5, 0.75),
   ])
-  t.match(text, '| model | vanilla | qq |\n| --- | --- | --- |\n| base | 0.250 / 0.125 | 0.500 / 0.500 |')
+  t.match(
+    text,
+    '| model | vanilla | qq |\n| --- | --- | --- |\n| base | 0.250 / 0.125 | 0.500 / 0.500 |',
+  )
   t.match(text, '| base | 0.500 / – | 0.750 / 0.750 |')
   t.notMatch(text, 'eight')
   t.throws(() => withTables('no markers', text), /figures:begin/)
 })
 
-t.test('the page holds them', { skip: !existsSync(file('models/recipe/figures.json')) }, async t => {
-  const figures = JSON.parse(readFileSync(file('models/recipe/figures.json'), 'utf8'))
-  const page = readFileSync(file('docs/bundled-model.md'), 'utf8')
-  t.equal(withTables(page, tables(figures)), page)
-})
+t.test(
+  'the page holds them',
+  { skip: !existsSync(file('models/recipe/figures.json')) },
+  async t => {
+    const figures = JSON.parse(readFileSync(file('models/recipe/figures.json'), 'utf8'))
+    const page = readFileSync(file('docs/bundled-model.md'), 'utf8')
+    t.equal(withTables(page, tables(figures)), page)
+  },
+)
