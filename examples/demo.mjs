@@ -4,8 +4,8 @@
  *
  *   node examples/demo.mjs [overlay.png]
  *
- * The art is of a style that the model was never trained on. The picture's size and the step of the
- * windows were chosen on the eight bundled pictures.
+ * The art is of a style that the model was never trained on. The picture is the one of the eight
+ * bundled ones that it does best; docs/bundled-model.md has the figures of all.
  */
 import { fileURLToPath } from 'node:url'
 import { loadModel, segment } from 'declip-native'
@@ -27,8 +27,7 @@ const output = process.argv[2] ?? fileURLToPath(new URL('../demo-overlay.png', i
 const model = await loadModel('words-tiny')
 const seg = await segment(new URL('table.png', scenes), classes, {
   model,
-  method: 'sclip',
-  shortSide: 200,
+  shortSide: null,
   stride: 24,
   pamr: { iterations: 10, dilations: [1, 2, 4] },
 })

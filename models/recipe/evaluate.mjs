@@ -67,16 +67,36 @@ const entryOf = (name, { background, synonyms }) => {
   return synonyms && concept ? [name, concept.plural, ...concept.synonyms].join(', ') : name
 }
 
+/** Vocabularies of a model by their entries: every mode asks for the same ones. */
+class Vocabularies {
+  #made = new Map()
+
+  constructor(model) {
+    this.model = model
+  }
+
+  async of(entries) {
+    const key = entries.join('|')
+    const made = this.#made.get(key) ?? (await this.model.vocabulary(entries))
+    this.#made.set(key, made)
+    return made
+  }
+
+  dispose() {
+    for (const vocabulary of this.#made.values()) vocabulary.dispose()
+  }
+}
+
 /** Segments every scene of a set with the scene's words and with all words. */
-async function measureScenes(model, set, mode, { scale, pamr, synonyms }) {
+async function measureScenes(model, vocabularies, set, mode, { scale, pamr, synonyms }) {
   const { imageSize } = model.info
   const entry = name => entryOf(name, { background: set.background, synonyms })
-  const all = await model.vocabulary(['background', ...NAMES].map(entry))
+  const all = await vocabularies.of(['background', ...NAMES].map(entry))
   const words = { scene: new Confusion(NAMES.length + 1), all: new Confusion(NAMES.length + 1) }
   const everyClass = [0, ...NAMES.map((_, i) => i + 1)]
   for (const scene of set.scenes) {
     const classOf = scene.classes.map(name => NAMES.indexOf(name) + 1)
-    const own = await model.vocabulary(scene.classes.map(entry))
+    const own = await vocabularies.of(scene.classes.map(entry))
     const truth = await readLabels(join(set.folder, scene.labels))
     const view = await model.encode(join(set.folder, scene.file), {
       method: 'vanilla',
@@ -99,9 +119,7 @@ async function measureScenes(model, set, mode, { scale, pamr, synonyms }) {
       seg.dispose()
     }
     view.dispose()
-    own.dispose()
   }
-  all.dispose()
   return { scene: words.scene.figures(), all: words.all.figures() }
 }
 
@@ -109,8 +127,8 @@ async function measureScenes(model, set, mode, { scale, pamr, synonyms }) {
  * Classifies every object by mask and by box, and pictures of one object by their class token. Only
  * pictures that the model takes in one piece.
  */
-async function measureRegions(model, set, mode) {
-  const vocabulary = await model.vocabulary(NAMES)
+async function measureRegions(model, vocabularies, set, mode) {
+  const vocabulary = await vocabularies.of(NAMES)
   const words = await vocabulary.features.data()
   const right = { mask: 0, box: 0, token1: 0, token5: 0 }
   const total = { objects: 0, pictures: 0 }
@@ -146,7 +164,6 @@ async function measureRegions(model, set, mode) {
       total.pictures++
     }
   }
-  vocabulary.dispose()
   const share = (count, of) => (of ? count / of : null)
   return {
     maskTop1: share(right.mask, total.objects),
@@ -243,13 +260,14 @@ async function main() {
     const [, named, file] = /^(?:([^=/]+)=)?(.*)$/.exec(given)
     const model = await loadModel(file)
     const name = named ?? basename(file)
+    const vocabularies = new Vocabularies(model)
     for (const set of sets)
       for (const mode of modes) {
         const start = performance.now()
-        const scenes = await measureScenes(model, set, mode, options)
+        const scenes = await measureScenes(model, vocabularies, set, mode, options)
         const regions =
           values.regions && pipeline === 'plain'
-            ? await measureRegions(model, set, mode)
+            ? await measureRegions(model, vocabularies, set, mode)
             : undefined
         rows.push({
           model: name,
@@ -265,6 +283,7 @@ async function main() {
           `${name} ${set.name} ${mode} ${pipeline}: ${format(scenes.scene.mIoU)} ${format(scenes.all.mIoU)} (${seconds} s)`,
         )
       }
+    vocabularies.dispose()
     model.dispose()
   }
   if (values.out) writeFileSync(values.out, `${JSON.stringify(rows, null, 1)}\n`)
