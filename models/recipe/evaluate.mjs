@@ -3,7 +3,7 @@
  *
  *   node models/recipe/evaluate.mjs --model [<name>=]<file>[,...] [--sets <folder>[,<folder>]]
  *     [--modes vanilla,maskclip,qq,csa,naclip,itaclip] [--scale 1] [--pamr] [--synonyms]
- *     [--regions] [--limit <scenes per set>] [--per-class] [--out figures.json]
+ *     [--regions] [--limit <scenes per set>] [--per-class] [--out figures.json [--append]]
  *
  * A set is a folder with a scenes.json, or a folder of such folders; the default is models/scenes.
  * Words are means over the 80 ImageNet prompts; the background is the best of the set's background
@@ -238,6 +238,7 @@ async function main() {
       'per-class': { type: 'boolean', default: false },
       limit: { type: 'string' },
       out: { type: 'string' },
+      append: { type: 'boolean', default: false },
     },
   })
   const modes = values.modes.split(',')
@@ -286,7 +287,10 @@ async function main() {
     vocabularies.dispose()
     model.dispose()
   }
-  if (values.out) writeFileSync(values.out, `${JSON.stringify(rows, null, 1)}\n`)
+  if (values.out) {
+    const before = values.append ? JSON.parse(readFileSync(values.out, 'utf8')) : []
+    writeFileSync(values.out, `${JSON.stringify([...before, ...rows], null, 1)}\n`)
+  }
   console.log(table(rows))
 }
 
