@@ -126,11 +126,8 @@ Mlp::Mlp(const at::Tensor& in_weight,
                  numerics,
                  within(Epilogue::kSilu),
                  kQuickGelu);
-    out_ = Linear(out_weight,
-                  out_bias,
-                  numerics,
-                  Epilogue::kNone,
-                  1.0 / kQuickGelu);
+    out_ = Linear(
+        out_weight, out_bias, numerics, Epilogue::kNone, 1.0 / kQuickGelu);
   } else {
     quick_gelu_after_ = true;
     in_ = Linear(in_weight, in_bias, numerics);

@@ -175,7 +175,9 @@ at::Tensor Linear::int8(const at::Tensor& x,
 at::Tensor Linear::operator()(const at::Tensor& x) const {
   if (form_ == Form::kInt8) return int8(x, {}, x.scalar_type());
   if (form_ == Form::kRecorded) {
-    return activate(epilogue_, recorded_linear(x, weight_, bias_, Epilogue::kNone, factor_));
+    return activate(
+        epilogue_,
+        recorded_linear(x, weight_, bias_, Epilogue::kNone, factor_));
   }
   if (form_ == Form::kEager) {
     return activate(epilogue_, at::linear(x, weight_, bias_));
@@ -207,7 +209,8 @@ at::Tensor Linear::add_activated_to(const at::Tensor& residual,
                                     const at::Tensor& x,
                                     Epilogue activation) const {
   return form_ == Form::kRecorded
-             ? residual + recorded_linear(x, weight_, bias_, activation, factor_)
+             ? residual +
+                   recorded_linear(x, weight_, bias_, activation, factor_)
              : add_to(residual, activate(activation, x));
 }
 

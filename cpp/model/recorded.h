@@ -17,8 +17,8 @@ at::Tensor activate(Epilogue activation, const at::Tensor& x);
 
 /// activation(x) (factor W)^T + b in x's dtype, for x [..., in], weight
 /// [out, in] of x's dtype or wider, bias [out] of x's dtype or undefined.
-/// Nothing is kept but x and the weight as it was given: the activation, and the
-/// weight times its factor in x's dtype, are made again on the way back.
+/// Nothing is kept but x and the weight as it was given: the activation, and
+/// the weight times its factor in x's dtype, are made again on the way back.
 at::Tensor recorded_linear(const at::Tensor& x,
                            const at::Tensor& weight,
                            const at::Tensor& bias,

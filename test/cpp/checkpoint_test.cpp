@@ -701,7 +701,8 @@ TEST(checkpoint_dense_mode_from_metadata) {
   const files::TempFolder temp;
   const auto tensors = read_safetensors(fixture(kEva)).tensors;
   // What a file says of itself stands above what its name says.
-  const std::string path = temp.file("DeCLIP_EVA-B_DINOv2-B_csa_0.05.safetensors");
+  const std::string path =
+      temp.file("DeCLIP_EVA-B_DINOv2-B_csa_0.05.safetensors");
   write_safetensors(path, tensors, {{"dense_mode", "maskclip"}});
   CHECK(load_checkpoint(path).dense_mode == "maskclip");
   write_safetensors(path, tensors, {{"dense_mode", "best"}});
