@@ -258,16 +258,23 @@ TEST(a_rank_without_regions_adds_nothing_to_their_loss) {
       one.losses.at("region_text"), both.losses.at("region_text") / 2, 1e-12);
 }
 
+/// Without the text tower, which CLIPSelf does not use.
+Tensors used(Tensors tensors) {
+  std::erase_if(tensors,
+                [](const auto& one) { return one.first.starts_with("text."); });
+  return tensors;
+}
+
 TEST(all_ranks_start_from_the_first_ones_weights) {
   std::vector<Tensors> parameters(2);
   const auto options = small::options(Objective::kClipSelf);
   const auto ends = ranks::run(2, [&](const Group& group) {
     const auto seed = static_cast<uint64_t>(group->rank() + 1);
     Trainer trainer(small::model(Family::kEva, seed), {}, options, group);
-    parameters[static_cast<size_t>(group->rank())] = trainer.parameters();
+    parameters[static_cast<size_t>(group->rank())] = used(trainer.parameters());
   });
   CHECK(ends[0].message.empty() && ends[1].message.empty());
-  CHECK(same(parameters[0], small::model(Family::kEva, 1).tensors));
+  CHECK(same(parameters[0], used(small::model(Family::kEva, 1).tensors)));
   CHECK(same(parameters[1], parameters[0]));
 }
 
