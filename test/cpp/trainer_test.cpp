@@ -207,7 +207,7 @@ TEST(the_average_follows_the_parameters) {
 
 TEST(exported_checkpoints_say_what_dense_mode_they_are_for) {
   const files::TempFolder folder;
-  const auto path = folder.file("model.safetensors");
+  const auto path = folder.file("whole");  // a folder, which says the heads
   const auto mode = [&](const declip::TrainOptions& options) {
     trainer(Family::kEva, options).export_checkpoint(path);
     return declip::load_checkpoint(path).dense_mode;
