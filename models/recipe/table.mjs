@@ -51,6 +51,19 @@ function tokenTable(rows) {
   return lines.join('\n')
 }
 
+/** Rows of another pipeline than windows and argmax alone. */
+function pipelineTable(rows) {
+  const lines = [
+    '| model | mode | pipeline | set | words of the scene | all 90 |',
+    `|${' --- |'.repeat(6)}`,
+  ]
+  for (const { model, mode, pipeline, set, scenes } of rows)
+    lines.push(
+      `| ${[model, mode, pipeline, set, shown(scenes.scene.mIoU), shown(scenes.all.mIoU)].join(' | ')} |`,
+    )
+  return lines.join('\n')
+}
+
 /** @param {readonly Row[]} rows @returns {string} */
 export function tables(rows) {
   const plain = rows.filter(({ pipeline }) => pipeline === 'plain')
@@ -73,6 +86,8 @@ export function tables(rows) {
     modesTable(some, row => row.regions?.maskTop1),
   )
   add('Pictures of one object by the class token, 90 words: share right', 'single', tokenTable)
+  const others = rows.filter(({ pipeline }) => pipeline !== 'plain')
+  if (others.length) parts.push('**With smoothing: mIoU**', pipelineTable(others))
   return parts.join('\n\n')
 }
 

@@ -45,8 +45,8 @@ t.test('info', async t => {
     towers: ['vision', 'text'],
     dtype: 'float32',
     device: 'cpu',
-    denseMode: null,
-    license: null,
+    denseMode: 'maskclip',
+    license: 'apache-2.0',
     logitScale: info.logitScale,
   })
   t.ok((info.logitScale as number) > 1)
@@ -60,7 +60,7 @@ t.test('info', async t => {
   const { vision, text, ...file } = await inspectCheckpoint('words-tiny')
   t.match(vision, { width: 192, layers: 6, heads: 3, mlp: 768, activation: 'quick_gelu' })
   t.match(text, { width: 128, contextLength: 77, vocab: 49408 })
-  t.match(file, { format: 'openai', embedDim: 128, storedDtype: /float/, denseMode: null })
+  t.match(file, { format: 'openai', embedDim: 128, storedDtype: /float/, denseMode: 'maskclip' })
 })
 
 t.test('other checkpoints', async t => {

@@ -45,7 +45,7 @@ export function describeCheckpoint(info: NativeCheckpointInfo): string {
     ],
     ['preprocessing', `mean ${rounded(info.mean)}, std ${rounded(info.std)}`],
     ['logit scale', info.logitScale?.toFixed(3) ?? 'none'],
-    ['dense mode', info.denseMode ?? 'not fine-tuned for one, as far as the name tells'],
+    ['dense mode', info.denseMode ?? 'not fine-tuned for one, as far as name and metadata tell'],
     ['licence', info.license ?? 'not stated in the file'],
   ]
   if (info.epoch !== null) rows.push(['epoch', String(info.epoch)])
