@@ -205,8 +205,12 @@ function commonMultiple(a: number, b: number): number {
   return multiple
 }
 
+/** Modes that keep the last block's residual, as maskclip does: a model trained for that can use them. */
+const KEEP_RESIDUAL: readonly DenseMode[] = ['vanilla', 'sclip', 'itaclip']
+
 function modeWarning(trained: DenseMode | null, mode: DenseMode): string | null {
   if (trained === null || trained === mode) return null
+  if (trained === 'maskclip' && KEEP_RESIDUAL.includes(mode)) return null
   return `This checkpoint was fine-tuned for dense mode '${trained}' and is run with '${mode}', which usually costs accuracy; leave out method and denseMode to use '${trained}'.`
 }
 

@@ -233,6 +233,9 @@ t.test('a checkpoint fine-tuned for another mode', async t => {
   t.match(resolve({ method: 'clipself' }, trained).warning, /'qq'.*'maskclip'/)
   t.match(resolve({ denseMode: 'csa' }, trained).warning, /'qq'.*'csa'/)
   t.equal(resolve({ method: 'sclip' }, VIT_B).warning, null)
+  const values: ModelFacts = { ...VIT_B, denseMode: 'maskclip' }
+  t.equal(resolve({ method: 'vanilla' }, values).warning, null, 'keeps the residual too')
+  t.match(resolve({ method: 'naclip' }, values).warning, /'maskclip'.*'naclip'/)
 })
 
 t.test('every preset of every set passes its own checks, windows cover the picture', async t => {
