@@ -10,6 +10,13 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)))
 /** A failure whose message is all the reader needs: no stack is printed. */
 export class Failure extends Error {}
 
+/** Ends a script with a Failure's message; any other error is thrown on. */
+export function endWith(error) {
+  if (!(error instanceof Failure)) throw error
+  console.error(error.message)
+  process.exitCode = 1
+}
+
 /**
  * Runs a program in the repository's root with its output shown; rejects with a Failure unless it
  * exits 0. `onLine` sees each line of stdout instead of the terminal.

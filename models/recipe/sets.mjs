@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import sharp from 'sharp'
-import { Failure } from '../../scripts/common.mjs'
+import { endWith, Failure } from '../../scripts/common.mjs'
 import { loadArt, toSprites } from './art.mjs'
 import { CONCEPTS } from './concepts.mjs'
 import { STYLES } from './packages.mjs'
@@ -101,9 +101,4 @@ async function main() {
       await writeSet(compose, join(out, `${set}-${seed}`), set, seed, art)
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url))
-  await main().catch(error => {
-    if (!(error instanceof Failure)) throw error
-    console.error(error.message)
-    process.exitCode = 1
-  })
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main().catch(endWith)

@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import sharp from 'sharp'
-import { Failure } from '../../scripts/common.mjs'
+import { endWith, Failure } from '../../scripts/common.mjs'
 import { loadArt, toSprites } from './art.mjs'
 import { caption } from './captions.mjs'
 import { random } from './random.mjs'
@@ -137,9 +137,5 @@ if (!isMainThread && workerData?.options) {
     else parentPort?.postMessage(await writeShard(compose, shard, workerData.options))
   })
 } else if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  await main().catch(error => {
-    if (!(error instanceof Failure)) throw error
-    console.error(error.message)
-    process.exitCode = 1
-  })
+  await main().catch(endWith)
 }

@@ -11,7 +11,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Float16Array } from '@petamoriken/float16'
 import { TEMPLATES, Tokenizer } from 'declip-native'
-import { Failure, root } from '../../scripts/common.mjs'
+import { endWith, Failure, root } from '../../scripts/common.mjs'
 import { captionWords, PHRASES } from './captions.mjs'
 import { CONCEPTS } from './concepts.mjs'
 
@@ -89,7 +89,5 @@ function main() {
 try {
   main()
 } catch (error) {
-  if (!(error instanceof Failure)) throw error
-  console.error(error.message)
-  process.exitCode = 1
+  endWith(error)
 }

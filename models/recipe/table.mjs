@@ -1,15 +1,13 @@
 /**
  * Turns what evaluate.mjs measured into the tables of docs/bundled-model.md.
  *
- *   node models/recipe/table.mjs [--figures models/recipe/figures.json] [--check]
- *
- * `--check` writes nothing and fails if the page holds other tables.
+ *   node models/recipe/table.mjs [--figures models/recipe/figures.json]
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { Failure, root } from '../../scripts/common.mjs'
+import { endWith, Failure, root } from '../../scripts/common.mjs'
 
 const PAGE = join(root, 'docs', 'bundled-model.md')
 const [BEGIN, END] = ['<!-- figures:begin -->', '<!-- figures:end -->']
@@ -102,22 +100,16 @@ function main() {
   const { values } = parseArgs({
     options: {
       figures: { type: 'string', default: join(root, 'models', 'recipe', 'figures.json') },
-      check: { type: 'boolean', default: false },
     },
   })
   const page = readFileSync(PAGE, 'utf8')
-  const wanted = withTables(page, tables(JSON.parse(readFileSync(values.figures, 'utf8'))))
-  if (!values.check) writeFileSync(PAGE, wanted)
-  else if (page !== wanted)
-    throw new Failure(`${PAGE} has other tables: node models/recipe/table.mjs`)
+  writeFileSync(PAGE, withTables(page, tables(JSON.parse(readFileSync(values.figures, 'utf8')))))
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
     main()
   } catch (error) {
-    if (!(error instanceof Failure)) throw error
-    console.error(error.message)
-    process.exitCode = 1
+    endWith(error)
   }
 }

@@ -11,7 +11,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { Failure, root, run, step } from '../../scripts/common.mjs'
+import { endWith, Failure, root, run, step } from '../../scripts/common.mjs'
 
 const STAGES = ['base-64', 'base', 'words', 'region', 'clipself', 'declip']
 const recipe = join(root, 'models', 'recipe')
@@ -66,8 +66,4 @@ async function main() {
   }
 }
 
-await main().catch(error => {
-  if (!(error instanceof Failure)) throw error
-  console.error(error.message)
-  process.exitCode = 1
-})
+await main().catch(endWith)
