@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, release, totalmem, type } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { Failure, root } from '../scripts/common.mjs'
+import { endWith, Failure, root } from '../scripts/common.mjs'
 import { DEFAULT_FOLDER } from '../scripts/make-random-checkpoint.mjs'
 import { cases } from './cases.mjs'
 import { chart } from './chart.mjs'
@@ -61,9 +61,7 @@ const selected = cases.filter(({ name, slow }) =>
 try {
   await main()
 } catch (error) {
-  if (!(error instanceof Failure)) throw error
-  console.error(error.message)
-  process.exitCode = 1
+  endWith(error)
 }
 
 async function main() {
