@@ -30,7 +30,7 @@ const PAUSE = 50
 
 export async function run(benchCase, { folder, dtype }) {
   const { name, task, programs, repeat, warmUp = 1, wake = false } = benchCase
-  const { threads } = loadAddon().runtime()
+  const { threads, layers } = loadAddon().runtime()
   const request = { ...(await prepare(task, { folder, name })), threads }
   const entries = programs.map(({ label, program, agree, times = 1, ...more }) => ({
     label: label ?? program,
@@ -39,10 +39,11 @@ export async function run(benchCase, { folder, dtype }) {
     request: { dtype, ...request, ...more },
     start: contestant(program, request),
   }))
-  const present = entries.filter(({ start }) => !start.missing)
+  const obstacles = new Map(entries.map(entry => [entry, obstacle(entry, layers)]))
+  const present = entries.filter(entry => !obstacles.get(entry))
   const skipped = entries
-    .filter(({ start }) => start.missing)
-    .map(({ label, start }) => `${label}: not set up; \`${start.missing}\` prepares it`)
+    .filter(entry => obstacles.get(entry))
+    .map(entry => `${entry.label}: ${obstacles.get(entry)}`)
   const running = new Map()
   try {
     for (const { label, start, request } of present) {
@@ -65,6 +66,15 @@ export async function run(benchCase, { folder, dtype }) {
   } finally {
     for (const program of running.values()) await program.stop()
   }
+}
+
+/** Why a program cannot take part here: it is not set up, or the processor lacks units. */
+function obstacle({ start, request: { dtype } }, layers) {
+  if (start.missing) return `not set up; \`${start.missing}\` prepares it`
+  if (dtype === 'int8' && layers.int8.startsWith('refused')) return layers.int8
+  if (dtype === 'bfloat16' && !layers.bfloat16.startsWith('oneDNN'))
+    return 'this processor has no units for bfloat16'
+  return undefined
 }
 
 /** What a program found when it compared itself with plain loops. */

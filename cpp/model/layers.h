@@ -16,11 +16,10 @@ namespace declip {
 /// eager  LibTorch's operators, one after the other, in one dtype: any device,
 ///        with gradients; what the fused way is compared with
 /// fused  attention and norms in our kernels, on the CPU packed weights with
-/// the
-///        activation or the residual in the same pass, on CUDA LibTorch's
-///        linear layers and its attention where that is the ordinary one; the
-///        residual stream stays in float32, what flows through the weights has
-///        `dtype`
+///        the activation or the residual in the same pass where oneDNN is
+///        fast, on CUDA LibTorch's linear layers and its attention where that
+///        is the ordinary one; the residual stream stays in float32, what
+///        flows through the weights has `dtype`
 struct Numerics {
   bool fused = false;
   at::ScalarType dtype = at::kFloat;  // of weights and branches
@@ -68,7 +67,7 @@ class Linear {
                   const at::Tensor& residual,
                   at::ScalarType dtype) const;
 
-  enum class Form { kEager, kRecorded, kPacked, kInt8 };
+  enum class Form { kEager, kRecorded, kDense, kPacked, kInt8 };
   Form form_ = Form::kEager;
   Epilogue epilogue_ = Epilogue::kNone;
   at::Tensor weight_;  // packed, or as stored; recorded: without its factor

@@ -84,14 +84,33 @@ bool has_bfloat16() {
 }
 
 bool can_pack(const Numerics& numerics) {
-  return at::hasMKLDNN() && operators().complete() &&
-         (numerics.dtype == at::kFloat ||
-          (numerics.dtype == at::kBFloat16 && has_bfloat16()));
+  return numerics.dtype == at::kBFloat16
+             ? has_onednn_linear() && has_bfloat16()
+             : numerics.dtype == at::kFloat && has_fast_onednn();
+}
+
+at::Tensor activated_in_place(Epilogue activation, at::Tensor x) {
+  switch (activation) {
+    case Epilogue::kSilu:
+      return at::silu_(x);
+    case Epilogue::kGelu:
+      return at::gelu_(x);
+    default:
+      return x;
+  }
 }
 
 }  // namespace
 
 bool has_onednn_linear() { return at::hasMKLDNN() && operators().complete(); }
+
+bool has_fast_onednn() {
+#if defined(__x86_64__) && defined(__GNUC__)
+  return has_onednn_linear() && __builtin_cpu_supports("avx512f");
+#else
+  return has_onednn_linear();
+#endif
+}
 
 at::Tensor onednn_linear(const at::Tensor& x,
                          const at::Tensor& weight,
@@ -132,11 +151,15 @@ Linear::Linear(const at::Tensor& given,
   }
   if (bias.defined()) bias_ = bias.to(numerics.dtype).contiguous();
   weight_ = weight.to(numerics.dtype);
-  if (numerics.fused && weight.is_cpu() && can_pack(numerics)) {
+  if (!numerics.fused || !weight.is_cpu()) return;
+  const auto dense = weight_.contiguous();
+  const WeightScope memory;
+  if (can_pack(numerics)) {
     form_ = Form::kPacked;
-    const auto dense = weight_.contiguous();
-    const WeightScope memory;
     weight_ = operators().reorder->call(dense, std::nullopt);
+  } else {
+    form_ = Form::kDense;
+    weight_ = dense.clone();  // what was given may be the file's own pages
   }
 }
 
@@ -182,6 +205,9 @@ at::Tensor Linear::operator()(const at::Tensor& x) const {
   if (form_ == Form::kEager) {
     return activate(epilogue_, at::linear(x, weight_, bias_));
   }
+  if (form_ == Form::kDense) {
+    return activated_in_place(epilogue_, at::linear(x, weight_, bias_));
+  }
   const auto bias = bias_.defined() ? std::optional(bias_) : std::nullopt;
   const char* name = epilogue_ == Epilogue::kSilu   ? "swish"
                      : epilogue_ == Epilogue::kGelu ? "gelu"
@@ -198,9 +224,9 @@ at::Tensor Linear::operator()(const at::Tensor& x) const {
 at::Tensor Linear::add_to(const at::Tensor& residual,
                           const at::Tensor& x) const {
   if (form_ == Form::kInt8) return int8(x, residual, at::kFloat);
-  if (form_ != Form::kPacked || x.scalar_type() != residual.scalar_type()) {
-    return residual + (*this)(x);
-  }
+  const bool alike = x.scalar_type() == residual.scalar_type();
+  if (form_ == Form::kDense && alike) return (*this)(x).add_(residual);
+  if (form_ != Form::kPacked || !alike) return residual + (*this)(x);
   const auto bias = bias_.defined() ? std::optional(bias_) : std::nullopt;
   return operators().binary->call(x, residual, weight_, bias, "add");
 }

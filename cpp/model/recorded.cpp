@@ -28,16 +28,6 @@ bool is_product(const at::Tensor& x) {
          (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
 }
 
-/// Whether oneDNN's float32 products are faster than LibTorch's: with AVX-512
-/// up to twice, with AVX2 alone they are slower.
-bool has_fast_onednn() {
-#if defined(__x86_64__) && defined(__GNUC__)
-  return has_onednn_linear() && __builtin_cpu_supports("avx512f");
-#else
-  return has_onednn_linear();
-#endif
-}
-
 /// a b^T of [M, K] and [N, K]. LibTorch's own product is oneDNN's in bfloat16
 /// only.
 at::Tensor times_transposed(const at::Tensor& a, const at::Tensor& b) {

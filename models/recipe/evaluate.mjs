@@ -2,14 +2,15 @@
  * Measures models on labelled scenes through the package's own API.
  *
  *   node models/recipe/evaluate.mjs --model [<name>=]<file>[,...] [--sets <folder>[,<folder>]]
- *     [--modes vanilla,maskclip,qq,csa,naclip,itaclip] [--scale 1] [--pamr] [--synonyms]
- *     [--regions] [--limit <scenes per set>] [--per-class] [--out figures.json [--append]]
+ *     [--modes vanilla,maskclip,qq,csa,naclip,itaclip] [--scale 1] [--stride 48] [--pamr]
+ *     [--area-threshold 0] [--synonyms] [--regions] [--limit <scenes per set>] [--per-class]
+ *     [--out figures.json [--append]]
  *
  * A set is a folder with a scenes.json, or a folder of such folders; the default is models/scenes.
  * Words are means over the 80 ImageNet prompts; the background is the best of the set's background
  * words; windows are of the model's size, half as far apart, on the picture's own pixels. `--scale`,
- * `--pamr` and `--synonyms` change that and are named in the table. `--per-class` adds every class's
- * IoU to the file.
+ * `--stride`, `--pamr`, `--area-threshold` and `--synonyms` change that and are named in the table.
+ * `--per-class` adds every class's IoU to the file.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
@@ -88,7 +89,8 @@ class Vocabularies {
 }
 
 /** Segments every scene of a set with the scene's words and with all words. */
-async function measureScenes(model, vocabularies, set, mode, { scale, pamr, synonyms }) {
+async function measureScenes(model, vocabularies, set, mode, options) {
+  const { scale, stride, pamr, areaThreshold, synonyms } = options
   const { imageSize } = model.info
   const entry = name => entryOf(name, { background: set.background, synonyms })
   const all = await vocabularies.of(['background', ...NAMES].map(entry))
@@ -102,7 +104,7 @@ async function measureScenes(model, vocabularies, set, mode, { scale, pamr, syno
       method: 'vanilla',
       ...MODES[mode],
       window: imageSize,
-      stride: imageSize / 2,
+      stride: stride ?? imageSize / 2,
       shortSide: scale === 1 ? null : Math.round(scale * Math.min(scene.width, scene.height)),
     })
     for (const [vocabulary, confusion, classes] of [
@@ -112,7 +114,7 @@ async function measureScenes(model, vocabularies, set, mode, { scale, pamr, syno
       const seg = await view.segment(vocabulary, {
         pamr: pamr ? PAMR : false,
         probThreshold: 0,
-        areaThreshold: 0,
+        areaThreshold,
         closing: false,
       })
       confusion.add(truth, await seg.labels.data(), classOf, classes)
@@ -232,7 +234,9 @@ async function main() {
       sets: { type: 'string', default: join(root, 'models', 'scenes') },
       modes: { type: 'string', default: 'vanilla,maskclip,qq,csa,naclip,itaclip' },
       scale: { type: 'string', default: '1' },
+      stride: { type: 'string' },
       pamr: { type: 'boolean', default: false },
+      'area-threshold': { type: 'string', default: '0' },
       synonyms: { type: 'boolean', default: false },
       regions: { type: 'boolean', default: false },
       'per-class': { type: 'boolean', default: false },
@@ -249,11 +253,21 @@ async function main() {
   if (!(scale >= 0.25 && scale <= 8)) throw new Failure('--scale is from 0.25 to 8.')
   const limit = values.limit === undefined ? Infinity : Number(values.limit)
   if (!(limit >= 1)) throw new Failure('--limit is a number of scenes.')
-  const options = { scale, pamr: values.pamr, synonyms: values.synonyms }
-  const pipeline =
-    [scale === 1 ? '' : `x${scale}`, values.pamr ? 'PAMR' : '', values.synonyms ? 'synonyms' : '']
-      .filter(Boolean)
-      .join(' ') || 'plain'
+  const stride = values.stride === undefined ? undefined : Number(values.stride)
+  if (stride !== undefined && !(stride >= 1)) throw new Failure('--stride is a number of pixels.')
+  const areaThreshold = Number(values['area-threshold'])
+  if (!(areaThreshold >= 0 && areaThreshold < 1))
+    throw new Failure('--area-threshold is a share of the foreground, from 0 to below 1.')
+  const { pamr, synonyms } = values
+  const options = { scale, stride, pamr, areaThreshold, synonyms }
+  const changes = [
+    scale === 1 ? '' : `x${scale}`,
+    stride ? `stride ${stride}` : '',
+    pamr ? 'PAMR' : '',
+    areaThreshold ? `area ${areaThreshold}` : '',
+    synonyms ? 'synonyms' : '',
+  ]
+  const pipeline = changes.filter(Boolean).join(', ') || 'plain'
   const sets = values.sets.split(',').flatMap(folder => readSets(folder, limit))
   const kept = ({ iou, ...figures }) => (values['per-class'] ? { ...figures, iou } : figures)
   const rows = []

@@ -5,11 +5,13 @@ import { CONCEPTS } from './concepts.mjs'
 /** @typedef {import('./scenes.mjs').Scene} Scene */
 /** @typedef {{ box: [number, number, number, number], label: string }} Region x, y, width, height */
 
-const CELLS = 40
+const CELLS = 64
+/** Sides of a cell, in pixels: from a dot between patches to a patch and a little. */
+const SIDES = /** @type {[number, number]} */ ([4, 10])
 /** Share of the cells that may be background. */
 const BACKGROUND_SHARE = 0.4
-/** Share of a cell's pixels that must be of its class. */
-const PURITY = 0.75
+/** Share of a cell's pixels that must be of its class: outlines lie where two classes have equal shares. */
+const MAJORITY = 0.5
 /** Objects with fewer visible pixels have no box. */
 const MIN_AREA = 16
 
@@ -29,7 +31,7 @@ export function regions(scene, rng) {
   // Places inside the box of each object in turn; the background takes what comes by.
   for (let attempt = 0; attempt < CELLS * 5; attempt++) {
     if (counts.background + counts.object >= CELLS) break
-    const side = rng.int(6, 12)
+    const side = rng.int(...SIDES)
     const object = attempt % 3 === 2 ? undefined : visible[attempt % (visible.length || 1)]
     const [x, y, w, h] = object?.box ?? [0, 0, width, height]
     const left = clamp(x + Math.floor(rng.uniform(-side / 4, w - (3 * side) / 4)), width - side)
@@ -46,7 +48,7 @@ export function regions(scene, rng) {
 
 const clamp = (value, max) => Math.min(max, Math.max(0, value))
 
-/** The class that fills a square, if one does. */
+/** The class that has most of a square, if one has. */
 function content(owner, labels, width, left, top, side) {
   const counts = new Map()
   for (let y = top; y < top + side; y++)
@@ -54,6 +56,6 @@ function content(owner, labels, width, left, top, side) {
       const label = labels[owner[y * width + x]]
       counts.set(label, (counts.get(label) ?? 0) + 1)
     }
-  for (const [label, count] of counts) if (count >= PURITY * side * side) return label
+  for (const [label, count] of counts) if (count > MAJORITY * side * side) return label
   return undefined
 }

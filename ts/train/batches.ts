@@ -3,6 +3,7 @@ import type { DecodedImage } from '../image.js'
 import type { NativeAddon, NativeTensor, NativeTrainBatch } from '../native.js'
 import { expandTemplates } from '../templates.js'
 import type { Tokenizer } from '../tokenizer.js'
+import { warnOnce } from '../warn.js'
 import { type Augmented, augmentPicture } from './augment.js'
 import type { ResolvedConfig } from './config-fields.js'
 import { type Loaded, Pictures } from './pictures.js'
@@ -29,6 +30,13 @@ export interface StepBatch {
   readonly parts: readonly NativeTrainBatch[]
   /** Why pictures were skipped on the way. */
   readonly skipped: readonly string[]
+}
+
+/** What to say of pictures with more labelled boxes than are learnt from. */
+export function leftOut({ regions }: Pick<Item, 'regions'>, maxBoxes: number): string | null {
+  const { length } = regions.filter(({ label }) => label !== undefined)
+  if (length <= maxBoxes) return null
+  return `regions.maxBoxes: some pictures have more than ${maxBoxes} labelled boxes, and only the first ${maxBoxes} are learnt from.`
 }
 
 /** Gives a step's tensors back. */
@@ -167,6 +175,7 @@ export class Batches {
     for (const [p, { item }] of pictures.entries()) {
       const { image, box } = changed[p] as Augmented
       const side = Math.max(image.width, image.height)
+      warnOnce(leftOut(item, most))
       let row = p * most
       // The first ones, as CLIPSelf's COCORegionCLIPDataset.
       for (const region of item.regions.slice(0, most)) {

@@ -66,7 +66,7 @@ export function slowFormat(
   { dtype, device }: Pick<ResolvedConfig, 'dtype' | 'device'>,
   { layers, cpu }: Pick<NativeRuntime, 'layers' | 'cpu'>,
 ): string | null {
-  if (dtype !== 'bfloat16' || device !== 'cpu' || layers.bfloat16 === layers.float32) return null
+  if (dtype !== 'bfloat16' || device !== 'cpu' || layers.bfloat16.startsWith('oneDNN')) return null
   return `dtype: this processor (${cpu}) has no units for bfloat16, and training in it is many times slower than in float32.`
 }
 
