@@ -4,6 +4,7 @@
 
 #include <c10/core/CPUAllocator.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <mutex>
@@ -19,7 +20,7 @@ constexpr size_t kSmallest = size_t{256} << 10;
 /// Below half a huge page sizes are multiples of this, from there on of huge
 /// pages: only activations come from here, which do not stay.
 constexpr size_t kUnit = size_t{64} << 10;
-/// Free bytes that are kept at most.
+/// Free bytes that are kept at most, unless keep_memory() asks for more.
 constexpr size_t kMost = size_t{256} << 20;
 
 thread_local int scopes = 0;  // of this thread
@@ -51,8 +52,15 @@ class Pool final : public c10::Allocator {
   /// address of.
   c10::DeleterFnPtr raw_deleter() const override { return &Pool::release; }
 
+  void keep() {
+    const std::lock_guard lock(mutex_);
+    keeping_ = true;
+  }
+
   void give_back() {
     const std::lock_guard lock(mutex_);
+    keeping_ = false;
+    most_used_ = used_bytes_;
     shrink(0);
   }
 
@@ -70,18 +78,33 @@ class Pool final : public c10::Allocator {
     const auto found = free_.lower_bound(size);
     if (found != free_.end() && found->first <= rounded(size + size / 4)) {
       void* block = found->second;
-      used_[block] = found->first;
+      use(block, found->first);
       free_bytes_ -= found->first;
       free_.erase(found);
       return block;
     }
+    shrink(limit(size));
     void* block = map_pages(size);
     if (block == nullptr) {
       shrink(0);
       block = map_pages(size);
     }
-    if (block != nullptr) used_[block] = size;
+    if (block != nullptr) use(block, size);
     return block;
+  }
+
+  void use(void* block, size_t size) {
+    used_[block] = size;
+    used_bytes_ += size;
+    most_used_ = std::max(most_used_, used_bytes_);
+  }
+
+  /// Free bytes that may stay while `more` are to be mapped: with what is in
+  /// use they are no more than once were in use together.
+  size_t limit(size_t more = 0) const {
+    const size_t used = used_bytes_ + more;
+    return keeping_ && most_used_ > used ? std::max(kMost, most_used_ - used)
+                                         : kMost;
   }
 
   void put(void* block) {
@@ -93,8 +116,9 @@ class Pool final : public c10::Allocator {
       if (found != used_.end()) {
         free_.emplace(found->second, block);
         free_bytes_ += found->second;
+        used_bytes_ -= found->second;
         used_.erase(found);
-        shrink(kMost);
+        shrink(limit());
         return;
       }
     }
@@ -116,7 +140,8 @@ class Pool final : public c10::Allocator {
   std::mutex mutex_;
   std::multimap<size_t, void*> free_;  // by size
   std::map<void*, size_t> used_;
-  size_t free_bytes_ = 0;
+  size_t free_bytes_ = 0, used_bytes_ = 0, most_used_ = 0;
+  bool keeping_ = false;
 };
 
 /// Takes the place of LibTorch's allocator at the first use.
@@ -147,6 +172,8 @@ WeightScope::WeightScope() {
 
 WeightScope::~WeightScope() { --weight_scopes; }
 
+void keep_memory() { pool().keep(); }
+
 void give_back_memory() { pool().give_back(); }
 
 }  // namespace declip
@@ -160,6 +187,8 @@ MemoryScope::~MemoryScope() {}
 
 WeightScope::WeightScope() {}
 WeightScope::~WeightScope() {}
+
+void keep_memory() {}
 
 void give_back_memory() {}
 

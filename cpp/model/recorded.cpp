@@ -105,10 +105,10 @@ struct RecordedLinear : Function<RecordedLinear> {
     if (context->needs_input_grad(1)) {
       const auto input = rows_of(activate(activation, x));
       // The longer side as rows, which is what oneDNN is fastest with.
-      const auto product =
-          dy.size(1) < input.size(1) || x.scalar_type() != at::kFloat
-              ? times_transposed(dy.t(), input.t())
-              : times_transposed(input.t(), dy.t()).t();
+      const bool turned = dy.size(1) >= input.size(1) &&
+                          x.scalar_type() == at::kFloat && has_fast_onednn();
+      const auto product = turned ? times_transposed(input.t(), dy.t()).t()
+                                  : times_transposed(dy.t(), input.t());
       out[1] = multiplied(product.to(weight.scalar_type()), factor);
     }
     if (context->saved_data["biased"].toBool() &&

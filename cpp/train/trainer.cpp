@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "declip/error.h"
+#include "declip/memory.h"
 #include "declip/safetensors.h"
 #include "declip/train.h"
 #include "io/mapped_file.h"
@@ -462,6 +463,7 @@ TrainStep Trainer::gradients(const std::vector<TrainBatch>& parts,
 TrainStep Trainer::step(const std::vector<TrainBatch>& parts,
                         const Call& call) {
   const TrainingMode mode;
+  keep_memory();  // the next step needs the same again
   auto& s = *state_;
   TrainStep result;
   try {

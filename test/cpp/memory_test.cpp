@@ -43,6 +43,30 @@ TEST(memory_of_many_sizes_keeps_its_contents) {
   }
 }
 
+TEST(memory_is_kept_for_the_next_step_if_asked_for) {
+  const declip::MemoryScope scope;
+  const auto kept = [] {
+    constexpr int64_t kBlocks = 36;  // 432 MB
+    std::vector<at::Tensor> held;
+    for (int64_t i = 0; i < kBlocks; ++i) {
+      held.push_back(at::ones({kFloats}, at::kFloat));
+    }
+    held.clear();
+    int64_t same = 0;  // fresh pages are zero
+    for (int64_t i = 0; i < kBlocks; ++i) {
+      held.push_back(at::empty({kFloats}, at::kFloat));
+      same += held.back()[kFloats / 2].item<float>() == 1;
+    }
+    return same == kBlocks;
+  };
+  declip::give_back_memory();
+  CHECK(!kept());
+  declip::keep_memory();
+  CHECK(kept());
+  declip::give_back_memory();
+  CHECK(!kept());
+}
+
 TEST(memory_of_weights_lies_side_by_side_and_may_go_in_any_order) {
   std::vector<at::Tensor> held;
   {
