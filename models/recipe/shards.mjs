@@ -3,7 +3,7 @@
  * `KEY.json` (`caption`, and `regions`: boxes x, y, width, height in pixels, with labels).
  *
  *   node models/recipe/shards.mjs --out <folder> [--count 130000] [--styles train] [--kind mixed]
- *     [--size 96] [--seed 1] [--per-shard 5000] [--threads 1] [--work <folder>]
+ *     [--cells whole|dots] [--size 96] [--seed 1] [--per-shard 5000] [--threads 1] [--work <folder>]
  *
  * A seed gives the same bytes, whatever the number of threads.
  */
@@ -17,7 +17,7 @@ import { endWith, Failure } from '../../scripts/common.mjs'
 import { loadArt, toSprites } from './art.mjs'
 import { caption } from './captions.mjs'
 import { random } from './random.mjs'
-import { regions } from './regions.mjs'
+import { CELLS, regions } from './regions.mjs'
 import { composer, MIXED } from './scenes.mjs'
 import { TAR_END, tarEntry } from './tar.mjs'
 
@@ -29,14 +29,15 @@ import { TAR_END, tarEntry } from './tar.mjs'
  * @property {string} seed
  * @property {number} size of the square pictures
  * @property {'mixed' | 'single' | 'grid' | 'anywhere'} kind
+ * @property {'whole' | 'dots'} cells
  */
 
 /** Files of one scene, as a WebDataset sample. */
-export async function sampleFiles(compose, index, { seed, size, kind }) {
+export async function sampleFiles(compose, index, { seed, size, kind, cells }) {
   const layouts = kind === 'mixed' ? MIXED : { [kind]: 1 }
   const scene = compose(index, { seed, width: size, height: size, layouts })
   const rng = random(seed, index, 'words')
-  const json = { caption: caption(scene, rng), regions: regions(scene, rng) }
+  const json = { caption: caption(scene, rng), regions: regions(scene, rng, cells) }
   const jpg = await sharp(scene.pixels, { raw: { width: size, height: size, channels: 3 } })
     .jpeg({ quality: rng.int(80, 95) })
     .toBuffer()
@@ -76,6 +77,7 @@ async function main() {
       count: { type: 'string', default: '130000' },
       styles: { type: 'string', default: 'train' },
       kind: { type: 'string', default: 'mixed' },
+      cells: { type: 'string', default: 'whole' },
       size: { type: 'string', default: '96' },
       seed: { type: 'string', default: '1' },
       'per-shard': { type: 'string', default: '5000' },
@@ -83,7 +85,7 @@ async function main() {
       work: { type: 'string' },
     },
   })
-  const { out, styles, kind, seed } = values
+  const { out, styles, kind, cells, seed } = values
   const [count, size, perShard, threads] = [
     values.count,
     values.size,
@@ -93,6 +95,8 @@ async function main() {
   if (!out) throw new Failure('Say where the shards go: --out <folder>.')
   if (!['mixed', 'single', 'grid', 'anywhere'].includes(kind))
     throw new Failure(`--kind is mixed, single, grid or anywhere, not '${kind}'.`)
+  if (!CELLS[cells])
+    throw new Failure(`--cells is ${Object.keys(CELLS).join(' or ')}, not '${cells}'.`)
   if (!['train', 'valid', 'test'].includes(styles))
     throw new Failure(`--styles is train, valid or test, not '${styles}'.`)
   for (const [name, value, max] of [
@@ -111,7 +115,7 @@ async function main() {
   await Promise.all(
     Array.from({ length: Math.min(threads, shards) }, () => {
       const worker = new Worker(fileURLToPath(import.meta.url), {
-        workerData: { art, options: { out, count, perShard, seed, size, kind } },
+        workerData: { art, options: { out, count, perShard, seed, size, kind, cells } },
       })
       return new Promise((resolve, reject) => {
         const more = () => worker.postMessage(next < shards ? next++ : null)

@@ -2,10 +2,10 @@
  * Makes the bundled model from nothing: art, scenes, evaluation sets, then the stages of stages/.
  * What is there already is kept, and a stage that was ended goes on where it was.
  *
- *   node models/recipe/train.mjs --work <folder> [--stages base-64,base,words,cells,region,clipself,declip]
+ *   node models/recipe/train.mjs --work <folder> [--stages base-64,base,words,cells,finish,region,clipself,declip]
  *     [--seed 1]
  *
- * The folder then holds shards/, sets/ and runs/<stage>/; with another --seed the runs are in
+ * The folder then holds shards/, shards-dots/, sets/ and runs/<stage>/; with another --seed the runs are in
  * runs-<seed>/. Ctrl-C stops after the running step; the same command goes on.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -13,7 +13,7 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { endWith, Failure, root, run, step } from '../../scripts/common.mjs'
 
-const STAGES = ['base-64', 'base', 'words', 'cells', 'region', 'clipself', 'declip']
+const STAGES = ['base-64', 'base', 'words', 'cells', 'finish', 'region', 'clipself', 'declip']
 const recipe = join(root, 'models', 'recipe')
 const script = name => join(recipe, `${name}.mjs`)
 
@@ -45,9 +45,15 @@ async function main() {
   if (!Number.isInteger(seed) || seed < 1) throw new Failure('--seed is a whole number from 1.')
   const work = resolve(values.work)
   mkdirSync(work, { recursive: true })
-  const shards = join(work, 'shards')
-  if (!existsSync(join(shards, '000025.tar')))
-    await step('scenes', () => run('node', [script('shards'), '--out', shards, '--threads', '2']))
+  for (const [folder, cells] of [
+    ['shards', 'whole'],
+    ['shards-dots', 'dots'],
+  ]) {
+    const out = join(work, folder)
+    const options = ['--out', out, '--cells', cells, '--threads', '2']
+    if (!existsSync(join(out, '000025.tar')))
+      await step(folder, () => run('node', [script('shards'), ...options]))
+  }
   for (const styles of ['valid', 'test']) {
     const out = join(work, 'sets', styles)
     if (!existsSync(out))

@@ -12,7 +12,7 @@ import {
 import { BACKGROUND_WORDS, CONCEPTS } from '../../models/recipe/concepts.mjs'
 import { STYLES } from '../../models/recipe/packages.mjs'
 import { random } from '../../models/recipe/random.mjs'
-import { regions } from '../../models/recipe/regions.mjs'
+import { CELLS, regions } from '../../models/recipe/regions.mjs'
 import { composer } from '../../models/recipe/scenes.mjs'
 import { madeUpSprites } from './support.mjs'
 
@@ -65,39 +65,44 @@ t.test('all prompts that models are evaluated with fit', async t => {
   t.pass(`${words.length} words`)
 })
 
-t.test('regions hold what their label says', async t => {
-  const total = { background: 0, object: 0 }
-  for (let index = 0; index < 150; index++) {
-    const scene = compose(index, { seed: 'regions' })
-    const list = regions(scene, random('regions', index))
-    t.same(regions(scene, random('regions', index)), list)
-    const boxes = scene.objects.filter(({ area }) => area >= 16)
-    t.same(
-      list.slice(0, boxes.length).map(({ box }) => box),
-      boxes.map(({ box }) => box),
-    )
-    const cells = list.slice(boxes.length)
-    for (const {
-      box: [x, y, w, h],
-      label,
-    } of cells) {
-      let same = 0
-      for (let i = y; i < y + h; i++)
-        for (let j = x; j < x + w; j++) {
-          const owner = scene.owner[i * scene.width + j]
-          const name = owner === 0 ? 'background' : CONCEPTS[scene.objects[owner - 1].concept].name
-          if (name === label) same++
-        }
-      if (same <= 0.5 * w * h) t.fail(`${same} of ${w * h} pixels are ${label}`)
-      if (w < 4 || w > 10 || w !== h) t.fail(`a cell of ${w} x ${h}`)
-      total[label === 'background' ? 'background' : 'object']++
+for (const [kind, { count, sides, share }] of Object.entries(CELLS))
+  t.test(`regions hold what their label says: ${kind}`, async t => {
+    const total = { background: 0, object: 0 }
+    for (let index = 0; index < 150; index++) {
+      const scene = compose(index, { seed: 'regions' })
+      const list = regions(scene, random('regions', index), kind)
+      t.same(regions(scene, random('regions', index), kind), list)
+      const boxes = scene.objects.filter(({ area }) => area >= 16)
+      t.same(
+        list.slice(0, boxes.length).map(({ box }) => box),
+        boxes.map(({ box }) => box),
+      )
+      const cells = list.slice(boxes.length)
+      for (const {
+        box: [x, y, w, h],
+        label,
+      } of cells) {
+        let same = 0
+        for (let i = y; i < y + h; i++)
+          for (let j = x; j < x + w; j++) {
+            const owner = scene.owner[i * scene.width + j]
+            const name =
+              owner === 0 ? 'background' : CONCEPTS[scene.objects[owner - 1].concept].name
+            if (name === label) same++
+          }
+        if (same < share * w * h) t.fail(`${same} of ${w * h} pixels are ${label}`)
+        if (w < sides[0] || w > sides[1] || w !== h) t.fail(`a cell of ${w} x ${h}`)
+        total[label === 'background' ? 'background' : 'object']++
+      }
+      t.ok(cells.length <= count)
+      const background = cells.filter(({ label }) => label === 'background').length
+      t.ok(
+        background <= Math.round(count * (boxes.length ? 0.4 : 0.5)),
+        `${background} cells of background`,
+      )
     }
-    t.ok(cells.length <= 64)
-    const background = cells.filter(({ label }) => label === 'background').length
-    t.ok(background <= (boxes.length ? 26 : 32), `${background} cells of background`)
-  }
-  t.ok(total.object > 150 * 25, `${total.object} cells of objects in 150 scenes`)
-})
+    t.ok(total.object > 150 * count * 0.35, `${total.object} cells of objects in 150 scenes`)
+  })
 
 t.test('concepts: the model card has the same list', async t => {
   const names = CONCEPTS.map(({ name }) => name)
