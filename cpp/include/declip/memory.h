@@ -25,9 +25,9 @@ class WeightScope {
   WeightScope& operator=(const WeightScope&) = delete;
 };
 
-/// For work of many steps that each need the same again, such as training: until
-/// give_back_memory() the pool keeps free blocks up to what was in use at once,
-/// instead of at most 256 MB.
+/// For work of many steps that each need the same again, such as training:
+/// until give_back_memory() the pool keeps free blocks up to what was in use at
+/// once, instead of at most 256 MB.
 void keep_memory();
 
 /// Returns the pool's free blocks to the system.
