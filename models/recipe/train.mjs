@@ -3,10 +3,12 @@
  * What is there already is kept, and a stage that was ended goes on where it was.
  *
  *   node models/recipe/train.mjs --work <folder> [--stages base-64,base,words,cells,finish,region,clipself,declip]
- *     [--seed 1]
+ *     [--seed 1] [--try]
  *
  * The folder then holds shards/, shards-dots/, sets/ and runs/<stage>/; with another --seed the runs are in
- * runs-<seed>/. Ctrl-C stops after the running step; the same command goes on.
+ * runs-<seed>/. Ctrl-C stops after the running step; the same command goes on. `--try` does a little of
+ * everything in a few minutes, to see that it works: what comes out is of no use, so give it a folder
+ * of its own.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -18,10 +20,11 @@ const recipe = join(root, 'models', 'recipe')
 const script = name => join(recipe, `${name}.mjs`)
 
 /** The stage's configuration in the work folder, where its relative paths start. */
-function writeConfig(work, stage, seed) {
+function writeConfig(work, stage, seed, brief) {
   const text = readFileSync(join(recipe, 'stages', `${stage}.json`), 'utf8')
   const runs = seed === 1 ? 'runs' : `runs-${seed}`
   const config = JSON.parse(text.replaceAll('runs/', `${runs}/`))
+  if (brief) Object.assign(config, { steps: 3, logEvery: 1, saveEvery: 2 }).schedule.warmup = 1
   // Weights beside the stages; all else is in the work folder.
   if (config.model?.startsWith('../')) config.model = resolve(recipe, 'stages', config.model)
   const file = join(work, seed === 1 ? `${stage}.json` : `${stage}-${seed}.json`)
@@ -35,6 +38,7 @@ async function main() {
       work: { type: 'string' },
       stages: { type: 'string', default: STAGES.join(',') },
       seed: { type: 'string', default: '1' },
+      try: { type: 'boolean', default: false },
     },
   })
   if (!values.work) throw new Failure('Say where everything goes: --work <folder>.')
@@ -45,12 +49,13 @@ async function main() {
   if (!Number.isInteger(seed) || seed < 1) throw new Failure('--seed is a whole number from 1.')
   const work = resolve(values.work)
   mkdirSync(work, { recursive: true })
+  const few = values.try ? ['--count', '260', '--per-shard', '10'] : []
   for (const [folder, cells] of [
     ['shards', 'whole'],
     ['shards-dots', 'dots'],
   ]) {
     const out = join(work, folder)
-    const options = ['--out', out, '--cells', cells, '--threads', '2']
+    const options = ['--out', out, '--cells', cells, '--threads', '2', ...few]
     if (!existsSync(join(out, '000025.tar')))
       await step(folder, () => run('node', [script('shards'), ...options]))
   }
@@ -62,7 +67,7 @@ async function main() {
       )
   }
   for (const stage of stages) {
-    const { file, out } = writeConfig(work, stage, seed)
+    const { file, out } = writeConfig(work, stage, seed, values.try)
     if (existsSync(join(out, 'model-average'))) continue
     const resume = existsSync(join(out, 'state.safetensors')) ? ['--resume'] : []
     const declip = join(root, 'dist', 'esm', 'cli', 'main.js')
