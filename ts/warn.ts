@@ -1,3 +1,6 @@
+/** What a warning begins with on the command line. @internal */
+export const WARNING = 'declip: warning: '
+
 const said = new Set<string>()
 
 /** Emits a process warning the first time a text comes by. @internal */

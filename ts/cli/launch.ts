@@ -1,9 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
+import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { DeclipError, ERROR_CODES, type ErrorCode } from '../errors.js'
 import type { TrainProgress } from '../train/train.js'
+import { WARNING, warnOnce } from '../warn.js'
 
 /** How long the others may take to end by themselves once one has failed, in milliseconds. */
 const GRACE = 10_000
@@ -62,6 +65,7 @@ export async function launch(options: LaunchOptions): Promise<void> {
     })
   })
   const first = children[0] as ChildProcess
+  for (const { stderr } of children) if (stderr) passWarningsOn(stderr)
   first.on('message', message => onProgress(message as TrainProgress))
   const printed = first.stdout ? text(first.stdout) : Promise.resolve('')
   const all = (name: NodeJS.Signals) => {
@@ -103,6 +107,13 @@ export function withoutOption(args: readonly string[], name: string): string[] {
   return args.filter(
     (arg, i) => arg !== name && args[i - 1] !== name && !arg.startsWith(`${name}=`),
   )
+}
+
+/** Emits the warnings of another of these processes here; the same of several ones once. */
+function passWarningsOn(stderr: Readable): void {
+  createInterface(stderr).on('line', line => {
+    if (line.startsWith(WARNING)) warnOnce(line.slice(WARNING.length))
+  })
 }
 
 async function endOf(child: ChildProcess, rank: number): Promise<End> {

@@ -2,6 +2,7 @@
 import { inspect } from 'node:util'
 import { CommanderError } from 'commander'
 import { DeclipError } from '../errors.js'
+import { WARNING } from '../warn.js'
 import { createProgram } from './program.js'
 import { errorLine, ProgressBar } from './shared.js'
 
@@ -37,7 +38,7 @@ process.removeAllListeners('warning')
 process.on('warning', ({ name, message }) => {
   if (name !== 'DeclipWarning') return
   progress.clear()
-  process.stderr.write(`declip: warning: ${message}\n`)
+  process.stderr.write(`${WARNING}${message}\n`)
 })
 process.on('uncaughtException', error => {
   fail(error)

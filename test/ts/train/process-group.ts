@@ -1,5 +1,7 @@
+import { once } from 'node:events'
+import { join } from 'node:path'
 import t from 'tap'
-import { withoutOption } from '../../../ts/cli/launch.js'
+import { launch, withoutOption } from '../../../ts/cli/launch.js'
 import { type ProcessGroup, processGroupFromEnvironment, train } from '../../../ts/index.js'
 import { checkProcessGroup, deviceOf, threadsOf } from '../../../ts/train/process-group.js'
 
@@ -81,4 +83,28 @@ t.test('an option is taken out of a command line', t => {
   t.strictSame(withoutOption(['train', '--nproc=2', '--config', 'a.json'], '--nproc'), rest)
   t.strictSame(withoutOption(rest, '--nproc'), rest)
   t.end()
+})
+
+t.test('warnings of launched processes are passed on, once', async t => {
+  const folder = t.testdir({
+    'warns.mjs': `console.error('declip: warning: told by all'); console.error('something else')`,
+  })
+  const warned = once(process, 'warning')
+  const others: string[] = []
+  const keep = ({ message }: Error) => others.push(message)
+  process.on('warning', keep)
+  t.teardown(() => process.off('warning', keep))
+  await launch({
+    processes: 2,
+    args: [join(folder, 'warns.mjs')],
+    signal: new AbortController().signal,
+    onProgress: () => {},
+    print: () => {},
+  })
+  const [{ name, message }] = (await warned) as [Error]
+  t.match({ name, message }, { name: 'DeclipWarning', message: 'told by all' })
+  t.strictSame(
+    others.filter(text => text === 'told by all' || text === 'something else'),
+    ['told by all'],
+  )
 })
