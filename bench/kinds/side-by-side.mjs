@@ -32,18 +32,16 @@ export async function run(benchCase, { folder, dtype }) {
   const { name, task, programs, repeat, warmUp = 1, wake = false } = benchCase
   const { threads, layers } = loadAddon().runtime()
   const request = { ...(await prepare(task, { folder, name })), threads }
-  const entries = programs.map(({ label, program, agree, times = 1, ...more }) => ({
-    label: label ?? program,
-    agree,
-    times,
-    request: { dtype, ...request, ...more },
-    start: contestant(program, request),
-  }))
-  const obstacles = new Map(entries.map(entry => [entry, obstacle(entry, layers)]))
-  const present = entries.filter(entry => !obstacles.get(entry))
+  const entries = programs.map(({ label, program, agree, times = 1, ...more }) => {
+    const start = contestant(program, request)
+    const own = { dtype, ...request, ...more }
+    const entry = { label: label ?? program, agree, times, start, request: own }
+    return { ...entry, obstacle: obstacleOf(entry, layers) }
+  })
+  const present = entries.filter(({ obstacle }) => !obstacle)
   const skipped = entries
-    .filter(entry => obstacles.get(entry))
-    .map(entry => `${entry.label}: ${obstacles.get(entry)}`)
+    .filter(({ obstacle }) => obstacle)
+    .map(({ label, obstacle }) => `${label}: ${obstacle}`)
   const running = new Map()
   try {
     for (const { label, start, request } of present) {
@@ -69,7 +67,7 @@ export async function run(benchCase, { folder, dtype }) {
 }
 
 /** Why a program cannot take part here: it is not set up, or the processor lacks units. */
-function obstacle({ start, request: { dtype } }, layers) {
+function obstacleOf({ start, request: { dtype } }, layers) {
   if (start.missing) return `not set up; \`${start.missing}\` prepares it`
   if (dtype === 'int8' && layers.int8.startsWith('refused')) return layers.int8
   if (dtype === 'bfloat16' && !layers.bfloat16.startsWith('oneDNN'))

@@ -24,7 +24,10 @@ function writeConfig(work, stage, seed, brief) {
   const text = readFileSync(join(recipe, 'stages', `${stage}.json`), 'utf8')
   const runs = seed === 1 ? 'runs' : `runs-${seed}`
   const config = JSON.parse(text.replaceAll('runs/', `${runs}/`))
-  if (brief) Object.assign(config, { steps: 3, logEvery: 1, saveEvery: 2 }).schedule.warmup = 1
+  if (brief) {
+    Object.assign(config, { steps: 3, logEvery: 1, saveEvery: 2 })
+    config.schedule.warmup = 1
+  }
   // Weights beside the stages; all else is in the work folder.
   if (config.model?.startsWith('../')) config.model = resolve(recipe, 'stages', config.model)
   const file = join(work, seed === 1 ? `${stage}.json` : `${stage}-${seed}.json`)

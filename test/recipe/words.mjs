@@ -12,7 +12,7 @@ import {
 import { BACKGROUND_WORDS, CONCEPTS } from '../../models/recipe/concepts.mjs'
 import { STYLES } from '../../models/recipe/packages.mjs'
 import { random } from '../../models/recipe/random.mjs'
-import { CELLS, regions } from '../../models/recipe/regions.mjs'
+import { regions } from '../../models/recipe/regions.mjs'
 import { composer } from '../../models/recipe/scenes.mjs'
 import { madeUpSprites } from './support.mjs'
 
@@ -65,8 +65,15 @@ t.test('all prompts that models are evaluated with fit', async t => {
   t.pass(`${words.length} words`)
 })
 
-for (const [kind, { count, sides, share }] of Object.entries(CELLS))
+/** Sides of cells in pixels, the share that is their class's at least, how many there are. */
+const EXPECTED = {
+  whole: { sides: [6, 12], share: 0.75, most: 40, background: 16, empty: 20, objects: 15 },
+  dots: { sides: [4, 10], share: 0.501, most: 64, background: 26, empty: 32, objects: 25 },
+}
+
+for (const [kind, expected] of Object.entries(EXPECTED))
   t.test(`regions hold what their label says: ${kind}`, async t => {
+    const { sides, share, most } = expected
     const total = { background: 0, object: 0 }
     for (let index = 0; index < 150; index++) {
       const scene = compose(index, { seed: 'regions' })
@@ -94,14 +101,13 @@ for (const [kind, { count, sides, share }] of Object.entries(CELLS))
         if (w < sides[0] || w > sides[1] || w !== h) t.fail(`a cell of ${w} x ${h}`)
         total[label === 'background' ? 'background' : 'object']++
       }
-      t.ok(cells.length <= count)
+      t.ok(cells.length <= most)
       const background = cells.filter(({ label }) => label === 'background').length
-      t.ok(
-        background <= Math.round(count * (boxes.length ? 0.4 : 0.5)),
-        `${background} cells of background`,
-      )
+      const limit = boxes.length ? expected.background : expected.empty
+      t.ok(background <= limit, `${background} cells of background`)
     }
-    t.ok(total.object > 150 * count * 0.35, `${total.object} cells of objects in 150 scenes`)
+    const least = 150 * expected.objects
+    t.ok(total.object > least, `${total.object} cells of objects in 150 scenes`)
   })
 
 t.test('concepts: the model card has the same list', async t => {
