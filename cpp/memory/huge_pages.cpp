@@ -4,26 +4,51 @@
 
 #include <sys/mman.h>
 
+#include <atomic>
 #include <cstdint>
 
 namespace declip {
 
-// Maps one page more and cuts off both ends.
-void* map_pages(size_t size) {
-  void* start = mmap(nullptr,
-                     size + kHugePage,
+namespace {
+
+/// Where the last mapping begins.
+std::atomic<uintptr_t> lowest{0};
+
+void* map(uintptr_t hint, size_t size) {
+  void* start = mmap(reinterpret_cast<void*>(hint),
+                     size,
                      PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS,
                      -1,
                      0);
-  if (start == MAP_FAILED) return nullptr;
-  const auto address = reinterpret_cast<uintptr_t>(start);
-  const uintptr_t block = round_up(address, kHugePage);
-  const size_t before = block - address;
-  if (before > 0) munmap(start, before);
-  munmap(reinterpret_cast<void*>(block + size), kHugePage - before);
-  madvise(reinterpret_cast<void*>(block), size, MADV_HUGEPAGE);
-  return reinterpret_cast<void*>(block);
+  return start == MAP_FAILED ? nullptr : start;
+}
+
+void unmap(uintptr_t start, size_t size) {
+  if (size > 0) munmap(reinterpret_cast<void*>(start), size);
+}
+
+}  // namespace
+
+// Ends where the last mapping begins, if that is free, so that both can become
+// one range. Else it is made a page too large, and both ends are cut off.
+void* map_pages(size_t size) {
+  const uintptr_t last = lowest;
+  void* start = map(last > size ? last - size : 0, size);
+  if (start == nullptr) return nullptr;
+  if (reinterpret_cast<uintptr_t>(start) % kHugePage > 0) {
+    munmap(start, size);
+    start = map(0, size + kHugePage);
+    if (start == nullptr) return nullptr;
+    const auto address = reinterpret_cast<uintptr_t>(start);
+    const uintptr_t block = round_up(address, kHugePage);
+    unmap(address, block - address);
+    unmap(block + size, address + kHugePage - block);
+    start = reinterpret_cast<void*>(block);
+  }
+  lowest = reinterpret_cast<uintptr_t>(start);
+  madvise(start, size, MADV_HUGEPAGE);
+  return start;
 }
 
 void unmap_pages(void* block, size_t size) { munmap(block, size); }

@@ -6,9 +6,10 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <map>
 #include <mutex>
+#include <unordered_map>
 
+#include "memory/free_ranges.h"
 #include "memory/huge_pages.h"
 #include "memory/weight_arena.h"
 
@@ -17,21 +18,15 @@ namespace {
 
 /// Smaller blocks are malloc's.
 constexpr size_t kSmallest = size_t{256} << 10;
-/// Below half a huge page sizes are multiples of this, from there on of huge
-/// pages: only activations come from here, which do not stay.
+/// What sizes are multiples of.
 constexpr size_t kUnit = size_t{64} << 10;
-/// Free bytes that are kept at most, unless keep_memory() asks for more.
+/// Free bytes that are kept at most, unless KeptMemory asks for more.
 constexpr size_t kMost = size_t{256} << 20;
 
 thread_local int scopes = 0;  // of this thread
 thread_local int weight_scopes = 0;
 
-size_t rounded(size_t bytes) {
-  return round_up(bytes, bytes < kHugePage / 2 ? kUnit : kHugePage);
-}
-
-/// Blocks that begin on a huge page. Never destroyed: tensors may be freed at
-/// exit.
+/// Memory on huge pages. Never destroyed: tensors may be freed at exit.
 class Pool final : public c10::Allocator {
  public:
   explicit Pool(c10::Allocator* fallback) : fallback_(fallback) {}
@@ -41,7 +36,7 @@ class Pool final : public c10::Allocator {
     if (weight_scopes > 0 && bytes >= kSmallest) {
       block = weights_.take(bytes);
     } else if (scopes > 0 && bytes >= kSmallest) {
-      block = take(rounded(bytes));
+      block = take(round_up(bytes, kUnit));
     }
     // The fallback's error says how much was asked for.
     if (block == nullptr) block = fallback_->raw_allocate(bytes);
@@ -54,12 +49,18 @@ class Pool final : public c10::Allocator {
 
   void keep() {
     const std::lock_guard lock(mutex_);
-    keeping_ = true;
+    ++keepers_;
+  }
+
+  void keep_no_longer() {
+    const std::lock_guard lock(mutex_);
+    --keepers_;
+    shrink(limit());
   }
 
   void give_back() {
     const std::lock_guard lock(mutex_);
-    keeping_ = false;
+    if (keepers_ > 0) return;
     most_used_ = used_bytes_;
     shrink(0);
   }
@@ -71,51 +72,46 @@ class Pool final : public c10::Allocator {
  private:
   static void release(void* block);
 
-  /// The smallest free block that is large enough and not much too large, or a
-  /// fresh one; null if the system has none.
+  /// Null if the system has no memory.
   void* take(size_t size) {
     const std::lock_guard lock(mutex_);
-    const auto found = free_.lower_bound(size);
-    if (found != free_.end() && found->first <= rounded(size + size / 4)) {
-      void* block = found->second;
-      use(block, found->first);
-      free_bytes_ -= found->first;
-      free_.erase(found);
-      return block;
+    uintptr_t start = free_.take(size);
+    if (start == 0) {
+      const size_t fresh = round_up(size, kHugePage);
+      shrink(limit(fresh));
+      void* mapped = map_pages(fresh);
+      if (mapped == nullptr) {
+        shrink(0);
+        mapped = map_pages(fresh);
+      }
+      if (mapped == nullptr) return nullptr;
+      start = reinterpret_cast<uintptr_t>(mapped);
+      free_.put({start + size, fresh - size});
     }
-    shrink(limit(size));
-    void* block = map_pages(size);
-    if (block == nullptr) {
-      shrink(0);
-      block = map_pages(size);
-    }
-    if (block != nullptr) use(block, size);
-    return block;
-  }
-
-  void use(void* block, size_t size) {
-    used_[block] = size;
+    used_.emplace(start, size);
     used_bytes_ += size;
     most_used_ = std::max(most_used_, used_bytes_);
+    return reinterpret_cast<void*>(start);
   }
 
   /// Free bytes that may stay while `more` are to be mapped: with what is in
   /// use they are no more than once were in use together.
   size_t limit(size_t more = 0) const {
     const size_t used = used_bytes_ + more;
-    return keeping_ && most_used_ > used ? std::max(kMost, most_used_ - used)
-                                         : kMost;
+    return keepers_ > 0 && most_used_ > used
+               ? std::max(kMost, most_used_ - used)
+               : kMost;
   }
 
   void put(void* block) {
     if (weights_.put(block)) return;
-    // Ours lie on huge pages; of the fallback's next to none do.
-    if (reinterpret_cast<uintptr_t>(block) % kHugePage == 0) {
+    const auto start = reinterpret_cast<uintptr_t>(block);
+    // Of the fallback's blocks few begin there.
+    if (start % kUnit == 0) {
       const std::lock_guard lock(mutex_);
-      const auto found = used_.find(block);
+      const auto found = used_.find(start);
       if (found != used_.end()) {
-        free_.emplace(found->second, block);
-        free_bytes_ += found->second;
+        free_.put({start, found->second});
         used_bytes_ -= found->second;
         used_.erase(found);
         shrink(limit());
@@ -125,23 +121,22 @@ class Pool final : public c10::Allocator {
     fallback_->raw_deallocate(block);
   }
 
-  /// Largest first: they cost least to get again.
+  /// Whole huge pages, so that none is broken up.
   void shrink(size_t limit) {
-    while (free_bytes_ > limit) {
-      const auto last = std::prev(free_.end());
-      unmap_pages(last->second, last->first);
-      free_bytes_ -= last->first;
-      free_.erase(last);
+    while (free_.bytes() > limit) {
+      const auto [start, size] = free_.cut(free_.bytes() - limit, kHugePage);
+      if (size == 0) return;
+      unmap_pages(reinterpret_cast<void*>(start), size);
     }
   }
 
   c10::Allocator* fallback_;
   WeightArena weights_;
   std::mutex mutex_;
-  std::multimap<size_t, void*> free_;  // by size
-  std::map<void*, size_t> used_;
-  size_t free_bytes_ = 0, used_bytes_ = 0, most_used_ = 0;
-  bool keeping_ = false;
+  FreeRanges free_;
+  std::unordered_map<uintptr_t, size_t> used_;
+  size_t used_bytes_ = 0, most_used_ = 0;
+  int keepers_ = 0;
 };
 
 /// Takes the place of LibTorch's allocator at the first use.
@@ -172,7 +167,9 @@ WeightScope::WeightScope() {
 
 WeightScope::~WeightScope() { --weight_scopes; }
 
-void keep_memory() { pool().keep(); }
+KeptMemory::KeptMemory() { pool().keep(); }
+
+KeptMemory::~KeptMemory() { pool().keep_no_longer(); }
 
 void give_back_memory() { pool().give_back(); }
 
@@ -188,7 +185,8 @@ MemoryScope::~MemoryScope() {}
 WeightScope::WeightScope() {}
 WeightScope::~WeightScope() {}
 
-void keep_memory() {}
+KeptMemory::KeptMemory() {}
+KeptMemory::~KeptMemory() {}
 
 void give_back_memory() {}
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
 #include <utility>
 
 #include "declip/error.h"
@@ -210,6 +211,7 @@ RegionLoss region_loss_from(const std::string& name) {
 }
 
 struct Trainer::State {
+  std::optional<KeptMemory> kept;  // from the first step on
   TrainOptions options;
   ModelConfig config;
   at::Device device = at::kCPU;
@@ -463,8 +465,8 @@ TrainStep Trainer::gradients(const std::vector<TrainBatch>& parts,
 TrainStep Trainer::step(const std::vector<TrainBatch>& parts,
                         const Call& call) {
   const TrainingMode mode;
-  keep_memory();  // the next step needs the same again
   auto& s = *state_;
+  if (!s.kept) s.kept.emplace();
   TrainStep result;
   try {
     result = s.accumulate(parts, call);

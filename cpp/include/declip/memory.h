@@ -26,11 +26,17 @@ class WeightScope {
 };
 
 /// For work of many steps that each need the same again, such as training:
-/// until give_back_memory() the pool keeps free blocks up to what was in use at
-/// once, instead of at most 256 MB.
-void keep_memory();
+/// while one lives the pool keeps free what was in use at once, instead of at
+/// most 256 MB.
+class KeptMemory {
+ public:
+  KeptMemory();
+  ~KeptMemory();
+  KeptMemory(const KeptMemory&) = delete;
+  KeptMemory& operator=(const KeptMemory&) = delete;
+};
 
-/// Returns the pool's free blocks to the system.
+/// Returns what the pool has free to the system, unless it is to be kept.
 void give_back_memory();
 
 }  // namespace declip
