@@ -112,6 +112,14 @@ bool has_fast_onednn() {
 #endif
 }
 
+bool has_fast_unpacked_onednn() {
+#if defined(__x86_64__) && defined(__GNUC__)
+  return has_fast_onednn() && !__builtin_cpu_is("intel");
+#else
+  return has_fast_onednn();
+#endif
+}
+
 at::Tensor onednn_linear(const at::Tensor& x,
                          const at::Tensor& weight,
                          const at::Tensor& bias) {

@@ -31,7 +31,7 @@ bool is_product(const at::Tensor& x) {
 /// a b^T of [M, K] and [N, K]. LibTorch's own product is oneDNN's in bfloat16
 /// only.
 at::Tensor times_transposed(const at::Tensor& a, const at::Tensor& b) {
-  return a.scalar_type() == at::kFloat && has_fast_onednn()
+  return a.scalar_type() == at::kFloat && has_fast_unpacked_onednn()
              ? onednn_linear(a, b)
              : at::mm(a, b.t());
 }
@@ -40,7 +40,7 @@ at::Tensor times_transposed(const at::Tensor& a, const at::Tensor& b) {
 void times_transposed_each(at::Tensor out,
                            const at::Tensor& a,
                            const at::Tensor& b) {
-  if (a.scalar_type() != at::kFloat || !has_fast_onednn() ||
+  if (a.scalar_type() != at::kFloat || !has_fast_unpacked_onednn() ||
       out.size(1) * out.size(2) * a.size(2) < kLargeProduct) {
     at::bmm_out(out, a, b.transpose(1, 2));
     return;
@@ -82,7 +82,7 @@ struct RecordedLinear : Function<RecordedLinear> {
     context->saved_data["factor"] = factor;
     const auto input = activate(static_cast<Epilogue>(activation), x);
     const auto used = multiplied(weight, factor).to(x.scalar_type());
-    return used.scalar_type() == at::kFloat && has_fast_onednn()
+    return used.scalar_type() == at::kFloat && has_fast_unpacked_onednn()
                ? onednn_linear(input, used, bias.value_or(at::Tensor()))
                : at::linear(input, used, bias);
   }
@@ -106,7 +106,8 @@ struct RecordedLinear : Function<RecordedLinear> {
       const auto input = rows_of(activate(activation, x));
       // The longer side as rows, which is what oneDNN is fastest with.
       const bool turned = dy.size(1) >= input.size(1) &&
-                          x.scalar_type() == at::kFloat && has_fast_onednn();
+                          x.scalar_type() == at::kFloat &&
+                          has_fast_unpacked_onednn();
       const auto product = turned ? times_transposed(input.t(), dy.t()).t()
                                   : times_transposed(dy.t(), input.t());
       out[1] = multiplied(product.to(weight.scalar_type()), factor);
