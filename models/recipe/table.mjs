@@ -17,6 +17,13 @@ const [BEGIN, END] = ['<!-- figures:begin -->', '<!-- figures:end -->']
 const shown = value => (value === null || value === undefined ? '–' : value.toFixed(3))
 const unique = list => [...new Set(list)]
 
+/** Models in the order of their rows; another seed's (base-2) stands below its first (base). */
+function models(rows) {
+  const names = unique(rows.map(({ model }) => model))
+  const stage = name => name.replace(/-\d+$/, '')
+  return unique(names.map(stage)).flatMap(first => names.filter(name => stage(name) === first))
+}
+
 /**
  * A table with a row per model and a column per mode. A cell has a figure per seed of the scenes.
  *
@@ -26,7 +33,7 @@ const unique = list => [...new Set(list)]
 function modesTable(rows, value) {
   const modes = unique(rows.map(({ mode }) => mode))
   const lines = [`| model | ${modes.join(' | ')} |`, `|${' --- |'.repeat(modes.length + 1)}`]
-  for (const model of unique(rows.map(row => row.model))) {
+  for (const model of models(rows)) {
     const cells = modes.map(mode =>
       rows
         .filter(row => row.model === model && row.mode === mode)
@@ -41,7 +48,7 @@ function modesTable(rows, value) {
 /** The class token looks at no dense mode: one column per kind of figure. */
 function tokenTable(rows) {
   const lines = ['| model | right word first | among the first five |', '| --- | --- | --- |']
-  for (const model of unique(rows.map(row => row.model))) {
+  for (const model of models(rows)) {
     const own = rows.filter(row => row.model === model && row.mode === 'vanilla')
     const cell = key => own.map(({ regions }) => shown(regions[key])).join(' / ')
     lines.push(`| ${model} | ${cell('tokenTop1')} | ${cell('tokenTop5')} |`)

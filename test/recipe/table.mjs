@@ -26,6 +26,8 @@ t.test('a row per model, a column per mode, a figure per seed', async t => {
   )
   t.match(text, '| base | 0.500 / – | 0.750 / 0.750 |')
   t.notMatch(text, 'eight')
+  const seeds = ['base', 'region', 'base-2'].map(name => row(name, 'grid-1', 'qq', 0.5, 0.5))
+  t.match(tables(seeds), /\| base \|.*\n\| base-2 \|.*\n\| region \|/)
   t.throws(() => withTables('no markers', text), /figures:begin/)
 })
 
