@@ -247,7 +247,7 @@ async function main() {
   })
   const modes = values.modes.split(',')
   for (const mode of modes)
-    if (!MODES[mode])
+    if (!Object.hasOwn(MODES, mode))
       throw new Failure(`--modes has ${Object.keys(MODES).join(', ')}; not '${mode}'.`)
   const scale = Number(values.scale)
   if (!(scale >= 0.25 && scale <= 8)) throw new Failure('--scale is from 0.25 to 8.')

@@ -95,7 +95,7 @@ async function main() {
   if (!out) throw new Failure('Say where the shards go: --out <folder>.')
   if (!['mixed', 'single', 'grid', 'anywhere'].includes(kind))
     throw new Failure(`--kind is mixed, single, grid or anywhere, not '${kind}'.`)
-  if (!CELLS[cells])
+  if (!Object.hasOwn(CELLS, cells))
     throw new Failure(`--cells is ${Object.keys(CELLS).join(' or ')}, not '${cells}'.`)
   if (!['train', 'valid', 'test'].includes(styles))
     throw new Failure(`--styles is train, valid or test, not '${styles}'.`)

@@ -32,11 +32,10 @@ export interface StepBatch {
   readonly skipped: readonly string[]
 }
 
-/** What to say of pictures with more labelled boxes than are learnt from. */
+/** What to say of pictures with labelled boxes behind the ones that are learnt from. */
 export function leftOut({ regions }: Pick<Item, 'regions'>, maxBoxes: number): string | null {
-  const { length } = regions.filter(({ label }) => label !== undefined)
-  if (length <= maxBoxes) return null
-  return `regions.maxBoxes: some pictures have more than ${maxBoxes} labelled boxes, and only the first ${maxBoxes} are learnt from.`
+  if (regions.slice(maxBoxes).every(({ label }) => label === undefined)) return null
+  return `regions.maxBoxes: only the first ${maxBoxes} boxes of a picture are learnt from, and some pictures have labelled ones behind them.`
 }
 
 /** Gives a step's tensors back. */
