@@ -54,15 +54,12 @@ class Pool final : public c10::Allocator {
 
   void keep_no_longer() {
     const std::lock_guard lock(mutex_);
-    --keepers_;
-    shrink(limit());
+    if (--keepers_ == 0) give_all_back();
   }
 
   void give_back() {
     const std::lock_guard lock(mutex_);
-    if (keepers_ > 0) return;
-    most_used_ = used_bytes_;
-    shrink(0);
+    if (keepers_ == 0) give_all_back();
   }
 
   void copy_data(void* to, const void* from, size_t bytes) const override {
@@ -71,6 +68,11 @@ class Pool final : public c10::Allocator {
 
  private:
   static void release(void* block);
+
+  void give_all_back() {
+    most_used_ = used_bytes_;
+    shrink(0);
+  }
 
   /// Null if the system has no memory.
   void* take(size_t size) {

@@ -27,7 +27,7 @@ class WeightScope {
 
 /// For work of many steps that each need the same again, such as training:
 /// while one lives the pool keeps free what was in use at once, instead of at
-/// most 256 MB.
+/// most 256 MB, and with the last one all of it goes.
 class KeptMemory {
  public:
   KeptMemory();
