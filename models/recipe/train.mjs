@@ -2,7 +2,7 @@
  * Makes the bundled model from nothing: art, scenes, evaluation sets, then the stages of stages/.
  * What is there already is kept, and a stage that was ended goes on where it was.
  *
- *   node models/recipe/train.mjs --work <folder> [--stages base-64,base,words,cells,finish,region,clipself,declip]
+ *   node models/recipe/train.mjs --work <folder> [--stages base-64,base,words,cells,finish,more,region,clipself,declip]
  *     [--seed 1] [--try]
  *
  * The folder then holds shards/, shards-dots/, sets/ and runs/<stage>/; with another --seed the runs are in
@@ -15,7 +15,17 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { endWith, Failure, root, run, step } from '../../scripts/common.mjs'
 
-const STAGES = ['base-64', 'base', 'words', 'cells', 'finish', 'region', 'clipself', 'declip']
+const STAGES = [
+  'base-64',
+  'base',
+  'words',
+  'cells',
+  'finish',
+  'more',
+  'region',
+  'clipself',
+  'declip',
+]
 const recipe = join(root, 'models', 'recipe')
 const script = name => join(recipe, `${name}.mjs`)
 
