@@ -46,7 +46,8 @@ t.test('similarity', async t => {
   const one = await view.similarity('a dog')
   const two = await view.similarity(['a cat', 'a dog'])
   t.same([one.shape, two.shape, one.dtype], [[100, 130], [2, 100, 130], 'float32'])
-  t.equal(difference(await floats(one), await floats(two.slice(1))), 0)
+  // MKL multiplies by one word and by two with other kernels, which round differently.
+  t.ok(difference(await floats(one), await floats(two.slice(1))) < 1e-6)
   const values = await floats(one)
   t.ok(values.every(v => v >= -1 && v <= 1))
   const prompts = await floats(await view.similarity('dog', { templates: ['a {}'] }))
