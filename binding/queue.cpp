@@ -14,6 +14,7 @@
 #include "declip/error.h"
 #include "declip/memory.h"
 #include "declip/threads.h"
+#include "declip/vector_math.h"
 
 namespace declip {
 namespace {
@@ -78,6 +79,7 @@ class InferenceThread {
   };
 
   void loop() noexcept {
+    settle_vector_math();
     for (;;) {
       Entry entry;
       {

@@ -60,6 +60,7 @@ TEST(fused_dense_features_are_the_eager_ones) {
                              "clearclip",
                              "naclip",
                              "proxyclip"}) {
+      const tap::Case here(file + ", " + mode);
       declip::DenseOptions options;
       options.mode = declip::dense_mode_from(mode);
       Random random;
@@ -78,6 +79,7 @@ TEST(fused_dense_features_are_the_eager_ones) {
 
 TEST(fused_embeddings_are_the_eager_ones) {
   for (const auto& file : kCheckpoints) {
+    const tap::Case here(file);
     const auto fused = load(file, false, "float32");
     const auto eager = load(file, true, "float32");
     const auto image = picture(fused, 3);
@@ -103,6 +105,7 @@ TEST(fused_embeddings_are_the_eager_ones) {
 
 TEST(smaller_types_stay_close_to_float32) {
   for (const auto& file : kCheckpoints) {
+    const tap::Case here(file);
     const auto exact = load(file, true, "float32");
     const auto image = picture(exact, 2);
     declip::DenseOptions options;

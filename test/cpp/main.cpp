@@ -1,13 +1,17 @@
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <string>
+#include <vector>
 
+#include "declip/vector_math.h"
 #include "tap.h"
 
 namespace {
 
 int failures_of_test = 0;
 std::string skip_reason;
+std::vector<std::string> cases;  // from the outermost
 
 std::string base_name(const char* file) {
   return std::filesystem::path(file).filename().string();
@@ -24,8 +28,17 @@ std::vector<Test>& tests() {
 
 void fail(const char* file, int line, const std::string& what) {
   ++failures_of_test;
-  std::printf("# %s:%d: %s\n", base_name(file).c_str(), line, what.c_str());
+  std::string names;
+  for (const auto& name : cases) names += name + ": ";
+  std::printf("# %s:%d: %s%s\n",
+              base_name(file).c_str(),
+              line,
+              names.c_str(),
+              what.c_str());
 }
+
+Case::Case(const std::string& name) { cases.push_back(name); }
+Case::~Case() { cases.pop_back(); }
 
 void skip(const std::string& reason) { skip_reason = reason; }
 
@@ -33,6 +46,7 @@ void skip(const std::string& reason) { skip_reason = reason; }
 
 /// Runs every test, or those whose "file: name" contains the first argument.
 int main(int argc, char** argv) {
+  declip::settle_vector_math();
   const char* wanted = argc > 1 ? argv[1] : "";
   int count = 0;
   int failed = 0;

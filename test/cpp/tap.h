@@ -31,6 +31,15 @@ std::vector<Test>& tests();
 /// Records a failed check of the running test.
 void fail(const char* file, int line, const std::string& what);
 
+/// While it lives, failed checks say in which case of a loop they failed.
+class Case {
+ public:
+  explicit Case(const std::string& name);
+  ~Case();
+  Case(const Case&) = delete;
+  Case& operator=(const Case&) = delete;
+};
+
 /// Marks the running test as skipped and says why; return after it.
 void skip(const std::string& reason);
 
