@@ -236,7 +236,7 @@ Napi::Value TrainerHandle::create(const Napi::CallbackInfo& info) {
           // this rank, hear of it.
           std::shared_ptr<ProcessGroup> group;
           if (group_options) {
-            group = std::make_shared<ProcessGroup>(*group_options);
+            group = std::make_shared<ProcessGroup>(*group_options, call);
           }
           const auto from = load_checkpoint(student, overrides);
           std::optional<Checkpoint> other;

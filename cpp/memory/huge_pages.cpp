@@ -51,7 +51,13 @@ void* map_pages(size_t size) {
   return start;
 }
 
-void unmap_pages(void* block, size_t size) { munmap(block, size); }
+// What lay above the lowest mapping is the lowest then, so that memory taken
+// and given back for days stays where it is.
+void unmap_pages(void* block, size_t size) {
+  munmap(block, size);
+  auto start = reinterpret_cast<uintptr_t>(block);
+  lowest.compare_exchange_strong(start, start + size);
+}
 
 }  // namespace declip
 

@@ -28,19 +28,22 @@ bool is_product(const at::Tensor& x) {
          (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
 }
 
-/// a b^T of [M, K] and [N, K]. LibTorch's own product is oneDNN's in bfloat16
-/// only.
+/// Whether to ask oneDNN for products of `x`. In bfloat16 LibTorch's own are
+/// oneDNN's.
+bool takes_onednn(const at::Tensor& x) {
+  return x.scalar_type() == at::kFloat && has_fast_unpacked_onednn();
+}
+
+/// a b^T of [M, K] and [N, K].
 at::Tensor times_transposed(const at::Tensor& a, const at::Tensor& b) {
-  return a.scalar_type() == at::kFloat && has_fast_unpacked_onednn()
-             ? onednn_linear(a, b)
-             : at::mm(a, b.t());
+  return takes_onednn(a) ? onednn_linear(a, b) : at::mm(a, b.t());
 }
 
 /// The same of [H, M, K] and [H, N, K], into `out`.
 void times_transposed_each(at::Tensor out,
                            const at::Tensor& a,
                            const at::Tensor& b) {
-  if (a.scalar_type() != at::kFloat || !has_fast_unpacked_onednn() ||
+  if (!takes_onednn(a) ||
       out.size(1) * out.size(2) * a.size(2) < kLargeProduct) {
     at::bmm_out(out, a, b.transpose(1, 2));
     return;
@@ -82,7 +85,7 @@ struct RecordedLinear : Function<RecordedLinear> {
     context->saved_data["factor"] = factor;
     const auto input = activate(static_cast<Epilogue>(activation), x);
     const auto used = multiplied(weight, factor).to(x.scalar_type());
-    return used.scalar_type() == at::kFloat && has_fast_unpacked_onednn()
+    return takes_onednn(used)
                ? onednn_linear(input, used, bias.value_or(at::Tensor()))
                : at::linear(input, used, bias);
   }
@@ -105,9 +108,7 @@ struct RecordedLinear : Function<RecordedLinear> {
     if (context->needs_input_grad(1)) {
       const auto input = rows_of(activate(activation, x));
       // The longer side as rows, which is what oneDNN is fastest with.
-      const bool turned = dy.size(1) >= input.size(1) &&
-                          x.scalar_type() == at::kFloat &&
-                          has_fast_unpacked_onednn();
+      const bool turned = dy.size(1) >= input.size(1) && takes_onednn(x);
       const auto product = turned ? times_transposed(input.t(), dy.t()).t()
                                   : times_transposed(dy.t(), input.t());
       out[1] = multiplied(product.to(weight.scalar_type()), factor);

@@ -13,9 +13,11 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 #endif
 
+#include <algorithm>
 #include <cstdlib>
 #include <functional>
 #include <sstream>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -26,6 +28,12 @@ namespace {
 
 constexpr int64_t kMaxTimeout = int64_t{7} * 24 * 3600 * 1000;
 
+/// A rank that waits for others to come asks this often whether to go on.
+constexpr std::chrono::milliseconds kSlice{500};
+/// How many ranks have come, in the store.
+constexpr const char* kCome = "come";
+
+using Clock = std::chrono::steady_clock;
 using Work = c10::intrusive_ptr<c10d::Work>;
 
 void check(const ProcessGroupOptions& options) {
@@ -115,7 +123,10 @@ struct ProcessGroup::State {
            std::to_string(options.world_size);
   }
 
-  void join();
+  void join(const Call& call);
+  /// The store at rank 0, once that answers.
+  void find_store(const Call& call, Clock::time_point end);
+  void await_all(const Call& call, Clock::time_point end);
   /// Where the build has NCCL.
   void start_nccl();
   at::Tensor run(const at::Tensor& x,
@@ -123,20 +134,59 @@ struct ProcessGroup::State {
                  const std::function<Work(c10d::Backend&, at::Tensor&)>& start);
 };
 
-void ProcessGroup::State::join() {
+void ProcessGroup::State::find_store(const Call& call, Clock::time_point end) {
   const bool local = is_loopback(options.address);
   c10d::TCPStoreOptions meeting;
   meeting.port = options.port;
   meeting.isServer = options.rank == 0;
   meeting.numWorkers = static_cast<size_t>(options.world_size);
-  meeting.timeout = options.timeout;
+  meeting.waitWorkers = false;
+  meeting.timeout =
+      meeting.isServer ? options.timeout : std::min(options.timeout, kSlice);
   if (meeting.isServer && local) {
     // By itself the store would listen on every interface.
     meeting.masterListenFd = listen_on_loopback(options.port);
   }
-  store = c10::make_intrusive<c10d::TCPStore>(
-      local ? "127.0.0.1" : options.address, meeting);
+  while (!store) {
+    call.check();
+    try {
+      store = c10::make_intrusive<c10d::TCPStore>(
+          local ? "127.0.0.1" : options.address, meeting);
+    } catch (const std::exception& error) {
+      if (meeting.isServer) throw;
+      if (Clock::now() >= end) {
+        throw std::runtime_error("rank 0 does not answer: " + reason(error));
+      }
+      std::this_thread::sleep_for(kSlice / 10);
+    }
+  }
+  store->setTimeout(options.timeout);
+}
 
+void ProcessGroup::State::await_all(const Call& call, Clock::time_point end) {
+  std::chrono::milliseconds pause{5};
+  int64_t come = store->add(kCome, 1);
+  while (come < options.world_size) {
+    try {
+      call.check();
+    } catch (...) {
+      store->add(kCome, -1);
+      throw;
+    }
+    if (Clock::now() >= end) {
+      throw std::runtime_error(std::to_string(come) + " of " +
+                               std::to_string(options.world_size) + " came");
+    }
+    std::this_thread::sleep_for(pause);
+    pause = std::min(2 * pause, kSlice);
+    come = store->add(kCome, 0);
+  }
+}
+
+void ProcessGroup::State::join(const Call& call) {
+  const auto end = Clock::now() + options.timeout;
+  find_store(call, end);
+  await_all(call, end);
   auto settings = c10d::ProcessGroupGloo::Options::create(options.timeout);
   settings->devices = devices(options.address);
   gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(
@@ -192,15 +242,16 @@ at::Tensor ProcessGroup::State::run(
   }
 }
 
-ProcessGroup::ProcessGroup(const ProcessGroupOptions& options)
+ProcessGroup::ProcessGroup(const ProcessGroupOptions& options, const Call& call)
     : state_(std::make_unique<State>()) {
   check(options);
   auto& s = *state_;
   s.options = options;
   const QuietLog quiet;
   try {
-    s.join();
+    s.join(call);
   } catch (const std::exception& error) {
+    call.check();  // who cancelled is told that
     throw GroupError(
         s.self() + " could not meet the others at " + options.address + ":" +
         std::to_string(options.port) + " within " + seconds(options.timeout) +
@@ -257,7 +308,7 @@ namespace declip {
 
 struct ProcessGroup::State {};
 
-ProcessGroup::ProcessGroup(const ProcessGroupOptions&) {
+ProcessGroup::ProcessGroup(const ProcessGroupOptions&, const Call&) {
   throw Error(ErrorCode::kInvalidArg,
               "Training in several processes needs Linux: this build has no "
               "process groups. Train in one process.");

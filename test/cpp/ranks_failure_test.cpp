@@ -237,6 +237,56 @@ TEST(a_rank_that_never_comes_is_not_waited_for_for_ever) {
   }
 }
 
+TEST(a_rank_that_waits_for_others_can_be_cancelled) {
+  const auto begin = std::chrono::steady_clock::now();
+  for (const int rank : {0, 1}) {
+    declip::ProcessGroupOptions options;
+    options.rank = rank;
+    options.world_size = 2;
+    options.port = ranks::free_port();
+    declip::Call call;
+    call.cancelled = std::make_shared<std::atomic<bool>>(false);
+    std::thread later([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(300));
+      *call.cancelled = true;
+    });
+    CHECK_THROWS_CODE(declip::ProcessGroup(options, call), ErrorCode::kAborted);
+    later.join();
+  }
+  CHECK(seconds_since(begin) < 10);  // the time limit is 600 s
+}
+
+TEST(a_rank_that_left_before_all_came_is_waited_for_again) {
+  declip::ProcessGroupOptions options;
+  options.world_size = 3;
+  options.port = ranks::free_port();
+  options.timeout = std::chrono::milliseconds(20'000);
+  ranks::End ends[4];
+  const auto join = [&](ranks::End& end, int rank, declip::Call call = {}) {
+    return std::thread([&end, own = options, rank, call]() mutable {
+      at::set_num_threads(1);
+      own.rank = rank;
+      end = ranks::end_of([&] {
+        const auto x = at::ones({1});
+        declip::ProcessGroup(own, call).sum(x, "a sum");
+        if (x.item<float>() != 3) throw std::runtime_error("a wrong sum");
+      });
+    });
+  };
+  declip::Call hasty;
+  hasty.cancelled = std::make_shared<std::atomic<bool>>(false);
+  auto first = join(ends[0], 0);
+  auto left = join(ends[1], 1, hasty);
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  *hasty.cancelled = true;
+  left.join();
+  auto second = join(ends[2], 1);
+  auto third = join(ends[3], 2);
+  for (auto* thread : {&first, &second, &third}) thread->join();
+  CHECK(ends[1].code == ErrorCode::kAborted);
+  for (const int i : {0, 2, 3}) CHECK(ends[i].message.empty());
+}
+
 TEST(groups_that_cannot_be_are_refused) {
   const auto refused = [](auto change, const char* says) {
     declip::ProcessGroupOptions options;

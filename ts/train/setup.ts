@@ -7,6 +7,7 @@ import { ioError } from '../files.js'
 import { type ResolvedSource, resolveSource } from '../hub.js'
 import { inspectCheckpoint, loadModel, type Model, tokenizerFor } from '../model.js'
 import type { NativeAddon, NativeTrainer } from '../native.js'
+import { callNative } from '../native-call.js'
 import type { Device } from '../options.js'
 import { Batches, type Inputs } from './batches.js'
 import { type Classes, openClasses } from './classes.js'
@@ -123,13 +124,16 @@ export class Setup {
       if (teacher) undo.push(teacher)
       const grid = inputs.size / inputs.patchSize
       const features = teacher && teacherFeatures(addon, teacher, grid, config.teacher?.mode)
-      const trainer = await addon.createTrainer({
-        student: student.path,
-        pretrained: models.pretrained?.path,
-        config: { ...config.modelConfig, name: student.name },
-        train: trainOptions({ ...config, device }, steps, classes),
-        processGroup: ranks,
-      })
+      const trainer = await callNative(addon, { signal }, call =>
+        addon.createTrainer({
+          ...call,
+          student: student.path,
+          pretrained: models.pretrained?.path,
+          config: { ...config.modelConfig, name: student.name },
+          train: trainOptions({ ...config, device }, steps, classes),
+          processGroup: ranks,
+        }),
+      )
       if (ranks && ranks.rank > 0 && !models.model) {
         await rm(student.path, { recursive: true, force: true })
       }

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "declip/call.h"
 #include "declip/error.h"
 
 namespace declip {
@@ -45,8 +46,9 @@ struct ProcessGroupOptions {
 class ProcessGroup {
  public:
   /// Joins, which waits for all ranks. Throws Error(kInvalidArg) for options
-  /// that cannot be, GroupError.
-  explicit ProcessGroup(const ProcessGroupOptions& options);
+  /// that cannot be, Error(kAborted), GroupError.
+  explicit ProcessGroup(const ProcessGroupOptions& options,
+                        const Call& call = {});
   ~ProcessGroup();
 
   int rank() const;

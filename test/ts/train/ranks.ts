@@ -200,4 +200,17 @@ t.test("a launcher's variables", async t => {
     /^declip: ERR_DECLIP_PEER: Rank 1 of 2 could not meet the others at localhost:1/,
   )
   t.equal(alone.err.split('\n').length, 2, 'one line')
+
+  for (const RANK of ['0', '1']) {
+    const waiting = start(config('waiting'), ['--timeout', '60'], {
+      ...env,
+      RANK,
+      MASTER_PORT: port,
+    })
+    await setTimeout(3000)
+    waiting.kill('SIGINT')
+    const ended = await finish(waiting)
+    t.equal(ended.code, 130, ended.err)
+    t.match(ended.err, /^declip: ERR_DECLIP_ABORTED/)
+  }
 })
