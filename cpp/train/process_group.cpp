@@ -28,8 +28,11 @@ namespace {
 
 constexpr int64_t kMaxTimeout = int64_t{7} * 24 * 3600 * 1000;
 
-/// A rank that waits for others to come asks this often whether to go on.
-constexpr std::chrono::milliseconds kSlice{500};
+/// A rank that waits for others to come asks this often whether to go on,
+constexpr std::chrono::milliseconds kPause{500};
+/// and one that looks for rank 0 after attempts of this length: a lost packet
+/// is sent again after one second.
+constexpr std::chrono::milliseconds kAttempt{3000};
 /// How many ranks have come, in the store.
 constexpr const char* kCome = "come";
 
@@ -142,13 +145,12 @@ void ProcessGroup::State::find_store(const Call& call, Clock::time_point end) {
   meeting.numWorkers = static_cast<size_t>(options.world_size);
   meeting.waitWorkers = false;
   meeting.timeout =
-      meeting.isServer ? options.timeout : std::min(options.timeout, kSlice);
+      meeting.isServer ? options.timeout : std::min(options.timeout, kAttempt);
   if (meeting.isServer && local) {
     // By itself the store would listen on every interface.
     meeting.masterListenFd = listen_on_loopback(options.port);
   }
   while (!store) {
-    call.check();
     try {
       store = c10::make_intrusive<c10d::TCPStore>(
           local ? "127.0.0.1" : options.address, meeting);
@@ -157,7 +159,8 @@ void ProcessGroup::State::find_store(const Call& call, Clock::time_point end) {
       if (Clock::now() >= end) {
         throw std::runtime_error("rank 0 does not answer: " + reason(error));
       }
-      std::this_thread::sleep_for(kSlice / 10);
+      call.check();
+      std::this_thread::sleep_for(kPause / 10);
     }
   }
   store->setTimeout(options.timeout);
@@ -178,7 +181,7 @@ void ProcessGroup::State::await_all(const Call& call, Clock::time_point end) {
                                std::to_string(options.world_size) + " came");
     }
     std::this_thread::sleep_for(pause);
-    pause = std::min(2 * pause, kSlice);
+    pause = std::min(2 * pause, kPause);
     come = store->add(kCome, 0);
   }
 }
