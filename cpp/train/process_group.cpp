@@ -142,7 +142,6 @@ void ProcessGroup::State::find_store(const Call& call, Clock::time_point end) {
   c10d::TCPStoreOptions meeting;
   meeting.port = options.port;
   meeting.isServer = options.rank == 0;
-  meeting.numWorkers = static_cast<size_t>(options.world_size);
   meeting.waitWorkers = false;
   meeting.timeout =
       meeting.isServer ? options.timeout : std::min(options.timeout, kAttempt);
@@ -167,22 +166,23 @@ void ProcessGroup::State::find_store(const Call& call, Clock::time_point end) {
 }
 
 void ProcessGroup::State::await_all(const Call& call, Clock::time_point end) {
-  std::chrono::milliseconds pause{5};
   int64_t come = store->add(kCome, 1);
-  while (come < options.world_size) {
-    try {
+  try {
+    std::chrono::milliseconds pause{5};
+    while (come < options.world_size) {
       call.check();
-    } catch (...) {
-      store->add(kCome, -1);
-      throw;
+      if (Clock::now() >= end) {
+        throw std::runtime_error(std::to_string(come) + " of " +
+                                 std::to_string(options.world_size) + " came");
+      }
+      std::this_thread::sleep_for(pause);
+      pause = std::min(2 * pause, kPause);
+      come = store->add(kCome, 0);
     }
-    if (Clock::now() >= end) {
-      throw std::runtime_error(std::to_string(come) + " of " +
-                               std::to_string(options.world_size) + " came");
-    }
-    std::this_thread::sleep_for(pause);
-    pause = std::min(2 * pause, kPause);
-    come = store->add(kCome, 0);
+  } catch (...) {
+    // Who leaves may come again, and is not to be counted twice.
+    store->add(kCome, -1);
+    throw;
   }
 }
 

@@ -287,6 +287,38 @@ TEST(a_rank_that_left_before_all_came_is_waited_for_again) {
   for (const int i : {0, 2, 3}) CHECK(ends[i].message.empty());
 }
 
+TEST(a_rank_that_gave_up_and_came_again_is_counted_once) {
+  const auto begin = std::chrono::steady_clock::now();
+  declip::ProcessGroupOptions options;
+  options.world_size = 3;
+  options.port = ranks::free_port();
+  declip::Call call;
+  call.cancelled = std::make_shared<std::atomic<bool>>(false);
+  const auto join = [&](ranks::End& end, int rank, int timeout_ms) {
+    auto own = options;
+    own.rank = rank;
+    own.timeout = std::chrono::milliseconds(timeout_ms);
+    return std::thread([&end, &call, own] {
+      end = ranks::end_of([&] { declip::ProcessGroup group(own, call); });
+    });
+  };
+  ranks::End ends[3];
+  auto first = join(ends[0], 0, 20'000);
+  join(ends[1], 1, 300).join();
+  auto again = join(ends[2], 1, 20'000);
+  std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+  // Counted twice, two would take themselves for three and look for the third
+  // until the time limit.
+  *call.cancelled = true;
+  first.join();
+  again.join();
+  CHECK(ends[0].code == ErrorCode::kAborted);
+  CHECK(ends[1].code == ErrorCode::kPeer);
+  CHECK(ends[2].code == ErrorCode::kAborted ||
+        ends[2].code == ErrorCode::kPeer);
+  CHECK(seconds_since(begin) < 10);  // the time limit is 20 s
+}
+
 TEST(groups_that_cannot_be_are_refused) {
   const auto refused = [](auto change, const char* says) {
     declip::ProcessGroupOptions options;
