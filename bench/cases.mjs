@@ -1,6 +1,6 @@
 /**
  * Every case as data: `kind` names the file in kinds/ that runs it and says what else it takes.
- * `model`: a checkpoint with random weights (scripts/make-random-checkpoint.mjs), or undefined for
+ * `model`: a checkpoint with random weights (scripts/make/make-random-checkpoint.mjs), or undefined for
  * the bundled model. `repeat`: timed runs. `slow`: how long it takes; run only when named in full,
  * or with --slow.
  */

@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { OPENMP_WAIT } from '../dist/esm/load-addon.js'
-import { root } from '../scripts/common.mjs'
+import { root } from '../scripts/build/common.mjs'
 import { kernelsProgram } from './kernels-program.mjs'
 import { onnxModel, peersFolder, python } from './peers/setup.mjs'
 

@@ -1,7 +1,7 @@
 /** Copies the goals of the last run into the documentation. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { Failure, root } from '../scripts/common.mjs'
+import { Failure, root } from '../scripts/build/common.mjs'
 import { chart } from './chart.mjs'
 import { goalsOf, goalTable } from './report.mjs'
 

@@ -3,12 +3,12 @@ import { existsSync } from 'node:fs'
 import { mkdir, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import sharp from 'sharp'
-import { root } from '../scripts/common.mjs'
+import { root } from '../scripts/build/common.mjs'
 import {
   ARCHITECTURES,
   checkpointPath,
   makeCheckpoint,
-} from '../scripts/make-random-checkpoint.mjs'
+} from '../scripts/make/make-random-checkpoint.mjs'
 
 /** A photograph, 451 x 300 pixels. */
 export const PHOTO = join(root, 'test/fixtures/itaclip-pipeline/photo.png')

@@ -1,7 +1,7 @@
 /** Where the core's own bench program lies once it is built. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { root } from '../scripts/common.mjs'
+import { root } from '../scripts/build/common.mjs'
 
 const PATH = join(
   root,

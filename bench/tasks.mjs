@@ -6,7 +6,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { datasets, METHODS, tokenize } from '../dist/esm/index.js'
 import { expandTemplates, TEMPLATES } from '../dist/esm/templates.js'
-import { ARCHITECTURES } from '../scripts/make-random-checkpoint.mjs'
+import { ARCHITECTURES } from '../scripts/make/make-random-checkpoint.mjs'
 import { checkpoint, photoOfSize, WORDS171 } from './inputs.mjs'
 import { savedVocabulary } from './vocabularies.mjs'
 

@@ -5,8 +5,8 @@
 import { existsSync } from 'node:fs'
 import { copyFile, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fingerprint, root, run, step, unlessStamped } from '../../scripts/common.mjs'
-import { ARCHITECTURES } from '../../scripts/make-random-checkpoint.mjs'
+import { fingerprint, root, run, step, unlessStamped } from '../../scripts/build/common.mjs'
+import { ARCHITECTURES } from '../../scripts/make/make-random-checkpoint.mjs'
 import { checkpoint } from '../inputs.mjs'
 
 /** PyTorch's own index of CPU wheels: the general index serves CUDA builds on Linux. */

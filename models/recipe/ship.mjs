@@ -11,9 +11,9 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Float16Array } from '@petamoriken/float16'
 import { TEMPLATES, Tokenizer } from 'declip-native'
-import { endWith, Failure, root } from '../../scripts/common.mjs'
-import { captionWords, PHRASES } from './captions.mjs'
-import { CONCEPTS } from './concepts.mjs'
+import { endWith, Failure, root } from '../../scripts/build/common.mjs'
+import { CONCEPTS } from './art/concepts.mjs'
+import { captionWords, PHRASES } from './scenes/captions.mjs'
 
 /** Names, float32 values and shapes of a safetensors file. */
 function readFloat32(file) {

@@ -13,7 +13,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { endWith, Failure, root, run, step } from '../../scripts/common.mjs'
+import { endWith, Failure, root, run, step } from '../../scripts/build/common.mjs'
 
 const STAGES = [
   'base-64',
@@ -27,7 +27,7 @@ const STAGES = [
   'declip',
 ]
 const recipe = join(root, 'models', 'recipe')
-const script = name => join(recipe, `${name}.mjs`)
+const script = name => join(recipe, 'scenes', `${name}.mjs`)
 
 /** The stage's configuration in the work folder, where its relative paths start. */
 function writeConfig(work, stage, seed, brief) {

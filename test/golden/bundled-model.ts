@@ -1,5 +1,5 @@
 /**
- * The bundled model on its eight labelled scenes, against models/recipe/reference.py: another
+ * The bundled model on its eight labelled scenes, against models/recipe/measure/reference.py: another
  * implementation, so this covers loader, tokenizer, towers, windows and labels.
  */
 import { readFileSync } from 'node:fs'

@@ -1,0 +1,92 @@
+/**
+ * Brings a clone from nothing to runnable, doing only what is not up to date: npm dependencies,
+ * TypeScript, LibTorch, the addon.
+ *
+ *   node scripts/build/bootstrap.mjs [--tests] [--bench] [--debug] [--no-addon]
+ *
+ * --tests     builds the core's test program too
+ * --bench     builds the kernels' bench program too
+ * --debug     builds into build/Debug instead of build/Release
+ * --no-addon  stops before LibTorch: another build brings its own
+ */
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { buildNative } from './build-native.mjs'
+import { Failure, filesUnder, fingerprint, root, run, step, unlessStamped } from './common.mjs'
+import { requireTools } from './tools.mjs'
+
+const { values: options } = parseArgs({
+  options: {
+    tests: { type: 'boolean' },
+    bench: { type: 'boolean' },
+    debug: { type: 'boolean' },
+    'no-addon': { type: 'boolean' },
+  },
+})
+
+try {
+  requireTools()
+  if (!dependenciesInstalled()) await step('npm dependencies', () => run('npm', ['ci']))
+  await typeScript()
+  if (!options['no-addon']) await addon()
+} catch (error) {
+  if (error instanceof Failure || error.code?.startsWith('ERR_DECLIP_'))
+    console.error(error.message)
+  else console.error(error)
+  process.exitCode = 1
+}
+
+/** Compares the lock file with the one that npm keeps of what it installed. */
+function dependenciesInstalled() {
+  const installed = join(root, 'node_modules/.package-lock.json')
+  if (!existsSync(installed)) return false
+  const packagesOf = path => JSON.parse(readFileSync(path, 'utf8')).packages
+  const present = packagesOf(installed)
+  return Object.entries(packagesOf(join(root, 'package-lock.json'))).every(
+    ([path, { version, optional }]) =>
+      path === '' || present[path]?.version === version || (optional && !present[path]),
+  )
+}
+
+async function typeScript() {
+  const inputs = filesUnder('ts', 'tsconfig.json', 'tsconfig.build.json', 'scripts/build/build-ts.mjs')
+  const print = fingerprint([...inputs, 'package-lock.json'])
+  await unlessStamped('dist/.stamp', print, () =>
+    step('TypeScript', async () => {
+      const { buildTypeScript } = await import('./build-ts.mjs')
+      buildTypeScript()
+    }),
+  )
+}
+
+async function addon() {
+  const libtorch = await provideLibtorch()
+  const targets = [
+    'declip_node',
+    ...(options.tests ? ['declip_core_tests'] : []),
+    ...(options.bench ? ['declip_bench'] : []),
+  ]
+  await buildNative({ build: options.debug ? 'debug' : 'release', libtorch, targets })
+}
+
+async function provideLibtorch() {
+  const { findLibtorch, resolveLibtorch } = await import('../../dist/esm/libtorch.js')
+  const found = findLibtorch()
+  if (found) return found.dir
+  const { dir } = await step('LibTorch (once, about 200 MB)', () =>
+    resolveLibtorch({ download: true, onProgress: progressPrinter() }),
+  )
+  return dir
+}
+
+/** Prints each step of a download once, then every tenth of it. */
+function progressPrinter() {
+  let last = ''
+  return ({ step: name, done, total }) => {
+    const tenth = total > 0 ? Math.floor((10 * done) / total) : 0
+    const line = `  ${name}${total > 0 ? ` ${10 * tenth} %` : ''}`
+    if (line !== last) console.log(line)
+    last = line
+  }
+}

@@ -1,0 +1,291 @@
+/**
+ * Writes checkpoints with the tensors of published models and random weights, for benches and
+ * full-size runs: time and memory do not depend on what the weights are.
+ *
+ *   node scripts/make/make-random-checkpoint.mjs <name>... [--out folder] [--dtype float16] [--seed n]
+ *
+ * name     vit-b-32, vit-b-16, vit-l-14, vit-l-14-336 (OpenAI's layout),
+ *          eva02-b-16, eva02-l-14-336 (EVA-CLIP's layout)
+ * --out    default: declip-native-bench in the system's temporary folder
+ * --dtype  float32 (default) or float16
+ * --seed   default 0
+ *
+ * A file is written piece by piece, so memory stays small whatever the model's size.
+ */
+import { createWriteStream } from 'node:fs'
+import { mkdir, rename, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+
+const VOCABULARY = 49408
+const CONTEXT = 77
+
+/** ln(1 / 0.07), where CLIP's training starts. */
+const LOGIT_SCALE = 2.6593
+
+/** Standard deviation of the weights: CLIP's and EVA's initialisation, cut off at twice that. */
+const STD = 0.02
+
+const TEXT_B = { width: 512, layers: 12 }
+const TEXT_L = { width: 768, layers: 12 }
+
+/** Widths in channels, picture and patch in pixels; `mlp` is the hidden width of a block's MLP. */
+export const ARCHITECTURES = {
+  'vit-b-32': plain({ image: 224, patch: 32, width: 768, layers: 12, embed: 512, text: TEXT_B }),
+  'vit-b-16': plain({ image: 224, patch: 16, width: 768, layers: 12, embed: 512, text: TEXT_B }),
+  'vit-l-14': plain({ image: 224, patch: 14, width: 1024, layers: 24, embed: 768, text: TEXT_L }),
+  'vit-l-14-336': plain({
+    image: 336,
+    patch: 14,
+    width: 1024,
+    layers: 24,
+    embed: 768,
+    text: TEXT_L,
+  }),
+  'eva02-b-16': eva({
+    image: 224,
+    patch: 16,
+    width: 768,
+    mlp: 2048,
+    layers: 12,
+    embed: 512,
+    text: TEXT_B,
+  }),
+  'eva02-l-14-336': eva({
+    image: 336,
+    patch: 14,
+    width: 1024,
+    mlp: 2730,
+    layers: 24,
+    embed: 768,
+    text: TEXT_L,
+  }),
+}
+
+export const DEFAULT_FOLDER = join(tmpdir(), 'declip-native-bench')
+
+/** Path of a model's checkpoint. */
+export function checkpointPath(name, { folder = DEFAULT_FOLDER, dtype = 'float32' } = {}) {
+  return join(folder, `${name}-${dtype}.safetensors`)
+}
+
+/** Writes one checkpoint and returns its path. */
+export async function makeCheckpoint(name, { folder, dtype = 'float32', seed = 0 } = {}) {
+  const { tensors } = ARCHITECTURES[name]
+  const Elements = dtype === 'float16' ? Uint16Array : Float32Array
+  const convert = dtype === 'float16' ? toHalf : value => value
+  const path = checkpointPath(name, { folder, dtype })
+  await mkdir(folder ?? DEFAULT_FOLDER, { recursive: true })
+
+  const part = `${path}.part`
+  try {
+    await pipeline(function* () {
+      yield header(tensors, dtype, Elements.BYTES_PER_ELEMENT)
+      const draw = sampler(seed, Elements, convert)
+      for (const { shape, fill } of tensors) {
+        for (const piece of pieces(product(shape), Elements)) {
+          if (fill === 'random') draw(piece)
+          else piece.fill(convert(fill))
+          yield new Uint8Array(piece.buffer)
+        }
+      }
+    }, createWriteStream(part))
+    await rename(part, path)
+  } catch (error) {
+    await rm(part, { force: true })
+    throw error
+  }
+  return path
+}
+
+/** Arrays of at most 4 MB that make up `length` elements. */
+function* pieces(length, Elements) {
+  const most = 2 ** 22 / Elements.BYTES_PER_ELEMENT
+  for (let done = 0; done < length; done += most) yield new Elements(Math.min(most, length - done))
+}
+
+function product(shape) {
+  return shape.reduce((a, b) => a * b, 1)
+}
+
+/** safetensors: the header's length as a 64-bit number, then JSON, padded to 8 bytes by spaces. */
+function header(tensors, dtype, size) {
+  const entries = { __metadata__: { format: 'pt' } }
+  let offset = 0
+  for (const { name, shape } of tensors) {
+    const end = offset + size * product(shape)
+    entries[name] = {
+      dtype: dtype === 'float16' ? 'F16' : 'F32',
+      shape,
+      data_offsets: [offset, end],
+    }
+    offset = end
+  }
+  const json = JSON.stringify(entries)
+  const text = Buffer.from(json.padEnd(Math.ceil(json.length / 8) * 8))
+  const length = Buffer.alloc(8)
+  length.writeBigUInt64LE(BigInt(text.length))
+  return Buffer.concat([length, text])
+}
+
+/**
+ * Fills arrays with truncated normal numbers: each is one of 65,536 that were drawn beforehand,
+ * which makes a number cost half a step of the generator.
+ */
+function sampler(seed, Elements, convert) {
+  const next = xorshift(seed)
+  const uniform = () => ((next() >>> 0) + 1) / 2 ** 32 // (0, 1]
+  const table = new Elements(2 ** 16)
+  for (let i = 0; i < table.length; ) {
+    // Box and Muller
+    const z = Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform())
+    if (Math.abs(z) <= 2) table[i++] = convert(STD * z)
+  }
+  return array => {
+    for (let i = 0; i < array.length; i += 2) {
+      const bits = next()
+      array[i] = table[bits & 0xffff]
+      if (i + 1 < array.length) array[i + 1] = table[bits >>> 16]
+    }
+  }
+}
+
+/** Marsaglia's xorshift with 32 bits of state. */
+function xorshift(seed) {
+  let state = (Math.imul(seed, 0x9e3779b1) ^ 0x6c078965) | 0 || 1
+  return () => {
+    state ^= state << 13
+    state ^= state >>> 17
+    state ^= state << 5
+    return state
+  }
+}
+
+/** Bits of the half-precision number nearest to a number of magnitude below 65,504. */
+function toHalf(value) {
+  const sign = value < 0 ? 0x8000 : 0
+  const magnitude = Math.abs(value)
+  if (magnitude < 2 ** -14) return sign | Math.round(magnitude * 2 ** 24)
+  const exponent = Math.floor(Math.log2(magnitude))
+  const mantissa = Math.round((magnitude / 2 ** exponent - 1) * 1024)
+  return sign | (((exponent + 15) << 10) + mantissa)
+}
+
+/** OpenAI's CLIP with a vision transformer: text tensors at the top level. */
+function plain(sizes) {
+  const { image, patch, width, layers, embed, text } = sizes
+  const tensors = [
+    random('visual.conv1.weight', width, 3, patch, patch),
+    random('visual.class_embedding', width),
+    random('visual.positional_embedding', 1 + (image / patch) ** 2, width),
+    ...layerNorm('visual.ln_pre', width),
+    ...resblocks('visual.transformer', width, layers),
+    ...layerNorm('visual.ln_post', width),
+    random('visual.proj', width, embed),
+    ...textTower('', text, embed),
+    constant(LOGIT_SCALE, 'logit_scale'),
+  ]
+  return { ...sizes, mlp: 4 * width, tensors }
+}
+
+/** EVA02-CLIP: rotary tables left out, as every loader recomputes them. */
+function eva(sizes) {
+  const { image, patch, width, mlp, layers, embed, text } = sizes
+  const tensors = [
+    random('visual.cls_token', 1, 1, width),
+    random('visual.pos_embed', 1, 1 + (image / patch) ** 2, width),
+    ...linear('visual.patch_embed.proj', [width, 3, patch, patch]),
+  ]
+  for (let i = 0; i < layers; i++) {
+    const block = `visual.blocks.${i}`
+    tensors.push(
+      ...layerNorm(`${block}.norm1`, width),
+      ...['q', 'k', 'v'].map(name => random(`${block}.attn.${name}_proj.weight`, width, width)),
+      random(`${block}.attn.q_bias`, width),
+      random(`${block}.attn.v_bias`, width),
+      ...layerNorm(`${block}.attn.inner_attn_ln`, width),
+      ...linear(`${block}.attn.proj`, [width, width]),
+      ...layerNorm(`${block}.norm2`, width),
+      ...linear(`${block}.mlp.w1`, [mlp, width]),
+      ...linear(`${block}.mlp.w2`, [mlp, width]),
+      ...layerNorm(`${block}.mlp.ffn_ln`, mlp),
+      ...linear(`${block}.mlp.w3`, [width, mlp]),
+    )
+  }
+  tensors.push(
+    ...layerNorm('visual.norm', width),
+    ...linear('visual.head', [embed, width]),
+    ...textTower('text.', text, embed),
+    constant(LOGIT_SCALE, 'logit_scale'),
+  )
+  return { ...sizes, tensors }
+}
+
+function textTower(prefix, { width, layers }, embed) {
+  return [
+    random(`${prefix}token_embedding.weight`, VOCABULARY, width),
+    random(`${prefix}positional_embedding`, CONTEXT, width),
+    ...resblocks(`${prefix}transformer`, width, layers),
+    ...layerNorm(`${prefix}ln_final`, width),
+    random(`${prefix}text_projection`, width, embed),
+  ]
+}
+
+function resblocks(prefix, width, layers) {
+  return Array.from({ length: layers }, (_, i) => `${prefix}.resblocks.${i}`).flatMap(block => [
+    ...layerNorm(`${block}.ln_1`, width),
+    random(`${block}.attn.in_proj_weight`, 3 * width, width),
+    random(`${block}.attn.in_proj_bias`, 3 * width),
+    ...linear(`${block}.attn.out_proj`, [width, width]),
+    ...layerNorm(`${block}.ln_2`, width),
+    ...linear(`${block}.mlp.c_fc`, [4 * width, width]),
+    ...linear(`${block}.mlp.c_proj`, [width, 4 * width]),
+  ])
+}
+
+function layerNorm(name, width) {
+  return [constant(1, `${name}.weight`, width), constant(0, `${name}.bias`, width)]
+}
+
+function linear(name, shape) {
+  return [random(`${name}.weight`, ...shape), random(`${name}.bias`, shape[0])]
+}
+
+function random(name, ...shape) {
+  return { name, shape, fill: 'random' }
+}
+
+function constant(fill, name, ...shape) {
+  return { name, shape, fill }
+}
+
+async function main() {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { out: { type: 'string' }, dtype: { type: 'string' }, seed: { type: 'string' } },
+  })
+  const { out: folder = DEFAULT_FOLDER, dtype = 'float32', seed = '0' } = values
+  const known = Object.keys(ARCHITECTURES)
+  const wrong = positionals.filter(name => !known.includes(name))
+  if (positionals.length === 0 || wrong.length > 0) {
+    throw new Error(`Name one or more of ${known.join(', ')}; received '${wrong.join(' ')}'.`)
+  }
+  if (!['float32', 'float16'].includes(dtype) || !/^\d+$/.test(seed)) {
+    throw new Error('--dtype is float32 or float16, --seed a whole number.')
+  }
+  for (const name of positionals) {
+    console.log(await makeCheckpoint(name, { folder, dtype, seed: Number(seed) }))
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  try {
+    await main()
+  } catch (error) {
+    console.error(error.message)
+    process.exitCode = 1
+  }
+}
