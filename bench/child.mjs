@@ -3,8 +3,9 @@
  *
  *   node bench/child.mjs '{"case":"encode/image/vit-b-16/1","folder":"...","dtype":"float32"}'
  */
+
+import { loadAddon } from '../dist/esm/engine/load-addon.js'
 import { loadModel } from '../dist/esm/index.js'
-import { loadAddon } from '../dist/esm/load-addon.js'
 import { cases } from './cases.mjs'
 import { checkpoint } from './inputs.mjs'
 import { processPeakRss, statistics } from './measure.mjs'

@@ -5,7 +5,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { datasets, METHODS, tokenize } from '../dist/esm/index.js'
-import { expandTemplates, TEMPLATES } from '../dist/esm/templates.js'
+import { expandTemplates, TEMPLATES } from '../dist/esm/text/templates.js'
 import { ARCHITECTURES } from '../scripts/make/make-random-checkpoint.mjs'
 import { checkpoint, photoOfSize, WORDS171 } from './inputs.mjs'
 import { savedVocabulary } from './vocabularies.mjs'
@@ -155,7 +155,7 @@ async function normal(name, shape, files) {
   return { [name]: await files.write(name, values), [`${name}Shape`]: shape }
 }
 
-/** See ts/native.ts; the papers' values, without a warm-up, so that every step moves the weights. */
+/** See ts/engine/addon-types.ts; the papers' values, without a warm-up, so that every step moves the weights. */
 function trainOptions(objective) {
   return {
     objective,

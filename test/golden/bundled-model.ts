@@ -5,8 +5,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { packageRoot } from '../../ts/base/package-files.js'
 import { type DenseMode, loadModel, segment, type Tensor, type Vocabulary } from '../../ts/index.js'
-import { packageRoot } from '../../ts/package-root.js'
 import { labels as readLabels } from './support.js'
 
 interface Scene {

@@ -1,6 +1,6 @@
 import t from 'tap'
+import { loadAddon } from '../../ts/engine/load-addon.js'
 import { loadModel, Tensor } from '../../ts/index.js'
-import { loadAddon } from '../../ts/load-addon.js'
 import { compare, Golden, type ImageSpec, pixels } from './support.js'
 
 const golden = new Golden('clip-tiny')

@@ -1,9 +1,9 @@
 /** ITACLIP's whole pipeline, stage by stage; the first failing stage is the one to look at. */
 import t from 'tap'
+import type { NativePicture, NativeTensor } from '../../ts/engine/addon-types.js'
+import { loadAddon } from '../../ts/engine/load-addon.js'
 import { loadModel, type SegmentOptions, segment, Tensor, type Vocabulary } from '../../ts/index.js'
-import { loadAddon } from '../../ts/load-addon.js'
-import { resolveMethod } from '../../ts/methods.js'
-import type { NativePicture, NativeTensor } from '../../ts/native.js'
+import { resolveMethod } from '../../ts/methods/resolve.js'
 import {
   compare,
   type Floats,

@@ -2,9 +2,13 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import type {
+  NativeTrainBatch,
+  NativeTrainer,
+  NativeTrainOptions,
+} from '../../ts/engine/addon-types.js'
+import { loadAddon } from '../../ts/engine/load-addon.js'
 import { loadModel } from '../../ts/index.js'
-import { loadAddon } from '../../ts/load-addon.js'
-import type { NativeTrainBatch, NativeTrainer, NativeTrainOptions } from '../../ts/native.js'
 import { picture } from '../support/calls.js'
 import { type Expected, Golden } from './support.js'
 

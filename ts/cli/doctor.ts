@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { type Check, runDoctor } from '../doctor.js'
+import { type Check, runDoctor } from '../engine/doctor.js'
 import { examples, oneLine, type Run, table } from './shared.js'
 
 /** Adds `declip doctor`. */

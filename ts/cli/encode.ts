@@ -1,9 +1,9 @@
 import { type Command, Option } from 'commander'
-import { loadAddon } from '../load-addon.js'
-import type { Model } from '../model.js'
-import { callNative } from '../native-call.js'
-import { DENSE_MODES, type DenseMode } from '../options.js'
-import type { Tensor } from '../tensor.js'
+import { DENSE_MODES, type DenseMode } from '../base/options.js'
+import { callNative } from '../engine/call-native.js'
+import { loadAddon } from '../engine/load-addon.js'
+import type { Tensor } from '../engine/tensor.js'
+import type { Model } from '../model/model.js'
 import {
   addModelOptions,
   examplePicture,

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
-import { inspectCheckpoint } from '../model.js'
-import type { NativeCheckpointInfo, NativeTowerInfo } from '../native.js'
-import { isFoundation } from '../proxy.js'
+import type { NativeCheckpointInfo, NativeTowerInfo } from '../engine/addon-types.js'
+import { isFoundation } from '../methods/proxy.js'
+import { inspectCheckpoint } from '../model/model.js'
 import { examples, type Run, table } from './shared.js'
 
 /** Adds `declip info`. */

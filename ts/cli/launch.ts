@@ -4,9 +4,9 @@ import { createServer } from 'node:net'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
+import { WARNING, warnOnce } from '../base/warn.js'
 import { DeclipError, ERROR_CODES, type ErrorCode } from '../errors.js'
 import type { TrainProgress } from '../train/train.js'
-import { WARNING, warnOnce } from '../warn.js'
 
 /** How long the others may take to end by themselves once one has failed, in milliseconds. */
 const GRACE = 10_000

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { inspect } from 'node:util'
 import { CommanderError } from 'commander'
+import { WARNING } from '../base/warn.js'
 import { DeclipError } from '../errors.js'
-import { WARNING } from '../warn.js'
 import { createProgram } from './program.js'
 import { errorLine, ProgressBar } from './shared.js'
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command } from 'commander'
-import { packageRoot } from '../package-root.js'
+import { packageRoot } from '../base/package-files.js'
 import { addClassify } from './classify.js'
 import { addDoctor } from './doctor.js'
 import { addEncode } from './encode.js'

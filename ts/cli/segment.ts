@@ -1,18 +1,18 @@
 import { mkdir, readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type Command, Option } from 'commander'
-import { DATASET_NAMES } from '../datasets.js'
-import { DeclipError, type ErrorCode } from '../errors.js'
-import { ioError } from '../files.js'
+import { ioError } from '../base/files.js'
 import {
   DENSE_MODES,
   type DenseMode,
   METHOD_NAMES,
   type MethodName,
   type SegmentOptions,
-} from '../options.js'
-import type { Segmentation } from '../result.js'
-import { segmentMany } from '../segment.js'
+} from '../base/options.js'
+import { DeclipError, type ErrorCode } from '../errors.js'
+import { DATASET_NAMES } from '../methods/benchmarks.js'
+import type { Segmentation } from '../result/segmentation.js'
+import { segmentMany } from '../segment/segment.js'
 import { type OutputFlags, type Outputs, planOutputs } from './outputs.js'
 import {
   addClassOptions,

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { resolveLibtorch } from '../libtorch.js'
+import { resolveLibtorch } from '../engine/libtorch.js'
 import { examples, type Run } from './shared.js'
 
 /** Adds `declip setup`. */

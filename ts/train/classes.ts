@@ -1,12 +1,12 @@
+import type { CallOptions } from '../base/options.js'
+import type { NativeAddon, NativeTensor } from '../engine/addon-types.js'
 import { DeclipError } from '../errors.js'
-import { loadModel } from '../model.js'
-import type { NativeAddon, NativeTensor } from '../native.js'
-import type { CallOptions } from '../options.js'
-import { encodeTexts } from '../word-features.js'
+import { loadModel } from '../model/model.js'
+import { encodeTexts } from '../words/word-features.js'
 import { told } from './config.js'
 import type { ResolvedConfig } from './config-fields.js'
-import { readText } from './sources/files.js'
-import type { Source } from './sources/source.js'
+import { readText } from './data/sources/files.js'
+import type { Source } from './data/sources/source.js'
 
 /** What regions are compared with. */
 export interface Classes {

@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, isAbsolute, resolve } from 'node:path'
 import * as v from 'valibot'
+import { ioError } from '../base/files.js'
+import type { ConfigOptions } from '../base/options.js'
 import { DeclipError, describe } from '../errors.js'
-import { ioError } from '../files.js'
-import type { ConfigOptions } from '../options.js'
-import { templateList } from '../templates.js'
+import { templateList } from '../text/templates.js'
 import { type ResolvedConfig, type TrainConfig, trainConfig } from './config-fields.js'
 
 /**

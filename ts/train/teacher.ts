@@ -1,10 +1,10 @@
+import type { NativeAddon } from '../engine/addon-types.js'
 import { DeclipError } from '../errors.js'
-import type { Model } from '../model.js'
-import type { NativeAddon } from '../native.js'
-import { isFoundation } from '../proxy.js'
-import type { TeacherFeatures } from './batches.js'
+import { isFoundation } from '../methods/proxy.js'
+import type { Model } from '../model/model.js'
 import type { ResolvedConfig } from './config-fields.js'
-import { padded } from './tensors.js'
+import type { TeacherFeatures } from './data/batches.js'
+import { padded } from './data/tensors.js'
 
 /** Of DINO, DINOv2 and SAM alike: SAM's own are the same on the 0..255 scale. */
 const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } as const

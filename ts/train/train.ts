@@ -1,5 +1,5 @@
+import { checkCall } from '../engine/call-native.js'
 import { invalid, toDeclipError } from '../errors.js'
-import { checkCall } from '../native-call.js'
 import type { TrainConfig } from './config-fields.js'
 import { checkProcessGroup, type ProcessGroup } from './process-group.js'
 
@@ -94,7 +94,7 @@ export async function train(
   // Only here: whoever does not train shall not wait for what it needs.
   const [{ resolveConfig }, { run }] = await Promise.all([
     import('./config.js'),
-    import('./run.js'),
+    import('./run/run.js'),
   ])
   try {
     return await run(

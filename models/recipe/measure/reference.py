@@ -209,7 +209,7 @@ def main():
     side = w["visual.conv1.weight"].shape[-1] * int(np.sqrt(len(w["visual.positional_embedding"]) - 1))
     folder = ROOT / "models/scenes"
     sheet = json.loads((folder / "scenes.json").read_text())
-    source = (ROOT / "ts/templates.ts").read_text()
+    source = (ROOT / "ts/text/templates.ts").read_text()
     templates = re.split(r"[|\n]", re.search("const IMAGENET = `(.*?)`", source, re.S)[1])
     assert len(templates) == 80, len(templates)
     names = (ROOT / "models/words-tiny/classes.txt").read_text().split("\n")[:-1]

@@ -4,8 +4,8 @@ import { copyFileSync, existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import t, { type Test } from 'tap'
-import { packageRoot } from '../../../ts/package-root.js'
-import { segment } from '../../../ts/segment.js'
+import { packageRoot } from '../../../ts/base/package-files.js'
+import { segment } from '../../../ts/segment/segment.js'
 import { finish, type Result } from '../../support/child.js'
 
 const MAIN = join(packageRoot, 'dist/esm/cli/main.js')

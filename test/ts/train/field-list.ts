@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { packageRoot } from '../../../ts/package-root.js'
+import { packageRoot } from '../../../ts/base/package-files.js'
 import { type FieldInfo, fieldList } from '../../../ts/train/field-list.js'
 
 const guide = readFileSync(join(packageRoot, 'docs/guides/training.md'), 'utf8')

@@ -1,8 +1,8 @@
 import t from 'tap'
+import { loadAddon } from '../../../ts/engine/load-addon.js'
 import { loadModel, Tensor } from '../../../ts/index.js'
-import { loadAddon } from '../../../ts/load-addon.js'
+import { joined } from '../../../ts/train/data/tensors.js'
 import { teacherFeatures } from '../../../ts/train/teacher.js'
-import { joined } from '../../../ts/train/tensors.js'
 import { difference, fixture, picture } from '../../support/calls.js'
 
 const addon = loadAddon()

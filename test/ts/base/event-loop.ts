@@ -1,0 +1,21 @@
+import t from 'tap'
+import { eachLine } from '../../../ts/base/event-loop.js'
+
+t.test('visits every line in order', async t => {
+  const lines: number[] = []
+  await eachLine(5, 3, line => lines.push(line))
+  t.same(lines, [0, 1, 2, 3, 4])
+})
+
+t.test('others get their turn between long lines', async t => {
+  const order: string[] = []
+  const other = new Promise<void>(resolve =>
+    setImmediate(() => {
+      order.push('other')
+      resolve()
+    }),
+  )
+  await eachLine(3, 1e7, line => order.push(`line ${line}`))
+  await other
+  t.same(order, ['line 0', 'other', 'line 1', 'line 2'])
+})

@@ -1,0 +1,123 @@
+import t from 'tap'
+import type { Progress } from '../../../ts/base/options.js'
+import type { NativeCall } from '../../../ts/engine/addon-types.js'
+import { callNative } from '../../../ts/engine/call-native.js'
+
+/** An addon whose tokens remember whether they were cancelled. */
+class CancelToken {
+  static made: CancelToken[] = []
+  cancelled = false
+  constructor() {
+    CancelToken.made.push(this)
+  }
+  cancel(): void {
+    this.cancelled = true
+  }
+}
+const addon = { CancelToken }
+t.beforeEach(() => {
+  CancelToken.made = []
+})
+
+t.test('hands the call a token and returns its result', async t => {
+  const seen: NativeCall[] = []
+  const result = await callNative(addon, {}, async call => {
+    seen.push(call)
+    return 42
+  })
+  t.equal(result, 42)
+  t.same(seen, [{ token: CancelToken.made[0], onProgress: undefined }])
+  t.notOk(CancelToken.made[0]?.cancelled)
+})
+
+t.test('errors of the native part get their class and the stack of the caller', async t => {
+  const native = Object.assign(new Error('no'), { code: 'ERR_DECLIP_WEIGHTS' })
+  const call = callNative(addon, {}, () => Promise.reject(native))
+  const error = await call.catch((error: unknown) => error as Error)
+  t.match(error, { name: 'DeclipError', code: 'ERR_DECLIP_WEIGHTS', cause: native })
+  t.match((error as Error).stack, /callNative/)
+  await t.rejects(
+    callNative(addon, {}, () => {
+      throw native
+    }),
+    { name: 'DeclipError', code: 'ERR_DECLIP_WEIGHTS' },
+    'also where the call throws at once',
+  )
+  await t.rejects(
+    callNative(addon, {}, () => Promise.reject(new RangeError('a bug'))),
+    { code: 'ERR_DECLIP_INTERNAL', message: 'a bug' },
+  )
+})
+
+t.test('signal', async t => {
+  let runs = 0
+  const run = async () => {
+    runs += 1
+  }
+  const done = AbortSignal.abort(new Error('early'))
+  await t.rejects(callNative(addon, { signal: done }, run), {
+    code: 'ERR_DECLIP_ABORTED',
+    cause: { message: 'early' },
+  })
+  t.equal(runs, 0, 'an aborted call does not begin')
+
+  const stop = new AbortController()
+  let fail: (error: Error) => void = () => {}
+  const call = callNative(
+    addon,
+    { signal: stop.signal },
+    () =>
+      new Promise((_, reject) => {
+        fail = reject
+      }),
+  )
+  stop.abort('late')
+  t.ok(CancelToken.made[0]?.cancelled, 'the token is told')
+  fail(new Error('stopped'))
+  await t.rejects(call, { name: 'AbortError', code: 'ERR_DECLIP_ABORTED', cause: 'late' })
+
+  const later = new AbortController()
+  await callNative(addon, { signal: later.signal }, run)
+  later.abort()
+  t.notOk(CancelToken.made[1]?.cancelled, 'nothing listens after the end')
+})
+
+t.test('progress counts become steps', async t => {
+  const seen: Progress[] = []
+  await callNative(
+    addon,
+    { onProgress: progress => seen.push(progress) },
+    async ({ onProgress }) => {
+      for (const [done, total] of [
+        [1, 2],
+        [2, 2],
+        [5, 9],
+        [9, 9],
+      ] as const) {
+        onProgress?.(done, total)
+      }
+    },
+    ['encode', 'pixels'],
+  )
+  t.same(seen, [
+    { step: 'encode', done: 1, total: 2 },
+    { step: 'encode', done: 2, total: 2 },
+    { step: 'pixels', done: 5, total: 9 },
+    { step: 'pixels', done: 9, total: 9 },
+  ])
+})
+
+t.test('a progress callback that throws ends the call with its error', async t => {
+  const bug = new TypeError('in the callback')
+  const onProgress = () => {
+    throw bug
+  }
+  for (const settles of [() => undefined, () => Promise.reject(new Error('cancelled'))]) {
+    const call = callNative(addon, { onProgress }, async call => {
+      call.onProgress?.(1, 2)
+      return settles()
+    })
+    t.equal(await call.catch((error: unknown) => error), bug)
+    t.ok(CancelToken.made.at(-1)?.cancelled, 'and stops it')
+  }
+})

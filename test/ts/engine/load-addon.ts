@@ -1,0 +1,127 @@
+import { execFileSync } from 'node:child_process'
+import { copyFileSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import t, { type Test } from 'tap'
+import { packageRoot } from '../../../ts/base/package-files.js'
+import { findLibtorch } from '../../../ts/engine/libtorch.js'
+import { addonPath, loadAddon } from '../../../ts/engine/load-addon.js'
+import { DeclipError } from '../../../ts/errors.js'
+
+const esm = join(packageRoot, 'dist/esm/engine/load-addon.js')
+const cjs = join(packageRoot, 'dist/cjs/engine/load-addon.js')
+const built = addonPath()
+
+/** What a fresh process prints. */
+function print(code: string, env: NodeJS.ProcessEnv = {}, type = 'module'): string {
+  return execFileSync(process.execPath, [`--input-type=${type}`, '-e', code], {
+    encoding: 'utf8',
+    env: { ...process.env, NODE_OPTIONS: '', ...env },
+  }).trim()
+}
+
+const caught = (error: unknown) =>
+  error instanceof DeclipError ? { code: error.code, message: error.message } : error
+
+function errorOf(work: () => unknown): unknown {
+  try {
+    return work()
+  } catch (error) {
+    return caught(error)
+  }
+}
+
+/** Sets a variable for the rest of a test. */
+function setEnv(t: Test, name: string, value: string): void {
+  const before = process.env[name]
+  process.env[name] = value
+  t.teardown(() => {
+    if (before === undefined) delete process.env[name]
+    else process.env[name] = before
+  })
+}
+
+t.test('every place that was looked at is in the error', async t => {
+  const root = t.testdir()
+  const error = errorOf(() => addonPath(root))
+  t.match(error, { code: 'ERR_DECLIP_ADDON_NOT_FOUND' })
+  for (const place of [
+    'build/Release',
+    'build/Debug',
+    `prebuilds/${process.platform}-${process.arch}`,
+  ]) {
+    t.match(error, { message: join(root, place) })
+  }
+  t.match(error, { message: 'npm run build' })
+})
+
+t.test('DECLIP_ADDON names the file', async t => {
+  setEnv(t, 'DECLIP_ADDON', built)
+  t.equal(addonPath(t.testdir()), built)
+  setEnv(t, 'DECLIP_ADDON', join(t.testdirName, 'nothing.node'))
+  t.match(
+    errorOf(() => addonPath()),
+    { code: 'ERR_DECLIP_ADDON_NOT_FOUND', message: /nothing\.node/ },
+  )
+})
+
+t.test('a file that is no addon', async t => {
+  const file = join(t.testdir({ 'broken.node': 'not machine code' }), 'broken.node')
+  const code = `import { loadAddon } from ${JSON.stringify(esm)}
+    try { loadAddon() } catch (error) { console.log(error.code, error.message) }`
+  t.match(print(code, { DECLIP_ADDON: file }), /^ERR_DECLIP_ADDON_NOT_FOUND .*broken\.node: /s)
+})
+
+t.test('a prebuild is found and runs with LibTorch from elsewhere', async t => {
+  const folder = join(t.testdir(), `prebuilds/${process.platform}-${process.arch}`)
+  mkdirSync(folder, { recursive: true })
+  copyFileSync(built, join(folder, 'declip-native.node'))
+  t.equal(addonPath(t.testdirName), join(folder, 'declip-native.node'))
+})
+
+t.test('ESM and CommonJS load it, and importing alone does not', async t => {
+  const use = 'console.log(loadAddon().runtime().libtorch)'
+  t.match(print(`import { loadAddon } from ${JSON.stringify(esm)}; ${use}`), /^2\.13\./)
+  t.match(
+    print(`const { loadAddon } = require(${JSON.stringify(cjs)}); ${use}`, {}, 'commonjs'),
+    /^2\.13\./,
+  )
+  const maps = `import { readFileSync } from 'node:fs'
+    await import(${JSON.stringify(join(packageRoot, 'dist/esm/index.js'))})
+    console.log(readFileSync('/proc/self/maps', 'utf8').includes('libtorch_cpu'))`
+  if (process.platform === 'linux') t.equal(print(maps), 'false')
+  t.equal(
+    print(`await import(${JSON.stringify(esm)}); console.log('fine')`, { DECLIP_ADDON: '/none' }),
+    'fine',
+  )
+})
+
+t.test(
+  'LibTorch comes from the folder that is named',
+  { skip: process.platform !== 'linux' && 'reads /proc' },
+  async t => {
+    const dir = findLibtorch()?.dir ?? ''
+    const code = `import { readFileSync } from 'node:fs'
+    import { loadAddon } from ${JSON.stringify(esm)}
+    loadAddon()
+    const line = readFileSync('/proc/self/maps', 'utf8').split('\\n').find(line => line.includes('libtorch_cpu'))
+    console.log(line.split(/\\s+/)[5])`
+    t.equal(print(code, { LIBTORCH: dir }), join(dir, 'lib/libtorch_cpu.so'))
+  },
+)
+
+t.test('two workers and the main thread', async t => {
+  t.match(loadAddon().runtime().libtorch, /^2\.13\./)
+  const code = `import(${JSON.stringify(esm)}).then(({ loadAddon }) =>
+    require('node:worker_threads').parentPort.postMessage(loadAddon().runtime().libtorch))`
+  const answers = await Promise.all(
+    [1, 2].map(
+      () =>
+        new Promise((resolve, reject) => {
+          const worker = new Worker(code, { eval: true, execArgv: [] })
+          worker.once('message', resolve).once('error', reject)
+        }),
+    ),
+  )
+  for (const answer of answers) t.match(answer, /^2\.13\./)
+})

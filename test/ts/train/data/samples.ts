@@ -1,0 +1,66 @@
+/** The sample configurations of examples/training run as they are, on small data and models. */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { packageRoot } from '../../../../ts/base/package-files.js'
+import { loadModel, train } from '../../../../ts/index.js'
+import { readConfig } from '../../../../ts/train/config.js'
+import { fixture } from '../../../support/calls.js'
+import { writePictures, writeShards } from '../../../support/training.js'
+
+const folder = t.testdir()
+const samples = join(packageRoot, 'examples', 'training')
+await writeShards(folder, 2, 32)
+const pictures = await writePictures(join(folder, 'pictures'), 16)
+const coco = join(folder, 'coco.json')
+writeFileSync(
+  coco,
+  JSON.stringify({
+    images: pictures.map((file_name, id) => ({ id, file_name })),
+    annotations: pictures.map((_, id) => ({
+      image_id: id,
+      category_id: id % 4,
+      bbox: [4, 4, 30, 20],
+    })),
+    categories: [0, 1, 2, 3].map(id => ({ id, name: `thing ${id}` })),
+  }),
+)
+
+const student = fixture('train', 'student.safetensors')
+const shortened = ['steps=1', 'schedule.warmup=0', 'device=cpu']
+const onPictures = [
+  `model=${student}`,
+  `data.path=${coco}`,
+  `data.images=${join(folder, 'pictures')}`,
+  'imageSize=64',
+  'unlockedGroups=2',
+]
+const CHANGES: Record<string, string[]> = {
+  'contrastive.json': [
+    `data.path=${join(folder, 'train-{0..1}.tar')}`,
+    'newModel.imageSize=32',
+    'newModel.layers=2',
+  ],
+  'clipself.json': onPictures,
+  'declip.json': [
+    ...onPictures,
+    `teacher.model=${fixture('vfm', 'dinov2-reg.safetensors')}`,
+    'teacher.config.headWidth=32',
+  ],
+  // The student of the fixtures knows 60 tokens only.
+  'region-text.json': [...onPictures, 'model=words-tiny', 'imageSize=96', 'templates=none'],
+}
+
+t.same(readdirSync(samples).sort(), Object.keys(CHANGES).sort(), 'every sample is run')
+for (const [name, changes] of Object.entries(CHANGES)) {
+  t.test(name, async t => {
+    const out = join(folder, `run-${name}`)
+    const config = await readConfig(join(samples, name), [...shortened, ...changes, `out=${out}`])
+    const { model, log } = await train(config)
+    const [line] = readFileSync(log, 'utf8').trim().split('\n')
+    t.ok(JSON.parse(line as string).loss > 0)
+    const loaded = await loadModel(model)
+    t.ok(loaded.info.towers.includes('text'))
+    loaded.dispose()
+  })
+}

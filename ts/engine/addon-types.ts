@@ -1,0 +1,458 @@
+import type { DenseMode, ModelFamily, Positions } from '../base/options.js'
+import type { DType } from './tensor.js'
+
+// Every class and function of the addon, declared once. What reaches these has passed the checks in
+// ts/. Work runs on the addon's own inference thread.
+
+/** Handle on an at::Tensor. */
+export interface NativeTensor {
+  readonly shape: number[]
+  readonly dtype: DType
+  readonly device: string
+  /** Row-major bytes; float16 and bfloat16 widened to float32. */
+  data(): Promise<ArrayBuffer>
+  /** Rows start..end of dimension dim, sharing memory. */
+  slice(dim: number, start: number, end: number): NativeTensor
+  /** Same elements under another shape, sharing memory. */
+  reshape(shape: readonly number[]): NativeTensor
+  to(options: { dtype?: DType | undefined; device?: string | undefined }): Promise<NativeTensor>
+  dispose(): void
+}
+
+/** Stops a running or queued call. */
+export interface NativeCancelToken {
+  cancel(): void
+}
+
+/** What every queued call takes. */
+export interface NativeCall {
+  token?: NativeCancelToken | undefined
+  onProgress?: ((done: number, total: number) => void) | undefined
+}
+
+export interface NativeConfig {
+  /** The checkpoint's name where its path does not hold it: a hub id. */
+  name?: string | undefined
+  headWidth?: number | undefined
+  textHeads?: number | undefined
+  activation?: string | undefined
+  textActivation?: string | undefined
+  layerNormEps?: number | undefined
+  mean?: readonly number[] | undefined
+  std?: readonly number[] | undefined
+}
+
+/** A tower's shape as `declip info` shows it. */
+export interface NativeTowerInfo {
+  readonly width: number
+  readonly layers: number
+  readonly heads: number
+}
+
+export interface NativeCheckpointInfo {
+  readonly path: string
+  readonly format: string
+  readonly family: ModelFamily
+  readonly imageSize: number
+  readonly patchSize: number
+  readonly embedDim: number
+  readonly vision: NativeTowerInfo & { readonly mlp: number; readonly activation: string }
+  readonly text:
+    | (NativeTowerInfo & {
+        readonly contextLength: number
+        readonly vocab: number
+        readonly activation: string
+      })
+    | null
+  readonly mean: number[]
+  readonly std: number[]
+  readonly storedDtype: string
+  readonly parameters: number
+  readonly tensors: number
+  readonly logitScale: number | null
+  readonly epoch: number | null
+  readonly denseMode: DenseMode | null
+  readonly license: string | null
+  readonly notes: string[]
+}
+
+export interface NativeModelInfo extends NativeCheckpointInfo {
+  readonly dtype: 'float32' | 'bfloat16' | 'float16' | 'int8'
+  readonly engine: string
+  /** Of the text tower's weights; empty without one. */
+  readonly textFingerprint: string
+  readonly device: string
+  readonly deviceReason: string
+}
+
+/** Last-block options; unset members take the mode's own value. */
+export interface NativeDense {
+  mode: DenseMode
+  positions?: Positions | undefined
+  residual?: boolean | undefined
+  feedForward?: boolean | undefined
+  layers?: readonly number[] | undefined
+  selfAttention?: boolean | undefined
+  gaussianStd?: number | undefined
+  neighboursOnly?: boolean | undefined
+  proxyFeatures?: NativeTensor | undefined
+  /** Makes the features where there are none. */
+  proxyModel?: NativeModel | undefined
+  proxyBeta?: number | undefined
+  proxyGamma?: number | undefined
+}
+
+/** Picture to window features. */
+export interface NativePipeline {
+  dense: NativeDense
+  /** 0: keep the picture's own size. */
+  shortSide: number
+  /** 0: one pass over the whole picture. */
+  window: number
+  stride: number
+  padTo: number
+  augment: boolean
+  augmentWeight: number
+}
+
+/** Window features to labels. */
+export interface NativePostprocess {
+  logitScale: number
+  /** 0: no refinement. */
+  pamrIterations: number
+  pamrDilations: readonly number[]
+  probThreshold: number
+  areaThreshold: number
+  closing: boolean
+  /** Index of the background class, -1 for none. */
+  background: number
+  logits: boolean
+  probabilities: boolean
+}
+
+/** Words of a vocabulary: features [Q, D] and the class of every word. */
+export interface NativeQuery {
+  text: NativeTensor
+  wordClass: Int32Array
+  post: NativePostprocess
+}
+
+/** Either 8-bit RGB pixels or a normalised float tensor [1, 3, H, W]. */
+export type NativePicture =
+  | { pixels: Uint8Array; width: number; height: number }
+  | { tensor: NativeTensor }
+
+export interface NativeSegmentation {
+  /** uint8 or uint16 [H, W]. */
+  readonly labels: NativeTensor
+  /** Pixels per class. */
+  readonly counts: number[]
+  readonly logits: NativeTensor | null
+  readonly probabilities: NativeTensor | null
+  /** Milliseconds. */
+  readonly encodeMs: number
+  readonly pixelsMs: number
+}
+
+export interface NativeView {
+  readonly width: number
+  readonly height: number
+  readonly windows: number
+  readonly byteLength: number
+  segment(options: NativeCall & NativeQuery): Promise<NativeSegmentation>
+  /** Upsampled similarity of every row of `text`: float32 [K, H, W]. */
+  similarity(options: NativeCall & { text: NativeTensor }): Promise<NativeTensor>
+  dispose(): void
+}
+
+export interface NativeRegions extends NativeDense {
+  image: NativeTensor
+  /** For each region, its picture in the batch. */
+  imageIndex: Int32Array
+  normalize: boolean
+  normalizeBeforePooling?: boolean | undefined
+}
+
+export interface NativeModel {
+  readonly info: NativeModelInfo
+  /** tokens: int32 or int64 [T, L]; returns [T, D]. */
+  encodeText(
+    options: NativeCall & { tokens: NativeTensor; normalize: boolean },
+  ): Promise<NativeTensor>
+  /** tokens [Q * templates, L]; per word: normalise, mean over templates, normalise. Returns [Q, D]. */
+  encodeWords(
+    options: NativeCall & { tokens: NativeTensor; templates: number },
+  ): Promise<NativeTensor>
+  /** image: normalised [B, 3, H, W]; returns [B, D]. */
+  encodeImage(
+    options: NativeCall & {
+      image: NativeTensor
+      normalize: boolean
+      positions?: Positions | undefined
+    },
+  ): Promise<NativeTensor>
+  /** Returns [B, D, h, w]. */
+  encodeDense(
+    options: NativeCall & NativeDense & { image: NativeTensor; normalize: boolean },
+  ): Promise<NativeTensor>
+  /** boxes: float32 [K, 4], xyxy in pixels of `image`; returns [K, D]. */
+  encodeBoxes(options: NativeCall & NativeRegions & { boxes: NativeTensor }): Promise<NativeTensor>
+  /**
+   * masks: [K, h, w] on the patch grid or [K, H, W] in pixels; `padded`: in pixels of a picture whose
+   * long side fills the image's side, with padding right and bottom. Returns [K, D].
+   */
+  encodeMasks(
+    options: NativeCall & NativeRegions & { masks: NativeTensor; padded: boolean },
+  ): Promise<NativeTensor>
+  encode(
+    options: NativeCall & { picture: NativePicture; pipeline: NativePipeline },
+  ): Promise<NativeView>
+  segment(
+    options: NativeCall & NativeQuery & { picture: NativePicture; pipeline: NativePipeline },
+  ): Promise<NativeSegmentation>
+  dispose(): void
+}
+
+/** What a model learns from, and how; see cpp/include/declip/train.h. */
+export interface NativeTrainOptions {
+  objective: 'clipself' | 'declip' | 'region-text' | 'contrastive'
+  /** DeCLIP's attention and context: 'qq', 'kk', 'vv', 'csa' or 'all'. */
+  mode: DenseMode
+  contentWeight: number
+  contextWeight: number
+  /** Unset: as DeCLIP's program, which has it for 'csa' and 'all'. */
+  contextPerHead?: boolean | undefined
+  /** Region-text: unit rows [C, E]. */
+  classFeatures?: NativeTensor | undefined
+  leastClasses: number
+  /** A binary cross-entropy per class, as CLIPSelf's program, or one cross-entropy over the classes. */
+  regionLoss: 'sigmoid' | 'softmax'
+  /** Contrastive: weight of the regions' loss, for batches with boxes. */
+  regionWeight: number
+  /** Unset: every block, and for 'contrastive' everything. */
+  unlockedGroups?: number | undefined
+  trainText: boolean
+  schedule: {
+    kind: 'constant' | 'cosine' | 'constant-cooldown'
+    rate: number
+    /** In steps, as all below. */
+    warmup: number
+    total: number
+    cooldown: number
+    cooldownPower: number
+    cooldownEnd: number
+  }
+  beta1?: number | undefined
+  beta2?: number | undefined
+  epsilon?: number | undefined
+  weightDecay: number
+  /** 0: gradients are not clipped. */
+  clipNorm: number
+  /** 0: no average is kept. */
+  emaDecay: number
+  device: string
+  dtype: 'float32' | 'bfloat16'
+  checkpointActivations: boolean
+  seed: number
+}
+
+/** Sizes of a model to train from scratch. The text tower's MLP is four times as wide as it. */
+export interface NativeNewModel {
+  family: 'clip' | 'eva'
+  imageSize: number
+  patchSize: number
+  width: number
+  layers: number
+  heads: number
+  mlp: number
+  embedDim: number
+  /** 'gelu' unless given; EVA has SwiGLU. */
+  activation?: string | undefined
+  mean?: readonly number[] | undefined
+  std?: readonly number[] | undefined
+  text?:
+    | { width: number; layers: number; heads: number; contextLength: number; vocab: number }
+    | undefined
+}
+
+/** A step's batch, or a part of it whose gradients are accumulated. */
+export interface NativeTrainBatch {
+  /** [B, 3, S, S] */
+  images: NativeTensor
+  /** [B, M, 5]: x1, y1, x2, y2 as shares of the padded square, valid flag. */
+  boxes?: NativeTensor | undefined
+  /** [K, 3, s, s] of the valid boxes, pictures in order. */
+  crops?: NativeTensor | undefined
+  /** [B, C, h, w] */
+  vfmFeatures?: NativeTensor | undefined
+  /** int32 or int64 [B, M], rows of classFeatures (region-text) or of regionTokens (contrastive). */
+  labels?: NativeTensor | undefined
+  /** Contrastive: [B, L]. */
+  tokens?: NativeTensor | undefined
+  /** Contrastive with boxes: [C, L], one caption per class. */
+  regionTokens?: NativeTensor | undefined
+}
+
+export interface NativeTrainStep {
+  /** Steps done, this one included. */
+  readonly step: number
+  /** Weighted, by name. */
+  readonly losses: Readonly<Record<string, number>>
+  readonly total: number
+  /** Before clipping. */
+  readonly gradientNorm: number
+  readonly learningRate: number
+}
+
+/** One of the processes that train a model together; see cpp/include/declip/process_group.h. */
+export interface NativeProcessGroup {
+  /** 0..worldSize-1 */
+  rank: number
+  worldSize: number
+  /** Where rank 0 listens. */
+  address: string
+  port: number
+  /** How long a rank waits for the others. */
+  timeoutMs: number
+  /** 'auto': NCCL for tensors on CUDA, where the build has it. 'gloo': those are copied to the CPU. */
+  backend: 'auto' | 'gloo'
+}
+
+export interface NativeTrainer {
+  /** Names of the parameters that learn. */
+  readonly trainable: readonly string[]
+  /** One update; if it rejects, nothing has changed. With a process group every rank makes it. */
+  step(options: NativeCall & { parts: readonly NativeTrainBatch[] }): Promise<NativeTrainStep>
+  /** Whether `value` is true at any rank of the process group; every rank must ask. */
+  anyRank(options: NativeCall & { value: boolean }): Promise<boolean>
+  /** The whole state, in one safetensors file. */
+  save(options: NativeCall & { path: string }): Promise<void>
+  /** Resolves with the steps done. */
+  load(options: NativeCall & { path: string }): Promise<number>
+  /** alpha * student + (1 - alpha) * pretrained, for loadModel(): a safetensors file or a folder. */
+  exportCheckpoint(
+    options: NativeCall & { path: string; alpha: number; average: boolean },
+  ): Promise<void>
+  dispose(): void
+}
+
+/** A picture's boxes and crops for CLIPSelf and DeCLIP. */
+export interface NativeTrainingRegions {
+  pixels: Uint8Array
+  width: number
+  height: number
+  /** Sides of the student's picture and of a crop. */
+  size: number
+  cropSize: number
+  mean: readonly number[]
+  std: readonly number[]
+  /** Flat x1, y1, x2, y2 in pixels; unset: cells of a grid of at most `maxSplit` rows and columns. */
+  proposals?: Float64Array | undefined
+  maxSplit?: number | undefined
+  /** Proposals of fewer or more pixels than these sides squared are left out. */
+  minSize?: number | undefined
+  maxSize?: number | undefined
+  maxBoxes: number
+  cropScale: number
+  /** The same seed gives the same regions. */
+  seed: number
+}
+
+/** How a picture becomes a model's input. */
+export interface NativePreprocess {
+  pixels: Uint8Array
+  width: number
+  height: number
+  /**
+   * 'crop': short side to `size` (Pillow bicubic), centre crop. 'squash': to size x size (Pillow bilinear).
+   * 'pad': long side to `size` (Pillow bicubic), black at the right and bottom.
+   */
+  fit: 'crop' | 'squash' | 'pad'
+  size: number
+  mean: readonly number[]
+  std: readonly number[]
+}
+
+export interface NativeRuntime {
+  readonly libtorch: string
+  readonly threads: number
+  readonly cpu: string
+  readonly onednn: boolean
+  readonly cudaBuild: boolean
+  readonly cudaDevices: number
+  /** Instruction set of our kernels. */
+  readonly kernels: string
+  /** What linear layers of each number format run on. */
+  readonly layers: Readonly<Record<'float32' | 'bfloat16' | 'int8', string>>
+}
+
+export interface NativeAddon {
+  CancelToken: new () => NativeCancelToken
+  runtime(): NativeRuntime
+  /** Intra-op threads of the inference queue. */
+  setThreads(threads: number): void
+  /** Copies a typed array. */
+  tensor(data: ArrayBufferView, shape: readonly number[], dtype: DType): NativeTensor
+  inspect(
+    options: NativeCall & { path: string; config: NativeConfig },
+  ): Promise<NativeCheckpointInfo>
+  loadModel(
+    options: NativeCall & { path: string; config: NativeConfig; device: string; dtype: string },
+  ): Promise<NativeModel>
+  /** `pretrained`: what crops are encoded with and ensembling mixes in; unset: the student. */
+  createTrainer(
+    options: NativeCall & {
+      student: string
+      pretrained?: string | undefined
+      config: NativeConfig
+      train: NativeTrainOptions
+      /** Unset: the one process there is. All ranks start from rank 0's weights. */
+      processGroup?: NativeProcessGroup | undefined
+    },
+  ): Promise<NativeTrainer>
+  /** Writes a model that has learnt nothing, as exportCheckpoint() does; train it from scratch. */
+  createCheckpoint(
+    options: NativeCall & {
+      path: string
+      seed: number
+      model: NativeNewModel
+      /** 'structured': patches as DCT coefficients, positions as waves, q like k (CLIP's tower only). */
+      start: 'random' | 'structured'
+    },
+  ): Promise<void>
+  /** image [1, 3, S, S], boxes [1, maxBoxes, 5], crops [K, 3, s, s]. */
+  trainingRegions(
+    options: NativeCall & NativeTrainingRegions,
+  ): Promise<{ image: NativeTensor; boxes: NativeTensor; crops: NativeTensor }>
+  preprocess(options: NativeCall & NativePreprocess): Promise<NativeTensor>
+  /** OpenCV's bilinear resize to a short side (long side at most 2048): uint8 [H, W, 3]. */
+  resize(
+    options: NativeCall & { pixels: Uint8Array; width: number; height: number; shortSide: number },
+  ): Promise<NativeTensor>
+  /** (1 - weight) * names[q] + weight * auxiliary[index[q]], rows with index -1 unchanged; not normalised. */
+  mixText(
+    options: NativeCall & {
+      names: NativeTensor
+      auxiliary: NativeTensor
+      index: Int32Array
+      weight: number
+    },
+  ): Promise<NativeTensor>
+  /** a [M, D] times b [K, D] transposed: [M, K]. */
+  similarity(options: NativeCall & { a: NativeTensor; b: NativeTensor }): Promise<NativeTensor>
+  /** Along the first dimension. */
+  concatenate(options: NativeCall & { tensors: readonly NativeTensor[] }): Promise<NativeTensor>
+  /** images [B, 3, H, W] to [B, 3, size, size], bilinear without antialiasing, half-pixel centres. */
+  resizeBatch(options: NativeCall & { images: NativeTensor; size: number }): Promise<NativeTensor>
+  readSafetensors(
+    options: NativeCall & { path: string },
+  ): Promise<{ tensors: Record<string, NativeTensor>; metadata: Record<string, string> }>
+  /** Writes beside the target and renames. */
+  writeSafetensors(
+    options: NativeCall & {
+      path: string
+      tensors: Record<string, NativeTensor>
+      metadata: Record<string, string>
+    },
+  ): Promise<void>
+}

@@ -1,0 +1,62 @@
+import type { CallOptions } from '../base/options.js'
+import { aborted, invalid, toDeclipError } from '../errors.js'
+import type { NativeAddon, NativeCall } from './addon-types.js'
+
+/**
+ * Runs one native call under the caller's signal and progress callback; what it throws becomes a
+ * DeclipError with the caller's stack.
+ *
+ * @param steps - names of the call's progress counts, one after the other
+ * @internal
+ */
+export async function callNative<T>(
+  addon: Pick<NativeAddon, 'CancelToken'>,
+  { signal, onProgress }: CallOptions,
+  run: (call: NativeCall) => Promise<T>,
+  steps: readonly string[] = ['encode'],
+): Promise<T> {
+  if (signal?.aborted) throw aborted(signal)
+  const token = new addon.CancelToken()
+  const cancel = () => token.cancel()
+  signal?.addEventListener('abort', cancel, { once: true })
+  let step = 0
+  let thrown: { error: unknown } | undefined
+  const report = (done: number, total: number) => {
+    try {
+      onProgress?.({ step: steps[step] as string, done, total })
+    } catch (error) {
+      // There is no caller to throw to: the call is stopped and rejects with it.
+      thrown ??= { error }
+      token.cancel()
+    }
+    if (done >= total) step = Math.min(step + 1, steps.length - 1)
+  }
+  try {
+    const result = await run({ token, onProgress: onProgress && report })
+    if (thrown) throw thrown.error
+    return result
+  } catch (error) {
+    if (thrown) throw thrown.error
+    throw signal?.aborted ? aborted(signal) : toDeclipError(error)
+  } finally {
+    signal?.removeEventListener('abort', cancel)
+  }
+}
+
+/**
+ * Checks what every call takes.
+ *
+ * @throws DeclipError ERR_DECLIP_INVALID_ARG
+ * @internal
+ */
+export function checkCall(options: CallOptions): void {
+  if (typeof options !== 'object' || options === null)
+    throw invalid('options', 'an object', options)
+  const { signal, onProgress } = options
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw invalid('signal', 'an AbortSignal', signal)
+  }
+  if (onProgress !== undefined && typeof onProgress !== 'function') {
+    throw invalid('onProgress', 'a function', onProgress)
+  }
+}

@@ -1,0 +1,147 @@
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { constants } from 'node:os'
+import { join, resolve } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import { packageRoot } from '../base/package-files.js'
+import { DeclipError } from '../errors.js'
+import type { NativeAddon } from './addon-types.js'
+import { findLibtorch, LIBTORCH_VERSION, libraries } from './libtorch.js'
+
+/** Ships no types. */
+const nodeGypBuild = createRequire(import.meta.url)('node-gyp-build') as {
+  path(root: string): string
+}
+
+let addon: NativeAddon | undefined
+let preloading: Promise<void> | undefined
+
+/**
+ * The native part, loaded at the first call. A local build is preferred to the prebuilt one;
+ * DECLIP_ADDON names a file to use instead, as packaged applications and sanitizer builds need.
+ *
+ * @throws DeclipError ERR_DECLIP_ADDON_NOT_FOUND with everything that was tried,
+ * ERR_DECLIP_LIBTORCH when only LibTorch is missing
+ * @internal
+ */
+export function loadAddon(): NativeAddon {
+  addon ??= load(addonPath())
+  return addon
+}
+
+/**
+ * As {@link loadAddon}, but LibTorch's libraries (a third of a second) are loaded by another thread,
+ * so that the event loop goes on.
+ *
+ * @throws DeclipError as {@link loadAddon}
+ * @internal
+ */
+export async function prepareAddon(): Promise<NativeAddon> {
+  if (!addon) {
+    preloading ??= preloadElsewhere()
+    await preloading
+  }
+  return loadAddon()
+}
+
+/** The addon's file. @internal */
+export function addonPath(root: string = packageRoot): string {
+  const named = process.env['DECLIP_ADDON']
+  if (named) {
+    if (existsSync(named)) return resolve(named)
+    throw notFound([`DECLIP_ADDON: no such file ${named}`])
+  }
+  try {
+    return nodeGypBuild.path(root)
+  } catch (error) {
+    const { platform, arch } = process
+    const folders = ['build/Release', 'build/Debug', `prebuilds/${platform}-${arch}`]
+    throw notFound(
+      folders.map(folder => `${join(root, folder)}: no .node file that fits`),
+      error,
+    )
+  }
+}
+
+function load(path: string): NativeAddon {
+  const libtorch = findLibtorch({ addon: path })
+  const reset = waitBriefly()
+  try {
+    if (libtorch) preload(libraries(libtorch), DLOPEN_FLAGS)
+    return createRequire(path)(path) as NativeAddon
+  } catch (error) {
+    const message = (error as Error).message
+    if (!libtorch && /torch|c10/.test(message)) {
+      throw new DeclipError(
+        'ERR_DECLIP_LIBTORCH',
+        `LibTorch ${LIBTORCH_VERSION} is not on this machine. Run \`npx declip setup\` once to download it, or set LIBTORCH to the folder that holds its lib/.`,
+        { cause: error },
+      )
+    }
+    const tried = [`${path}: ${message}`]
+    if (libtorch) tried.push(`with LibTorch in ${libtorch.dir}`)
+    throw notFound(tried, error)
+  } finally {
+    reset()
+  }
+}
+
+/** RTLD_NODELETE is not among Node's constants. */
+const DLOPEN_FLAGS =
+  (constants.dlopen.RTLD_NOW ?? 0) | (process.platform === 'darwin' ? 0x80 : 0x1000)
+
+/**
+ * Loads LibTorch's libraries by absolute path, so that the addon, which asks for them by name, finds
+ * them in the process wherever they lie. They are no addons: Node loads each, says so in an error,
+ * and would unload it but for RTLD_NODELETE. What really went wrong shows when the addon is loaded.
+ * Self-contained: its text also runs in a worker.
+ */
+function preload(files: readonly string[], flags: number): void {
+  for (const file of files) {
+    try {
+      process.dlopen({ exports: {} }, file, flags)
+    } catch {}
+  }
+}
+
+async function preloadElsewhere(): Promise<void> {
+  const libtorch = findLibtorch({ addon: addonPath() })
+  if (!libtorch) return
+  const code = `const { files, flags } = require('node:worker_threads').workerData
+;(${preload})(files, flags)`
+  const reset = waitBriefly()
+  const workerData = { files: libraries(libtorch), flags: DLOPEN_FLAGS }
+  const worker = new Worker(code, { eval: true, workerData })
+  // whatever fails there shows again, with its reason, when the addon is loaded
+  await new Promise<void>(done => worker.once('exit', () => done()).once('error', () => done()))
+  reset()
+}
+
+/** How OpenMP's threads wait for work, see below; as environment variables. @internal */
+export const OPENMP_WAIT = { OMP_WAIT_POLICY: 'passive', GOMP_SPINCOUNT: '1000' }
+
+/**
+ * Until the returned function is called, OpenMP is told how to wait: threads that spin for long make
+ * the engine several times slower as soon as another program wants a core, and threads that sleep at
+ * once are woken a hundred times per picture, up to a fifth of a small model's time on a virtual
+ * machine. So they sleep, and libgomp's spin a moment first (some 20 microseconds). It is read once,
+ * when the runtime is loaded; what the user set stands, and child processes do not inherit ours.
+ */
+function waitBriefly(): () => void {
+  const names = Object.keys(OPENMP_WAIT)
+  if (names.some(name => process.env[name] !== undefined)) return () => {}
+  Object.assign(process.env, OPENMP_WAIT)
+  return () => {
+    for (const name of names) delete process.env[name]
+  }
+}
+
+function notFound(tried: readonly string[], cause?: unknown): DeclipError {
+  const lines = tried.map(line => `\n  - ${line}`).join('')
+  const { platform, arch, version } = process
+  return new DeclipError(
+    'ERR_DECLIP_ADDON_NOT_FOUND',
+    `The native part of declip-native could not be loaded on ${platform}-${arch}, Node ${version}. Tried:${lines}\nInstall a release that has a prebuild for this platform, or clone the repository and run \`npm run build\`; \`npx declip doctor\` checks what is missing.`,
+    cause === undefined ? undefined : { cause },
+  )
+}

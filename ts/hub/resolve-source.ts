@@ -1,0 +1,102 @@
+import { stat } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { CallOptions } from '../base/options.js'
+import { packageRoot } from '../base/package-files.js'
+import { aborted, DeclipError, invalid } from '../errors.js'
+import { download, type Repository, WEIGHTS_FILE } from './hub-download.js'
+
+/** The bundled model that is used when none is named. */
+export const DEFAULT_MODEL = 'words-tiny'
+
+/** Models inside the package, by name: their file below its root. */
+const BUNDLED: Readonly<Record<string, string>> = {
+  'words-tiny': 'models/words-tiny/model.safetensors',
+}
+
+/** Where a checkpoint lies. */
+export interface ResolvedSource {
+  /** Absolute or as given: a weights file, or a folder with config.json and weights. */
+  path: string
+  /** Bundled name or hub id; its parts may tell the dense mode. */
+  name?: string | undefined
+  /** As the hub states it. */
+  license?: string | undefined
+}
+
+/**
+ * Finds the file or folder that a checkpoint's name stands for; downloads only for a hub id.
+ *
+ * @param source path, file URL, name of a bundled model, or hub id `owner/name[@revision][/file]`
+ * @throws DeclipError ERR_DECLIP_INVALID_ARG for anything else, ERR_DECLIP_IO for a path that does
+ * not exist, ERR_DECLIP_NETWORK when a download fails and nothing is cached
+ *
+ * @example
+ * ```ts
+ * const { path } = await resolveSource('openai/clip-vit-base-patch16')
+ * ```
+ * @internal
+ */
+export async function resolveSource(
+  source: string | URL,
+  options: CallOptions = {},
+): Promise<ResolvedSource> {
+  if (options.signal?.aborted) throw aborted(options.signal)
+  const text = source instanceof URL ? source.href : source
+  if (typeof text !== 'string' || text === '' || text.includes('\0')) {
+    throw invalid('source', ACCEPTED, source)
+  }
+  if (text.startsWith('file:')) return { path: await existing(pathOf(text)) }
+  const bundled = Object.hasOwn(BUNDLED, text) ? BUNDLED[text] : undefined
+  if (bundled !== undefined) return { path: join(packageRoot, bundled), name: text }
+  const path = text.startsWith('~/') ? join(homedir(), text.slice(2)) : text
+  if (await exists(path)) return { path }
+  const repository = parseHubId(text)
+  if (repository) return { ...(await download(repository, options)), name: repository.id }
+  if (looksLikePath(text)) return { path: await existing(path) }
+  throw invalid('source', ACCEPTED, source)
+}
+
+const ACCEPTED = `the path or file URL of a checkpoint file or folder, the bundled model '${DEFAULT_MODEL}', or a Hugging Face id like 'owner/name', 'owner/name@revision' or 'owner/name/weights.pt'`
+
+/**
+ * Reads `owner/name[@revision][/file]`; null for anything else, and for `folder/weights.pt`, which
+ * is a path that does not exist rather than a repository.
+ */
+export function parseHubId(text: string): Repository | null {
+  const part = '[A-Za-z0-9](?:[\\w.-]*[A-Za-z0-9_])?'
+  const match = new RegExp(`^(${part}/${part})(?:@(${part}))?(?:/(.+))?$`).exec(text)
+  const [, id, revision = 'main', file] = match ?? []
+  if (id === undefined || /--|\.\./.test(id)) return null
+  if (file === undefined) return WEIGHTS_FILE.test(id) ? null : { id, revision }
+  return WEIGHTS_FILE.test(file) ? { id, revision, file } : null
+}
+
+function looksLikePath(text: string): boolean {
+  return /^[.~]?[\\/]|^[A-Za-z]:[\\/]|^\.\.[\\/]/.test(text) || WEIGHTS_FILE.test(text)
+}
+
+function pathOf(url: string): string {
+  try {
+    return fileURLToPath(url)
+  } catch (cause) {
+    const message = `source is not a usable file URL: ${(cause as Error).message}.`
+    throw new DeclipError('ERR_DECLIP_INVALID_ARG', message, { cause })
+  }
+}
+
+async function existing(path: string): Promise<string> {
+  if (await exists(path)) return path
+  throw new DeclipError(
+    'ERR_DECLIP_IO',
+    `There is no checkpoint file or folder '${path}'. Check the path; a relative one starts at ${process.cwd()}.`,
+  )
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  )
+}

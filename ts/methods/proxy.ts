@@ -1,0 +1,54 @@
+import type { ModelFamily, ProxyOptions } from '../base/options.js'
+import type { NativeDense, NativeModel } from '../engine/addon-types.js'
+import { Tensor } from '../engine/tensor.js'
+import { DeclipError, invalid } from '../errors.js'
+
+/** True for the families whose features no text can be compared with. @internal */
+export function isFoundation(family: ModelFamily): boolean {
+  return family === 'dino' || family === 'dinov2' || family === 'sam'
+}
+
+/** What is asked of a model that makes features. */
+interface ProxyModel {
+  readonly info: { readonly family: ModelFamily; readonly patchSize: number }
+  readonly native: NativeModel
+}
+
+/**
+ * The foundation model of `proxy.model`, which has been loaded by now; undefined without one.
+ * @internal
+ */
+export function proxyModel(proxy: ProxyOptions | undefined): ProxyModel | undefined {
+  const model = proxy?.model as ProxyModel | undefined
+  if (model === undefined) return undefined
+  const family = model?.info?.family
+  if (family === undefined || model.native === undefined) {
+    throw invalid('proxy.model', FOUNDATION_MODEL, model)
+  }
+  if (isFoundation(family)) return model
+  throw new DeclipError(
+    'ERR_DECLIP_INVALID_ARG',
+    `proxy.model must be ${FOUNDATION_MODEL}, received a model of family '${family}'.`,
+  )
+}
+
+/** @internal */
+export const FOUNDATION_MODEL =
+  'a vision foundation model (DINO, DINOv2 or SAM), loaded or as loadModel() takes it'
+
+/** Where ProxyCLIP's attention comes from, for the addon; empty where neither source is given. @internal */
+export function toNativeProxy(
+  proxy: ProxyOptions | undefined,
+): Pick<NativeDense, 'proxyFeatures' | 'proxyModel'> {
+  const model = proxyModel(proxy)
+  const features = proxy?.features
+  if (features === undefined) return { proxyModel: model?.native }
+  if (!(features instanceof Tensor)) throw invalid('proxy.features', PROXY_FEATURES, features)
+  if (model) {
+    const message = 'proxy.features and proxy.model exclude each other; give one of them.'
+    throw new DeclipError('ERR_DECLIP_INVALID_ARG', message)
+  }
+  return { proxyFeatures: features.native }
+}
+
+const PROXY_FEATURES = 'a Tensor [B, C, Hv, Wv]'

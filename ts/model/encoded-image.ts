@@ -1,0 +1,176 @@
+import type {
+  CallOptions,
+  ClassList,
+  PipelineOptions,
+  PostprocessOptions,
+  VocabularyOptions,
+} from '../base/options.js'
+import type { NativeView } from '../engine/addon-types.js'
+import { callNative, checkCall } from '../engine/call-native.js'
+import { loadAddon } from '../engine/load-addon.js'
+import { Tensor } from '../engine/tensor.js'
+import { invalid } from '../errors.js'
+import type { ImageInput } from '../image/decode.js'
+import { resolveMethod } from '../methods/resolve.js'
+import {
+  type Segmentation,
+  type SegmentationParts,
+  toSegmentation,
+} from '../result/segmentation.js'
+import { toVocabulary } from '../words/to-vocabulary.js'
+import type { Vocabulary } from '../words/vocabulary.js'
+import { encodeTexts } from '../words/word-features.js'
+import type { Model } from './model.js'
+
+/** Options of {@link View.segment}: everything that does not change the encoded features. */
+export interface ViewSegmentOptions
+  extends CallOptions,
+    PostprocessOptions,
+    Omit<VocabularyOptions, keyof CallOptions> {}
+
+/**
+ * A picture that went through the vision tower once. Made by {@link Model.encode}.
+ *
+ * @example
+ * ```ts
+ * using view = await model.encode('photo.jpg')
+ * const pets = await view.segment(['cat', 'dog', 'background'])
+ * const red = await view.similarity('a red car')
+ * ```
+ */
+export class View {
+  /** Width of the upright picture in pixels. */
+  readonly width: number
+  /** Height of the upright picture in pixels. */
+  readonly height: number
+  /** Windows that were encoded. */
+  readonly windows: number
+  /** Memory of the features in bytes. */
+  readonly byteLength: number
+
+  readonly #native: NativeView
+  readonly #model: Model
+  readonly #options: PipelineOptions
+  readonly #source: SegmentationParts['source']
+
+  /** @internal */
+  constructor(
+    native: NativeView,
+    model: Model,
+    options: PipelineOptions,
+    source: SegmentationParts['source'],
+  ) {
+    this.width = native.width
+    this.height = native.height
+    this.windows = native.windows
+    this.byteLength = native.byteLength
+    this.#native = native
+    this.#model = model
+    this.#options = options
+    this.#source = source
+  }
+
+  /**
+   * Labels every pixel by another vocabulary; no pass through the vision tower.
+   *
+   * @param classes - as for {@link segment}
+   * @throws {@link DeclipError} as {@link segment}
+   */
+  async segment(
+    classes: ClassList | Vocabulary,
+    options: ViewSegmentOptions = {},
+  ): Promise<Segmentation> {
+    const start = performance.now()
+    checkCall(options)
+    const addon = loadAddon()
+    const model = this.#model.facts
+    const preset = resolveMethod({ model, options: { ...this.#options, ...options } })
+    const vocabulary = await toVocabulary(this.#model, classes, preset, options)
+    const textMs = performance.now() - start
+    const { background } = vocabulary
+    const { post } = resolveMethod({
+      model,
+      options: { ...this.#options, ...options },
+      background,
+    })
+    const result = await callNative(
+      addon,
+      options,
+      call =>
+        this.#native.segment({
+          ...call,
+          text: vocabulary.features.native,
+          wordClass: vocabulary.wordClass,
+          post,
+        }),
+      ['pixels'],
+    )
+    return toSegmentation(result, {
+      classes: vocabulary.classes,
+      background,
+      timings: {
+        textMs,
+        encodeMs: 0,
+        pixelsMs: result.pixelsMs,
+        totalMs: performance.now() - start,
+      },
+      source: this.#source,
+      addon,
+    })
+  }
+
+  /**
+   * Cosine of every pixel with a text: float32 [H, W], or [K, H, W] for a list of K texts.
+   *
+   * @param texts - taken as they are unless `templates` says otherwise
+   * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG, ERR_DECLIP_ABORTED, ERR_DECLIP_DISPOSED
+   */
+  async similarity(
+    texts: string | readonly string[],
+    options: CallOptions & Pick<VocabularyOptions, 'templates'> = {},
+  ): Promise<Tensor> {
+    checkCall(options)
+    const list = typeof texts === 'string' ? [texts] : texts
+    if (!Array.isArray(list) || list.length === 0 || list.some(t => typeof t !== 'string')) {
+      throw invalid('texts', 'a text or a list of texts', texts)
+    }
+    const addon = loadAddon()
+    const named = list.map(text => ({ text, owner: `text '${text}'` }))
+    const rows = await encodeTexts(
+      this.#model.textModel,
+      named,
+      options.templates ?? 'none',
+      options,
+    )
+    const width = rows[0]?.length ?? 0
+    const flat = new Float32Array(rows.length * width)
+    for (const [i, row] of rows.entries()) flat.set(row, i * width)
+    const text = addon.tensor(flat, [rows.length, width], 'float32')
+    try {
+      const planes = await callNative(
+        addon,
+        options,
+        call => this.#native.similarity({ ...call, text }),
+        ['pixels'],
+      )
+      if (typeof texts !== 'string') return new Tensor(planes)
+      const plane = planes.reshape([this.height, this.width])
+      planes.dispose()
+      return new Tensor(plane)
+    } finally {
+      text.dispose()
+    }
+  }
+
+  /** Gives the features back; later use fails with ERR_DECLIP_DISPOSED. May be called again. */
+  dispose(): void {
+    this.#native.dispose()
+  }
+
+  /** As {@link View.dispose}, for `using`. */
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+}
+
+export type { ImageInput }

@@ -1,0 +1,338 @@
+import { setImmediate } from 'node:timers/promises'
+import { eachLine } from '../base/event-loop.js'
+import { toPath, writeFileAtomic } from '../base/files.js'
+import type { NativeAddon, NativeSegmentation } from '../engine/addon-types.js'
+import { Tensor } from '../engine/tensor.js'
+import { DeclipError, invalid, toDeclipError } from '../errors.js'
+import { type DecodedImage, type ImageInput, loadImage } from '../image/decode.js'
+import type { LabelMap } from './label-map.js'
+import { drawOverlay } from './overlay.js'
+import { overlayColor, type Rgb, vocColor } from './palette.js'
+import { encodeLabelPng } from './png.js'
+import { type Polygon, tracePolygons } from './polygons.js'
+import { compressRle, encodeRle, type Rle } from './rle.js'
+
+/** Wall-clock time of the steps of a call, in milliseconds. */
+export interface Timings {
+  /** Reading and decoding the picture. */
+  readonly decodeMs?: number | undefined
+  /** Tokenising and encoding the class names. */
+  readonly textMs?: number | undefined
+  /** The vision tower. */
+  readonly encodeMs: number
+  /** Everything after it, at the picture's resolution. */
+  readonly pixelsMs: number
+  /** The whole call. */
+  readonly totalMs?: number | undefined
+}
+
+/** What an overlay looks like. */
+export interface OverlayOptions {
+  /** The picture. Default: the one that was segmented. */
+  image?: Exclude<ImageInput, Tensor> | undefined
+  /** Share of the class colours, 0 to 1. Default 0.55. */
+  opacity?: number | undefined
+  /** Names and areas below the picture. Default true. */
+  legend?: boolean | undefined
+}
+
+/** Options of {@link Segmentation.toPNG}. */
+export interface PngOptions {
+  /** The picture under the colours of the classes instead of the mask. Default false. */
+  overlay?: boolean | OverlayOptions | undefined
+  /**
+   * Colours in class order. Default: for a mask the PASCAL VOC colour map, for an overlay 20
+   * distinct colours.
+   */
+  palette?: readonly Rgb[] | undefined
+}
+
+/** What {@link Segmentation.toJSON} gives. */
+export interface SegmentationJson {
+  readonly classes: readonly string[]
+  readonly areas: readonly number[]
+  /** In pixels. */
+  readonly size: readonly [height: number, width: number]
+  readonly timings: Timings
+}
+
+/** What a Segmentation is made from. @internal */
+export interface SegmentationParts {
+  labels: Tensor
+  classes: readonly string[]
+  /** Pixels per class. */
+  counts: readonly number[]
+  /** Index of the background class, -1 for none. */
+  background: number
+  timings: Timings
+  logits?: Tensor | undefined
+  probabilities?: Tensor | undefined
+  /** Decodes the picture again; absent for tensors. */
+  source?: (() => Promise<DecodedImage>) | undefined
+  addon: Pick<NativeAddon, 'writeSafetensors'>
+}
+
+/**
+ * The class of every pixel of a picture.
+ *
+ * @example
+ * ```ts
+ * using seg = await segment('photo.jpg', ['cat, feline', 'sofa', 'background'])
+ * await seg.savePNG('mask.png')
+ * await seg.savePNG('overlay.png', { overlay: true })
+ * ```
+ */
+export class Segmentation {
+  /** Index into `classes` of every pixel: uint8, or uint16 for more than 256 classes, [H, W]. */
+  readonly labels: Tensor
+  /** Names in the caller's order. */
+  readonly classes: readonly string[]
+  /** Fraction of the pixels per class, 0 to 1. */
+  readonly areas: readonly number[]
+  /** Width of the upright picture in pixels. */
+  readonly width: number
+  /** Height of the upright picture in pixels. */
+  readonly height: number
+  /** How long the steps took. */
+  readonly timings: Timings
+  /** Cosine similarity per class and pixel before any threshold, float32 [C, H, W], if asked for. */
+  readonly logits: Tensor | undefined
+  /** Probability per class and pixel, float32 [C, H, W], if asked for. */
+  readonly probabilities: Tensor | undefined
+
+  readonly #background: number
+  readonly #addon: SegmentationParts['addon']
+  #source: SegmentationParts['source']
+  #disposed = false
+
+  /** @internal */
+  constructor(parts: SegmentationParts) {
+    const [height, width] = parts.labels.shape as [number, number]
+    this.labels = parts.labels
+    this.classes = Object.freeze([...parts.classes])
+    this.areas = Object.freeze(parts.counts.map(count => count / (height * width)))
+    this.width = width
+    this.height = height
+    this.timings = Object.freeze({ ...parts.timings })
+    this.logits = parts.logits
+    this.probabilities = parts.probabilities
+    this.#background = parts.background
+    this.#addon = parts.addon
+    this.#source = parts.source
+  }
+
+  /**
+   * Encodes the mask or an overlay.
+   *
+   * Without `overlay`: an indexed PNG whose palette indices are the labels, or a 16-bit grey one
+   * for more than 256 classes. With `overlay`: the picture under the colours of its classes with a
+   * legend of names and areas below; needs the package sharp.
+   *
+   * @returns the bytes of a PNG file
+   * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG, ERR_DECLIP_IMAGE or ERR_DECLIP_DISPOSED
+   */
+  async toPNG(options: PngOptions = {}): Promise<Uint8Array> {
+    const { overlay = false, palette } = options
+    checkPalette(palette)
+    if (overlay === false) {
+      return encodeLabelPng(await this.#labelMap(), maskPalette(palette))
+    }
+    return this.#overlay(overlay === true ? {} : overlay, palette)
+  }
+
+  async #overlay(
+    options: OverlayOptions,
+    palette: readonly Rgb[] | undefined,
+  ): Promise<Uint8Array> {
+    if (typeof options !== 'object' || options === null) {
+      throw invalid('overlay', 'true, false or an object', options)
+    }
+    const { opacity = 0.55, legend = true } = options
+    if (!(Number.isFinite(opacity) && opacity >= 0 && opacity <= 1))
+      throw invalid('overlay.opacity', '0 to 1', opacity)
+    const labels = await this.#labelMap()
+    const image = await this.#picture(options.image)
+    // The background keeps the picture; its colour goes to the next class.
+    const colors = this.classes.map((_, i) =>
+      i === this.#background
+        ? undefined
+        : (palette?.[i] ?? overlayColor(this.#background >= 0 && i > this.#background ? i - 1 : i)),
+    )
+    const { classes, areas } = this
+    return drawOverlay({ image, labels, classes, areas, colors, opacity, legend })
+  }
+
+  async #picture(given: OverlayOptions['image']): Promise<DecodedImage> {
+    const image = given === undefined ? await this.#source?.() : await loadImage(given)
+    if (!image) {
+      throw new DeclipError(
+        'ERR_DECLIP_INVALID_ARG',
+        'An overlay of a segmentation that was made from a tensor needs its picture: ' +
+          'pass overlay: { image }.',
+      )
+    }
+    if (image.width !== this.width || image.height !== this.height) {
+      throw new DeclipError(
+        'ERR_DECLIP_INVALID_ARG',
+        `The overlay's picture must have the size of the labels, ${this.width} x ${this.height}, ` +
+          `received ${image.width} x ${image.height}.`,
+      )
+    }
+    return image
+  }
+
+  /**
+   * Colours of the labels as RGB pixels.
+   *
+   * @param options - `palette`: colours in class order, default the PASCAL VOC colour map
+   * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG or ERR_DECLIP_DISPOSED
+   */
+  async toColor(
+    options: Pick<PngOptions, 'palette'> = {},
+  ): Promise<DecodedImage & { channels: 3 }> {
+    checkPalette(options.palette)
+    const { data: labels, width, height } = await this.#labelMap()
+    const colors = maskPalette(options.palette, this.classes.length)
+    const data = new Uint8Array(3 * labels.length)
+    await eachLine(height, width, y => {
+      for (let i = y * width; i < (y + 1) * width; i++) {
+        const color = colors[labels[i] as number] as Rgb
+        for (let c = 0; c < 3; c++) data[3 * i + c] = color[c] as number
+      }
+    })
+    return { data, width, height, channels: 3 }
+  }
+
+  /**
+   * COCO run-length encodings, one per class in class order.
+   *
+   * @param options - `compressed`: counts as pycocotools' string instead of numbers, default false
+   * @throws {@link DeclipError} ERR_DECLIP_DISPOSED
+   */
+  async toRLE(options: { compressed?: boolean | undefined } = {}): Promise<Rle[]> {
+    const { compressed = false } = options
+    const counts = await encodeRle(await this.#labelMap(), this.classes.length)
+    const size = [this.height, this.width] as const
+    const encodings: Rle[] = []
+    for (const runs of counts) {
+      if (compressed) await setImmediate() // one class at a time: the event loop turns in between
+      encodings.push({ size, counts: compressed ? compressRle(runs) : runs })
+    }
+    return encodings
+  }
+
+  /**
+   * Outlines, per class a list of polygons; with the default tolerance they run along the pixels'
+   * sides and filling them gives the mask again.
+   *
+   * @param options - `tolerance`: pixels by which Douglas-Peucker may move a line, default 0
+   * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG or ERR_DECLIP_DISPOSED
+   */
+  async toPolygons(options: { tolerance?: number | undefined } = {}): Promise<Polygon[][]> {
+    const { tolerance = 0 } = options
+    if (!(Number.isFinite(tolerance) && tolerance >= 0)) {
+      throw invalid('tolerance', 'a number of pixels, 0 or more', tolerance)
+    }
+    return tracePolygons(await this.#labelMap(), this.classes.length, tolerance)
+  }
+
+  /**
+   * Writes {@link Segmentation.toPNG} to a file, whole or not at all.
+   *
+   * @throws {@link DeclipError} ERR_DECLIP_IO, and as toPNG
+   */
+  async savePNG(path: string | URL, options: PngOptions = {}): Promise<void> {
+    toPath('path', path)
+    await writeFileAtomic(path, await this.toPNG(options))
+  }
+
+  /**
+   * Writes `logits` as a safetensors file, whole or not at all: tensor 'logits', float32
+   * [C, H, W], and the names as a JSON list in the metadata's 'classes'.
+   *
+   * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG where the call was made without
+   * `logits: true`, ERR_DECLIP_IO or ERR_DECLIP_DISPOSED
+   */
+  async saveLogits(path: string | URL): Promise<void> {
+    this.#checkLive()
+    const target = toPath('path', path)
+    if (!this.logits) {
+      throw new DeclipError(
+        'ERR_DECLIP_INVALID_ARG',
+        'There are no logits to save: call segment() with logits: true.',
+      )
+    }
+    try {
+      await this.#addon.writeSafetensors({
+        path: target,
+        tensors: { logits: this.logits.native },
+        metadata: { classes: JSON.stringify(this.classes) },
+      })
+    } catch (error) {
+      throw toDeclipError(error)
+    }
+  }
+
+  /** Classes, areas, size and timings, as JSON.stringify() takes them. */
+  toJSON(): SegmentationJson {
+    const { classes, areas, height, width, timings } = this
+    return { classes, areas, size: [height, width], timings }
+  }
+
+  /** Gives the tensors' memory back; may be called more than once. */
+  dispose(): void {
+    this.#disposed = true
+    this.#source = undefined
+    this.labels.dispose()
+    this.logits?.dispose()
+    this.probabilities?.dispose()
+  }
+
+  /** As {@link Segmentation.dispose}, for `using`. */
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+
+  #checkLive(): void {
+    if (!this.#disposed) return
+    throw new DeclipError(
+      'ERR_DECLIP_DISPOSED',
+      'The segmentation was disposed; make its outputs before dispose() or the end of its `using` block.',
+    )
+  }
+
+  async #labelMap(): Promise<LabelMap> {
+    this.#checkLive()
+    const data = (await this.labels.data()) as LabelMap['data']
+    return { data, width: this.width, height: this.height }
+  }
+}
+
+function checkPalette(palette: readonly Rgb[] | undefined): void {
+  const isByte = (value: unknown) =>
+    Number.isInteger(value) && Number(value) >= 0 && Number(value) < 256
+  const isColor = (color: unknown) =>
+    Array.isArray(color) && color.length === 3 && color.every(isByte)
+  if (palette !== undefined && !(Array.isArray(palette) && palette.every(isColor))) {
+    throw invalid('palette', 'a list of [red, green, blue], each 0 to 255', palette)
+  }
+}
+
+/** The caller's colours first, then the PASCAL VOC colour map. */
+function maskPalette(given: readonly Rgb[] = [], length = 256): Rgb[] {
+  return Array.from({ length }, (_, i) => given[i] ?? vocColor(i))
+}
+
+/** The result of a native call with what only its caller knows. @internal */
+export function toSegmentation(
+  { labels, counts, logits, probabilities }: NativeSegmentation,
+  rest: Pick<SegmentationParts, 'classes' | 'background' | 'timings' | 'source' | 'addon'>,
+): Segmentation {
+  return new Segmentation({
+    ...rest,
+    labels: new Tensor(labels),
+    counts,
+    logits: logits ? new Tensor(logits) : undefined,
+    probabilities: probabilities ? new Tensor(probabilities) : undefined,
+  })
+}

@@ -1,0 +1,20 @@
+import { Tensor } from '../engine/tensor.js'
+import { defaultTokenizer, type TokenizeOptions } from './tokenizer.js'
+
+/**
+ * Token ids of texts by CLIP's own tokenizer, without a model: int32 [T, contextLength], start and
+ * end ids included, padded with 0.
+ *
+ * @param texts - one text or several
+ * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG for a text that is too long with `truncate: false`
+ *
+ * @example
+ * ```ts
+ * const ids = tokenize(['a photo of a cat.', 'sky'])
+ * ids.shape // [2, 77]
+ * ```
+ */
+export function tokenize(texts: string | readonly string[], options: TokenizeOptions = {}): Tensor {
+  const { data, shape } = defaultTokenizer().tokenize(texts, options)
+  return Tensor.from(data, shape)
+}

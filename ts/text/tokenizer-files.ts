@@ -1,0 +1,123 @@
+/** Reads the vocabulary of a tokenizer from the files of a Hugging Face folder. */
+
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DeclipError, describe } from '../errors.js'
+import { BytePairEncoder, type Merge, parseMerges } from './byte-pairs.js'
+
+/** A vocabulary: how words are encoded, and every id by name, special tokens included. */
+export interface Vocabulary {
+  readonly encoder: BytePairEncoder
+  readonly ids: ReadonlyMap<string, number>
+  /** The file that holds the ids. */
+  readonly path: string
+}
+
+/** Ids above this are taken for a damaged file. */
+const LARGEST_ID = 2 ** 24 - 1
+
+/** `vocab.json` and `merges.txt` if both are there, else `tokenizer.json`. */
+export async function readVocabulary(folder: string): Promise<Vocabulary> {
+  const vocabPath = join(folder, 'vocab.json')
+  const mergesPath = join(folder, 'merges.txt')
+  const tokenizerPath = join(folder, 'tokenizer.json')
+  const [vocab, mergesText] = await Promise.all([readIfThere(vocabPath), readIfThere(mergesPath)])
+  if (vocab !== undefined && mergesText !== undefined) {
+    const ids = usable(vocabPath, () => readIds(JSON.parse(vocab), 'the top level'))
+    const merges = usable(mergesPath, () => parseMerges(mergesText))
+    const encoder = usable(`${vocabPath} and ${mergesPath}`, () => new BytePairEncoder(ids, merges))
+    return { encoder, ids, path: vocabPath }
+  }
+  const tokenizer = await readIfThere(tokenizerPath)
+  if (tokenizer === undefined) {
+    throw new DeclipError(
+      'ERR_DECLIP_WEIGHTS',
+      `Expected vocab.json and merges.txt, or tokenizer.json, in ${folder}, found neither. ` +
+        "Add them, or leave the folder out to use CLIP's own vocabulary.",
+    )
+  }
+  return usable(tokenizerPath, () => {
+    const { ids, merges } = readTokenizer(JSON.parse(tokenizer))
+    return { encoder: new BytePairEncoder(ids, merges), ids, path: tokenizerPath }
+  })
+}
+
+/** The error for a file that is there but cannot be used. */
+export function unusable(path: string, why: string, cause?: unknown): DeclipError {
+  return new DeclipError(
+    'ERR_DECLIP_WEIGHTS',
+    `Expected the vocabulary of a CLIP tokenizer in ${path}: ${why}. Download the file again.`,
+    { cause },
+  )
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
+    throw new DeclipError('ERR_DECLIP_IO', `${path} cannot be read: ${message}.`, { cause })
+  }
+}
+
+function usable<T>(path: string, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    throw unusable(path, (error as Error).message, error)
+  }
+}
+
+/** The fields of a JSON object, of unknown kinds; undefined for anything else. */
+function fields<Name extends string>(value: unknown): { [name in Name]?: unknown } | undefined {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined
+}
+
+function readIds(vocab: unknown, place: string): Map<string, number> {
+  const symbols = fields(vocab)
+  if (symbols === undefined) throw new Error(`${place} must be an object from symbol to id`)
+  const ids = new Map<string, number>()
+  for (const [symbol, id] of Object.entries(symbols)) ids.set(symbol, checkId(id, symbol, place))
+  return ids
+}
+
+function checkId(id: unknown, symbol: string, place: string): number {
+  if (typeof id === 'number' && Number.isInteger(id) && id >= 0 && id <= LARGEST_ID) return id
+  throw new Error(
+    `the id of '${symbol}' in ${place} must be an integer from 0 to ${LARGEST_ID}, found ${describe(id)}`,
+  )
+}
+
+function readTokenizer(json: unknown): { ids: Map<string, number>; merges: Merge[] } {
+  const file = fields<'model' | 'added_tokens'>(json)
+  const model = fields<'type' | 'end_of_word_suffix' | 'vocab' | 'merges'>(file?.model)
+  if (model === undefined) throw new Error("it must hold an object 'model'")
+  const { type = 'BPE', end_of_word_suffix: suffix, vocab, merges } = model
+  if (type !== 'BPE' || suffix !== '</w>') {
+    throw new Error(
+      "model.type must be 'BPE' and model.end_of_word_suffix '</w>', " +
+        `found ${describe(type)} and ${describe(suffix)}`,
+    )
+  }
+  const ids = readIds(vocab, 'model.vocab')
+  const added = file?.added_tokens ?? []
+  if (!Array.isArray(added)) throw new Error('added_tokens must be an array')
+  for (const [i, token] of added.entries()) {
+    const { content, id } = fields<'content' | 'id'>(token) ?? {}
+    if (typeof content !== 'string') throw new Error(`added_tokens[${i}] must have a content`)
+    ids.set(content, checkId(id, content, 'added_tokens'))
+  }
+  if (!Array.isArray(merges)) throw new Error('model.merges must be an array')
+  return { ids, merges: merges.map(readMerge) }
+}
+
+/** Either 'left right' or ['left', 'right'], depending on the version that wrote the file. */
+function readMerge(merge: unknown, i: number): Merge {
+  const pair: unknown = typeof merge === 'string' ? merge.split(' ') : merge
+  if (Array.isArray(pair) && pair.length === 2) {
+    const [left, right]: unknown[] = pair
+    if (typeof left === 'string' && typeof right === 'string') return [left, right]
+  }
+  throw new Error(`model.merges[${i}] must be two symbols`)
+}

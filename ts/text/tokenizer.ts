@@ -1,0 +1,231 @@
+import { DeclipError, describe, invalid } from '../errors.js'
+import { BytePairEncoder, clipMerges, clipSymbols } from './byte-pairs.js'
+import { cleanText } from './cleaning/fix-text.js'
+import { readVocabulary, unusable, type Vocabulary } from './tokenizer-files.js'
+
+/**
+ * Which code base's spelling of the two special tokens a text may contain. Each takes the other's
+ * for ordinary text; everything else is the same.
+ */
+export type SpecialTokens = 'openai' | 'open_clip'
+
+/** Spellings of the start and end tokens inside a text, lower case. */
+const SPECIAL_TOKENS = {
+  openai: ['<|startoftext|>', '<|endoftext|>'],
+  open_clip: ['<start_of_text>', '<end_of_text>'],
+} as const satisfies Record<SpecialTokens, readonly [start: string, end: string]>
+
+/** Options of {@link Tokenizer}. */
+export interface TokenizerOptions {
+  /** Spelling of the special tokens inside a text. Default 'openai'. */
+  specialTokens?: SpecialTokens | undefined
+  /** Default: CLIP's own. @internal */
+  vocabulary?: Vocabulary | undefined
+}
+
+/** Options of {@link Tokenizer.tokenize}. */
+export interface TokenizeOptions {
+  /** Ids per text, 2 to 65536. Default 77. */
+  contextLength?: number | undefined
+  /** Cuts longer texts and ends them with the end id (true, the default), or throws (false). */
+  truncate?: boolean | undefined
+}
+
+/** Ids of T texts, each padded with 0 to L ids. */
+export interface Tokens {
+  /** Row-major [T, L]. */
+  readonly data: Int32Array
+  readonly shape: readonly [texts: number, contextLength: number]
+}
+
+/** The largest context length, in ids; far above any model's. */
+const LONGEST_CONTEXT = 65536
+
+/**
+ * CLIP's byte-pair tokenizer: the ids of OpenAI's and open_clip's Python code, their cleaning of
+ * the text included (ftfy, HTML references, white space, lower case).
+ *
+ * @example
+ * ```ts
+ * const tokenizer = new Tokenizer()
+ * tokenizer.encode('a photo of a cat.') // [49406, 320, 1125, 539, 320, 2368, 269, 49407]
+ * ```
+ */
+export class Tokenizer {
+  /** Id in front of every text; 49406 in CLIP's vocabulary. */
+  readonly startId: number
+  /** Id behind every text; 49407 in CLIP's vocabulary. */
+  readonly endId: number
+  readonly #encoder: BytePairEncoder
+  readonly #specialIds: ReadonlyMap<string, number>
+  readonly #words: RegExp
+
+  /**
+   * A tokenizer with CLIP's vocabulary of 49,408 ids.
+   *
+   * @param options - spelling of the special tokens
+   * @throws DeclipError ERR_DECLIP_INVALID_ARG for an unknown spelling; ERR_DECLIP_IO if the
+   * package's vocabulary cannot be read
+   */
+  constructor(options: TokenizerOptions = {}) {
+    const { specialTokens = 'openai', vocabulary = clipVocabulary() } = options
+    if (!Object.hasOwn(SPECIAL_TOKENS, specialTokens)) {
+      throw invalid('specialTokens', "'openai' or 'open_clip'", specialTokens)
+    }
+    const [start, end] = SPECIAL_TOKENS[specialTokens]
+    const idOf = (name: string) => {
+      const id = vocabulary.ids.get(name)
+      if (id === undefined) throw unusable(vocabulary.path, `the special token ${name} has no id`)
+      return id
+    }
+    this.startId = idOf(start)
+    this.endId = idOf(end)
+    this.#encoder = vocabulary.encoder
+    this.#specialIds = new Map([
+      [start, this.startId],
+      [end, this.endId],
+    ])
+    this.#words = wordPattern(SPECIAL_TOKENS[specialTokens])
+  }
+
+  /**
+   * A tokenizer with the vocabulary of a Hugging Face folder: `vocab.json` and `merges.txt`, or
+   * `tokenizer.json`. The special tokens are spelled as in the vocabulary.
+   *
+   * @param folder - path of the folder
+   * @throws DeclipError ERR_DECLIP_WEIGHTS if the files are missing or unusable, ERR_DECLIP_IO if
+   * one cannot be read, ERR_DECLIP_INVALID_ARG if `folder` is not a string
+   * @example
+   * ```ts
+   * const tokenizer = await Tokenizer.fromFolder('clip-vit-base-patch16')
+   * ```
+   */
+  static async fromFolder(folder: string): Promise<Tokenizer> {
+    if (typeof folder !== 'string' || folder === '') {
+      throw invalid('folder', 'the path of a folder', folder)
+    }
+    const vocabulary = await readVocabulary(folder)
+    const openClip = vocabulary.ids.has(SPECIAL_TOKENS.open_clip[0])
+    return new Tokenizer({ specialTokens: openClip ? 'open_clip' : 'openai', vocabulary })
+  }
+
+  /**
+   * Ids of one text, from the start id to the end id, at full length.
+   *
+   * @param text - any string
+   * @throws DeclipError ERR_DECLIP_INVALID_ARG if `text` is not a string
+   * @example
+   * ```ts
+   * new Tokenizer().encode('cat') // [49406, 2368, 49407]
+   * ```
+   */
+  encode(text: string): number[] {
+    if (typeof text !== 'string') throw invalid('text', 'a string', text)
+    const ids = [this.startId]
+    for (const [word] of cleanText(text).matchAll(this.#words)) {
+      const special = this.#specialIds.get(word)
+      if (special !== undefined) ids.push(special)
+      else for (const id of this.#encoder.encode(word)) ids.push(id)
+    }
+    ids.push(this.endId)
+    return ids
+  }
+
+  /**
+   * Ids of several texts as the rows of one array, padded with 0.
+   *
+   * @param texts - one string or several
+   * @param options - row length in ids and what happens to longer texts
+   * @throws DeclipError ERR_DECLIP_INVALID_ARG for anything else, and for a text of more than
+   * `contextLength` ids if `truncate` is false
+   * @example
+   * ```ts
+   * const { data, shape } = new Tokenizer().tokenize(['a cat', 'a dog']) // shape [2, 77]
+   * ```
+   */
+  tokenize(texts: string | readonly string[], options: TokenizeOptions = {}): Tokens {
+    if (typeof options !== 'object' || options === null)
+      throw invalid('options', 'an object', options)
+    const { contextLength = 77, truncate = true } = options
+    if (typeof texts !== 'string' && !Array.isArray(texts)) {
+      throw invalid('texts', 'a string or an array of strings', texts)
+    }
+    if (!Number.isInteger(contextLength) || contextLength < 2 || contextLength > LONGEST_CONTEXT) {
+      throw invalid('contextLength', `an integer from 2 to ${LONGEST_CONTEXT}`, contextLength)
+    }
+    if (typeof truncate !== 'boolean') throw invalid('truncate', 'true or false', truncate)
+    const list = typeof texts === 'string' ? [texts] : texts
+    const data = new Int32Array(list.length * contextLength)
+    for (const [i, text] of list.entries()) {
+      if (typeof text !== 'string') throw invalid(`texts[${i}]`, 'a string', text)
+      const ids = this.encode(text)
+      if (ids.length > contextLength) {
+        if (!truncate) throw tooLong(text, ids.length, contextLength)
+        ids.length = contextLength
+        ids[contextLength - 1] = this.endId
+      }
+      data.set(ids, i * contextLength)
+    }
+    return { data, shape: [list.length, contextLength] }
+  }
+}
+
+function tooLong(text: string, length: number, contextLength: number): DeclipError {
+  return new DeclipError(
+    'ERR_DECLIP_INVALID_ARG',
+    `A text must have at most ${contextLength} ids (contextLength) with truncate: false, received ` +
+      `${describe(text)} with ${length}. Shorten it or allow it to be cut with truncate: true.`,
+  )
+}
+
+/**
+ * Splits clean text into special tokens, contractions, runs of letters, single digits and runs of
+ * anything else but white space. The reference ignores case. In lower-cased text that changes two
+ * things only: the long s stands for an s, and U+0345, which folds to a letter but is none, is in
+ * no word at all.
+ */
+function wordPattern(special: readonly string[]): RegExp {
+  const literal = special.map(name => name.replace(/[|]/g, '\\|')).join('|')
+  return new RegExp(
+    `${`${literal}|'s`.replaceAll('s', '[sſ]')}|'(?:t|re|ve|m|ll|d)` +
+      '|\\p{L}+|\\p{N}|[^\\p{White_Space}\\p{L}\\p{N}\\u0345]+',
+    'gu',
+  )
+}
+
+let clip: Vocabulary | undefined
+
+/** CLIP's vocabulary, with both spellings of the special tokens. */
+function clipVocabulary(): Vocabulary {
+  if (clip === undefined) {
+    const merges = clipMerges()
+    const symbols = clipSymbols(merges)
+    const ids = new Map(symbols.map((symbol, id) => [symbol, id]))
+    for (const [start, end] of Object.values(SPECIAL_TOKENS)) {
+      ids.set(start, symbols.length).set(end, symbols.length + 1)
+    }
+    clip = { encoder: new BytePairEncoder(ids, merges), ids, path: 'clip-merges.txt.gz' }
+  }
+  return clip
+}
+
+const shared = new Map<SpecialTokens, Tokenizer>()
+
+/**
+ * The tokenizer with CLIP's vocabulary, made on first use and shared after that.
+ *
+ * @param specialTokens - spelling of the special tokens inside a text, default 'openai'
+ * @throws DeclipError as {@link Tokenizer}'s constructor
+ * @example
+ * ```ts
+ * defaultTokenizer().encode('cat') // [49406, 2368, 49407]
+ * ```
+ */
+export function defaultTokenizer(specialTokens: SpecialTokens = 'openai'): Tokenizer {
+  let tokenizer = shared.get(specialTokens)
+  if (tokenizer === undefined) {
+    tokenizer = new Tokenizer({ specialTokens })
+    shared.set(specialTokens, tokenizer)
+  }
+  return tokenizer
+}

@@ -1,0 +1,247 @@
+import { setMaxListeners } from 'node:events'
+import { warnOnce } from '../../base/warn.js'
+import type { NativeRuntime, NativeTrainStep } from '../../engine/addon-types.js'
+import { prepareAddon } from '../../engine/load-addon.js'
+import { aborted, DeclipError, toDeclipError } from '../../errors.js'
+import type { ResolvedConfig } from '../config-fields.js'
+import { disposeBatch, type StepBatch } from '../data/batches.js'
+import { Prefetch } from '../data/prefetch.js'
+import type { Share } from '../data/sampler.js'
+import { type Ranks, threadsOf } from '../process-group.js'
+import type { TrainCallOptions, TrainResult } from '../train.js'
+import { RunFolder } from './run-folder.js'
+import { RunLog } from './run-log.js'
+import { type Plan, plan, Setup } from './setup.js'
+
+/** Skipped pictures that a line of the log gives a reason for. */
+const REASONS = 5
+
+/** A whole run, or the rest of one; see train(). Only rank 0 logs and saves. */
+export async function run(
+  config: ResolvedConfig,
+  options: TrainCallOptions,
+  ranks?: Ranks | undefined,
+): Promise<TrainResult> {
+  const { signal, resume = false } = options
+  if (signal?.aborted) throw aborted(signal)
+  const addon = await prepareAddon()
+  warnOnce(slowFormat(config, addon.runtime()))
+  if (config.threads !== undefined || ranks) {
+    addon.setThreads(threadsOf(config.threads ?? addon.runtime().threads, ranks))
+  }
+  const share: Share = ranks ?? { rank: 0, worldSize: 1 }
+  const planned = await plan(config, share, signal)
+  if (signal?.aborted) throw aborted(signal)
+  const folder = new RunFolder(config.out)
+  await folder.check(planned.record, resume)
+
+  const decoding = new AbortController()
+  // As many listeners as there are pictures in the making.
+  setMaxListeners(0, decoding.signal)
+  const setup = await Setup.make(addon, config, planned, folder, ranks, signal, decoding.signal)
+  let prefetch: Prefetch<StepBatch> | undefined
+  try {
+    // All ranks have looked at the folder: they have met in Setup.make().
+    if (!resume && share.rank === 0) await folder.begin(planned.record)
+    const goesOn = resume && (await folder.hasState())
+    const done = goesOn ? await setup.trainer.load({ path: folder.state }) : 0
+    prefetch = new Prefetch({
+      make: step => setup.batches.make(step),
+      discard: disposeBatch,
+      ahead: config.prefetch,
+      start: done,
+      end: planned.steps,
+    })
+    const loop = new Loop({ config, options, share, plan: planned, setup, folder, prefetch })
+    return await loop.go(done)
+  } finally {
+    decoding.abort()
+    await prefetch?.close()
+    setup.dispose()
+  }
+}
+
+/** What to say of a number format that the processor has no units for. */
+export function slowFormat(
+  { dtype, device }: Pick<ResolvedConfig, 'dtype' | 'device'>,
+  { layers, cpu }: Pick<NativeRuntime, 'layers' | 'cpu'>,
+): string | null {
+  if (dtype !== 'bfloat16' || device !== 'cpu' || layers.bfloat16.startsWith('oneDNN')) return null
+  return `dtype: this processor (${cpu}) has no units for bfloat16, and training in it is many times slower than in float32.`
+}
+
+interface Context {
+  readonly config: ResolvedConfig
+  readonly options: TrainCallOptions
+  readonly share: Share
+  readonly plan: Plan
+  readonly setup: Setup
+  readonly folder: RunFolder
+  readonly prefetch: Prefetch<StepBatch>
+}
+
+class Loop {
+  readonly #at: Context
+  /** Of the last saved state. */
+  #saved = 0
+  #skipped = 0
+
+  constructor(context: Context) {
+    this.#at = context
+  }
+
+  async go(done: number): Promise<TrainResult> {
+    const { steps } = this.#at.plan
+    const log = this.#leads ? await RunLog.open(this.#at.folder.path, done) : undefined
+    this.#saved = done
+    const meter = new Meter(this.#perStep, done)
+    let reasons: string[] = []
+    for (let step = done; step < steps; ) {
+      const batch = await this.#at.prefetch.take()
+      const result = await this.#step(batch, step)
+      step = result.step
+      this.#skipped += batch.skipped.length
+      reasons.push(...batch.skipped)
+      if (log && (step % this.#at.config.logEvery === 0 || step === steps)) {
+        await log.add({
+          time: Date.now() / 1000,
+          step,
+          epoch: this.#epoch(step),
+          loss: result.total,
+          losses: result.losses,
+          gradientNorm: result.gradientNorm,
+          learningRate: result.learningRate,
+          picturesPerSecond: meter.lap(step),
+          skipped: reasons.length,
+          ...(reasons.length > 0 && { reasons: reasons.slice(0, REASONS) }),
+        })
+        reasons = []
+      }
+      this.#report(result, meter)
+      await this.#keep(step)
+    }
+    await log?.plot()
+    const averages = this.#at.config.optimizer.emaDecay > 0
+    return {
+      steps,
+      model: await this.#export('model', false),
+      average: averages ? await this.#export('model-average', true) : null,
+      log: this.#at.folder.file('log.jsonl'),
+      plot: this.#at.folder.file('losses.svg'),
+    }
+  }
+
+  get #leads(): boolean {
+    return this.#at.share.rank === 0
+  }
+
+  get #perStep(): number {
+    return this.#at.config.batch * this.#at.config.accumulate * this.#at.share.worldSize
+  }
+
+  #epoch(step: number): number {
+    return Math.ceil(step / this.#at.plan.sampler.stepsPerEpoch)
+  }
+
+  async #step(batch: StepBatch, step: number): Promise<NativeTrainStep> {
+    try {
+      // Without the caller's signal: a step that has begun is finished, and then saved.
+      return await this.#at.setup.trainer.step({ parts: batch.parts })
+    } catch (error) {
+      const { code, message } = toDeclipError(error)
+      const advice = /finite/.test(message)
+        ? ' A smaller schedule.rate, a longer schedule.warmup or optimizer.clipNorm 1 may help.'
+        : ''
+      const text = `Step ${step + 1}: ${message} The last saved state is that of step ${this.#saved}.${advice}`
+      throw new DeclipError(code, text, { cause: error })
+    } finally {
+      disposeBatch(batch)
+    }
+  }
+
+  #report(result: NativeTrainStep, meter: Meter): void {
+    const { step } = result
+    const { steps } = this.#at.plan
+    const speed = meter.speed(step)
+    this.#at.options.onProgress?.({
+      step,
+      steps,
+      epoch: this.#epoch(step),
+      losses: result.losses,
+      loss: result.total,
+      gradientNorm: result.gradientNorm,
+      learningRate: result.learningRate,
+      picturesPerSecond: speed,
+      secondsLeft: (this.#perStep * (steps - step)) / speed,
+      skipped: this.#skipped,
+    })
+  }
+
+  /** Whether the caller wants to, here or at another rank: all stop after the same step. */
+  async #wantsToStop(): Promise<boolean> {
+    const value = this.#at.options.signal?.aborted === true
+    if (this.#at.share.worldSize === 1) return value
+    return this.#at.setup.trainer.anyRank({ value })
+  }
+
+  /** Saves and exports where it is time to, and ends the run where the caller wants it. */
+  async #keep(step: number): Promise<void> {
+    const { saveEvery, exportEvery, optimizer } = this.#at.config
+    const { steps } = this.#at.plan
+    const { signal } = this.#at.options
+    const stopped = step < steps && (await this.#wantsToStop())
+    if (this.#leads && (step % saveEvery === 0 || step === steps || stopped)) {
+      await this.#at.setup.trainer.save({ path: this.#at.folder.state })
+      this.#saved = step
+    }
+    if (stopped) {
+      throw new DeclipError(
+        'ERR_DECLIP_ABORTED',
+        `The run was stopped after step ${step} of ${steps}, which is saved in ${this.#at.folder.path}; go on with --resume (resume: true).`,
+        { cause: signal?.reason },
+      )
+    }
+    if (exportEvery !== undefined && step % exportEvery === 0 && step < steps) {
+      const name = `exports/step-${String(step).padStart(7, '0')}`
+      await this.#export(name, optimizer.emaDecay > 0)
+    }
+  }
+
+  /** Weights for loadModel. */
+  async #export(name: string, average: boolean): Promise<string> {
+    if (!this.#leads) return this.#at.folder.file(name)
+    const { alpha } = this.#at.config
+    return this.#at.folder.place(name, path =>
+      this.#at.setup.trainer.exportCheckpoint({ path, alpha, average }),
+    )
+  }
+}
+
+/** Pictures per second, since the beginning and since the last lap. */
+class Meter {
+  readonly #perStep: number
+  readonly #start: { at: number; step: number }
+  #lap: { at: number; step: number }
+
+  constructor(perStep: number, step: number) {
+    this.#perStep = perStep
+    this.#start = { at: performance.now(), step }
+    this.#lap = this.#start
+  }
+
+  speed(step: number): number {
+    return this.#since(this.#start, performance.now(), step)
+  }
+
+  lap(step: number): number {
+    const at = performance.now()
+    const speed = this.#since(this.#lap, at, step)
+    this.#lap = { at, step }
+    return speed
+  }
+
+  #since(from: { at: number; step: number }, at: number, step: number): number {
+    const speed = (this.#perStep * (step - from.step)) / Math.max((at - from.at) / 1000, 1e-3)
+    return Number(speed.toPrecision(4))
+  }
+}
