@@ -1,5 +1,30 @@
 import { setImmediate } from 'node:timers/promises'
 
+/** How long a piece of work may hold the event loop, in milliseconds. */
+const TURN_MS = 5
+/** Items between two looks at the clock. */
+const ITEMS_PER_LOOK = 256
+
+/**
+ * Calls `visit` for every item, letting the event loop turn in between.
+ *
+ * @internal
+ */
+export async function inTurns<T>(
+  items: Iterable<T>,
+  visit: (item: T, index: number) => void,
+): Promise<void> {
+  let begun = performance.now()
+  let index = 0
+  for (const item of items) {
+    if (index % ITEMS_PER_LOOK === 0 && performance.now() - begun > TURN_MS) {
+      await setImmediate()
+      begun = performance.now()
+    }
+    visit(item, index++)
+  }
+}
+
 /** Pixels between two turns of the event loop: some milliseconds of work. */
 const PIXELS_PER_TURN = 1 << 17
 

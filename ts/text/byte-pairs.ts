@@ -4,24 +4,15 @@
  * joined wherever it stands, until no learned pair is left. Sennrich et al., arXiv:1508.07909.
  */
 
-import { readFileSync } from 'node:fs'
-import { gunzipSync } from 'node:zlib'
-import { assetPath } from '../base/package-files.js'
-import { DeclipError } from '../errors.js'
-
-const END_OF_WORD = '</w>'
-
-/** Names of the bytes 0..255 in vocabulary files: printable Latin-1 as is, the rest from U+0100. */
-const BYTE_NAMES: readonly string[] = (() => {
-  let unprintable = 0
-  return Array.from({ length: 256 }, (_, byte) => {
-    const printable = (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte !== 0xad)
-    return String.fromCharCode(printable ? byte : 0x100 + unprintable++)
-  })
-})()
-
-/** A learned join of two symbols, by name. */
-export type Merge = readonly [left: string, right: string]
+/** What a vocabulary has learned, as ids. */
+export interface MergeTable {
+  /** Ids of the 256 bytes, then of the 256 bytes that end a word. */
+  readonly bytes: Int32Array
+  /** The two symbols of every join, in the order in which they were learned: the join's rank. */
+  readonly pairs: Uint16Array | Uint32Array
+  /** The symbol that each join makes. */
+  readonly joined: Int32Array
+}
 
 /** Longest word kept, in UTF-16 units, and how many of them. */
 const MEMO_LENGTH = 64
@@ -31,36 +22,13 @@ const utf8 = new TextEncoder()
 
 /** Encodes words to the ids of one vocabulary. */
 export class BytePairEncoder {
-  /** Ids of the 256 bytes, then of the 256 bytes that end a word. */
-  readonly #byteIds: Int32Array
-  /** `left * #base + right` to the pair's rank, 0 for the one learned first. */
-  readonly #ranks = new Map<number, number>()
-  /** Rank to the id of the joined symbol. */
-  readonly #joined: Int32Array
-  /** Above every id. */
-  #base = 1
+  readonly #table: MergeTable
+  readonly #ranks: PairIndex
   readonly #memo = new Map<string, Int32Array>()
 
-  /**
-   * @param ids - id of every symbol by name
-   * @param merges - in the order in which they were learned
-   * @throws Error naming the symbol that `ids` lacks and what needs it
-   */
-  constructor(ids: ReadonlyMap<string, number>, merges: readonly Merge[]) {
-    const idOf = (symbol: string, user: string) => {
-      const id = ids.get(symbol)
-      if (id === undefined) throw new Error(`${user} needs the symbol '${symbol}', which has no id`)
-      return id
-    }
-    const byteSymbols = [...BYTE_NAMES, ...BYTE_NAMES.map(endOfWord)]
-    this.#byteIds = Int32Array.from(byteSymbols, symbol => idOf(symbol, 'a byte'))
-    this.#joined = new Int32Array(merges.length)
-    for (const id of ids.values()) this.#base = Math.max(this.#base, id + 1)
-    for (const [rank, [left, right]] of merges.entries()) {
-      const user = `merge ${rank + 1}`
-      this.#joined[rank] = idOf(left + right, user)
-      this.#ranks.set(idOf(left, user) * this.#base + idOf(right, user), rank)
-    }
+  constructor(table: MergeTable) {
+    this.#table = table
+    this.#ranks = new PairIndex(table.pairs)
   }
 
   /** Ids of a word that is not empty. */
@@ -80,7 +48,7 @@ export class BytePairEncoder {
     const end = bytes.length - 1
     return Int32Array.from(
       bytes,
-      (byte, i) => this.#byteIds[i === end ? 256 + byte : byte] as number,
+      (byte, i) => this.#table.bytes[i === end ? 256 + byte : byte] as number,
     )
   }
 
@@ -94,9 +62,7 @@ export class BytePairEncoder {
     const previous = Int32Array.from(ids, (_, i) => i - 1)
     const rankOf = (i: number) => {
       const right = ids[next[i] as number]
-      return right === undefined
-        ? undefined
-        : this.#ranks.get((ids[i] as number) * this.#base + right)
+      return right === undefined ? undefined : this.#ranks.find(ids[i] as number, right)
     }
     const queue = new NumberQueue()
     const enqueue = (i: number) => {
@@ -109,7 +75,7 @@ export class BytePairEncoder {
       const rank = (entry - left) / ids.length
       if (ids[left] === GONE || rankOf(left) !== rank) continue
       const right = next[left] as number
-      ids[left] = this.#joined[rank] as number
+      ids[left] = this.#table.joined[rank] as number
       ids[right] = GONE
       const after = next[right] as number
       next[left] = after
@@ -123,6 +89,45 @@ export class BytePairEncoder {
 
 /** Marks the place of a symbol that was joined to the one before it. */
 const GONE = -1
+
+/**
+ * The rank of a pair of ids: a hash table with open addressing at most half full, of numbers alone,
+ * so that fifty thousand pairs cost the event loop a few milliseconds.
+ */
+class PairIndex {
+  readonly #pairs: MergeTable['pairs']
+  /** Rank + 1, 0 where free. */
+  readonly #slots: Int32Array
+  readonly #shift: number
+
+  constructor(pairs: MergeTable['pairs']) {
+    const bits = Math.max(4, Math.ceil(Math.log2(pairs.length)))
+    this.#pairs = pairs
+    this.#slots = new Int32Array(2 ** bits)
+    this.#shift = 32 - bits
+    for (let rank = 0; 2 * rank < pairs.length; rank++) {
+      const slot = this.#slot(pairs[2 * rank] as number, pairs[2 * rank + 1] as number)
+      this.#slots[slot] = rank + 1
+    }
+  }
+
+  find(left: number, right: number): number | undefined {
+    const found = this.#slots[this.#slot(left, right)] as number
+    return found === 0 ? undefined : found - 1
+  }
+
+  /** Where the pair is, or the free place where it belongs. */
+  #slot(left: number, right: number): number {
+    const pairs = this.#pairs
+    const last = this.#slots.length - 1
+    // Multiplicative hashing by two odd constants, 2^32 over the golden ratio and MurmurHash3's.
+    let slot = (Math.imul(left, 0x9e3779b1) ^ Math.imul(right, 0x85ebca6b)) >>> this.#shift
+    for (; ; slot = (slot + 1) & last) {
+      const rank = (this.#slots[slot] as number) - 1
+      if (rank < 0 || (pairs[2 * rank] === left && pairs[2 * rank + 1] === right)) return slot
+    }
+  }
+}
 
 /** Numbers, the smallest first: a binary heap. */
 class NumberQueue {
@@ -156,53 +161,5 @@ class NumberQueue {
     }
     heap[i] = last
     return first
-  }
-}
-
-function endOfWord(symbol: string): string {
-  return symbol + END_OF_WORD
-}
-
-/**
- * Symbols of CLIP's vocabulary in the order of their ids, from 0: bytes, bytes that end a word,
- * joined pairs. The special tokens follow.
- */
-export function clipSymbols(merges: readonly Merge[]): readonly string[] {
-  // Bytes that print come first, in both groups.
-  const bytes = [...BYTE_NAMES].sort((a, b) => Number(a >= '\u0100') - Number(b >= '\u0100'))
-  return [...bytes, ...bytes.map(endOfWord), ...merges.map(pair => pair.join(''))]
-}
-
-/** Reads merges, one to a line after an optional `#version` line. */
-export function parseMerges(text: string): Merge[] {
-  const lines = text.split(/\r?\n/)
-  const merges: Merge[] = []
-  for (const [i, line] of lines.entries()) {
-    if (line === '' || (i === 0 && line.startsWith('#version'))) continue
-    const space = line.indexOf(' ')
-    if (space <= 0 || space !== line.lastIndexOf(' ') || space === line.length - 1) {
-      throw new Error(`line ${i + 1} must be two symbols with a space between, found '${line}'`)
-    }
-    merges.push([line.slice(0, space), line.slice(space + 1)])
-  }
-  return merges
-}
-
-/**
- * The 48,894 merges of CLIP's own vocabulary.
- *
- * @throws DeclipError ERR_DECLIP_IO if the package's file is missing or damaged
- */
-export function clipMerges(): Merge[] {
-  const path = assetPath('clip-merges.txt.gz')
-  try {
-    return parseMerges(gunzipSync(readFileSync(path)).toString('utf8'))
-  } catch (cause) {
-    throw new DeclipError(
-      'ERR_DECLIP_IO',
-      `Expected the tokenizer's merges in ${path}, but the file cannot be read ` +
-        `(${(cause as Error).message}). Install declip-native again; a bundler must keep it external.`,
-      { cause },
-    )
   }
 }

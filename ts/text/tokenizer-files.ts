@@ -2,10 +2,12 @@
 
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { inTurns } from '../base/event-loop.js'
 import { DeclipError, describe } from '../errors.js'
-import { BytePairEncoder, type Merge, parseMerges } from './byte-pairs.js'
+import { BytePairEncoder } from './byte-pairs.js'
+import { type Merge, parseMerges, toMergeTable } from './symbols.js'
 
-/** A vocabulary: how words are encoded, and every id by name, special tokens included. */
+/** A vocabulary: how words are encoded, and ids by name, those of the special tokens at least. */
 export interface Vocabulary {
   readonly encoder: BytePairEncoder
   readonly ids: ReadonlyMap<string, number>
@@ -23,10 +25,10 @@ export async function readVocabulary(folder: string): Promise<Vocabulary> {
   const tokenizerPath = join(folder, 'tokenizer.json')
   const [vocab, mergesText] = await Promise.all([readIfThere(vocabPath), readIfThere(mergesPath)])
   if (vocab !== undefined && mergesText !== undefined) {
-    const ids = usable(vocabPath, () => readIds(JSON.parse(vocab), 'the top level'))
-    const merges = usable(mergesPath, () => parseMerges(mergesText))
-    const encoder = usable(`${vocabPath} and ${mergesPath}`, () => new BytePairEncoder(ids, merges))
-    return { encoder, ids, path: vocabPath }
+    const ids = await usable(vocabPath, () => readIds(JSON.parse(vocab), 'the top level'))
+    const merges = await usable(mergesPath, () => parseMerges(mergesText))
+    const table = await usable(`${vocabPath} and ${mergesPath}`, () => toMergeTable(ids, merges))
+    return { encoder: new BytePairEncoder(table), ids, path: vocabPath }
   }
   const tokenizer = await readIfThere(tokenizerPath)
   if (tokenizer === undefined) {
@@ -36,9 +38,10 @@ export async function readVocabulary(folder: string): Promise<Vocabulary> {
         "Add them, or leave the folder out to use CLIP's own vocabulary.",
     )
   }
-  return usable(tokenizerPath, () => {
-    const { ids, merges } = readTokenizer(JSON.parse(tokenizer))
-    return { encoder: new BytePairEncoder(ids, merges), ids, path: tokenizerPath }
+  return usable(tokenizerPath, async () => {
+    const { ids, merges } = await readTokenizer(JSON.parse(tokenizer))
+    const encoder = new BytePairEncoder(await toMergeTable(ids, merges))
+    return { encoder, ids, path: tokenizerPath }
   })
 }
 
@@ -61,9 +64,9 @@ async function readIfThere(path: string): Promise<string | undefined> {
   }
 }
 
-function usable<T>(path: string, read: () => T): T {
+async function usable<T>(path: string, read: () => T | Promise<T>): Promise<T> {
   try {
-    return read()
+    return await read()
   } catch (error) {
     throw unusable(path, (error as Error).message, error)
   }
@@ -74,11 +77,13 @@ function fields<Name extends string>(value: unknown): { [name in Name]?: unknown
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined
 }
 
-function readIds(vocab: unknown, place: string): Map<string, number> {
-  const symbols = fields(vocab)
+async function readIds(vocab: unknown, place: string): Promise<Map<string, number>> {
+  const symbols = fields<string>(vocab)
   if (symbols === undefined) throw new Error(`${place} must be an object from symbol to id`)
   const ids = new Map<string, number>()
-  for (const [symbol, id] of Object.entries(symbols)) ids.set(symbol, checkId(id, symbol, place))
+  await inTurns(Object.keys(symbols), symbol =>
+    ids.set(symbol, checkId(symbols[symbol], symbol, place)),
+  )
   return ids
 }
 
@@ -89,7 +94,9 @@ function checkId(id: unknown, symbol: string, place: string): number {
   )
 }
 
-function readTokenizer(json: unknown): { ids: Map<string, number>; merges: Merge[] } {
+async function readTokenizer(
+  json: unknown,
+): Promise<{ ids: Map<string, number>; merges: Merge[] }> {
   const file = fields<'model' | 'added_tokens'>(json)
   const model = fields<'type' | 'end_of_word_suffix' | 'vocab' | 'merges'>(file?.model)
   if (model === undefined) throw new Error("it must hold an object 'model'")
@@ -100,7 +107,7 @@ function readTokenizer(json: unknown): { ids: Map<string, number>; merges: Merge
         `found ${describe(type)} and ${describe(suffix)}`,
     )
   }
-  const ids = readIds(vocab, 'model.vocab')
+  const ids = await readIds(vocab, 'model.vocab')
   const added = file?.added_tokens ?? []
   if (!Array.isArray(added)) throw new Error('added_tokens must be an array')
   for (const [i, token] of added.entries()) {
@@ -109,7 +116,9 @@ function readTokenizer(json: unknown): { ids: Map<string, number>; merges: Merge
     ids.set(content, checkId(id, content, 'added_tokens'))
   }
   if (!Array.isArray(merges)) throw new Error('model.merges must be an array')
-  return { ids, merges: merges.map(readMerge) }
+  const pairs: Merge[] = []
+  await inTurns(merges, (merge, i) => pairs.push(readMerge(merge, i)))
+  return { ids, merges: pairs }
 }
 
 /** Either 'left right' or ['left', 'right'], depending on the version that wrote the file. */

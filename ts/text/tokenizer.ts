@@ -1,6 +1,7 @@
 import { DeclipError, describe, invalid } from '../errors.js'
-import { BytePairEncoder, clipMerges, clipSymbols } from './byte-pairs.js'
+import { BytePairEncoder } from './byte-pairs.js'
 import { cleanText } from './cleaning/fix-text.js'
+import { CLIP_MERGES_FILE, CLIP_SYMBOLS, clipMerges } from './clip-merges.js'
 import { readVocabulary, unusable, type Vocabulary } from './tokenizer-files.js'
 
 /**
@@ -195,16 +196,14 @@ function wordPattern(special: readonly string[]): RegExp {
 
 let clip: Vocabulary | undefined
 
-/** CLIP's vocabulary, with both spellings of the special tokens. */
+/** CLIP's vocabulary; the ids are those of the special tokens, in both spellings. */
 function clipVocabulary(): Vocabulary {
   if (clip === undefined) {
-    const merges = clipMerges()
-    const symbols = clipSymbols(merges)
-    const ids = new Map(symbols.map((symbol, id) => [symbol, id]))
+    const ids = new Map<string, number>()
     for (const [start, end] of Object.values(SPECIAL_TOKENS)) {
-      ids.set(start, symbols.length).set(end, symbols.length + 1)
+      ids.set(start, CLIP_SYMBOLS).set(end, CLIP_SYMBOLS + 1)
     }
-    clip = { encoder: new BytePairEncoder(ids, merges), ids, path: 'clip-merges.txt.gz' }
+    clip = { encoder: new BytePairEncoder(clipMerges()), ids, path: CLIP_MERGES_FILE }
   }
   return clip
 }

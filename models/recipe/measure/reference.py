@@ -11,7 +11,6 @@ half as far apart, their similarities are upsampled bilinearly and averaged.
 """
 
 import argparse
-import gzip
 import json
 import re
 from pathlib import Path
@@ -43,12 +42,15 @@ class Tokenizer:
     """CLIP's byte pairs, for plain lower-case English."""
 
     def __init__(self):
-        lines = gzip.open(ROOT / "assets/clip-merges.txt.gz", "rt", encoding="utf-8").read().split("\n")
-        merges = [tuple(line.split()) for line in lines[1 : 49152 - 256 - 2 + 1]]
         shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
         hidden = [b for b in range(256) if b not in shown]
         symbols = [chr(b) for b in shown] + [chr(256 + i) for i in range(len(hidden))]
-        words = symbols + [s + "</w>" for s in symbols] + ["".join(m) for m in merges]
+        words = symbols + [s + "</w>" for s in symbols]
+        pairs = np.fromfile(ROOT / "assets/clip-merges.bin", "<u2").reshape(-1, 2).tolist()
+        merges = []
+        for left, right in pairs:
+            merges.append((words[left], words[right]))
+            words.append(words[left] + words[right])
         self.ids = {word: i for i, word in enumerate(words)}
         self.rank = {merge: i for i, merge in enumerate(merges)}
         self.start, self.end = len(words), len(words) + 1

@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
-import { clipSymbols } from '../../../ts/text/byte-pairs.js'
+import { BYTE_SYMBOLS } from '../../../ts/text/symbols.js'
 import { defaultTokenizer, Tokenizer } from '../../../ts/text/tokenizer.js'
 
 interface Golden {
@@ -103,7 +103,7 @@ t.test('wrong arguments', async t => {
 
 t.test('a folder with a vocabulary of its own', async t => {
   const folder = t.testdir()
-  const symbols = [...clipSymbols([]), 'ca', 'cat</w>']
+  const symbols = [...BYTE_SYMBOLS, 'ca', 'cat</w>']
   const vocab = (start: string, end: string) =>
     Object.fromEntries([...symbols, start, end].map((symbol, id) => [symbol, 2 * id]))
   const expected = [1028, 2 * symbols.indexOf('cat</w>'), 2 * symbols.indexOf('c</w>'), 1030]
