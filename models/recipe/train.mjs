@@ -14,6 +14,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { endWith, Failure, root, run, step } from '../../scripts/build/common.mjs'
+import { firstWeights } from './stages/first.mjs'
 
 const STAGES = [
   'base-64',
@@ -38,8 +39,7 @@ function writeConfig(work, stage, seed, brief) {
     Object.assign(config, { steps: 3, logEvery: 1, saveEvery: 2 })
     config.schedule.warmup = 1
   }
-  // Weights beside the stages; all else is in the work folder.
-  if (config.model?.startsWith('../')) config.model = resolve(recipe, 'stages', config.model)
+  if (config.model === 'first.safetensors') firstWeights(work)
   const file = join(work, seed === 1 ? `${stage}.json` : `${stage}-${seed}.json`)
   writeFileSync(file, `${JSON.stringify({ ...config, seed: config.seed + seed - 1 }, null, 2)}\n`)
   return { file, out: join(work, config.out) }
