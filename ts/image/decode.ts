@@ -5,6 +5,9 @@ import type { Sharp, SharpConstructor, SharpOptions } from 'sharp'
 import { ioError, toPath } from '../base/files.js'
 import type { Tensor } from '../engine/tensor.js'
 import { aborted, DeclipError, describe, invalid } from '../errors.js'
+import { foreignFormat, pictureFormat, READ_FORMATS } from './format.js'
+import { type TiffSamples, tiffSamples } from './tiff.js'
+import { floatsToBytes, ycbcrToRgb } from './tiff-colors.js'
 
 /** Pixels as they are: 8 bits per channel, row by row, channels interleaved; also an `ImageData`. */
 export interface RawImage {
@@ -149,15 +152,20 @@ async function decode(
   if (bytes.length === 0) {
     throw new DeclipError(
       'ERR_DECLIP_IMAGE',
-      `Cannot decode ${name}: it is empty. Expected the bytes of a JPEG, PNG, WebP, AVIF, TIFF or GIF ` +
-        'file; the buffer may have been transferred to another thread.',
+      `Cannot decode ${name}: it is empty. Expected the bytes of a picture (${READ_FORMATS} are read); ` +
+        'a buffer may have been transferred to another thread.',
     )
+  }
+  const format = pictureFormat(bytes)
+  if (!format) {
+    throw decodeError(name, `${foreignFormat(bytes)}. ${READ_FORMATS} are read`)
   }
   const sharp = await loadSharp()
   try {
-    const { format } = await sharp(bytes, DECODER).metadata()
-    if (format === 'svg') throw new Error('an SVG drawing has no pixels; render it to a PNG first')
-    return await render(sharp(bytes, DECODER), signal)
+    const picture = sharp(bytes, DECODER)
+    return await (format === 'tiff'
+      ? renderTiff(picture, tiffSamples(bytes), signal)
+      : render(picture, signal))
   } catch (error) {
     if (error instanceof DeclipError) throw error
     throw decodeError(name, (await pixelLimit(sharp, bytes, error)) ?? reasonOf(error), error)
@@ -171,7 +179,27 @@ async function render(pipeline: Sharp, signal: AbortSignal | undefined): Promise
   return { data: expand(data, info.channels), width: info.width, height: info.height }
 }
 
-function decodeError(name: string, reason: string, cause: unknown): DeclipError {
+async function renderTiff(
+  picture: Sharp,
+  samples: TiffSamples,
+  signal: AbortSignal | undefined,
+): Promise<DecodedImage> {
+  if (samples.kind === 'decoded') return render(picture, signal)
+  if (samples.kind === 'ycbcr') {
+    const { data, width, height } = await render(picture, signal)
+    return { data: await ycbcrToRgb(data, width, height, samples), width, height }
+  }
+  // Left in its own space: floats count as linear light, and would get a gamma on the way to sRGB.
+  const space = samples.grey ? 'b-w' : 'scrgb'
+  const pixels = picture.removeAlpha().pipelineColourspace(space).toColourspace(space)
+  const floats = pixels.raw({ depth: 'float' }).toBuffer({ resolveWithObject: true })
+  const { data, info } = await until(floats, signal)
+  const { width, height } = info
+  const values = new Float32Array(data.buffer, data.byteOffset, data.length / 4)
+  return { data: await floatsToBytes(values, width, height), width, height }
+}
+
+function decodeError(name: string, reason: string, cause?: unknown): DeclipError {
   return new DeclipError('ERR_DECLIP_IMAGE', `Cannot decode ${name}: ${reason}.`, { cause })
 }
 

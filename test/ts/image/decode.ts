@@ -153,7 +153,8 @@ t.test('damaged pictures are errors that name the file', async t => {
   const cut = loadImage(new File([file('exif-1.jpg').subarray(0, 800)], 'cut.jpg'))
   await t.rejects(cut, { message: /^Cannot decode cut\.jpg: .*premature end of JPEG image\.$/ })
   await t.rejects(loadImage(Buffer.from('no picture at all')), {
-    message: 'Cannot decode the encoded picture: it contains unsupported image format.',
+    message:
+      /^Cannot decode the encoded picture: it is text \('no picture at all'\); .* are read\.$/,
   })
 })
 
@@ -169,7 +170,7 @@ t.test('a drawing and a picture beyond the pixel limit', async t => {
   const svg = '<svg xmlns="http://www.w3.org/2000/svg" width="4" height="4"/>'
   await t.rejects(loadImage(Buffer.from(svg)), {
     code: 'ERR_DECLIP_IMAGE',
-    message: /an SVG drawing has no pixels; render it to a PNG first/,
+    message: /an SVG drawing, which has no pixels; render it to a PNG first/,
   })
   const huge = file('rgb.png')
   huge.writeUInt32BE(30_000, 16) // width in the header chunk
