@@ -4,9 +4,9 @@
 
 #include "kernels/pamr.h"
 #include "kernels/postprocess.h"
-#include "kernels/reference.h"
 #include "kernels/resize_plane.h"
 #include "kernels/window_blend.h"
+#include "reference.h"
 #include "segment/labels.h"
 #include "segment/windows.h"
 #include "task.h"

@@ -1,8 +1,8 @@
 #include <map>
 
 #include "kernels/mask_pool.h"
-#include "kernels/reference.h"
 #include "kernels/roi_align.h"
+#include "reference.h"
 #include "task.h"
 
 namespace declip::bench {

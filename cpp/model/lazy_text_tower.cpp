@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "io/fingerprint.h"
+#include "checkpoint/fingerprint.h"
 
 namespace declip {
 

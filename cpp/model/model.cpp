@@ -9,6 +9,8 @@
 #include <cstring>
 
 #include "declip/memory.h"
+#include "families/foundation_model.h"
+#include "families/proxy.h"
 #include "kernels/cpu/level.h"
 #include "kernels/cuda/twin.h"
 #include "kernels/mask_pool.h"
@@ -18,8 +20,6 @@
 #include "model/graphs.h"
 #include "model/lazy_text_tower.h"
 #include "model/vision_tower.h"
-#include "teachers/proxy.h"
-#include "teachers/teacher.h"
 
 namespace declip {
 namespace {

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "declip/error.h"
-#include "io/mapped_file.h"
+#include "files/mapped_file.h"
 
 namespace declip {
 namespace {

@@ -11,8 +11,8 @@
 #include "declip/resize.h"
 #include "model/device.h"
 #include "model/vision_tower.h"
+#include "segment/image_engineering.h"
 #include "segment/labels.h"
-#include "segment/views.h"
 #include "segment/windows.h"
 
 namespace declip {

@@ -4,11 +4,11 @@
 #include <sstream>
 #include <system_error>
 
+#include "checkpoint/key_map.h"
 #include "declip/error.h"
 #include "declip/safetensors.h"
-#include "io/atomic_file.h"
-#include "io/key_map.h"
-#include "io/mapped_file.h"
+#include "files/atomic_file.h"
+#include "files/mapped_file.h"
 
 namespace declip {
 namespace {

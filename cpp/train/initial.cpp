@@ -10,9 +10,9 @@
 #include <utility>
 #include <vector>
 
+#include "checkpoint/internal_names.h"
+#include "checkpoint/tower_shapes.h"
 #include "declip/error.h"
-#include "io/convert.h"
-#include "io/tower_shapes.h"
 #include "train/export.h"
 
 namespace declip {

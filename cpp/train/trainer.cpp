@@ -12,7 +12,7 @@
 #include "declip/memory.h"
 #include "declip/safetensors.h"
 #include "declip/train.h"
-#include "io/mapped_file.h"
+#include "files/mapped_file.h"
 #include "model/device.h"
 #include "model/layers.h"
 #include "train/adamw.h"

@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "checkpoint/dense_mode_name.h"
+#include "checkpoint/detect.h"
+#include "checkpoint/internal_names.h"
+#include "checkpoint/model_config.h"
 #include "checkpoint_files.h"
-#include "io/convert.h"
-#include "io/dense_mode_name.h"
-#include "io/detect.h"
-#include "io/model_config.h"
-#include "io/safetensors.h"
+#include "files/safetensors.h"
 #include "tap.h"
 
 using declip::Activation;

@@ -1,4 +1,4 @@
-#include "io/fingerprint.h"
+#include "checkpoint/fingerprint.h"
 
 #include <ATen/ATen.h>
 

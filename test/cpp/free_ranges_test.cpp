@@ -1,4 +1,4 @@
-#include "memory/free_ranges.h"
+#include "runtime/free_ranges.h"
 
 #include <cstdint>
 #include <random>

@@ -8,7 +8,7 @@
 
 #include "checkpoint_files.h"
 #include "declip/safetensors.h"
-#include "io/json.h"
+#include "files/json.h"
 #include "tap.h"
 
 /// A folder of test/fixtures with a manifest.json: cases with options and

@@ -1,4 +1,4 @@
-#include "io/json.h"
+#include "files/json.h"
 
 #include "tap.h"
 

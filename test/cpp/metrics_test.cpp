@@ -1,4 +1,4 @@
-#include "segment/metrics.h"
+#include "evaluate/metrics.h"
 
 #include <ATen/ATen.h>
 
@@ -7,7 +7,7 @@
 #include <string>
 
 #include "declip/error.h"
-#include "io/safetensors.h"
+#include "files/safetensors.h"
 #include "tap.h"
 
 using declip::ClassAreas;

@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "declip/error.h"
-#include "io/safetensors.h"
+#include "files/safetensors.h"
 #include "random_planes.h"
 #include "tap.h"
 

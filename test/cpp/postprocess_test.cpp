@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "declip/error.h"
-#include "io/safetensors.h"
+#include "files/safetensors.h"
 #include "kernels/exp_math.h"
 #include "random_planes.h"
 #include "tap.h"

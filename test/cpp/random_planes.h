@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <random>
 
-#include "kernels/reference.h"
+#include "reference.h"
 #include "tap.h"
 
 /// Random sizes and pictures, the same on every run.

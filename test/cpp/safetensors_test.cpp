@@ -1,4 +1,4 @@
-#include "io/safetensors.h"
+#include "files/safetensors.h"
 
 #include <ATen/ATen.h>
 

@@ -1,4 +1,4 @@
-#include "io/torch_archive.h"
+#include "files/torch_archive.h"
 
 #include <ATen/ATen.h>
 

@@ -1,0 +1,52 @@
+#include "families/block.h"
+
+#include <ATen/ATen.h>
+
+namespace declip {
+namespace {
+
+/// Weight or bias of the layer before a LayerScale.
+at::Tensor scaled(const at::Tensor& x, const at::Tensor& gamma) {
+  if (!gamma.defined()) return x;
+  return x.dim() == 2 ? x * gamma.unsqueeze(1) : x * gamma;
+}
+
+}  // namespace
+
+TeacherBlock::TeacherBlock(const Scope& scope,
+                           const ModelConfig& config,
+                           const Numerics& numerics)
+    : norm1_(scope / "norm1", config.vision.layer_norm_eps, numerics),
+      norm2_(scope / "norm2", config.vision.layer_norm_eps, numerics),
+      qkv_((scope / "attn" / "qkv")["weight"].chunk(3, 0),
+           (scope / "attn" / "qkv")["bias"].chunk(3, 0),
+           config.vision.heads,
+           /*separate=*/false,
+           numerics) {
+  const auto gamma1 = (scope / "ls1").find("gamma");
+  const auto gamma2 = (scope / "ls2").find("gamma");
+  const Scope proj = scope / "attn" / "proj";
+  proj_ = Linear(
+      scaled(proj["weight"], gamma1), scaled(proj["bias"], gamma1), numerics);
+  const Scope fc1 = scope / "mlp" / "fc1", fc2 = scope / "mlp" / "fc2";
+  const auto weight = scaled(fc2["weight"], gamma2);
+  const auto bias = scaled(fc2["bias"], gamma2);
+  if (config.foundation.gated_mlp) {
+    gate_up_ = Linear(fc1, numerics);
+    down_ = Linear(weight, bias, numerics);
+  } else {
+    mlp_.emplace(
+        fc1["weight"], fc1["bias"], weight, bias, Activation::kGelu, numerics);
+  }
+}
+
+at::Tensor TeacherBlock::finish(const at::Tensor& x,
+                                const at::Tensor& merged) const {
+  const auto sum = proj_.add_to(x, merged);
+  const auto normed = norm2_(sum);
+  if (mlp_) return mlp_->add_to(sum, normed);
+  const auto halves = gate_up_(normed).chunk(2, -1);
+  return down_.add_to(sum, at::silu(halves[0]) * halves[1]);
+}
+
+}  // namespace declip

@@ -1,0 +1,36 @@
+#include "families/proxy.h"
+
+#include <ATen/ATen.h>
+
+#include "declip/model.h"
+
+namespace declip {
+namespace {
+
+at::Tensor per_channel(const std::array<double, 3>& values,
+                       const at::Tensor& like) {
+  return at::tensor(at::ArrayRef<double>(values), at::kDouble)
+      .to(like.device(), at::kFloat)
+      .view({1, 3, 1, 1});
+}
+
+}  // namespace
+
+at::Tensor proxy_features(const Model& model,
+                          const at::Tensor& image,
+                          const PixelStats& pixels,
+                          const Call& call) {
+  const auto& config = model.info().config;
+  const auto unit = image.to(at::kFloat) * per_channel(pixels.std, image) +
+                    per_channel(pixels.mean, image);
+  auto input = (unit - per_channel(config.pixels.mean, image)) /
+               per_channel(config.pixels.std, image);
+  if (config.family == Family::kSam) {
+    const int64_t side = config.vision.image_size;
+    input =
+        at::upsample_bilinear2d(input, {side, side}, /*align_corners=*/false);
+  }
+  return model.encode_dense(input, {}, /*normalize=*/false, call);
+}
+
+}  // namespace declip

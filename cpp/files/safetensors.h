@@ -1,0 +1,13 @@
+#pragma once
+
+#include <memory>
+
+#include "declip/safetensors.h"
+#include "files/mapped_file.h"
+
+namespace declip {
+
+/// The same of a file that is mapped already.
+Safetensors read_safetensors(const std::shared_ptr<const MappedFile>& file);
+
+}  // namespace declip

@@ -1,0 +1,221 @@
+#include "files/torch_archive.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
+
+#include "files/pickle.h"
+#include "files/tensor_bytes.h"
+#include "files/text.h"
+#include "files/zip_archive.h"
+
+namespace declip {
+namespace {
+
+using Kind = PickleValue::Kind;
+
+constexpr int kMaxDepth = 64;
+constexpr int64_t kMaxVisits = int64_t{1} << 20;
+
+struct StorageClass {
+  std::string_view name;  // torch.<name>Storage
+  at::ScalarType dtype;
+};
+constexpr std::array<StorageClass, 9> kStorageClasses{{
+    {"Half", at::kHalf},
+    {"Float", at::kFloat},
+    {"BFloat16", at::kBFloat16},
+    {"Double", at::kDouble},
+    {"Long", at::kLong},
+    {"Int", at::kInt},
+    {"Short", at::kShort},
+    {"Char", at::kChar},
+    {"Byte", at::kByte},
+}};
+constexpr std::string_view kBoolStorage = "Bool";
+
+// Entries of a training file beside the weights.
+constexpr std::array<std::string_view, 3> kWrappers{
+    "model", "module", "state_dict"};
+constexpr std::array<std::string_view, 8> kSkipped{"optimizer",
+                                                   "optimizer_states",
+                                                   "scaler",
+                                                   "lr_scheduler",
+                                                   "scheduler",
+                                                   "lr_schedulers",
+                                                   "args",
+                                                   "meta"};
+
+class StateDict {
+ public:
+  StateDict(const ZipArchive& zip, std::string folder)
+      : zip_(zip), folder_(std::move(folder)) {}
+
+  // Collects the tensors under `value`. Shared branches are walked each time
+  // they occur, cycles too: depth and visits bound both.
+  void collect(const PickleValue& value, const std::string& name, int depth) {
+    if (depth > kMaxDepth || ++visits_ > kMaxVisits) {
+      zip_.file()->reject(
+          "expected a dict of tensors of at most 64 levels and 2^20 entries, "
+          "found more at " +
+          in_quotes(name) + ".");
+    }
+    switch (value.kind) {
+      case Kind::kTensor:
+        if (!name.empty()) tensors_.insert_or_assign(name, tensor(value, name));
+        return;
+      case Kind::kObject:
+        if (!value.items.empty()) collect(*value.items[0], name, depth + 1);
+        return;
+      case Kind::kDict:
+        for (size_t i = 0; i < value.items.size(); i += 2) {
+          const PickleValue& key = *value.items[i];
+          if (!key.is(Kind::kString) || (depth == 0 && skipped(key.text))) {
+            continue;
+          }
+          collect(*value.items[i + 1],
+                  name.empty() ? key.text : name + "." + key.text,
+                  depth + 1);
+        }
+        return;
+      default:
+        return;
+    }
+  }
+
+  std::map<std::string, at::Tensor> take() { return std::move(tensors_); }
+
+ private:
+  static bool skipped(std::string_view key) {
+    return std::find(kSkipped.begin(), kSkipped.end(), key) != kSkipped.end();
+  }
+
+  [[noreturn]] void reject(const std::string& name,
+                           const std::string& why) const {
+    zip_.file()->reject("tensor " + in_quotes(name) + ": " + why + ".");
+  }
+
+  at::ScalarType dtype(const std::string& storage_class,
+                       const std::string& name) const {
+    if (storage_class == kBoolStorage) return at::kBool;
+    for (const StorageClass& known : kStorageClasses) {
+      if (known.name == storage_class) return known.dtype;
+    }
+    reject(name,
+           "unknown storage class " +
+               in_quotes("torch." + storage_class + "Storage") +
+               ", expected HalfStorage, FloatStorage or another that "
+               "holds plain numbers");
+  }
+
+  at::Tensor tensor(const PickleValue& value, const std::string& name) const {
+    const PickleValue& storage = *value.items[0];
+    const at::ScalarType type = dtype(storage.dtype, name);
+    const auto element = static_cast<int64_t>(c10::elementSize(type));
+    const ZipArchive::Entry entry =
+        zip_.locate(folder_ + "data/" + storage.text);
+    const auto held = static_cast<int64_t>(entry.size) / element;
+    if (storage.integer > held) {
+      reject(name,
+             "its storage must hold " + std::to_string(storage.integer) +
+                 " elements, found " + std::to_string(held));
+    }
+    check_bounds(value, storage.integer, name);
+    return tensor_over_file(
+        zip_.file(),
+        entry.offset + static_cast<size_t>(value.integer * element),
+        value.sizes,
+        value.strides,
+        type);
+  }
+
+  // Every element must lie in the storage, and no more elements than it has,
+  // so that a stride of 0 cannot make a huge tensor out of a few bytes.
+  void check_bounds(const PickleValue& tensor,
+                    int64_t storage_numel,
+                    const std::string& name) const {
+    const auto numel = checked_numel(tensor.sizes);
+    bool inside = numel && *numel <= storage_numel &&
+                  tensor.integer <= storage_numel - (*numel > 0 ? 1 : 0);
+    int64_t last = tensor.integer;  // index of the last element
+    for (size_t d = 0; inside && *numel > 0 && d < tensor.sizes.size(); ++d) {
+      const int64_t steps = tensor.sizes[d] - 1;
+      inside =
+          steps == 0 || tensor.strides[d] <= (storage_numel - 1 - last) / steps;
+      if (inside) last += steps * (steps > 0 ? tensor.strides[d] : 0);
+    }
+    if (!inside) {
+      reject(name,
+             "shape " + c10::str(at::IntArrayRef(tensor.sizes)) +
+                 " with strides " + c10::str(at::IntArrayRef(tensor.strides)) +
+                 " at offset " + std::to_string(tensor.integer) +
+                 " must lie within its storage of " +
+                 std::to_string(storage_numel) + " elements");
+    }
+  }
+
+  const ZipArchive& zip_;
+  std::string folder_;
+  std::map<std::string, at::Tensor> tensors_;
+  int64_t visits_ = 0;
+};
+
+std::string_view contents(const ZipArchive& zip, const std::string& name) {
+  const ZipArchive::Entry entry = zip.locate(name);
+  return zip.file()->view(entry.offset, entry.size);
+}
+
+std::optional<int64_t> find_epoch(const PickleValue& root) {
+  const PickleValue* epoch = root.find("epoch");
+  if (epoch == nullptr || !epoch->is(Kind::kInt)) return std::nullopt;
+  return epoch->integer;
+}
+
+}  // namespace
+
+bool is_zip(const MappedFile& file) {
+  return file.size() >= 4 && file.view(0, 4) == "PK\x03\x04";
+}
+
+TorchArchive read_torch_archive(const std::shared_ptr<const MappedFile>& file) {
+  const ZipArchive zip(file);
+  const std::string folder = zip.folder_of("data.pkl");
+  if (zip.contains(folder + "byteorder") &&
+      contents(zip, folder + "byteorder") != "little") {
+    file->reject("byte order must be \"little\", found " +
+                 in_quotes(contents(zip, folder + "byteorder")) +
+                 "; load the file with PyTorch on a little-endian machine and "
+                 "save it again.");
+  }
+  const Pickle pickle = parse_pickle(contents(zip, folder + "data.pkl"),
+                                     file->path() + ": data.pkl");
+  const PickleValue* root = pickle.root;
+  if (!root->is(Kind::kDict) && !root->is(Kind::kObject)) {
+    file->reject(
+        "expected a dict of tensors (a state dict) or a TorchScript module at "
+        "the top of data.pkl.");
+  }
+
+  TorchArchive out;
+  out.torchscript = zip.contains_folder(folder + "code/");
+  out.epoch = find_epoch(*root);
+  out.trainer = out.epoch || root->find("optimizer") != nullptr;
+  for (const std::string_view wrapper : kWrappers) {
+    const PickleValue* inner = root->find(wrapper);
+    if (inner != nullptr && inner->is(Kind::kDict)) {
+      root = inner;
+      break;
+    }
+  }
+  StateDict state(zip, folder);
+  state.collect(*root, "", 0);
+  out.tensors = state.take();
+  return out;
+}
+
+TorchArchive read_torch_archive(const std::string& path) {
+  return read_torch_archive(MappedFile::open(path));
+}
+
+}  // namespace declip

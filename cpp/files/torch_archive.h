@@ -1,0 +1,34 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "files/mapped_file.h"
+
+namespace declip {
+
+struct TorchArchive {
+  /// The state dict, keys of nested dicts and modules joined with '.'. Where
+  /// the file wraps it (`model`, `module` or `state_dict`), what is inside.
+  std::map<std::string, at::Tensor> tensors;
+  bool torchscript = false;
+  bool trainer = false;  // the file also holds an epoch or an optimizer
+  std::optional<int64_t> epoch;
+};
+
+/// Whether the file begins as a zip file does.
+bool is_zip(const MappedFile& file);
+
+/// Reads the weights of a file from torch.save (PyTorch >= 1.6) or of a
+/// TorchScript archive. Runs nothing from it: the pickle goes through
+/// parse_pickle(), code/ is not looked at. Tensors alias the file's memory.
+/// Throws Error(kWeights) naming file, key, expected and found.
+TorchArchive read_torch_archive(const std::shared_ptr<const MappedFile>& file);
+TorchArchive read_torch_archive(const std::string& path);
+
+}  // namespace declip

@@ -1,0 +1,197 @@
+#include "declip/memory.h"
+
+#if defined(__linux__)
+
+#include <c10/core/CPUAllocator.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <mutex>
+#include <unordered_map>
+
+#include "runtime/free_ranges.h"
+#include "runtime/huge_pages.h"
+#include "runtime/weight_arena.h"
+
+namespace declip {
+namespace {
+
+/// Smaller blocks are malloc's.
+constexpr size_t kSmallest = size_t{256} << 10;
+/// What sizes are multiples of.
+constexpr size_t kUnit = size_t{64} << 10;
+/// Free bytes that are kept at most, unless KeptMemory asks for more.
+constexpr size_t kMost = size_t{256} << 20;
+
+thread_local int scopes = 0;  // of this thread
+thread_local int weight_scopes = 0;
+
+/// Memory on huge pages. Never destroyed: tensors may be freed at exit.
+class Pool final : public c10::Allocator {
+ public:
+  explicit Pool(c10::Allocator* fallback) : fallback_(fallback) {}
+
+  c10::DataPtr allocate(size_t bytes) override {
+    void* block = nullptr;
+    if (weight_scopes > 0 && bytes >= kSmallest) {
+      block = weights_.take(bytes);
+    } else if (scopes > 0 && bytes >= kSmallest) {
+      block = take(round_up(bytes, kUnit));
+    }
+    // The fallback's error says how much was asked for.
+    if (block == nullptr) block = fallback_->raw_allocate(bytes);
+    return {block, block, &Pool::release, c10::DeviceType::CPU};
+  }
+
+  /// For both kinds of blocks: LibTorch also frees what it only knows the
+  /// address of.
+  c10::DeleterFnPtr raw_deleter() const override { return &Pool::release; }
+
+  void keep() {
+    const std::lock_guard lock(mutex_);
+    ++keepers_;
+  }
+
+  void keep_no_longer() {
+    const std::lock_guard lock(mutex_);
+    if (--keepers_ == 0) give_all_back();
+  }
+
+  void give_back() {
+    const std::lock_guard lock(mutex_);
+    if (keepers_ == 0) give_all_back();
+  }
+
+  void copy_data(void* to, const void* from, size_t bytes) const override {
+    default_copy_data(to, from, bytes);
+  }
+
+ private:
+  static void release(void* block);
+
+  void give_all_back() {
+    most_used_ = used_bytes_;
+    shrink(0);
+  }
+
+  /// Null if the system has no memory.
+  void* take(size_t size) {
+    const std::lock_guard lock(mutex_);
+    uintptr_t start = free_.take(size);
+    if (start == 0) {
+      const size_t fresh = round_up(size, kHugePage);
+      shrink(limit(fresh));
+      void* mapped = map_pages(fresh);
+      if (mapped == nullptr) {
+        shrink(0);
+        mapped = map_pages(fresh);
+      }
+      if (mapped == nullptr) return nullptr;
+      start = reinterpret_cast<uintptr_t>(mapped);
+      free_.put({start + size, fresh - size});
+    }
+    used_.emplace(start, size);
+    used_bytes_ += size;
+    most_used_ = std::max(most_used_, used_bytes_);
+    return reinterpret_cast<void*>(start);
+  }
+
+  /// Free bytes that may stay while `more` are to be mapped: with what is in
+  /// use they are no more than once were in use together.
+  size_t limit(size_t more = 0) const {
+    const size_t used = used_bytes_ + more;
+    return keepers_ > 0 && most_used_ > used
+               ? std::max(kMost, most_used_ - used)
+               : kMost;
+  }
+
+  void put(void* block) {
+    if (weights_.put(block)) return;
+    const auto start = reinterpret_cast<uintptr_t>(block);
+    // Of the fallback's blocks few begin there.
+    if (start % kUnit == 0) {
+      const std::lock_guard lock(mutex_);
+      const auto found = used_.find(start);
+      if (found != used_.end()) {
+        free_.put({start, found->second});
+        used_bytes_ -= found->second;
+        used_.erase(found);
+        shrink(limit());
+        return;
+      }
+    }
+    fallback_->raw_deallocate(block);
+  }
+
+  /// Whole huge pages, so that none is broken up.
+  void shrink(size_t limit) {
+    while (free_.bytes() > limit) {
+      const auto [start, size] = free_.cut(free_.bytes() - limit, kHugePage);
+      if (size == 0) return;
+      unmap_pages(reinterpret_cast<void*>(start), size);
+    }
+  }
+
+  c10::Allocator* fallback_;
+  WeightArena weights_;
+  std::mutex mutex_;
+  FreeRanges free_;
+  std::unordered_map<uintptr_t, size_t> used_;
+  size_t used_bytes_ = 0, most_used_ = 0;
+  int keepers_ = 0;
+};
+
+/// Takes the place of LibTorch's allocator at the first use.
+Pool& pool() {
+  static Pool* const instance = [] {
+    auto* made = new Pool(c10::GetCPUAllocator());
+    c10::SetCPUAllocator(made, /*priority=*/1);
+    return made;
+  }();
+  return *instance;
+}
+
+void Pool::release(void* block) { pool().put(block); }
+
+}  // namespace
+
+MemoryScope::MemoryScope() {
+  pool();
+  ++scopes;
+}
+
+MemoryScope::~MemoryScope() { --scopes; }
+
+WeightScope::WeightScope() {
+  pool();
+  ++weight_scopes;
+}
+
+WeightScope::~WeightScope() { --weight_scopes; }
+
+KeptMemory::KeptMemory() { pool().keep(); }
+
+KeptMemory::~KeptMemory() { pool().keep_no_longer(); }
+
+void give_back_memory() { pool().give_back(); }
+
+}  // namespace declip
+
+#else
+
+namespace declip {
+
+MemoryScope::MemoryScope() {}
+MemoryScope::~MemoryScope() {}
+
+WeightScope::WeightScope() {}
+WeightScope::~WeightScope() {}
+
+KeptMemory::KeptMemory() {}
+KeptMemory::~KeptMemory() {}
+
+void give_back_memory() {}
+
+}  // namespace declip
+
+#endif
