@@ -281,13 +281,13 @@ void close_at_exit(Napi::Env env, const std::shared_ptr<Mailbox>& mailbox) {
 }
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
-#if defined(__x86_64__) && defined(__GNUC__)
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) {
-    throw Napi::Error::New(env,
-                           "This processor lacks AVX2 or FMA, which "
-                           "declip-native needs on x86-64.");
+  if (!kernels_run_here()) {
+    throw Napi::Error::New(
+        env,
+        "This processor lacks what the addon's kernels need: AVX2 and FMA on "
+        "x86-64, or what the machine has on which it was built for that one "
+        "alone (`npm run build` makes it again for this one).");
   }
-#endif
   auto data = std::make_unique<AddonData>();
   data->mailbox = std::make_shared<Mailbox>(env);
   data->tensor = Napi::Persistent(TensorHandle::define(env));

@@ -13,7 +13,7 @@
 namespace declip {
 namespace {
 
-constexpr napi_type_tag kTag{0x83e1d6a25c094bf7, 0xa94c02be71fd3586};
+constexpr napi_type_tag kModelTag{0x83e1d6a25c094bf7, 0xa94c02be71fd3586};
 
 /// What V8 is told a model weighs: parameters at their run-time size.
 int64_t model_bytes(const Model& model) {
@@ -34,7 +34,7 @@ ModelHandle::ModelHandle(const Napi::CallbackInfo& info)
     throw Napi::TypeError::New(env, "Models are made with loadModel().");
   }
   model_ = *info[0].As<Napi::External<std::shared_ptr<const Model>>>().Data();
-  info.This().As<Napi::Object>().TypeTag(&kTag);
+  info.This().As<Napi::Object>().TypeTag(&kModelTag);
   auto js_info = to_js(env, model_->info());
   js_info.Set("dtype", model_->dtype());
   js_info.Set("engine", model_->engine());
@@ -70,7 +70,7 @@ Napi::Function ModelHandle::define(Napi::Env env) {
 }
 
 std::shared_ptr<const Model> ModelHandle::from(const Napi::Value& value) {
-  const auto* handle = unwrap_tagged<ModelHandle>(value, kTag);
+  const auto* handle = unwrap_tagged<ModelHandle>(value, kModelTag);
   if (!handle) throw Error(ErrorCode::kInvalidArg, "A Model was expected.");
   return handle->model();
 }

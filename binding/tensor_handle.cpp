@@ -13,7 +13,7 @@
 namespace declip {
 namespace {
 
-constexpr napi_type_tag kTag{0x1c7be0a94f3d4822, 0xb05d93e1a6c87f34};
+constexpr napi_type_tag kTensorTag{0x1c7be0a94f3d4822, 0xb05d93e1a6c87f34};
 
 /// A tensor as bytes JS can hold: on the CPU, contiguous, half types widened.
 at::Tensor readable(const at::Tensor& t) {
@@ -57,7 +57,7 @@ TensorHandle::TensorHandle(const Napi::CallbackInfo& info)
   }
   tensor_ = *info[0].As<Napi::External<at::Tensor>>().Data();
   auto self = info.This().As<Napi::Object>();
-  self.TypeTag(&kTag);
+  self.TypeTag(&kTensorTag);
   auto shape = Napi::Array::New(env, tensor_.dim());
   for (int64_t i = 0; i < tensor_.dim(); ++i) {
     shape.Set(static_cast<uint32_t>(i), static_cast<double>(tensor_.size(i)));
@@ -108,7 +108,7 @@ const at::Tensor& TensorHandle::tensor() const {
 }
 
 at::Tensor TensorHandle::from(const Napi::Value& value) {
-  const auto* handle = unwrap_tagged<TensorHandle>(value, kTag);
+  const auto* handle = unwrap_tagged<TensorHandle>(value, kTensorTag);
   if (!handle) throw Error(ErrorCode::kInvalidArg, "A Tensor was expected.");
   return handle->tensor();
 }

@@ -38,8 +38,8 @@ const Json* Json::find(const std::string& key) const {
 
 namespace {
 
-constexpr int kMaxDepth = 64;
-constexpr int kMaxValues = 1 << 20;
+constexpr int kMaxNesting = 64;
+constexpr int kMaxNodes = 1 << 20;
 
 class Parser {
  public:
@@ -82,8 +82,8 @@ class Parser {
   }
 
   Json parse_value(int depth) {
-    if (depth > kMaxDepth) fail("at most 64 nested levels");
-    if (++values_ > kMaxValues) fail("at most 2^20 values");
+    if (depth > kMaxNesting) fail("at most 64 nested levels");
+    if (++values_ > kMaxNodes) fail("at most 2^20 values");
     skip_space();
     switch (peek()) {
       case '{':

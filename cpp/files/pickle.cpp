@@ -28,7 +28,7 @@ using Kind = PickleValue::Kind;
 constexpr size_t kMaxBytes = size_t{16} << 20;
 constexpr size_t kMaxValues = size_t{1} << 20;
 constexpr size_t kMaxMarks = 256;
-constexpr size_t kMaxRank = 64;
+constexpr size_t kMaxDims = 64;
 
 // Opcodes: CPython Lib/pickletools.py.
 enum Opcode : uint8_t {
@@ -283,7 +283,7 @@ class Unpickler {
 
   std::vector<int64_t> sizes_of(const PickleValue* tuple) const {
     std::vector<int64_t> out;
-    if (!tuple->is(Kind::kTuple) || tuple->items.size() > kMaxRank) {
+    if (!tuple->is(Kind::kTuple) || tuple->items.size() > kMaxDims) {
       fail("a tensor's sizes and strides as tuples of at most 64 integers");
     }
     for (const PickleValue* item : tuple->items) {

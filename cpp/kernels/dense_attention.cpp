@@ -14,7 +14,7 @@
 namespace declip {
 namespace {
 
-[[noreturn]] void refuse(const char* what) {
+[[noreturn]] void refuse_heads(const char* what) {
   throw Error(ErrorCode::kInternal, std::string("dense_attention(): ") + what);
 }
 
@@ -24,7 +24,7 @@ at::Tensor by_head(const at::Tensor& x) { return x.transpose(1, 2); }
 HeadRows rows_of(const at::Tensor& x, const at::Tensor& v) {
   if (x.dim() != 4 || x.stride(3) != 1 || x.size(0) != v.size(0) ||
       x.size(2) != v.size(2) || x.scalar_type() != v.scalar_type()) {
-    refuse("heads must be [B, L, n, d] of one dtype with contiguous d.");
+    refuse_heads("heads must be [B, L, n, d] of one dtype with contiguous d.");
   }
   return {x.const_data_ptr(), x.stride(0), x.stride(1), x.stride(2)};
 }
@@ -134,7 +134,7 @@ at::Tensor dense_attention(const std::vector<AttentionTerm>& terms,
   view.value_width = v.size(3);
   view.queries = view.keys;
   for (const auto& term : terms) {
-    if (term.parts.size() > kAttentionParts) refuse("too many parts.");
+    if (term.parts.size() > kAttentionParts) refuse_heads("too many parts.");
     auto& one = view.terms[view.term_count++];
     one.scale = static_cast<float>(term.scale);
     one.weight = static_cast<float>(term.weight);
@@ -143,7 +143,7 @@ at::Tensor dense_attention(const std::vector<AttentionTerm>& terms,
       one.b[one.parts] = rows_of(part.b, v);
       ++one.parts;
       if (part.b.size(1) != view.keys || part.a.size(3) != part.b.size(3)) {
-        refuse("keys do not fit the values.");
+        refuse_heads("keys do not fit the values.");
       }
       view.queries = part.a.size(1);
       view.width = part.a.size(3);
@@ -152,7 +152,7 @@ at::Tensor dense_attention(const std::vector<AttentionTerm>& terms,
   for (const auto& term : terms) {
     for (const auto& part : term.parts) {
       if (part.a.size(1) != view.queries || part.a.size(3) != view.width) {
-        refuse("all terms must have the same queries.");
+        refuse_heads("all terms must have the same queries.");
       }
     }
   }
@@ -165,7 +165,7 @@ at::Tensor dense_attention(const std::vector<AttentionTerm>& terms,
     const auto& prior = *options.prior;
     if (view.keys != 1 + prior.rows * prior.columns ||
         view.queries != view.keys) {
-      refuse("the prior's grid does not fit the tokens.");
+      refuse_heads("the prior's grid does not fit the tokens.");
     }
     view.grid_rows = prior.rows;
     view.grid_columns = prior.columns;

@@ -18,47 +18,47 @@ namespace {
 
 constexpr int64_t kMaxClasses = 65536;
 
-[[noreturn]] void refuse(const std::string& message) {
+[[noreturn]] void refuse_planes(const std::string& message) {
   throw Error(ErrorCode::kInvalidArg, message);
 }
 
 /// Number of classes C; every class 0..C-1 must have a word.
 int64_t count_classes(const std::vector<int64_t>& word_class) {
   if (word_class.empty())
-    refuse("wordClass must name the class of at least one word.");
+    refuse_planes("wordClass must name the class of at least one word.");
   const auto [lowest, highest] =
       std::minmax_element(word_class.begin(), word_class.end());
   if (*lowest < 0 || *highest >= kMaxClasses) {
-    refuse("wordClass must hold classes 0..65535, received " +
-           std::to_string(*lowest < 0 ? *lowest : *highest) + ".");
+    refuse_planes("wordClass must hold classes 0..65535, received " +
+                  std::to_string(*lowest < 0 ? *lowest : *highest) + ".");
   }
   std::vector<bool> seen(*highest + 1);
   for (const int64_t label : word_class) seen[label] = true;
   const auto missing = std::find(seen.begin(), seen.end(), false);
   if (missing != seen.end()) {
-    refuse("wordClass must give every class at least one word, class " +
-           std::to_string(missing - seen.begin()) + " has none.");
+    refuse_planes("wordClass must give every class at least one word, class " +
+                  std::to_string(missing - seen.begin()) + " has none.");
   }
   return *highest + 1;
 }
 
 void check_options(const PostOptions& options, int64_t classes) {
   if (!(options.logit_scale > 0) || !std::isfinite(options.logit_scale)) {
-    refuse("logitScale must be a positive number, received " +
-           std::to_string(options.logit_scale) + ".");
+    refuse_planes("logitScale must be a positive number, received " +
+                  std::to_string(options.logit_scale) + ".");
   }
   if (!(options.prob_threshold >= 0 && options.prob_threshold <= 1)) {
-    refuse("probThreshold must be 0 to 1, received " +
-           std::to_string(options.prob_threshold) + ".");
+    refuse_planes("probThreshold must be 0 to 1, received " +
+                  std::to_string(options.prob_threshold) + ".");
   }
   if (!(options.area_threshold >= 0 && options.area_threshold <= 1)) {
-    refuse("areaThreshold must be 0 to 1, received " +
-           std::to_string(options.area_threshold) + ".");
+    refuse_planes("areaThreshold must be 0 to 1, received " +
+                  std::to_string(options.area_threshold) + ".");
   }
   if (options.background < -1 || options.background >= classes) {
-    refuse("background must be -1 (none) or a class 0.." +
-           std::to_string(classes - 1) + ", received " +
-           std::to_string(options.background) + ".");
+    refuse_planes("background must be -1 (none) or a class 0.." +
+                  std::to_string(classes - 1) + ", received " +
+                  std::to_string(options.background) + ".");
   }
 }
 

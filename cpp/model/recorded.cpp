@@ -122,7 +122,7 @@ struct RecordedLinear : Function<RecordedLinear> {
 };
 
 /// [B, L, n, d] -> [B * n, L, d], contiguous.
-at::Tensor by_head(const at::Tensor& x) {
+at::Tensor heads_first(const at::Tensor& x) {
   return x.transpose(1, 2).contiguous().flatten(0, 1);
 }
 
@@ -145,10 +145,11 @@ struct RecordedAttention : Function<RecordedAttention> {
                                 const variable_list& gradients) {
     const auto saved = context->get_saved_variables();
     const double scale = context->saved_data["scale"].toDouble();
-    const auto q = by_head(saved[0]).mul_(scale);
-    const auto k = by_head(saved[1]);
-    const auto v = by_head(saved[2]);
-    const auto dy = by_head(gradients[0].unflatten(-1, {saved[2].size(2), -1}));
+    const auto q = heads_first(saved[0]).mul_(scale);
+    const auto k = heads_first(saved[1]);
+    const auto v = heads_first(saved[2]);
+    const auto dy =
+        heads_first(gradients[0].unflatten(-1, {saved[2].size(2), -1}));
     const int64_t heads = q.size(0), queries = q.size(1), keys = k.size(1);
     at::Tensor hidden;
     if (context->saved_data["causal"].toBool()) {

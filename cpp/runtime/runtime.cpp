@@ -37,6 +37,8 @@ Runtime runtime() {
       obstacle.empty() ? layers_of(at::kFloat, true) : "refused: " + obstacle};
 }
 
+bool kernels_run_here() { return cpu::runs_here(); }
+
 c10::Device device_from(const std::string& name) {
   return place(name, "auto").device;
 }

@@ -2,11 +2,13 @@
  * Brings a clone from nothing to runnable, doing only what is not up to date: npm dependencies,
  * TypeScript, LibTorch, the addon.
  *
- *   node scripts/build/bootstrap.mjs [--tests] [--bench] [--debug] [--no-addon]
+ *   node scripts/build/bootstrap.mjs [--tests] [--bench] [--debug] [--levels all|native] [--no-addon]
  *
  * --tests     builds the core's test program too
  * --bench     builds the kernels' bench program too
  * --debug     builds into build/Debug instead of build/Release
+ * --levels    the kernels' instruction sets: 'native', this machine's best alone, is what a program
+ *             needs; 'all' what tests, benches and prebuilds do (the default with --tests or --bench)
  * --no-addon  stops before LibTorch: another build brings its own
  */
 import { existsSync, readFileSync } from 'node:fs'
@@ -21,6 +23,7 @@ const { values: options } = parseArgs({
     tests: { type: 'boolean' },
     bench: { type: 'boolean' },
     debug: { type: 'boolean' },
+    levels: { type: 'string' },
     'no-addon': { type: 'boolean' },
   },
 })
@@ -50,7 +53,12 @@ function dependenciesInstalled() {
 }
 
 async function typeScript() {
-  const inputs = filesUnder('ts', 'tsconfig.json', 'tsconfig.build.json', 'scripts/build/build-ts.mjs')
+  const inputs = filesUnder(
+    'ts',
+    'tsconfig.json',
+    'tsconfig.build.json',
+    'scripts/build/build-ts.mjs',
+  )
   const print = fingerprint([...inputs, 'package-lock.json'])
   await unlessStamped('dist/.stamp', print, () =>
     step('TypeScript', async () => {
@@ -67,7 +75,9 @@ async function addon() {
     ...(options.tests ? ['declip_core_tests'] : []),
     ...(options.bench ? ['declip_bench'] : []),
   ]
-  await buildNative({ build: options.debug ? 'debug' : 'release', libtorch, targets })
+  const levels = options.levels ?? (options.tests || options.bench ? 'all' : 'native')
+  const build = options.debug ? 'debug' : 'release'
+  await buildNative({ build, libtorch, targets, levels })
 }
 
 async function provideLibtorch() {

@@ -17,16 +17,28 @@ const SOURCES = { declip_core_tests: 'test/cpp', declip_bench: 'bench/kernels' }
 /** What the compiler takes for a file that includes ATen, in bytes. */
 const MEMORY_PER_JOB = 2 ** 31
 
-/** Returns the build's folder. `definitions` are added to those of the build. */
-export async function buildNative({ build, libtorch, targets, definitions = [] }) {
+/**
+ * Returns the build's folder. `definitions` are added to those of the build. `levels`: the kernels'
+ * instruction sets, 'all' or 'native' (this machine's best alone, unless the folder has all).
+ */
+export async function buildNative({
+  build,
+  libtorch,
+  targets,
+  levels = 'all',
+  definitions: more = [],
+}) {
   const { folder } = BUILDS[build]
+  const every = levels === 'all' || configuredWith(folder, ['DECLIP_LEVELS=all'])
+  const levelsBuilt = every ? 'all' : 'native'
+  const definitions = [`LIBTORCH:PATH=${libtorch}`, `DECLIP_LEVELS:STRING=${levelsBuilt}`, ...more]
   const own = targets.flatMap(target => SOURCES[target] ?? [])
   const sources = filesUnder('cpp', 'binding', ...own, 'CMakeLists.txt')
-  const print = fingerprint(sources, libtorch, definitions)
+  const print = fingerprint(sources, definitions)
   const names = targets.map(target => target.replace('declip_', '')).join(', ')
   await unlessStamped(`${folder}/${targets.join('+')}.stamp`, print, () =>
     step(`C++ (${build}: ${names})`, async () => {
-      await configure(BUILDS[build], libtorch, definitions)
+      await configure(BUILDS[build], definitions)
       const jobs = process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? jobsThatFit()
       await run('cmake', ['--build', folder, '--parallel', `${jobs}`, '--target', ...targets])
     }),
@@ -34,12 +46,19 @@ export async function buildNative({ build, libtorch, targets, definitions = [] }
   return join(root, folder)
 }
 
-async function configure({ folder, config, definitions = [] }, libtorch, more) {
+/** Whether a build's folder was configured with all of these: `NAME=value` or `NAME:TYPE=value`. */
+function configuredWith(folder, definitions) {
   const cache = join(root, folder, 'CMakeCache.txt')
-  const done = existsSync(cache) ? readFileSync(cache, 'utf8') : undefined
-  const fits = done?.includes(`LIBTORCH:PATH=${libtorch}\n`) && done.includes('CMAKE_JS_VERSION')
-  if (fits && more.length === 0) return
-  const all = [`LIBTORCH:PATH=${libtorch}`, ...definitions, ...more]
+  if (!existsSync(cache)) return false
+  const withoutType = text => text.replace(/^(\w+):\w+=/, '$1=')
+  const lines = new Set(readFileSync(cache, 'utf8').split('\n').map(withoutType))
+  const byCmakeJs = [...lines].some(line => line.startsWith('CMAKE_JS_VERSION='))
+  return byCmakeJs && definitions.every(text => lines.has(withoutType(text)))
+}
+
+async function configure({ folder, config, definitions = [] }, more) {
+  const all = [...definitions, ...more]
+  if (configuredWith(folder, all)) return
   const defined = all.map(text => `--CD${text}`)
   const cmakeJs = createRequire(import.meta.url).resolve('cmake-js/bin/cmake-js')
   await run(process.execPath, [

@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 import prebuildify from 'prebuildify'
 import { root, run } from './common.mjs'
 
-await run(process.execPath, ['scripts/build/bootstrap.mjs'])
+await run(process.execPath, ['scripts/build/bootstrap.mjs', '--levels', 'all'])
 await promisify(prebuildify)({
   cwd: root,
   napi: true,

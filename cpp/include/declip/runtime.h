@@ -21,6 +21,9 @@ struct Runtime {
 };
 
 Runtime runtime();
+/// Whether this build holds kernels that this processor can run; nothing else
+/// may be called where it does not.
+bool kernels_run_here();
 
 /// 'cpu', 'cuda' or 'cuda:N'. Throws Error(kInvalidArg) or Error(kDevice).
 c10::Device device_from(const std::string& name);

@@ -12,20 +12,31 @@ namespace declip::cpu {
 
 enum class Level { kBase, kAvx512 };
 
-/// The best level of this processor, or the one that DECLIP_CPU_LEVEL in the
-/// environment names ('base' or 'avx512') where the processor has it.
+/// The best level that this processor has and this build holds, or the one that
+/// DECLIP_CPU_LEVEL in the environment names ('base' or 'avx512').
+/// Throws Error(kDevice) where that one is missing here.
 Level level();
 const char* level_name(Level level);
+/// Whether any level of this build runs on this processor.
+bool runs_here();
 
 }  // namespace declip::cpu
 
-#if defined(DECLIP_HAS_AVX512)
+// On x86-64 a build may lack a level (DECLIP_LEVELS in CMakeLists.txt), so the
+// core refers to twins weakly and asks level() before it calls one.
+#if defined(__x86_64__) && defined(__GNUC__)
+#define DECLIP_WEAK __attribute__((weak))
+#else
+#define DECLIP_WEAK
+#endif
+
+#if defined(__x86_64__) || defined(_M_X64)
 #define DECLIP_CPU_TWIN(result, name, parameters, arguments)  \
   namespace base {                                            \
-  result name parameters;                                     \
+  DECLIP_WEAK result name parameters;                         \
   }                                                           \
   namespace avx512 {                                          \
-  result name parameters;                                     \
+  DECLIP_WEAK result name parameters;                         \
   }                                                           \
   inline result name parameters {                             \
     return level() == Level::kAvx512 ? avx512::name arguments \
