@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs'
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { pipeline } from 'node:stream/promises'
+import { onAbort } from './abort.js'
 import type { CallOptions } from './options.js'
 
 interface DownloadOptions extends CallOptions {
@@ -107,14 +108,14 @@ async function transfer(
 /** Aborts when what is awaited does not come in time, or with the caller's signal. */
 class Watchdog {
   readonly #controller = new AbortController()
-  readonly #outer: AbortSignal | undefined
+  readonly #forget: () => void
   #timer: NodeJS.Timeout | undefined
   reason: Error | undefined
 
   constructor(signal: AbortSignal | undefined) {
-    this.#outer = signal
-    signal?.addEventListener('abort', this.#forward, { once: true })
-    if (signal?.aborted) this.#forward()
+    const forward = () => this.#controller.abort(signal?.reason)
+    this.#forget = onAbort(signal, forward)
+    if (signal?.aborted) forward()
   }
 
   get signal(): AbortSignal {
@@ -131,10 +132,8 @@ class Watchdog {
 
   stop(): void {
     clearTimeout(this.#timer)
-    this.#outer?.removeEventListener('abort', this.#forward)
+    this.#forget()
   }
-
-  readonly #forward = () => this.#controller.abort(this.#outer?.reason)
 }
 
 /** fetch() says only 'fetch failed'; its cause says why. */

@@ -1,3 +1,4 @@
+import { onAbort } from '../base/abort.js'
 import type { CallOptions } from '../base/options.js'
 import { aborted, invalid, toDeclipError } from '../errors.js'
 import type { NativeAddon, NativeCall } from './addon-types.js'
@@ -18,7 +19,7 @@ export async function callNative<T>(
   if (signal?.aborted) throw aborted(signal)
   const token = new addon.CancelToken()
   const cancel = () => token.cancel()
-  signal?.addEventListener('abort', cancel, { once: true })
+  const forget = onAbort(signal, cancel)
   let step = 0
   let thrown: { error: unknown } | undefined
   const report = (done: number, total: number) => {
@@ -39,7 +40,7 @@ export async function callNative<T>(
     if (thrown) throw thrown.error
     throw signal?.aborted ? aborted(signal) : toDeclipError(error)
   } finally {
-    signal?.removeEventListener('abort', cancel)
+    forget()
   }
 }
 

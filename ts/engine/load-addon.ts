@@ -111,10 +111,15 @@ async function preloadElsewhere(): Promise<void> {
 ;(${preload})(files, flags)`
   const reset = waitBriefly()
   const workerData = { files: libraries(libtorch), flags: DLOPEN_FLAGS }
-  const worker = new Worker(code, { eval: true, workerData })
-  // whatever fails there shows again, with its reason, when the addon is loaded
-  await new Promise<void>(done => worker.once('exit', () => done()).once('error', () => done()))
-  reset()
+  // Whatever fails there, threads that are forbidden included (node --permission), shows again, with
+  // its reason, when the addon is loaded here.
+  try {
+    const worker = new Worker(code, { eval: true, workerData })
+    await new Promise<void>(done => worker.once('exit', () => done()).once('error', () => done()))
+  } catch {
+  } finally {
+    reset()
+  }
 }
 
 /** How OpenMP's threads wait for work, see below; as environment variables. @internal */

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { setImmediate } from 'node:timers/promises'
 import { types } from 'node:util'
 import type { Sharp, SharpConstructor, SharpOptions } from 'sharp'
+import { onAbort } from '../base/abort.js'
 import { ioError, toPath } from '../base/files.js'
 import type { Tensor } from '../engine/tensor.js'
 import { aborted, DeclipError, describe, invalid } from '../errors.js'
@@ -296,15 +297,15 @@ function expand(data: Uint8Array, channels: number): Uint8Array {
 /** The promise, or a rejection as soon as the signal fires: decoders cannot be interrupted. */
 async function until<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise
-  let stop: (() => void) | undefined
+  let forget = () => {}
   const fired = new Promise<never>((_, reject) => {
-    stop = () => reject(aborted(signal))
+    const stop = () => reject(aborted(signal))
     if (signal.aborted) stop()
-    else signal.addEventListener('abort', stop, { once: true })
+    else forget = onAbort(signal, stop)
   })
   try {
     return await Promise.race([promise, fired])
   } finally {
-    if (stop) signal.removeEventListener('abort', stop)
+    forget()
   }
 }

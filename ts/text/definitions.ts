@@ -1,3 +1,4 @@
+import { onAbort } from '../base/abort.js'
 import type { CallOptions } from '../base/options.js'
 import { aborted, DeclipError, describe, invalid } from '../errors.js'
 
@@ -82,17 +83,16 @@ export async function askAll(
       onProgress?.({ step: `${kind}s`, done: ++done, total: names.length })
     }
   }
-  let onAbort: (() => void) | undefined
+  let forget = () => {}
   const stopped = new Promise<never>((_, reject) => {
-    onAbort = () => reject(aborted(signal as AbortSignal))
-    signal?.addEventListener('abort', onAbort, { once: true })
+    forget = onAbort(signal, () => reject(aborted(signal as AbortSignal)))
   })
   try {
     await Promise.race([Promise.all(Array.from({ length: CONCURRENCY }, work)), stopped])
     return texts
   } finally {
     next = names.length // after a failure or an abort nothing more is asked
-    if (onAbort) signal?.removeEventListener('abort', onAbort)
+    forget()
   }
 }
 

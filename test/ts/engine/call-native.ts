@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import t from 'tap'
 import type { Progress } from '../../../ts/base/options.js'
 import type { NativeCall } from '../../../ts/engine/addon-types.js'
@@ -80,6 +81,15 @@ t.test('signal', async t => {
   await callNative(addon, { signal: later.signal }, run)
   later.abort()
   t.notOk(CancelToken.made[1]?.cancelled, 'nothing listens after the end')
+})
+
+t.test('calls that share a signal put one listener on it', async t => {
+  const { signal } = new AbortController()
+  const calls = Array.from({ length: 12 }, () =>
+    callNative(addon, { signal }, async () => getEventListeners(signal, 'abort').length),
+  )
+  t.strictSame(await Promise.all(calls), new Array(12).fill(1))
+  t.equal(getEventListeners(signal, 'abort').length, 0)
 })
 
 t.test('progress counts become steps', async t => {
