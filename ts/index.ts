@@ -1,6 +1,15 @@
-export * from './base/options.js'
+export type { CallOptions, Progress } from './base/call.js'
+export {
+  DENSE_MODES,
+  type DenseMode,
+  type Device,
+  type DType,
+  type ModelDType,
+  type ModelFamily,
+  type Positions,
+} from './base/names.js'
 export type { NativeTowerInfo as TowerInfo } from './engine/addon-types.js'
-export { type DType, Tensor, type TensorData } from './engine/tensor.js'
+export { Tensor, type TensorData } from './engine/tensor.js'
 export { DeclipError, ERROR_CODES, type ErrorCode } from './errors.js'
 export type { DecodedImage, ImageEncoder, ImageInput, RawImage } from './image/decode.js'
 export {
@@ -11,6 +20,16 @@ export {
   type DatasetWords,
   datasets,
 } from './methods/benchmarks.js'
+export { METHOD_NAMES, type MethodName } from './methods/names.js'
+export type {
+  DenseOptions,
+  FoundationModel,
+  PamrOptions,
+  PipelineOptions,
+  PostprocessOptions,
+  PromptOptions,
+  ProxyOptions,
+} from './methods/options.js'
 export {
   METHODS,
   type Method,
@@ -20,14 +39,15 @@ export {
 } from './methods/presets.js'
 export { View, type ViewSegmentOptions } from './model/encoded-image.js'
 export { releaseModels } from './model/kept-models.js'
-export {
-  type Boxes,
-  type CheckpointInfo,
-  inspectCheckpoint,
-  loadModel,
-  Model,
-  type ModelInfo,
-} from './model/model.js'
+export { inspectCheckpoint, loadModel } from './model/load.js'
+export { type Boxes, type CheckpointInfo, Model, type ModelInfo } from './model/model.js'
+export type {
+  ConfigOptions,
+  EncodeDenseOptions,
+  EncodeImageOptions,
+  EncodeRegionOptions,
+  LoadOptions,
+} from './model/options.js'
 export { type Rgb, vocColor } from './result/palette.js'
 export type { Point, Polygon, Ring } from './result/polygons.js'
 export type { Rle } from './result/rle.js'
@@ -38,6 +58,7 @@ export {
   type SegmentationJson,
   type Timings,
 } from './result/segmentation.js'
+export type { SegmentOptions } from './segment/options.js'
 export { type SegmentManyOptions, segment, segmentMany } from './segment/segment.js'
 export {
   type ClassSeparator,
@@ -49,6 +70,7 @@ export {
   readDefinitionFile,
 } from './text/class-files.js'
 export { type Answer, type AuxiliaryKind, writeDefinitions } from './text/definitions.js'
+export type { TemplateSetName } from './text/templates.js'
 export { expandTemplates, TEMPLATES } from './text/templates.js'
 export { tokenize } from './text/tokenize.js'
 export {
@@ -60,10 +82,8 @@ export {
 } from './text/tokenizer.js'
 export type { TrainConfig } from './train/config-fields.js'
 export { type ProcessGroup, processGroupFromEnvironment } from './train/process-group.js'
-export {
-  type TrainCallOptions,
-  type TrainProgress,
-  type TrainResult,
-  train,
-} from './train/train.js'
+export { train } from './train/train.js'
+export type { TrainCallOptions, TrainProgress, TrainResult } from './train/types.js'
+export type { AuxiliaryTexts, ClassList, VocabularyOptions } from './words/options.js'
 export { Vocabulary } from './words/vocabulary.js'
+export type { TextSide } from './words/word-features.js'

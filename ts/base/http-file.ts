@@ -4,7 +4,7 @@ import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { onAbort } from './abort.js'
-import type { CallOptions } from './options.js'
+import type { CallOptions } from './call.js'
 
 interface DownloadOptions extends CallOptions {
   /** Digest of the whole file, in hexadecimal. */

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander'
-import { DENSE_MODES, type DenseMode } from '../base/options.js'
+import { DENSE_MODES, type DenseMode } from '../base/names.js'
 import { callNative } from '../engine/call-native.js'
 import { loadAddon } from '../engine/load-addon.js'
 import type { Tensor } from '../engine/tensor.js'

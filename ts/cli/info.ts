@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { NativeCheckpointInfo, NativeTowerInfo } from '../engine/addon-types.js'
 import { isFoundation } from '../methods/proxy.js'
-import { inspectCheckpoint } from '../model/model.js'
+import { inspectCheckpoint } from '../model/load.js'
 import { examples, type Run, table } from './shared.js'
 
 /** Adds `declip info`. */

@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { WARNING, warnOnce } from '../base/warn.js'
 import { DeclipError, ERROR_CODES, type ErrorCode } from '../errors.js'
-import type { TrainProgress } from '../train/train.js'
+import type { TrainProgress } from '../train/types.js'
 
 /** How long the others may take to end by themselves once one has failed, in milliseconds. */
 const GRACE = 10_000

@@ -2,16 +2,12 @@ import { mkdir, readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type Command, Option } from 'commander'
 import { ioError } from '../base/files.js'
-import {
-  DENSE_MODES,
-  type DenseMode,
-  METHOD_NAMES,
-  type MethodName,
-  type SegmentOptions,
-} from '../base/options.js'
+import { DENSE_MODES, type DenseMode } from '../base/names.js'
 import { DeclipError, type ErrorCode } from '../errors.js'
 import { DATASET_NAMES } from '../methods/benchmarks.js'
+import { METHOD_NAMES, type MethodName } from '../methods/names.js'
 import type { Segmentation } from '../result/segmentation.js'
+import type { SegmentOptions } from '../segment/options.js'
 import { segmentMany } from '../segment/segment.js'
 import { type OutputFlags, type Outputs, planOutputs } from './outputs.js'
 import {

@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
 import type { FieldInfo } from '../train/field-list.js'
 import { processGroupFromEnvironment } from '../train/process-group.js'
-import { type TrainProgress, train } from '../train/train.js'
+import { train } from '../train/train.js'
+import type { TrainProgress } from '../train/types.js'
 import { isLaunched, launch, tellLauncher, withoutOption } from './launch.js'
 import { examples, type Run, usage, whole } from './shared.js'
 

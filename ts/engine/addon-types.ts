@@ -1,5 +1,4 @@
-import type { DenseMode, ModelFamily, Positions } from '../base/options.js'
-import type { DType } from './tensor.js'
+import type { DenseMode, DType, ModelFamily, Positions } from '../base/names.js'
 
 // Every class and function of the addon, declared once. What reaches these has passed the checks in
 // ts/. Work runs on the addon's own inference thread.

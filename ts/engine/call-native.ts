@@ -1,6 +1,6 @@
 import { onAbort } from '../base/abort.js'
-import type { CallOptions } from '../base/options.js'
-import { aborted, invalid, toDeclipError } from '../errors.js'
+import type { CallOptions } from '../base/call.js'
+import { aborted, toDeclipError } from '../errors.js'
 import type { NativeAddon, NativeCall } from './addon-types.js'
 
 /**
@@ -41,23 +41,5 @@ export async function callNative<T>(
     throw signal?.aborted ? aborted(signal) : toDeclipError(error)
   } finally {
     forget()
-  }
-}
-
-/**
- * Checks what every call takes.
- *
- * @throws DeclipError ERR_DECLIP_INVALID_ARG
- * @internal
- */
-export function checkCall(options: CallOptions): void {
-  if (typeof options !== 'object' || options === null)
-    throw invalid('options', 'an object', options)
-  const { signal, onProgress } = options
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw invalid('signal', 'an AbortSignal', signal)
-  }
-  if (onProgress !== undefined && typeof onProgress !== 'function') {
-    throw invalid('onProgress', 'a function', onProgress)
   }
 }

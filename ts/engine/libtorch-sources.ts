@@ -3,8 +3,8 @@ import { execFile } from 'node:child_process'
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
+import type { CallOptions } from '../base/call.js'
 import { checkSha256, downloadFile } from '../base/http-file.js'
-import type { CallOptions } from '../base/options.js'
 import { unpackLibtorch } from './libtorch-unpack.js'
 
 /** One place to download from. @internal */

@@ -8,7 +8,7 @@ import { text } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { crc32 } from 'node:zlib'
 import { type Entry, openPromise, type ZipFile } from 'yauzl'
-import type { CallOptions } from '../base/options.js'
+import type { CallOptions } from '../base/call.js'
 
 /** Libraries for Python, for TorchScript back ends and for PyTorch's own tests. */
 const UNUSED = /^lib\/lib(torch_python|shm\w*|aoti_custom_ops|backend_with_compiler|\w+_test)\b/

@@ -7,7 +7,7 @@ import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { homedir, hostname } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import type { CallOptions } from '../base/options.js'
+import type { CallOptions } from '../base/call.js'
 import { aborted, DeclipError } from '../errors.js'
 import { fetchSource, type LibtorchSource, officialSources } from './libtorch-sources.js'
 

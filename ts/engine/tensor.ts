@@ -1,17 +1,7 @@
+import type { DType } from '../base/names.js'
 import { DeclipError, invalid, toDeclipError } from '../errors.js'
 import type { NativeTensor } from './addon-types.js'
 import { loadAddon } from './load-addon.js'
-
-/** Element type of a {@link Tensor}. */
-export type DType =
-  | 'float32'
-  | 'float16'
-  | 'bfloat16'
-  | 'uint8'
-  | 'uint16'
-  | 'int32'
-  | 'int64'
-  | 'bool'
 
 /** What {@link Tensor.data} gives, by element type; half types come widened to float32. */
 export type TensorData = Float32Array | Uint8Array | Uint16Array | Int32Array | BigInt64Array

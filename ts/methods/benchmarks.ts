@@ -6,8 +6,8 @@
  * configurations that ITACLIP, SCLIP, NACLIP, ProxyCLIP and ClearCLIP publish.
  */
 
-import { METHOD_NAMES, type MethodName } from '../base/options.js'
 import { DeclipError } from '../errors.js'
+import { METHOD_NAMES, type MethodName } from './names.js'
 
 /** Benchmarks with a name list of their own. */
 export const DATASET_NAMES = [

@@ -1,11 +1,8 @@
-import type {
-  DenseMode,
-  MethodName,
-  PamrOptions,
-  Positions,
-  TemplateSetName,
-} from '../base/options.js'
+import type { DenseMode, Positions } from '../base/names.js'
+import type { TemplateSetName } from '../text/templates.js'
 import type { DatasetName } from './benchmarks.js'
+import type { MethodName } from './names.js'
+import type { PamrOptions } from './options.js'
 
 /** Everything that a method's paper or code fixes. Sizes are pixels of the resized picture. */
 export interface Preset {

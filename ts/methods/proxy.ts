@@ -1,25 +1,20 @@
-import type { ModelFamily, ProxyOptions } from '../base/options.js'
-import type { NativeDense, NativeModel } from '../engine/addon-types.js'
+import type { ModelFamily } from '../base/names.js'
+import type { NativeDense } from '../engine/addon-types.js'
 import { Tensor } from '../engine/tensor.js'
 import { DeclipError, invalid } from '../errors.js'
+import type { FoundationModel, ProxyOptions } from './options.js'
 
 /** True for the families whose features no text can be compared with. @internal */
 export function isFoundation(family: ModelFamily): boolean {
   return family === 'dino' || family === 'dinov2' || family === 'sam'
 }
 
-/** What is asked of a model that makes features. */
-interface ProxyModel {
-  readonly info: { readonly family: ModelFamily; readonly patchSize: number }
-  readonly native: NativeModel
-}
-
 /**
  * The foundation model of `proxy.model`, which has been loaded by now; undefined without one.
  * @internal
  */
-export function proxyModel(proxy: ProxyOptions | undefined): ProxyModel | undefined {
-  const model = proxy?.model as ProxyModel | undefined
+export function proxyModel(proxy: ProxyOptions | undefined): FoundationModel | undefined {
+  const model = proxy?.model as FoundationModel | undefined
   if (model === undefined) return undefined
   const family = model?.info?.family
   if (family === undefined || model.native === undefined) {

@@ -1,18 +1,10 @@
-import {
-  DENSE_MODES,
-  type DenseMode,
-  METHOD_NAMES,
-  type MethodName,
-  type ModelFamily,
-  type PamrOptions,
-  type PipelineOptions,
-  type PostprocessOptions,
-  type TemplateSetName,
-  type VocabularyOptions,
-} from '../base/options.js'
+import { DENSE_MODES, type DenseMode, type ModelFamily } from '../base/names.js'
 import type { NativeDense, NativePipeline, NativePostprocess } from '../engine/addon-types.js'
 import { DeclipError, invalid } from '../errors.js'
+import type { TemplateSetName } from '../text/templates.js'
 import { type DatasetName, unknown } from './benchmarks.js'
+import { METHOD_NAMES, type MethodName } from './names.js'
+import type { PamrOptions, PipelineOptions, PostprocessOptions, PromptOptions } from './options.js'
 import { METHODS, type Preset } from './presets.js'
 import { proxyModel, toNativeProxy } from './proxy.js'
 
@@ -30,9 +22,7 @@ export interface ModelFacts {
 }
 
 /** Options that a preset fills. @internal */
-export type MethodOptions = PipelineOptions &
-  PostprocessOptions &
-  Pick<VocabularyOptions, 'templates' | 'definitionWeight'>
+export type MethodOptions = PipelineOptions & PostprocessOptions & PromptOptions
 
 /** A preset with the caller's values in place. @internal */
 export interface ResolvedMethod {

@@ -1,26 +1,27 @@
-import type {
-  CallOptions,
-  ClassList,
-  PipelineOptions,
-  PostprocessOptions,
-  VocabularyOptions,
-} from '../base/options.js'
+import type { CallOptions } from '../base/call.js'
+import { checkCall } from '../base/call.js'
 import type { NativeView } from '../engine/addon-types.js'
-import { callNative, checkCall } from '../engine/call-native.js'
+import { callNative } from '../engine/call-native.js'
 import { loadAddon } from '../engine/load-addon.js'
 import { Tensor } from '../engine/tensor.js'
 import { invalid } from '../errors.js'
-import type { ImageInput } from '../image/decode.js'
-import { resolveMethod } from '../methods/resolve.js'
+import type { PipelineOptions, PostprocessOptions } from '../methods/options.js'
+import { type ModelFacts, resolveMethod } from '../methods/resolve.js'
 import {
   type Segmentation,
   type SegmentationParts,
   toSegmentation,
 } from '../result/segmentation.js'
+import type { ClassList, VocabularyOptions } from '../words/options.js'
 import { toVocabulary } from '../words/to-vocabulary.js'
 import type { Vocabulary } from '../words/vocabulary.js'
-import { encodeTexts } from '../words/word-features.js'
-import type { Model } from './model.js'
+import { encodeTexts, type TextModel } from '../words/word-features.js'
+
+/** What a view asks of the model that made it. */
+interface EncodedBy {
+  readonly facts: ModelFacts
+  readonly textModel: TextModel
+}
 
 /** Options of {@link View.segment}: everything that does not change the encoded features. */
 export interface ViewSegmentOptions
@@ -49,14 +50,14 @@ export class View {
   readonly byteLength: number
 
   readonly #native: NativeView
-  readonly #model: Model
+  readonly #model: EncodedBy
   readonly #options: PipelineOptions
   readonly #source: SegmentationParts['source']
 
   /** @internal */
   constructor(
     native: NativeView,
-    model: Model,
+    model: EncodedBy,
     options: PipelineOptions,
     source: SegmentationParts['source'],
   ) {
@@ -85,7 +86,7 @@ export class View {
     const addon = loadAddon()
     const model = this.#model.facts
     const preset = resolveMethod({ model, options: { ...this.#options, ...options } })
-    const vocabulary = await toVocabulary(this.#model, classes, preset, options)
+    const vocabulary = await toVocabulary(this.#model.textModel, classes, preset, options)
     const textMs = performance.now() - start
     const { background } = vocabulary
     const { post } = resolveMethod({
@@ -172,5 +173,3 @@ export class View {
     this.dispose()
   }
 }
-
-export type { ImageInput }

@@ -1,4 +1,4 @@
-import type { Device, ModelDType } from '../base/options.js'
+import type { Device, ModelDType } from '../base/names.js'
 import type { Model } from './model.js'
 
 /** Models that calls named by source, kept for the calls that follow. */

@@ -1,45 +1,39 @@
-import { readdir, stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
-import {
-  type CallOptions,
-  type ClassList,
-  type ConfigOptions,
-  DENSE_MODES,
-  type DenseMode,
-  type DenseOptions,
-  type Device,
-  type EncodeDenseOptions,
-  type EncodeImageOptions,
-  type EncodeRegionOptions,
-  type LoadOptions,
-  type ModelFamily,
-  type PipelineOptions,
-  type ProxyOptions,
-  type VocabularyOptions,
-} from '../base/options.js'
+import type { CallOptions } from '../base/call.js'
+import { checkCall } from '../base/call.js'
+import { DENSE_MODES, type DenseMode, type Device, type ModelFamily } from '../base/names.js'
 import { warnOnce } from '../base/warn.js'
 import type {
   NativeAddon,
   NativeCheckpointInfo,
-  NativeConfig,
   NativeDense,
   NativeModel,
   NativePreprocess,
   NativeTensor,
 } from '../engine/addon-types.js'
-import { callNative, checkCall } from '../engine/call-native.js'
-import { loadAddon, prepareAddon } from '../engine/load-addon.js'
+import { callNative } from '../engine/call-native.js'
+import { loadAddon } from '../engine/load-addon.js'
 import { Tensor } from '../engine/tensor.js'
 import { DeclipError, describe, invalid } from '../errors.js'
-import { DEFAULT_MODEL, resolveSource } from '../hub/resolve-source.js'
 import { type ImageInput, loadImage } from '../image/decode.js'
+import type {
+  DenseOptions,
+  FoundationModel,
+  PipelineOptions,
+  ProxyOptions,
+} from '../methods/options.js'
 import { isFoundation, toNativeProxy } from '../methods/proxy.js'
 import { resolveMethod } from '../methods/resolve.js'
-import { defaultTokenizer, Tokenizer } from '../text/tokenizer.js'
+import type { Tokenizer } from '../text/tokenizer.js'
+import type { ClassList, VocabularyOptions } from '../words/options.js'
 import { Vocabulary } from '../words/vocabulary.js'
 import type { TextModel } from '../words/word-features.js'
 import { View } from './encoded-image.js'
-import { keptModel } from './kept-models.js'
+import type {
+  EncodeDenseOptions,
+  EncodeImageOptions,
+  EncodeRegionOptions,
+  LoadOptions,
+} from './options.js'
 
 /** What a checkpoint is. */
 export interface CheckpointInfo extends NativeCheckpointInfo {}
@@ -89,6 +83,16 @@ export interface ModelInfo {
   readonly notes: readonly string[]
 }
 
+/** What a Model is made from. @internal */
+export interface ModelParts {
+  native: NativeModel
+  tokenizer: Tokenizer
+  /** Where the hub states one. */
+  license: string | undefined
+  /** Loads the foundation model that `proxy.model` names. */
+  loadProxy(source: string, options: LoadOptions): Promise<FoundationModel>
+}
+
 /** Boxes or masks: rows of numbers, or a tensor. */
 export type Boxes = readonly (readonly number[])[] | Tensor
 
@@ -108,13 +112,15 @@ export class Model {
   readonly native: NativeModel
   readonly #addon: NativeAddon
   readonly #tokenizer: Tokenizer
+  readonly #loadProxy: ModelParts['loadProxy']
 
   /** @internal */
-  constructor(native: NativeModel, tokenizer: Tokenizer, license: string | undefined) {
+  constructor({ native, tokenizer, license, loadProxy }: ModelParts) {
     const { vision, text, ...info } = native.info
     this.native = native
     this.#addon = loadAddon()
     this.#tokenizer = tokenizer
+    this.#loadProxy = loadProxy
     this.info = Object.freeze({
       path: info.path,
       format: info.format,
@@ -360,7 +366,6 @@ export class Model {
       addon: this.#addon,
       native: this.native,
       tokenizer: this.#tokenizer,
-      wrap: native => new Tensor(native),
     }
   }
 
@@ -380,12 +385,12 @@ export class Model {
   ): Promise<T> {
     const source = options.proxy?.model
     if (typeof source !== 'string') return options
-    const { dtype } = this.info
-    const device = this.info.device as Device
-    const { onProgress } = options
-    const model = await keptModel(source, device, dtype, () =>
-      loadModel(source, { device, dtype, onProgress }),
-    )
+    const { device, dtype } = this.info
+    const model = await this.#loadProxy(source, {
+      device: device as Device,
+      dtype,
+      onProgress: options.onProgress,
+    })
     return { ...options, proxy: { ...options.proxy, model } }
   }
 
@@ -477,68 +482,6 @@ export class Model {
   }
 }
 
-/**
- * Loads a checkpoint: a file or folder, a Hugging Face id (downloaded to its cache, only here), or
- * the bundled model's name. Nothing in a checkpoint is executed.
- *
- * @param source - default: the bundled model
- * @throws {@link DeclipError} ERR_DECLIP_WEIGHTS, ERR_DECLIP_IO, ERR_DECLIP_NETWORK, ERR_DECLIP_DEVICE,
- * ERR_DECLIP_INVALID_ARG, ERR_DECLIP_ABORTED, ERR_DECLIP_ADDON_NOT_FOUND, ERR_DECLIP_LIBTORCH
- *
- * @example
- * ```ts
- * const model = await loadModel('openai/clip-vit-base-patch16', { dtype: 'bfloat16' })
- * console.log(model.info.device, model.info.deviceReason)
- * ```
- */
-export async function loadModel(
-  source: string | URL = DEFAULT_MODEL,
-  options: LoadOptions = {},
-): Promise<Model> {
-  checkCall(options)
-  const { device = 'auto', dtype = 'auto' } = options
-  if (typeof device !== 'string')
-    throw invalid('device', "'auto', 'cpu', 'cuda' or 'cuda:N'", device)
-  if (typeof dtype !== 'string') {
-    throw invalid('dtype', "'auto', 'float32', 'bfloat16', 'float16' or 'int8'", dtype)
-  }
-  const config = toNativeConfig(options.config)
-  const addon = await prepareAddon()
-  const { path, name, license } = await resolveSource(source, options)
-  const native = await callNative(
-    addon,
-    options,
-    call => addon.loadModel({ ...call, path, config: { ...config, name }, device, dtype }),
-    ['load'],
-  )
-  try {
-    return new Model(native, await tokenizerFor(path, native.info.format), license)
-  } catch (error) {
-    native.dispose()
-    throw error
-  }
-}
-
-/**
- * Reads what a checkpoint is without keeping its weights.
- *
- * @param source - as for {@link loadModel}
- * @throws {@link DeclipError} as {@link loadModel}
- */
-export async function inspectCheckpoint(
-  source: string | URL,
-  options: CallOptions & { config?: ConfigOptions | undefined } = {},
-): Promise<CheckpointInfo> {
-  checkCall(options)
-  const config = toNativeConfig(options.config)
-  const addon = await prepareAddon()
-  const { path, name, license } = await resolveSource(source, options)
-  const info = await callNative(addon, options, call =>
-    addon.inspect({ ...call, path, config: { ...config, name } }),
-  )
-  return { ...info, license: info.license ?? license ?? null }
-}
-
 /** What {@link DenseOptions} has, for models that know none of it. */
 const DENSE_OPTIONS = [
   'mode',
@@ -555,45 +498,6 @@ const DENSE_OPTIONS = [
 /** True where a model has to be loaded before the call; only then may it wait before it copies pixels. */
 function namesProxy({ proxy }: { proxy?: ProxyOptions | undefined }): boolean {
   return typeof proxy?.model === 'string'
-}
-
-/** The tokenizer files of a Hugging Face folder where it has them, else CLIP's own vocabulary. @internal */
-export async function tokenizerFor(path: string, format: string): Promise<Tokenizer> {
-  if (format === 'huggingface') {
-    const folder = (await stat(path)).isDirectory() ? path : dirname(path)
-    const files = await readdir(folder)
-    const bringsOwn = files.some(name => name === 'vocab.json' || name === 'tokenizer.json')
-    if (bringsOwn) return Tokenizer.fromFolder(folder)
-  }
-  return defaultTokenizer(format === 'open_clip' ? 'open_clip' : 'openai')
-}
-
-function toNativeConfig(config: ConfigOptions = {}): NativeConfig {
-  if (typeof config !== 'object' || config === null) throw invalid('config', 'an object', config)
-  const { headWidth, textHeads, activation, textActivation, layerNormEps, preprocess } = config
-  for (const [name, value] of Object.entries({ headWidth, textHeads })) {
-    if (value !== undefined && !(Number.isInteger(value) && value > 0)) {
-      throw invalid(`config.${name}`, 'a whole number above 0', value)
-    }
-  }
-  for (const [name, value] of Object.entries({ activation, textActivation })) {
-    if (value !== undefined && value !== 'gelu' && value !== 'quick_gelu') {
-      throw invalid(`config.${name}`, "'quick_gelu' or 'gelu'", value)
-    }
-  }
-  if (layerNormEps !== undefined && !(layerNormEps > 0 && layerNormEps < 1)) {
-    throw invalid('config.layerNormEps', 'a number between 0 and 1', layerNormEps)
-  }
-  if (!preprocess) return { headWidth, textHeads, activation, textActivation, layerNormEps }
-  const { mean, std } = preprocess
-  const triple = (v: unknown) => Array.isArray(v) && v.length === 3 && v.every(Number.isFinite)
-  if (!triple(mean) || !triple(std) || std.some(v => v <= 0)) {
-    throw new DeclipError(
-      'ERR_DECLIP_INVALID_ARG',
-      `config.preprocess must be { mean, std } with three numbers each, std above 0, received ${describe(preprocess)}.`,
-    )
-  }
-  return { headWidth, textHeads, activation, textActivation, layerNormEps, mean, std }
 }
 
 async function boxRows(boxes: Boxes): Promise<Float32Array> {

@@ -1,17 +1,19 @@
-import type { ClassList, SegmentOptions } from '../base/options.js'
+import { checkCall } from '../base/call.js'
 import { warnOnce } from '../base/warn.js'
-import { callNative, checkCall } from '../engine/call-native.js'
+import { callNative } from '../engine/call-native.js'
 import { prepareAddon } from '../engine/load-addon.js'
 import { Tensor } from '../engine/tensor.js'
 import { aborted, type DeclipError, invalid } from '../errors.js'
 import { DEFAULT_MODEL } from '../hub/resolve-source.js'
 import { type ImageInput, loadImage } from '../image/decode.js'
 import { resolveMethod } from '../methods/resolve.js'
-import { keptModel } from '../model/kept-models.js'
-import { loadModel, Model, sourceOf, toPixels } from '../model/model.js'
+import { modelNamed } from '../model/load.js'
+import { Model, sourceOf, toPixels } from '../model/model.js'
 import { type Segmentation, toSegmentation } from '../result/segmentation.js'
+import type { ClassList } from '../words/options.js'
 import { toVocabulary } from '../words/to-vocabulary.js'
 import type { Vocabulary } from '../words/vocabulary.js'
+import type { SegmentOptions } from './options.js'
 
 /** Pictures that are decoded or queued ahead of the one that {@link segmentMany} waits for. */
 const AHEAD = 2
@@ -50,7 +52,9 @@ export async function segment(
   const ready = await model.withProxy(options)
   const preset = resolveMethod({ model: model.facts, options: ready })
   warnOnce(preset.warning)
-  const { value: vocabulary, ms: textMs } = await timed(toVocabulary(model, classes, preset, ready))
+  const { value: vocabulary, ms: textMs } = await timed(
+    toVocabulary(model.textModel, classes, preset, ready),
+  )
   const { background } = vocabulary
   const { pipeline, post } = resolveMethod({ model: model.facts, options: ready, background })
   const decoded = await decoding
@@ -121,7 +125,7 @@ export async function* segmentMany(
   const ready = await model.withProxy(options)
   const { onError, ...rest } = ready
   const preset = resolveMethod({ model: model.facts, options: ready })
-  const vocabulary = await toVocabulary(model, classes, preset, ready)
+  const vocabulary = await toVocabulary(model.textModel, classes, preset, ready)
 
   // Leaving the loop early stops what is in flight.
   const stop = new AbortController()
@@ -168,11 +172,10 @@ export async function* segmentMany(
 }
 
 async function modelOf(options: SegmentOptions): Promise<Model> {
-  const { model = DEFAULT_MODEL, device = 'auto', dtype = 'auto', onProgress } = options
+  const { model = DEFAULT_MODEL, device, dtype, onProgress } = options
   if (model instanceof Model) return model
   if (typeof model !== 'string') throw invalid('model', 'a Model or what loadModel() takes', model)
-  // Without the caller's signal: other calls may wait for the same model.
-  return keptModel(model, device, dtype, () => loadModel(model, { device, dtype, onProgress }))
+  return modelNamed(model, { device, dtype, onProgress })
 }
 
 function iteratorOf<T>(images: Iterable<T> | AsyncIterable<T>): AsyncIterator<T> | Iterator<T> {

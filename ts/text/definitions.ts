@@ -1,5 +1,5 @@
 import { onAbort } from '../base/abort.js'
-import type { CallOptions } from '../base/options.js'
+import type { CallOptions } from '../base/call.js'
 import { aborted, DeclipError, describe, invalid } from '../errors.js'
 
 /** What a language model is asked to write about a class. */

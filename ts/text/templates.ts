@@ -1,5 +1,7 @@
-import type { TemplateSetName } from '../base/options.js'
 import { DeclipError, describe, invalid } from '../errors.js'
+
+/** Names of the built-in prompt lists. */
+export type TemplateSetName = 'imagenet' | 'vild' | 'subset' | 'none'
 
 /**
  * The 80 ImageNet prompts of CLIP in the order in which ITACLIP, SCLIP, NACLIP, ProxyCLIP and

@@ -1,24 +1,25 @@
-import type { CallOptions, ClassList, VocabularyOptions } from '../base/options.js'
+import type { CallOptions } from '../base/call.js'
 import type { ResolvedMethod } from '../methods/resolve.js'
-import type { Model } from '../model/model.js'
+import type { ClassList, VocabularyOptions } from './options.js'
 import { Vocabulary } from './vocabulary.js'
+import type { TextModel } from './word-features.js'
 
 /**
  * The vocabulary of a call: a finished one, checked against the model, or classes encoded with the
  * preset's prompts (word features are cached per model). @internal
  */
 export async function toVocabulary(
-  model: Model,
+  model: TextModel,
   classes: ClassList | Vocabulary,
   preset: ResolvedMethod,
   options: CallOptions & Omit<VocabularyOptions, keyof CallOptions>,
 ): Promise<Vocabulary> {
   if (classes instanceof Vocabulary) {
-    await classes.verify(model.textModel, options)
+    await classes.verify(model, options)
     return classes
   }
   const { signal, onProgress, definitions, synonyms, background } = options
-  return model.vocabulary(classes, {
+  return Vocabulary.build(model, classes, {
     signal,
     onProgress,
     definitions,

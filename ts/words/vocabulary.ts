@@ -1,19 +1,14 @@
-import type {
-  AuxiliaryTexts,
-  CallOptions,
-  ClassList,
-  TemplateSetName,
-  VocabularyOptions,
-} from '../base/options.js'
+import type { CallOptions } from '../base/call.js'
 import type { NativeTensor } from '../engine/addon-types.js'
 import { callNative } from '../engine/call-native.js'
-import type { Tensor } from '../engine/tensor.js'
+import { Tensor } from '../engine/tensor.js'
 import { DeclipError, describe, invalid } from '../errors.js'
-import type { Model } from '../model/model.js'
 import { parseClasses, readClassFile, readDefinitionFile } from '../text/class-files.js'
 import { type AuxiliaryKind, askAll } from '../text/definitions.js'
+import type { TemplateSetName } from '../text/templates.js'
 import { templateList } from '../text/templates.js'
-import { encodeTexts, type NamedText, type TextModel } from './word-features.js'
+import type { AuxiliaryTexts, ClassList, VocabularyOptions } from './options.js'
+import { encodeTexts, type NamedText, type TextModel, type TextSide } from './word-features.js'
 
 /** ITACLIP's default for the share of definitions or synonyms. */
 const DEFINITION_WEIGHT = 0.2
@@ -113,7 +108,7 @@ export class Vocabulary {
     const features = auxiliaryRows
       ? await mix(model, nameRows, auxiliaryRows, { wordClass, background, weight, signal })
       : stack(model, nameRows)
-    return new Vocabulary(fields, model.wrap(features), probe as Float32Array, model)
+    return new Vocabulary(fields, new Tensor(features), probe as Float32Array, model)
   }
 
   /**
@@ -130,7 +125,7 @@ export class Vocabulary {
    */
   static async load(
     path: string,
-    { model, signal }: { model: Model; signal?: AbortSignal | undefined },
+    { model, signal }: { model: TextSide; signal?: AbortSignal | undefined },
   ): Promise<Vocabulary> {
     if (typeof path !== 'string') throw invalid('path', 'the path of a vocabulary file', path)
     const text = model.textModel
@@ -145,7 +140,7 @@ export class Vocabulary {
       const expected = `[${fields.words.length}, ${probe.length}]`
       throw damaged(path, `features must be ${expected}, found [${shape.join(', ')}]`)
     }
-    const tensor = text.wrap(text.addon.tensor(features, shape, 'float32'))
+    const tensor = new Tensor(text.addon.tensor(features, shape, 'float32'))
     for (const read of Object.values(tensors)) read.dispose()
     const vocabulary = new Vocabulary(fields, tensor, probe, text)
     await vocabulary.verify(text, { signal })

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
-import type { CallOptions, TemplateSetName } from '../base/options.js'
-import type { NativeAddon, NativeModel, NativeTensor } from '../engine/addon-types.js'
+import type { CallOptions } from '../base/call.js'
+import type { NativeAddon, NativeModel } from '../engine/addon-types.js'
 import { callNative } from '../engine/call-native.js'
 import type { Tensor } from '../engine/tensor.js'
 import { DeclipError, toDeclipError } from '../errors.js'
+import type { TemplateSetName } from '../text/templates.js'
 import { expandTemplates, templateList } from '../text/templates.js'
 import type { Tokenizer } from '../text/tokenizer.js'
 
@@ -17,8 +18,14 @@ export interface TextModel {
     readonly info: Pick<NativeModel['info'], 'family' | 'embedDim' | 'text' | 'textFingerprint'>
   }
   readonly tokenizer: Pick<Tokenizer, 'tokenize'>
-  /** Makes the public handle of a native tensor. */
-  wrap(tensor: NativeTensor): Tensor
+}
+
+/** A model that puts texts and pictures into one space: what {@link loadModel} gives for a CLIP. */
+export interface TextSide {
+  /** See {@link Model.encodeText}. */
+  encodeText(texts: string | readonly string[]): Promise<Tensor>
+  /** @internal */
+  readonly textModel: TextModel
 }
 
 /** A text to encode and what it is called in errors, such as "class 'cat'". @internal */

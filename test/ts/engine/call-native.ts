@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events'
 import t from 'tap'
-import type { Progress } from '../../../ts/base/options.js'
+import type { Progress } from '../../../ts/base/call.js'
 import type { NativeCall } from '../../../ts/engine/addon-types.js'
 import { callNative } from '../../../ts/engine/call-native.js'
 

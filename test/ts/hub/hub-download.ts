@@ -5,7 +5,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { Progress } from '../../../ts/base/options.js'
+import type { Progress } from '../../../ts/base/call.js'
 import type { DeclipError } from '../../../ts/errors.js'
 import { download, selectFiles } from '../../../ts/hub/hub-download.js'
 import { resolveSource } from '../../../ts/hub/resolve-source.js'

@@ -1,11 +1,11 @@
 import t from 'tap'
-import { METHOD_NAMES, type MethodName } from '../../../ts/base/options.js'
 import {
   DATASET_NAMES,
   DATASETS,
   type DatasetName,
   datasets,
 } from '../../../ts/methods/benchmarks.js'
+import { METHOD_NAMES, type MethodName } from '../../../ts/methods/names.js'
 import { METHODS } from '../../../ts/methods/presets.js'
 import { parseClasses } from '../../../ts/text/class-files.js'
 import { Tokenizer } from '../../../ts/text/tokenizer.js'

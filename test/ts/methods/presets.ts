@@ -1,6 +1,6 @@
 import t from 'tap'
-import { METHOD_NAMES } from '../../../ts/base/options.js'
 import { DATASETS } from '../../../ts/methods/benchmarks.js'
+import { METHOD_NAMES } from '../../../ts/methods/names.js'
 import { METHODS } from '../../../ts/methods/presets.js'
 
 t.test('published figures are percentages with a mark, their means as printed', async t => {

@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { DENSE_MODES, METHOD_NAMES } from '../../../ts/base/options.js'
+import { DENSE_MODES } from '../../../ts/base/names.js'
 import { Tensor } from '../../../ts/engine/tensor.js'
 import type { DatasetName } from '../../../ts/methods/benchmarks.js'
+import { METHOD_NAMES } from '../../../ts/methods/names.js'
 import { METHODS } from '../../../ts/methods/presets.js'
 import {
   defaultMethod,

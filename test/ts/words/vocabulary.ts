@@ -2,14 +2,13 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { ClassList, Progress, VocabularyOptions } from '../../../ts/base/options.js'
+import type { Progress } from '../../../ts/base/call.js'
 import type { NativeCancelToken, NativeTensor } from '../../../ts/engine/addon-types.js'
-import type { Tensor } from '../../../ts/engine/tensor.js'
 import { DeclipError } from '../../../ts/errors.js'
 import { datasets } from '../../../ts/methods/benchmarks.js'
-import type { Model } from '../../../ts/model/model.js'
+import type { ClassList, VocabularyOptions } from '../../../ts/words/options.js'
 import { Vocabulary } from '../../../ts/words/vocabulary.js'
-import type { TextModel } from '../../../ts/words/word-features.js'
+import type { TextModel, TextSide } from '../../../ts/words/word-features.js'
 
 const code = 'ERR_DECLIP_INVALID_ARG'
 const WIDTH = 8
@@ -159,12 +158,6 @@ function fakeModel(seed = 1, text = true): TextModel & Counts {
         return { data, shape: [list.length, CONTEXT] as const }
       },
     },
-    wrap: tensor =>
-      ({
-        native: tensor,
-        shape: tensor.shape,
-        dispose: () => tensor.dispose(),
-      }) as unknown as Tensor,
   }
 }
 
@@ -174,9 +167,9 @@ const shared = new Map<
   { tensors: Record<string, FakeTensor>; metadata: Record<string, string> }
 >()
 
-const asModel = (textModel: TextModel) => ({ textModel }) as unknown as Model
+const asModel = (textModel: TextModel) => ({ textModel }) as unknown as TextSide
 const rowsOf = (vocabulary: Vocabulary) => {
-  const { values } = fake((vocabulary.features as unknown as { native: NativeTensor }).native)
+  const { values } = fake(vocabulary.features.native)
   return vocabulary.words.map((_, q) => [...values.slice(q * WIDTH, (q + 1) * WIDTH)])
 }
 

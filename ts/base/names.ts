@@ -1,0 +1,53 @@
+/** Where a model computes: 'auto' takes CUDA when this build and machine have it, else the CPU. */
+export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`
+
+/**
+ * Number format of the towers: 'auto' is float32 on the CPU and float16 on CUDA. 'int8' keeps the
+ * weights of the linear layers in 8 bits and rounds what goes into them to 8 bits per token; it needs a
+ * processor with VNNI instructions.
+ */
+export type ModelDType = 'auto' | 'float32' | 'bfloat16' | 'float16' | 'int8'
+
+/**
+ * What kind of model a checkpoint holds: 'clip' (OpenAI and OpenCLIP ViTs) and 'eva' (EVA02) have a
+ * space that pictures and texts share; 'dino', 'dinov2' and 'sam' are vision foundation models, which
+ * make patch features only.
+ */
+export type ModelFamily = 'clip' | 'eva' | 'dino' | 'dinov2' | 'sam'
+
+/** How the last block of the vision tower makes patch features; see docs/architecture.md. */
+export const DENSE_MODES = [
+  'vanilla',
+  'maskclip',
+  'qq',
+  'kk',
+  'vv',
+  'csa',
+  'all',
+  'itaclip',
+  'sclip',
+  'clearclip',
+  'naclip',
+  'proxyclip',
+] as const
+
+/** One of {@link DENSE_MODES}. */
+export type DenseMode = (typeof DENSE_MODES)[number]
+
+/**
+ * How the positional table is resized to another grid: 'scale-factor' is the rule of ITACLIP,
+ * SCLIP, NACLIP, ClearCLIP and ProxyCLIP (bicubic with the factor (h + 0.1) / g), 'size' the one of
+ * DeCLIP, CLIPSelf and Hugging Face (bicubic to exactly h x w).
+ */
+export type Positions = 'scale-factor' | 'size'
+
+/** Element type of a {@link Tensor}. */
+export type DType =
+  | 'float32'
+  | 'float16'
+  | 'bfloat16'
+  | 'uint8'
+  | 'uint16'
+  | 'int32'
+  | 'int64'
+  | 'bool'

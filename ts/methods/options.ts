@@ -1,0 +1,111 @@
+import type { DenseMode, ModelFamily, Positions } from '../base/names.js'
+import type { NativeModel } from '../engine/addon-types.js'
+import type { Tensor } from '../engine/tensor.js'
+import type { TemplateSetName } from '../text/templates.js'
+import type { MethodName } from './names.js'
+
+/** Options of the last block, for {@link Model.encodeDense} and the pipelines. */
+export interface DenseOptions {
+  /** Default: the mode the checkpoint was fine-tuned for, else 'vanilla'. */
+  mode?: DenseMode | undefined
+  /** Default: the rule of the mode's own code base. */
+  positions?: Positions | undefined
+  /** Keeps (true) or drops (false) the residual connection around the last attention. Default: as the mode's paper. */
+  residual?: boolean | undefined
+  /** Keeps (true) or drops (false) the last block's MLP. Default: as the mode's paper. */
+  feedForward?: boolean | undefined
+  /** 'itaclip': blocks, counted from 1, whose attention maps are averaged with the last one's. Default [7, 8, 10]. */
+  layers?: readonly number[] | undefined
+  /** 'itaclip': true (default) for self-self attention maps, false for ordinary q-k maps. */
+  selfAttention?: boolean | undefined
+  /** 'naclip': standard deviation of the Gaussian neighbourhood, in patches. Default 5. */
+  gaussianStd?: number | undefined
+  /** 'naclip': true leaves only the neighbourhood term in the attention logits. Default false. */
+  neighboursOnly?: boolean | undefined
+  /** 'proxyclip': a vision foundation model, or its features of the same pixels. */
+  proxy?: ProxyOptions | undefined
+}
+
+/** A loaded vision foundation model: what {@link loadModel} gives for a DINO, DINOv2 or SAM. */
+export interface FoundationModel {
+  /** What the pipeline has to know of it. */
+  readonly info: { readonly family: ModelFamily; readonly patchSize: number }
+  /** @internal */
+  readonly native: NativeModel
+}
+
+/** ProxyCLIP's external attention: give `model` or `features`. */
+export interface ProxyOptions {
+  /**
+   * The vision foundation model (DINO, DINOv2 or SAM) that makes the features of every window: a loaded
+   * one, or what {@link loadModel} takes, which is then loaded on the CLIP model's device, in its number
+   * format, and kept for later calls. ProxyCLIP's own choice is DINO ViT-B/8.
+   */
+  model?: FoundationModel | string | undefined
+  /** Float tensor [B, C, Hv, Wv]: one map per picture or, in a pipeline, per window (row by row). */
+  features?: Tensor | undefined
+  /** Shift of the similarities, as a multiple of their mean. Default 1.2. */
+  beta?: number | undefined
+  /** Factor on the shifted similarities. Default 3. */
+  gamma?: number | undefined
+}
+
+/** PAMR, pixel-adaptive mask refinement. */
+export interface PamrOptions {
+  /** Number of smoothing rounds, 1 to 1000. */
+  iterations: number
+  /** Neighbour distances in pixels. */
+  dilations: readonly number[]
+}
+
+/** How words become features. */
+export interface PromptOptions {
+  /** 'imagenet' (80, the default), 'vild' (63), 'subset' (7), 'none' (the bare words), or own prompts with `{}` for the word. */
+  templates?: TemplateSetName | readonly string[] | undefined
+  /** Share of the definitions or synonyms in a word's features, 0 to 1. */
+  definitionWeight?: number | undefined
+}
+
+/** Everything a pipeline can be told; what is left out comes from the method's preset. */
+export interface PipelineOptions extends DenseOptions {
+  /**
+   * Preset that fills what is left out. Default: the one of the mode that the checkpoint was
+   * fine-tuned for; else 'declip' for an EVA tower, 'vanilla' for a model of pictures under 224
+   * pixels, 'naclip' for any other.
+   */
+  method?: MethodName | undefined
+  /** Variant of the preset for a data set of the papers, such as 'voc21'. */
+  dataset?: string | undefined
+  /** Dense mode; overrides the preset's. */
+  denseMode?: DenseMode | undefined
+  /** Shorter side in pixels that the picture is resized to, or null for its own size. */
+  shortSide?: number | null | undefined
+  /** Side of the sliding window in pixels; 0 for one pass over the whole picture. */
+  window?: number | undefined
+  /** Step of the sliding window in pixels. */
+  stride?: number | undefined
+  /** Windows are padded with zeros to a multiple of this many pixels; 1 for none. */
+  padTo?: number | undefined
+  /** ITACLIP's image engineering: grey, blurred and flipped copies of every window. */
+  augment?: boolean | undefined
+  /** Share of original, grey and blurred copies against the flipped ones, 0 to 1. */
+  augmentWeight?: number | undefined
+}
+
+/** What is done with the class scores of every pixel. */
+export interface PostprocessOptions {
+  /** Factor on the cosine similarities before the softmax. */
+  logitScale?: number | undefined
+  /** Refinement along the picture's edges; false for none. */
+  pamr?: PamrOptions | false | undefined
+  /** Pixels whose best probability is lower become background. 0 to 1. */
+  probThreshold?: number | undefined
+  /** Foreground classes with a smaller share of the foreground pixels are removed. 0 to 1, 0 for none. */
+  areaThreshold?: number | undefined
+  /** 3 x 3 morphological closing of the label map. */
+  closing?: boolean | undefined
+  /** Also return the scores of every class and pixel; costs classes x H x W x 4 bytes. */
+  logits?: boolean | undefined
+  /** Also return the class probabilities of every pixel; costs classes x H x W x 4 bytes. */
+  probabilities?: boolean | undefined
+}
