@@ -9,3 +9,8 @@ export function warnOnce(warning: string | null): void {
   said.add(warning)
   process.emitWarning(warning, { type: 'DeclipWarning' })
 }
+
+/** Emits a process warning. @internal */
+export function warn(warning: string | null): void {
+  if (warning !== null) process.emitWarning(warning, { type: 'DeclipWarning' })
+}

@@ -5,8 +5,8 @@ import { loadModel } from '../model/load.js'
 import { encodeTexts } from '../words/word-features.js'
 import { told } from './config.js'
 import type { ResolvedConfig } from './config-fields.js'
-import { readText } from './data/sources/files.js'
 import type { Source } from './data/sources/source.js'
+import { readText } from './data/sources/text.js'
 
 /** What regions are compared with. */
 export interface Classes {
@@ -28,6 +28,7 @@ export async function openClasses(
   call: Pick<CallOptions, 'signal'>,
 ): Promise<Classes> {
   const names = await classNames(config, source)
+  checkLabels(names, source)
   const rows = config.classFeatures
     ? await readRows(addon, config.classFeatures)
     : await encodeNames(config, names, call)
@@ -66,6 +67,18 @@ async function classNames({ classes }: ResolvedConfig, source: Source): Promise<
     'ERR_DECLIP_INVALID_ARG',
     `classes must be different, '${twice}' comes twice.`,
   )
+}
+
+/** Whether every label of the data is a class. */
+function checkLabels(names: readonly string[], { labels }: Source): void {
+  const known = new Set(names)
+  for (const [label, picture] of labels) {
+    if (known.has(label)) continue
+    throw new DeclipError(
+      'ERR_DECLIP_INVALID_ARG',
+      `${picture} has a box of class '${label}', which is not among classes.`,
+    )
+  }
 }
 
 async function encodeNames(

@@ -5,10 +5,11 @@ import type { DecodedImage } from '../../image/decode.js'
 import { expandTemplates } from '../../text/templates.js'
 import type { Tokenizer } from '../../text/tokenizer.js'
 import type { ResolvedConfig } from '../config-fields.js'
-import { type Augmented, augmentPicture } from './augment.js'
+import { type Augmented, augmentPicture, type Box } from './augment.js'
 import { type Loaded, Pictures } from './pictures.js'
 import type { Sampler, Visit } from './sampler.js'
 import { randomFor, seedOf } from './seeds.js'
+import type { LeftOut } from './sources/left-out.js'
 import type { Item, Source } from './sources/source.js'
 import { joined, padded } from './tensors.js'
 
@@ -31,6 +32,16 @@ export interface StepBatch {
   /** Why pictures were skipped on the way. */
   readonly skipped: readonly string[]
 }
+
+/** A picture as it is learnt from. */
+interface View {
+  readonly image: DecodedImage
+  /** In pixels of `image`. */
+  readonly boxes: readonly { readonly corners: Box; readonly label: string }[]
+}
+
+/** Pictures that are tried in the place of one, where a batch has no box. */
+const TRIES = 20
 
 /** What to say of pictures with labelled boxes behind the ones that are learnt from. */
 export function leftOut({ regions }: Pick<Item, 'regions'>, maxBoxes: number): string | null {
@@ -79,7 +90,12 @@ export class Batches {
     this.#normalise = normalisation(options.inputs)
   }
 
-  /** @throws DeclipError ERR_DECLIP_IMAGE, ERR_DECLIP_IO, ERR_DECLIP_INVALID_ARG */
+  /** What turned out not to be usable when it was read. */
+  get leftOut(): LeftOut {
+    return this.#pictures.leftOut
+  }
+
+  /** @throws DeclipError ERR_DECLIP_IMAGE where most pictures, or their boxes, cannot be used */
   async make(step: number): Promise<StepBatch> {
     const visits = this.#sampler.step(step)
     const { batch, accumulate } = this.#config
@@ -116,24 +132,51 @@ export class Batches {
   async #texts(step: number, part: number, pictures: readonly Loaded[]): Promise<NativeTrainBatch> {
     const { objective, regionWeight } = this.#config
     const { tokenizer, contextLength } = this.#inputs
-    const captions = objective === 'contrastive' ? pictures.map(captionOf) : []
-    const changed = await Promise.all(pictures.map(picture => this.#augment(picture)))
-    const out: NativeTrainBatch = { images: await this.#images(changed.map(({ image }) => image)) }
+    const views = await Promise.all(pictures.map(picture => this.#view(picture)))
+    if (objective === 'region-text' && views.every(({ boxes }) => boxes.length === 0)) {
+      views[0] = await this.#viewWithBox(pictures[0] as Loaded)
+    }
+    const out: NativeTrainBatch = { images: await this.#images(views.map(({ image }) => image)) }
     if (objective === 'contrastive') {
+      const captions = pictures.map(({ item }) => item.caption as string)
       const { data, shape } = tokenizer.tokenize(captions, { contextLength })
       out.tokens = this.#addon.tensor(data, shape, 'int32')
     }
-    if (objective === 'region-text' || regionWeight > 0) {
-      this.#labelledBoxes(out, step, part, pictures, changed)
-    }
+    if (objective === 'region-text' || regionWeight > 0) this.#boxTensors(out, step, part, views)
     return out
   }
 
-  async #augment({ image, visit }: Loaded): Promise<Augmented> {
-    const { augment, seed } = this.#config
-    if (!augment) return { image, box: box => box }
-    const random = randomFor('augment', seed, visit.epoch, visit.index)
-    return augmentPicture(image, augment, this.#inputs.size, random)
+  /** A picture as it is learnt from, with its labelled boxes. */
+  async #view({ item, image: whole, visit }: Loaded): Promise<View> {
+    const { augment, seed, regions } = this.#config
+    const { image, box }: Augmented = augment
+      ? await augmentPicture(
+          whole,
+          augment,
+          this.#inputs.size,
+          randomFor('augment', seed, visit.epoch, visit.index),
+        )
+      : { image: whole, box: box => box }
+    const most = regions.maxBoxes
+    warnOnce(leftOut(item, most))
+    // The first ones, as CLIPSelf's COCORegionCLIPDataset.
+    const boxes = item.regions.slice(0, most).flatMap(({ box: [x, y, w, h], label }) => {
+      const corners = label === undefined ? undefined : box([x, y, x + w, y + h])
+      return corners ? [{ corners, label: label as string }] : []
+    })
+    return { image, boxes }
+  }
+
+  /** Of other pictures in the place of one, the first that has a box in its view. */
+  async #viewWithBox({ visit, item }: Loaded): Promise<View> {
+    for (let attempt = 0; attempt < TRIES; attempt++) {
+      const view = await this.#view(await this.#pictures.another(visit, attempt))
+      if (view.boxes.length > 0) return view
+    }
+    throw new DeclipError(
+      'ERR_DECLIP_IMAGE',
+      `No labelled box is left in ${item.name} and ${TRIES} other pictures: they lie outside the pictures, behind the first regions.maxBoxes, or are cut off by augment.crop.`,
+    )
   }
 
   /** Pictures by their long side, black at the right and bottom, normalised: [B, 3, S, S]. */
@@ -158,50 +201,26 @@ export class Batches {
   }
 
   /** boxes [B, M, 5], labels [B, M] and, for captions, regionTokens [C, L]. */
-  #labelledBoxes(
-    out: NativeTrainBatch,
-    step: number,
-    part: number,
-    pictures: readonly Loaded[],
-    changed: readonly Augmented[],
-  ): void {
+  #boxTensors(out: NativeTrainBatch, step: number, part: number, views: readonly View[]): void {
     const most = this.#config.regions.maxBoxes
     const contrastive = this.#config.objective === 'contrastive'
     const names = new Map<string, number>()
-    const boxes = new Float32Array(pictures.length * most * 5)
-    const labels = new Int32Array(pictures.length * most)
-    let valid = 0
-    for (const [p, { item }] of pictures.entries()) {
-      const { image, box } = changed[p] as Augmented
+    const boxes = new Float32Array(views.length * most * 5)
+    const labels = new Int32Array(views.length * most)
+    for (const [v, { image, boxes: own }] of views.entries()) {
       const side = Math.max(image.width, image.height)
-      warnOnce(leftOut(item, most))
-      let row = p * most
-      // The first ones, as CLIPSelf's COCORegionCLIPDataset.
-      for (const region of item.regions.slice(0, most)) {
-        if (region.label === undefined) continue
-        const [x, y, w, h] = region.box
-        const corners = box([x, y, x + w, y + h])
-        if (!corners) continue
+      for (const [b, { corners, label: name }] of own.entries()) {
         const label = contrastive
-          ? (names.get(region.label) ?? names.size)
-          : this.#classIndex.get(region.label)
-        if (label === undefined) throw unknownClass(item.name, region.label)
-        names.set(region.label, label)
-        boxes.set([...corners.map(at => at / side), 1], row * 5)
-        labels[row] = label
-        row++
-        valid++
+          ? (names.get(name) ?? names.size)
+          : (this.#classIndex.get(name) as number)
+        names.set(name, label)
+        boxes.set([...corners.map(at => at / side), 1], (v * most + b) * 5)
+        labels[v * most + b] = label
       }
     }
-    if (valid === 0) {
-      if (contrastive) return
-      throw new DeclipError(
-        'ERR_DECLIP_INVALID_ARG',
-        `No picture of step ${step + 1} has a labelled box; region-text needs data with regions.`,
-      )
-    }
-    out.boxes = this.#addon.tensor(boxes, [pictures.length, most, 5], 'float32')
-    out.labels = this.#addon.tensor(labels, [pictures.length, most], 'int32')
+    if (names.size === 0) return
+    out.boxes = this.#addon.tensor(boxes, [views.length, most, 5], 'float32')
+    out.labels = this.#addon.tensor(labels, [views.length, most], 'int32')
     if (!contrastive) return
     const { templates, seed } = this.#config
     const prompts = [...names.keys()].map(name => {
@@ -262,21 +281,6 @@ type RegionTensors = Awaited<ReturnType<NativeAddon['trainingRegions']>>
 /** Boxes of an item as x1, y1, x2, y2 one after the other. */
 function cornersOf({ regions }: Item): Float64Array {
   return Float64Array.from(regions.flatMap(({ box: [x, y, w, h] }) => [x, y, x + w, y + h]))
-}
-
-function captionOf({ item }: Loaded): string {
-  if (item.caption !== undefined) return item.caption
-  throw new DeclipError(
-    'ERR_DECLIP_INVALID_ARG',
-    `${item.name} has no caption; objective 'contrastive' needs one for every picture.`,
-  )
-}
-
-function unknownClass(name: string, label: string): DeclipError {
-  return new DeclipError(
-    'ERR_DECLIP_INVALID_ARG',
-    `${name} has a box of class '${label}', which is not among classes.`,
-  )
 }
 
 /** What a byte becomes, by channel: (byte / 255 - mean) / std in float32, as the addon's own. */

@@ -1,7 +1,9 @@
-import { DeclipError } from '../../errors.js'
+import { DeclipError, type ErrorCode } from '../../errors.js'
 import { type DecodedImage, loadImage } from '../../image/decode.js'
 import type { Visit } from './sampler.js'
 import { randomFor } from './seeds.js'
+import { LeftOut } from './sources/left-out.js'
+import { isInside, shown } from './sources/regions.js'
 import type { Item, Source } from './sources/source.js'
 
 /** Smaller pictures are not learnt from, side in pixels (CLIPSelf, training/data.py). */
@@ -13,10 +15,18 @@ const TRIES = 20
 /** From this many pictures on, a run with more unusable pictures than others stops. */
 const JUDGED_FROM = 32
 
+/** Errors that are a picture's own. */
+const UNUSABLE: readonly ErrorCode[] = [
+  'ERR_DECLIP_IO',
+  'ERR_DECLIP_IMAGE',
+  'ERR_DECLIP_INVALID_ARG',
+]
+
 /** A picture that can be learnt from. */
 export interface Loaded {
   /** The sample that was loaded in the end: another one where the visited one cannot be used. */
   readonly visit: Visit
+  /** Without boxes that lie outside the picture. */
   readonly item: Item
   readonly image: DecodedImage
   /** Why pictures were skipped on the way. */
@@ -31,6 +41,10 @@ export class Pictures {
   readonly #source: Source
   readonly #seed: number
   readonly #signal: AbortSignal
+  /** What turned out not to be usable when it was read; every picture counts once. */
+  readonly leftOut = new LeftOut()
+  /** Pictures that `leftOut` was told of. */
+  readonly #told = new Set<number>()
   #loaded = 0
   #skipped = 0
 
@@ -40,7 +54,11 @@ export class Pictures {
     this.#signal = signal
   }
 
-  /** @throws DeclipError ERR_DECLIP_IMAGE when most pictures cannot be used */
+  /**
+   * The picture of a visit, or another in its place.
+   *
+   * @throws DeclipError ERR_DECLIP_IMAGE when most pictures cannot be used
+   */
   async load(visit: Visit): Promise<Loaded> {
     const random = randomFor('replacement', this.#seed, visit.epoch, visit.index)
     const skipped: string[] = []
@@ -62,18 +80,43 @@ export class Pictures {
     )
   }
 
+  /** Another picture in the place of a visit's own: a function of (seed, epoch, index, attempt). */
+  async another({ epoch, index }: Visit, attempt: number): Promise<Loaded> {
+    const random = randomFor('another', this.#seed, epoch, index, attempt)
+    return this.load({ epoch, index: random.whole(0, this.#source.length - 1) })
+  }
+
   /** The picture, or why there is none. */
   async #attempt(index: number): Promise<{ item: Item; image: DecodedImage } | string> {
     let item: Item | undefined
+    let reason: string
     try {
       item = await this.#source.read(index)
       const image = await loadImage(item.picture, { signal: this.#signal })
-      if (Math.min(image.width, image.height) >= LEAST_SIDE) return { item, image }
-      return `${item.name} is only ${image.width} x ${image.height} pixels.`
+      if (Math.min(image.width, image.height) >= LEAST_SIDE) {
+        return { item: this.#withBoxesInside(index, item, image), image }
+      }
+      reason = `${item.name} is only ${image.width} x ${image.height} pixels.`
     } catch (error) {
-      if (!(error instanceof DeclipError)) throw error
-      if (error.code !== 'ERR_DECLIP_IO' && error.code !== 'ERR_DECLIP_IMAGE') throw error
-      return item ? `${item.name}: ${error.message}` : error.message
+      if (!(error instanceof DeclipError && UNUSABLE.includes(error.code))) throw error
+      reason = item ? `${item.name}: ${error.message}` : error.message
     }
+    if (!this.#told.has(index)) {
+      this.leftOut.add('pictures that cannot be used', reason.replace(/\.$/, ''))
+    }
+    this.#told.add(index)
+    return reason
+  }
+
+  #withBoxesInside(index: number, item: Item, image: DecodedImage): Item {
+    const regions = item.regions.filter(region => isInside(region, image))
+    if (regions.length === item.regions.length) return item
+    for (const region of item.regions) {
+      if (this.#told.has(index) || isInside(region, image)) continue
+      const example = `${shown(region.box)} in ${item.name}, ${image.width} x ${image.height}`
+      this.leftOut.add('boxes outside their pictures', example)
+    }
+    this.#told.add(index)
+    return { ...item, regions }
   }
 }

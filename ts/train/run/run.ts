@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events'
-import { warnOnce } from '../../base/warn.js'
+import { warn, warnOnce } from '../../base/warn.js'
 import type { NativeRuntime, NativeTrainStep } from '../../engine/addon-types.js'
 import { prepareAddon } from '../../engine/load-addon.js'
 import { aborted, DeclipError, toDeclipError } from '../../errors.js'
@@ -7,6 +7,7 @@ import type { ResolvedConfig } from '../config-fields.js'
 import { disposeBatch, type StepBatch } from '../data/batches.js'
 import { Prefetch } from '../data/prefetch.js'
 import type { Share } from '../data/sampler.js'
+import { leftOutWarning } from '../data/sources/left-out.js'
 import { type Ranks, threadsOf } from '../process-group.js'
 import type { TrainCallOptions, TrainResult } from '../types.js'
 import { RunFolder } from './run-folder.js'
@@ -57,6 +58,7 @@ export async function run(
   } finally {
     decoding.abort()
     await prefetch?.close()
+    warn(leftOutWarning(setup.batches.leftOut))
     setup.dispose()
   }
 }

@@ -4,6 +4,7 @@ import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ioError } from '../../base/files.js'
 import type { Device } from '../../base/names.js'
+import { warn } from '../../base/warn.js'
 import type { NativeAddon, NativeTrainer } from '../../engine/addon-types.js'
 import { callNative } from '../../engine/call-native.js'
 import { DeclipError } from '../../errors.js'
@@ -15,6 +16,7 @@ import { told } from '../config.js'
 import type { ResolvedConfig } from '../config-fields.js'
 import { Batches, type Inputs } from '../data/batches.js'
 import { Sampler, type Share } from '../data/sampler.js'
+import { leftOutWarning } from '../data/sources/left-out.js'
 import { openSource } from '../data/sources/open.js'
 import type { Source } from '../data/sources/source.js'
 import { deviceOf, type Ranks } from '../process-group.js'
@@ -40,6 +42,7 @@ export async function plan(
   signal: AbortSignal | undefined,
 ): Promise<Plan> {
   const source = await openSource(config)
+  if (share.rank === 0) warn(leftOutWarning(source.leftOut))
   const perStep = config.batch * config.accumulate
   const sampler = new Sampler(source.length, perStep, config.seed, share)
   const steps = config.steps ?? config.epochs * sampler.stepsPerEpoch

@@ -16,7 +16,7 @@ import { contrastive, writeShards } from '../../../support/training.js'
 const addon = loadAddon()
 const folder = t.testdir()
 const pattern = await writeShards(folder, 2, 5)
-const source = await openShards(pattern)
+const source = await openShards(pattern, { caption: true, boxes: 'labels' })
 const stats = {
   mean: [0.48145466, 0.4578275, 0.40821073],
   std: [0.26862954, 0.26130258, 0.27577711],

@@ -1,5 +1,7 @@
 import t from 'tap'
+import { DeclipError } from '../../../../ts/errors.js'
 import { Pictures } from '../../../../ts/train/data/pictures.js'
+import { LeftOut } from '../../../../ts/train/data/sources/left-out.js'
 import type { Source } from '../../../../ts/train/data/sources/source.js'
 import { square } from '../../../support/training.js'
 
@@ -10,6 +12,8 @@ const tiny = await square('red', [0, 0, 4, 4], 9)
 const sourceOf = (pictures: readonly Buffer[]): Source => ({
   length: pictures.length,
   digest: '',
+  labels: new Map(),
+  leftOut: new LeftOut(),
   read: async i => ({ name: `picture ${i}`, picture: pictures[i] as Buffer, regions: [] }),
 })
 const signal = new AbortController().signal
@@ -37,4 +41,39 @@ t.test('a run of which most pictures cannot be used stops', async t => {
     code: 'ERR_DECLIP_IMAGE',
     message: /pictures of data could not be used.*Check data\.path/,
   })
+})
+
+t.test('what cannot be used counts once, and boxes outside a picture are no boxes', async t => {
+  const regions = [
+    { box: [40, 4, 8, 8], label: 'right of it' },
+    { box: [-9, 4, 8, 8], label: 'left of it' },
+    { box: [28, 28, 8, 8], label: 'over its edge' },
+  ] as const
+  const source: Source = {
+    ...sourceOf([good, Buffer.from('no picture'), good]),
+    read: async i => {
+      if (i === 2) throw new DeclipError('ERR_DECLIP_INVALID_ARG', 'A name with a NUL.')
+      return { name: `picture ${i}`, picture: i === 0 ? good : Buffer.from('no picture'), regions }
+    },
+  }
+  const pictures = new Pictures(source, 3, signal)
+  for (const epoch of [0, 1]) {
+    for (const index of [0, 1, 2]) {
+      const { item } = await pictures.load({ epoch, index })
+      t.same(item.regions, [regions[2]])
+    }
+  }
+  t.match(
+    String(pictures.leftOut),
+    /^boxes outside their pictures: 2 \(the first: \[40,4,8,8\] in picture 0, 32 x 32\); pictures that cannot be used: 2 \(the first: picture 1: /,
+  )
+})
+
+t.test('another picture in the place of one is a function of the visit', async t => {
+  const source = sourceOf([good, good, good, good])
+  const other = async (attempt: number) =>
+    (await new Pictures(source, 3, signal).another({ epoch: 0, index: 1 }, attempt)).visit.index
+  const drawn = await Promise.all([0, 1, 2, 3, 4, 5].map(other))
+  t.same(drawn, await Promise.all([0, 1, 2, 3, 4, 5].map(other)))
+  t.ok(new Set(drawn).size > 1)
 })

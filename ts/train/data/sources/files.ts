@@ -1,44 +1,51 @@
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import { ioError } from '../../../base/files.js'
-import { DeclipError } from '../../../errors.js'
-import type { Item, Source } from './source.js'
+import { isAbsolute, join } from 'node:path'
+import type { LeftOut } from './left-out.js'
+import { checkSomething } from './regions.js'
+import type { Item, Needs, Source } from './source.js'
 
-/** A source of pictures that are files of their own, all of which is known from the start. */
+/**
+ * A source of pictures that are files of their own, all of which is known from the start.
+ *
+ * @param path - for the error of a source that has nothing to learn from
+ * @throws DeclipError ERR_DECLIP_INVALID_ARG
+ */
 export function fileSource(
   items: readonly Item[],
-  nothing: string,
-  classes?: readonly string[],
+  {
+    path,
+    needs,
+    leftOut,
+    classes,
+  }: {
+    readonly path: string
+    readonly needs: Needs
+    readonly leftOut: LeftOut
+    readonly classes?: readonly string[] | undefined
+  },
 ): Source {
-  if (items.length === 0) throw new DeclipError('ERR_DECLIP_INVALID_ARG', nothing)
   const digest = createHash('sha256')
+  const labels = new Map<string, string>()
+  let boxes = 0
   for (const { name, caption, regions } of items) {
     digest.update(JSON.stringify([name, caption, regions]))
+    boxes += regions.length
+    for (const { label } of regions) {
+      if (label !== undefined && !labels.has(label)) labels.set(label, name)
+    }
   }
+  checkSomething({ path, pictures: items.length, boxes, labels: labels.size }, needs, leftOut)
   return {
     length: items.length,
     classes,
+    labels,
+    leftOut,
     digest: digest.digest('hex'),
     read: async index => items[index] as Item,
   }
 }
 
-/** A text file. @throws DeclipError ERR_DECLIP_IO */
-export async function readText(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8')
-  } catch (error) {
-    throw ioError('read', path, error)
-  }
-}
-
-/** JSON from a file or a line of one, named in the error. @throws DeclipError ERR_DECLIP_IO */
-export function parseJson(name: string, text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch (cause) {
-    throw new DeclipError('ERR_DECLIP_IO', `${name} is not JSON: ${(cause as Error).message}.`, {
-      cause,
-    })
-  }
+/** A file's name as a list has it, from the list's folder. */
+export function fromFolder(folder: string, name: string): string {
+  return isAbsolute(name) ? name : join(folder, name)
 }

@@ -3,15 +3,17 @@ import { openCaptions } from './captions.js'
 import { openCoco } from './coco.js'
 import { openFolder } from './folder.js'
 import { openShards } from './shards.js'
-import type { Source } from './source.js'
+import type { Needs, Source } from './source.js'
 
 /** Opens what `data` of a configuration names. */
-export async function openSource({ data, objective }: ResolvedConfig): Promise<Source> {
+export async function openSource(config: ResolvedConfig): Promise<Source> {
+  const { data } = config
+  const needs = needsOf(config)
   switch (data.kind) {
     case 'folder':
       return openFolder(data.path)
     case 'coco':
-      return openCoco(data.path, data.images, objective === 'region-text')
+      return openCoco(data.path, data.images, needs)
     case 'captions':
       return openCaptions(
         data.path,
@@ -19,6 +21,17 @@ export async function openSource({ data, objective }: ResolvedConfig): Promise<S
         data.images,
       )
     case 'shards':
-      return openShards(data.path)
+      return openShards(data.path, needs)
+  }
+}
+
+function needsOf({ objective, regions, regionWeight }: ResolvedConfig): Needs {
+  switch (objective) {
+    case 'contrastive':
+      return { caption: true, boxes: regionWeight > 0 ? 'labels' : 'none' }
+    case 'region-text':
+      return { caption: false, boxes: 'labelled' }
+    default:
+      return { caption: false, boxes: regions.source === 'proposals' ? 'proposals' : 'none' }
   }
 }

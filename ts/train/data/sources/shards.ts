@@ -1,13 +1,19 @@
 import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { basename, isAbsolute, resolve } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { expand } from 'brace-expansion'
 import { ioError } from '../../../base/files.js'
 import { DeclipError } from '../../../errors.js'
-import type { Item, Region, Source } from './source.js'
-import { indexTar, type TarEntry } from './tar-index.js'
+import { PICTURES } from './folder.js'
+import { LeftOut } from './left-out.js'
+import { checkSomething, isUsable } from './regions.js'
+import { type Content, contentOf } from './sample-texts.js'
+import type { Item, Needs, Source } from './source.js'
+import { indexTar, LONGEST_TEXT, type TarEntry } from './tar-index.js'
 
-const PICTURES = ['jpg', 'jpeg', 'png', 'webp']
+/** Samples whose texts are looked at in one turn of the event loop. */
+const TURN = 500
 
 /** The files of one sample, in one archive. */
 interface Sample {
@@ -18,50 +24,94 @@ interface Sample {
   readonly json: TarEntry | undefined
 }
 
+/** Neighbouring files of one key, by what is behind the first dot of their names. */
+interface Group {
+  readonly key: string
+  readonly files: ReadonlyMap<string, TarEntry>
+}
+
 /**
  * Tar files as WebDataset has them: neighbouring files whose names are equal up to the first dot are one
- * sample. `.jpg`, `.png` or `.webp` is the picture, `.txt` its caption, `.json` may hold
+ * sample, and names that begin with a dot count for nothing. `.jpg`, `.png` and the like is the picture,
+ * `.txt` its caption, `.json` may hold
  * `{ "caption": "...", "regions": [{ "box": [x, y, width, height], "label": "name" }] }`.
+ * Samples without what is needed are left out.
  *
  * @param pattern - a path with braces, such as `train-{000..012}.tar`
  * @throws DeclipError ERR_DECLIP_IO for an archive that cannot be read, ERR_DECLIP_INVALID_ARG if no
- * sample has a picture
+ * sample can be learnt from, or where needed files of a sample do not lie together
  */
-export async function openShards(pattern: string): Promise<Source> {
+export async function openShards(pattern: string, needs: Needs): Promise<Source> {
   const shards = expand(pattern).map(path => (isAbsolute(path) ? path : resolve(path)))
   const samples: Sample[] = []
+  const labels = new Map<string, string>()
+  const leftOut = new LeftOut()
   const digest = createHash('sha256')
+  const needsTexts = needs.caption || needs.boxes !== 'none'
+  const isText = (name: string) => needsTexts && isLearntFrom(name) && /\.(txt|json)$/i.test(name)
+  let boxes = 0
   for (const shard of shards) {
-    const index = await indexTar(shard)
+    const index = await indexTar(shard, isText)
     digest.update(basename(shard)).update(index.digest)
-    samples.push(...group(shard, index.entries))
+    tellOfArchive(shard, index, leftOut)
+    const groups = groupsOf(index.entries.filter(({ path }) => isLearntFrom(path)))
+    if (needsTexts) checkTogether(shard, groups)
+    for (const [i, sample] of samplesOf(shard, groups, leftOut).entries()) {
+      if (i % TURN === TURN - 1) await setImmediate()
+      const content = needsTexts ? contentFrom(sample, needs, leftOut) : { regions: [] }
+      if (!isUsable(content, needs, leftOut, nameOf(sample))) continue
+      boxes += content.regions.length
+      for (const { label } of content.regions) {
+        if (label !== undefined && !labels.has(label)) labels.set(label, nameOf(sample))
+      }
+      samples.push(withoutContent(sample))
+    }
   }
-  if (samples.length === 0) {
-    throw new DeclipError(
-      'ERR_DECLIP_INVALID_ARG',
-      `data.path: no file of ${pattern} is a picture (${PICTURES.map(e => `.${e}`).join(', ')}).`,
-    )
-  }
+  checkSomething(
+    { path: pattern, pictures: samples.length, boxes, labels: labels.size },
+    needs,
+    leftOut,
+  )
   return {
     length: samples.length,
+    labels,
+    leftOut,
     digest: digest.digest('hex'),
-    read: index => readSample(samples[index] as Sample),
+    read: index => readSample(samples[index] as Sample, needs),
   }
 }
 
-function* group(shard: string, entries: readonly TarEntry[]): Iterable<Sample> {
-  for (let from = 0, to = 0; from < entries.length; from = to) {
-    const [key] = split((entries[from] as TarEntry).path)
-    const files = new Map<string, TarEntry>()
-    for (; to < entries.length; to++) {
-      const entry = entries[to] as TarEntry
-      const [other, extension] = split(entry.path)
-      if (other !== key) break
-      files.set(extension, entry)
-    }
-    const picture = PICTURES.map(extension => files.get(extension)).find(entry => entry)
-    if (picture) yield { shard, key, picture, text: files.get('txt'), json: files.get('json') }
+/** WebDataset's rule; it also passes over what macOS adds, `._0001.jpg`. */
+const isLearntFrom = (path: string) => !basename(path).startsWith('.')
+
+const nameOf = ({ shard, picture }: Sample) => `${shard}:${picture.path}`
+
+function tellOfArchive(
+  shard: string,
+  { unread, isWhole, rest }: { unread: readonly string[]; isWhole: boolean; rest: number },
+  leftOut: LeftOut,
+): void {
+  for (const name of unread.filter(isLearntFrom)) {
+    leftOut.add(
+      'links and sparse files, which are not followed (tar --dereference --hard-dereference stores files)',
+      `${shard}:${name}`,
+    )
   }
+  if (!isWhole) leftOut.add('archives without an end mark, which may have been cut', shard)
+  else if (rest > 0) {
+    leftOut.add('archives with other bytes behind their end', `${shard}, ${rest} bytes`)
+  }
+}
+
+function groupsOf(entries: readonly TarEntry[]): Group[] {
+  const groups: { key: string; files: Map<string, TarEntry> }[] = []
+  for (const entry of entries) {
+    const [key, extension] = split(entry.path)
+    const last = groups.at(-1)
+    if (last?.key === key) last.files.set(extension, entry)
+    else groups.push({ key, files: new Map([[extension, entry]]) })
+  }
+  return groups
 }
 
 /** 'folder/0001.seg.PNG' is sample 'folder/0001' and file 'seg.png', as in WebDataset. */
@@ -72,20 +122,90 @@ function split(path: string): [key: string, extension: string] {
   return [path.slice(0, dot), path.slice(dot + 1).toLowerCase()]
 }
 
-async function readSample({ shard, key, picture, text, json }: Sample): Promise<Item> {
+/** Refuses files of a sample that come after those of another: each group would lack the rest. */
+function checkTogether(shard: string, groups: readonly Group[]): void {
+  const seen = new Map<string, Group>()
+  for (const group of groups) {
+    const earlier = seen.get(group.key)
+    seen.set(group.key, group)
+    // The same files again are another sample of that name.
+    if (!earlier || [...group.files.keys()].some(extension => earlier.files.has(extension)))
+      continue
+    const [one] = earlier.files.values()
+    const [other] = group.files.values()
+    throw new DeclipError(
+      'ERR_DECLIP_INVALID_ARG',
+      `data.path: the files of sample '${group.key}' do not lie together in ${shard}: others stand between ${one?.path} and ${other?.path}. Make the archive in the order of its names: tar --sort=name -cf ...`,
+    )
+  }
+}
+
+/** Groups with a picture; `leftOut` is told of the others. */
+function samplesOf(shard: string, groups: readonly Group[], leftOut: LeftOut): Sample[] {
+  const samples: Sample[] = []
+  const pictured = new Set<string>()
+  for (const { key, files } of groups) {
+    const picture = PICTURES.map(extension => files.get(extension)).find(entry => entry)
+    if (!picture) continue
+    pictured.add(key)
+    samples.push({ shard, key, picture, text: files.get('txt'), json: files.get('json') })
+  }
+  for (const { key, files } of groups) {
+    if (pictured.has(key)) continue
+    const hidden = [...files].filter(([extension]) =>
+      PICTURES.some(p => extension.endsWith(`.${p}`)),
+    )
+    for (const [extension, { path }] of hidden) {
+      leftOut.add(
+        "pictures with dots in their names, of which a sample's name ends at the first",
+        `${shard}:${path} is file '${extension}' of sample '${key}'`,
+      )
+    }
+    const [file] = files.values()
+    if (hidden.length > 0) continue
+    const endings = PICTURES.map(extension => `.${extension}`).join(', ')
+    leftOut.add(`samples without a picture (${endings})`, `${shard}:${file?.path}`)
+  }
+  return samples
+}
+
+function contentFrom(
+  { shard, key, text, json }: Omit<Sample, 'picture'>,
+  needs: Needs,
+  leftOut: LeftOut,
+): Content {
+  for (const entry of [text, json]) {
+    if (entry && !entry.content) {
+      leftOut.add('texts of more than 1 MiB', `${shard}:${entry.path}, ${entry.size} bytes`)
+    }
+  }
+  const files = { text: text?.content, json: json?.content }
+  return contentOf(`${shard}:${key}`, files, needs, leftOut)
+}
+
+function withoutContent({ shard, key, picture, text, json }: Sample): Sample {
+  const bare = ({ path, offset, size }: TarEntry) => ({ path, offset, size })
+  return { shard, key, picture, text: text && bare(text), json: json && bare(json) }
+}
+
+async function readSample(sample: Sample, needs: Needs): Promise<Item> {
+  const { shard, key, picture, text, json } = sample
   const files = [picture, text, json].filter(entry => entry !== undefined)
   const start = Math.min(...files.map(({ offset }) => offset))
   const end = Math.max(...files.map(({ offset, size }) => offset + size))
   const bytes = await readSpan(shard, start, end)
   const part = ({ offset, size }: TarEntry) => bytes.subarray(offset - start, offset - start + size)
-  const name = `${shard}:${picture.path}`
-  const said = json ? parse(`${shard}:${key}.json`, part(json).toString('utf8')) : {}
-  return {
-    name,
-    picture: part(picture),
-    caption: text ? part(text).toString('utf8').trim() : said.caption,
-    regions: said.regions ?? [],
-  }
+  const filled = (entry: TarEntry | undefined) =>
+    entry && (entry.size > LONGEST_TEXT ? entry : { ...entry, content: part(entry) })
+  const leftOut = new LeftOut() // told at the start
+  const content = contentFrom(
+    { shard, key, text: filled(text), json: filled(json) },
+    needs,
+    leftOut,
+  )
+  const name = nameOf(sample)
+  if (isUsable(content, needs, leftOut, name)) return { name, picture: part(picture), ...content }
+  throw new DeclipError('ERR_DECLIP_IO', `${name} has changed since the run began: ${leftOut}.`)
 }
 
 async function readSpan(path: string, start: number, end: number): Promise<Buffer> {
@@ -106,35 +226,4 @@ async function readSpan(path: string, start: number, end: number): Promise<Buffe
   } catch (error) {
     throw ioError('read', path, error)
   }
-}
-
-function parse(name: string, text: string): { caption?: string; regions?: Region[] } {
-  let json: { caption?: unknown; regions?: unknown }
-  try {
-    json = JSON.parse(text) ?? {}
-  } catch (cause) {
-    throw new DeclipError('ERR_DECLIP_IO', `${name} is not JSON.`, { cause })
-  }
-  const { caption, regions = [] } = json
-  const valid =
-    (caption === undefined || typeof caption === 'string') &&
-    Array.isArray(regions) &&
-    regions.every(isRegion)
-  if (!valid) {
-    throw new DeclipError(
-      'ERR_DECLIP_IO',
-      `${name} must hold { "caption": "...", "regions": [{ "box": [x, y, width, height], "label": "name" }] }; both may be left out.`,
-    )
-  }
-  return { ...(caption !== undefined && { caption }), regions }
-}
-
-function isRegion(region: unknown): region is Region {
-  const { box, label } = (region ?? {}) as { box?: unknown; label?: unknown }
-  return (
-    Array.isArray(box) &&
-    box.length === 4 &&
-    box.every(Number.isFinite) &&
-    (label === undefined || typeof label === 'string')
-  )
 }
