@@ -1,24 +1,10 @@
 import { readdir, stat } from 'node:fs/promises'
 import { extname, join, relative } from 'node:path'
 import { ioError } from '../../../base/files.js'
+import { PICTURE_ENDING } from '../../../image/format.js'
 import { fileSource } from './files.js'
 import { LeftOut } from './left-out.js'
 import type { Source } from './source.js'
-
-/** Endings of files that are learnt from: what the decoder reads. */
-export const PICTURES = [
-  'jpg',
-  'jpeg',
-  'jfif',
-  'png',
-  'webp',
-  'avif',
-  'tif',
-  'tiff',
-  'gif',
-] as const
-
-const PICTURE = new RegExp(`\\.(${PICTURES.join('|')})$`, 'i')
 
 /**
  * The pictures of a folder and of the folders in it, ordered by their paths. Names that begin with a
@@ -33,7 +19,7 @@ export async function openFolder(path: string): Promise<Source> {
   for (const name of await filesBelow(path, leftOut)) {
     if (/(^|\/)(\.|__MACOSX\/)/.test(name)) continue
     if (name.includes('\ufffd')) leftOut.add('names that are not UTF-8', join(path, name))
-    else if (PICTURE.test(name)) pictures.push(name)
+    else if (PICTURE_ENDING.test(name)) pictures.push(name)
     else leftOut.add(`files ${endingOf(name)}`, join(path, name))
   }
   // By code units: the same everywhere, whatever the language of the system.

@@ -5,12 +5,15 @@ import { setImmediate } from 'node:timers/promises'
 import { expand } from 'brace-expansion'
 import { ioError } from '../../../base/files.js'
 import { DeclipError } from '../../../errors.js'
-import { PICTURES } from './folder.js'
+import { PICTURE_ENDING } from '../../../image/format.js'
 import { LeftOut } from './left-out.js'
 import { checkSomething, isUsable } from './regions.js'
 import { type Content, contentOf } from './sample-texts.js'
 import type { Item, Needs, Source } from './source.js'
 import { indexTar, LONGEST_TEXT, type TarEntry } from './tar-index.js'
+
+/** Which file is the picture where a sample has several. */
+const FIRST = ['jpg', 'jpeg', 'png', 'webp']
 
 /** Samples whose texts are looked at in one turn of the event loop. */
 const TURN = 500
@@ -140,21 +143,30 @@ function checkTogether(shard: string, groups: readonly Group[]): void {
   }
 }
 
+/** '.jpg', but not '.seg.png'. */
+const isPicture = (extension: string) =>
+  PICTURE_ENDING.test(extension) && extension.lastIndexOf('.') === 0
+
 /** Groups with a picture; `leftOut` is told of the others. */
 function samplesOf(shard: string, groups: readonly Group[], leftOut: LeftOut): Sample[] {
   const samples: Sample[] = []
   const pictured = new Set<string>()
   for (const { key, files } of groups) {
-    const picture = PICTURES.map(extension => files.get(extension)).find(entry => entry)
-    if (!picture) continue
+    const extensions = [...FIRST, ...files.keys()]
+    const picture = extensions.find(ext => isPicture(`.${ext}`) && files.has(ext))
+    if (picture === undefined) continue
     pictured.add(key)
-    samples.push({ shard, key, picture, text: files.get('txt'), json: files.get('json') })
+    samples.push({
+      shard,
+      key,
+      picture: files.get(picture) as TarEntry,
+      text: files.get('txt'),
+      json: files.get('json'),
+    })
   }
   for (const { key, files } of groups) {
     if (pictured.has(key)) continue
-    const hidden = [...files].filter(([extension]) =>
-      PICTURES.some(p => extension.endsWith(`.${p}`)),
-    )
+    const hidden = [...files].filter(([extension]) => PICTURE_ENDING.test(extension))
     for (const [extension, { path }] of hidden) {
       leftOut.add(
         "pictures with dots in their names, of which a sample's name ends at the first",
@@ -163,8 +175,10 @@ function samplesOf(shard: string, groups: readonly Group[], leftOut: LeftOut): S
     }
     const [file] = files.values()
     if (hidden.length > 0) continue
-    const endings = PICTURES.map(extension => `.${extension}`).join(', ')
-    leftOut.add(`samples without a picture (${endings})`, `${shard}:${file?.path}`)
+    leftOut.add(
+      'samples without a picture (.jpg, .png, .webp and the like)',
+      `${shard}:${file?.path}`,
+    )
   }
   return samples
 }
