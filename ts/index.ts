@@ -61,6 +61,7 @@ export {
 export type { SegmentOptions } from './segment/options.js'
 export { type SegmentManyOptions, segment, segmentMany } from './segment/segment.js'
 export {
+  type ClassEntry,
   type ClassSeparator,
   type Definition,
   parseClasses,

@@ -198,7 +198,7 @@ async function segmentImages(given: string[], flags: SegmentFlags, run: Run): Pr
 /** The options of segment() that flags stand for; `classes` are needed to find the background. */
 export async function segmentOptions(
   flags: SegmentFlags,
-  classes: readonly string[],
+  classes: readonly (readonly string[])[],
 ): Promise<SegmentOptions> {
   const { method, dataset, denseMode, shortSide, window, stride, augment, closing } = flags
   const { definitions, synonyms, definitionWeight, proxyModel } = flags
@@ -237,7 +237,7 @@ export async function segmentOptions(
 /** A class's name or number, 'none', or words for a class of their own. */
 function backgroundOf(
   text: string | undefined,
-  classes: readonly string[],
+  classes: readonly (readonly string[])[],
 ): number | false | string[] | undefined {
   if (text === undefined) return undefined
   if (text === 'none') return false
@@ -245,7 +245,7 @@ function backgroundOf(
     if (Number(text) < classes.length) return Number(text)
     throw usage(`--background must be 0 to ${classes.length - 1} (the classes), received ${text}.`)
   }
-  const named = classes.findIndex(line => line === text || line.startsWith(`${text}, `))
+  const named = classes.findIndex(words => words[0] === text || words.join(', ') === text)
   if (named >= 0) return named
   const words = text.split(',').map(word => word.trim())
   if (!words.includes('')) return words

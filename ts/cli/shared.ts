@@ -12,7 +12,7 @@ import { DeclipError, ERROR_CODES } from '../errors.js'
 import { DEFAULT_MODEL } from '../hub/resolve-source.js'
 import { loadModel } from '../model/load.js'
 import type { Model } from '../model/model.js'
-import { parseInlineClasses, readClassFile } from '../text/class-files.js'
+import { parseClasses, parseInlineClasses, readClassFile } from '../text/class-files.js'
 import type { TemplateSetName } from '../text/templates.js'
 import { TEMPLATES } from '../text/templates.js'
 
@@ -112,29 +112,42 @@ export async function openModel(flags: ModelFlags, { signal, progress }: Run): P
 export interface ClassFlags {
   classes?: string
   classesFile?: string
+  separator?: keyof typeof SEPARATORS
   templates?: string
 }
+
+/** What may stand between the words of a class file's line, where it is not to be found out. */
+const SEPARATORS = { comma: ', ', semicolon: '; ', 'bare-comma': ',' } as const
 
 /** Adds {@link ClassFlags}. */
 export function addClassOptions(command: Command): Command {
   return command
     .optionsGroup('Classes:')
     .option('--classes <list>', 'classes between semicolons, each with its synonyms after commas')
-    .option('--classes-file <file>', "one class per line, synonyms after ', '")
+    .option('--classes-file <file>', 'one class per line, synonyms after commas or semicolons')
+    .addOption(
+      new Option('--separator <kind>', 'of the words in that file, where it is ambiguous').choices(
+        Object.keys(SEPARATORS),
+      ),
+    )
     .option(
       '--templates <set>',
       `prompts around each word: ${Object.keys(TEMPLATES).join(', ')}, or a file with one per line and {} for the word`,
     )
 }
 
-/** One line 'word, synonym, ...' per class. */
-export async function readClasses({ classes, classesFile }: ClassFlags): Promise<string[]> {
+/** The words of every class. */
+export async function readClasses(flags: ClassFlags): Promise<string[][]> {
+  const { classes, classesFile, separator } = flags
   if (classes !== undefined && classesFile !== undefined) {
     throw usage('--classes and --classes-file exclude each other; give one of them.')
   }
-  if (classes !== undefined) return parseInlineClasses(classes)
+  if (separator !== undefined && classesFile === undefined) {
+    throw usage('--separator needs --classes-file.')
+  }
+  if (classes !== undefined) return parseClasses(parseInlineClasses(classes))
   if (classesFile !== undefined) {
-    return (await readClassFile(classesFile)).map(words => words.join(', '))
+    return readClassFile(classesFile, { separator: separator && SEPARATORS[separator] })
   }
   throw usage('Classes are missing; give --classes "cat, feline; sofa" or --classes-file.')
 }

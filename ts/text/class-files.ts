@@ -1,9 +1,16 @@
 import { isUtf8 } from 'node:buffer'
 import { readFile, stat } from 'node:fs/promises'
-import { DeclipError, invalid } from '../errors.js'
+import { ioError } from '../base/files.js'
+import { DeclipError, describe, invalid } from '../errors.js'
 
-/** Between a class's words: ITACLIP, SCLIP and NACLIP, then ProxyCLIP, then ClearCLIP. */
+/**
+ * Between a class's words, where the rule of {@link parseClasses} is not to be used: ', ' (ITACLIP, SCLIP,
+ * NACLIP), '; ' (DeCLIP, ProxyCLIP) or ',' (ClearCLIP).
+ */
 export type ClassSeparator = ', ' | '; ' | ','
+
+/** A class: 'name' or 'name, synonym, ...', or its words as a list, which are taken as they are. */
+export type ClassEntry = string | readonly string[]
 
 /** A definition file's line. */
 export interface Definition {
@@ -22,54 +29,100 @@ const MAX_CLASSES = 65_536
 /**
  * Splits lines of 'word, synonym, ...' into words.
  *
- * Words are trimmed, which changes no token. Blank lines at the end are ignored; anywhere else a
- * blank line is an error, since the number of a line is the number of its class.
+ * Words are separated by commas or by semicolons, one of the two in the whole list, with or without
+ * blanks around them; where there are semicolons, commas belong to the words. A comma between two
+ * digits ('1,000 islands') separates nothing. Words are trimmed, which changes no token. Blank lines
+ * at the end are ignored; anywhere else a blank line is an error, since the number of a line is the
+ * number of its class.
  *
- * @param lines - One entry per class.
- * @param separator - Default ', ' or, when any line has a semicolon, '; '.
+ * @param lines - One entry per class: a text, or its words as a list.
+ * @param separator - Exactly this text and nothing else separates.
  * @param source - Named in errors.
- * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG naming the source and the line.
+ * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG naming the source and the line, also where some
+ *   lines separate by commas and others by semicolons.
  *
  * @example
  * ```ts
  * parseClasses(['cat, feline', 'sofa']) // [['cat', 'feline'], ['sofa']]
+ * parseClasses(['cat; feline', 'Washington, DC']) // [['cat', 'feline'], ['Washington, DC']]
  * ```
  */
 export function parseClasses(
-  lines: readonly string[],
+  lines: readonly ClassEntry[],
   separator?: ClassSeparator,
   source = 'classes',
 ): string[][] {
-  const classes = withoutTrailingBlanks(lines)
+  return split(withoutTrailingBlanks(lines), separator, line => `${source}, line ${line}`, source)
+}
+
+/**
+ * The classes of a caller's list. Unlike in a file, no entry may be blank: results are counted by the
+ * places in this list. @internal
+ */
+export function parseClassList(entries: readonly ClassEntry[]): string[][] {
+  return split(entries, undefined, entry => `classes[${entry - 1}]`, 'classes')
+}
+
+/** The words of every class; `place` names a class by its number, from 1. */
+function split(
+  classes: readonly ClassEntry[],
+  separator: ClassSeparator | undefined,
+  place: (number: number) => string,
+  source: string,
+): string[][] {
   if (classes.length === 0 || classes.length > MAX_CLASSES) {
-    throw at(source, 0, `there must be 1 to ${MAX_CLASSES} classes, found ${classes.length}`)
+    throw problem(source, `there must be 1 to ${MAX_CLASSES} classes, found ${classes.length}`)
   }
-  const pattern = SPLITTERS[separator ?? (classes.some(line => line.includes(';')) ? '; ' : ', ')]
-  return classes.map((line, i) => {
-    const words = line.split(pattern).map(word => word.trim())
-    if (words.length === 1 && words[0] === '') {
-      throw at(source, i + 1, 'a class needs a name, found a blank line; remove it')
+  const pattern = separator ? SEPARATORS[separator] : commonSeparator(classes, place)
+  return classes.map((entry, i) => {
+    const words = (typeof entry === 'string' ? entry.split(pattern) : entry).map(w => w.trim())
+    if (words.length < 2 && !words[0]) {
+      throw problem(place(i + 1), 'a class needs a name, found a blank; remove it')
     }
     if (words.includes('')) {
-      throw at(source, i + 1, `a word is missing beside a separator in '${line.trim()}'`)
+      throw problem(
+        place(i + 1),
+        `a word is missing beside a separator in '${String(entry).trim()}'`,
+      )
     }
     return words
   })
 }
 
-const SPLITTERS: Readonly<Record<ClassSeparator, RegExp>> = {
+const SEPARATORS: Readonly<Record<ClassSeparator, RegExp>> = {
   // A separator may also end the line, where the missing word is then reported.
   ', ': /,(?:\s+|$)/,
   '; ': /;(?:\s+|$)/,
   ',': /,/,
 }
 
+/** A comma that does not stand inside a number. */
+const COMMA = /(?<!\d),|,(?!\d)/
+
+/** What separates words in all of the texts. */
+function commonSeparator(
+  classes: readonly ClassEntry[],
+  place: (number: number) => string,
+): RegExp {
+  const has = (pattern: RegExp) => (entry: ClassEntry) =>
+    typeof entry === 'string' && pattern.test(entry)
+  const semicolon = classes.findIndex(has(/;/))
+  if (semicolon < 0) return COMMA
+  const comma = classes.findIndex(entry => has(COMMA)(entry) && !has(/;/)(entry))
+  if (comma < 0) return /;/
+  const [one, other] = [comma, semicolon].map(i => `'${String(classes[i]).trim()}'`)
+  throw problem(
+    place(semicolon + 1),
+    `words are separated by a semicolon here (${other}) and by a comma in ${place(comma + 1)} (${one}); separate all by one of the two, and make two classes of two things`,
+  )
+}
+
 /**
- * Reads a class file: one class per line, its synonyms after ", " (ITACLIP, SCLIP, NACLIP), "; "
- * (ProxyCLIP) or "," (ClearCLIP). UTF-8, with or without byte order mark, any line ends.
+ * Reads a class file: one class per line, its synonyms as {@link parseClasses} separates them. UTF-8, with
+ * or without byte order mark, any line ends.
  *
  * @param path - A text file of at most 8 MiB.
- * @param options - `separator`: default ', ' or, when any line has a semicolon, '; '.
+ * @param options - `separator`: exactly this text between words, such as '; '.
  * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG naming file and line, ERR_DECLIP_IO if it
  *   cannot be read.
  *
@@ -84,12 +137,51 @@ export async function readClassFile(
 ): Promise<string[][]> {
   if (path === '')
     throw invalid('classes', 'a list of class names or the path of a class file', path)
-  return parseClasses(await readLines(path), options.separator, path)
+  const lines = withoutTrailingBlanks(await readLines(path, noClassFile))
+  refuseOtherFormats(path, lines)
+  return parseClasses(lines, options.separator, path)
+}
+
+function noClassFile(path: string, cause: unknown): DeclipError {
+  const message = `There is no class file ${describe(path)}. A text is the path of a file with one class per line; names are given as a list, such as ['cat, feline', 'sofa'].`
+  return new DeclipError('ERR_DECLIP_IO', message, { cause })
+}
+
+/** '0,background', '1: cat' */
+const NUMBERED = /^\s*(\d+)\s*[,;:.)=\s]\s*\D/
+
+/** Lists in other forms would become classes with odd names, or one class. */
+function refuseOtherFormats(path: string, lines: readonly string[]): void {
+  const form = 'a class file has one class per line, its synonyms after commas'
+  const find = (pattern: RegExp) => lines.findIndex(line => pattern.test(line)) + 1
+  if (/^\s*[[{]/.test(lines[0] ?? '') && isJson(lines.join('\n'))) {
+    throw problem(path, `this is JSON; ${form}`)
+  }
+  const tab = find(/\S\t/)
+  if (tab > 0) throw problem(`${path}, line ${tab}`, `a tab, as tables have it; ${form}`)
+  const quoted = find(/^\s*"[^"]*"\s*(,|;|$)/)
+  if (quoted > 0) throw problem(`${path}, line ${quoted}`, `names stand without quotes; ${form}`)
+  const comment = find(/^\s*(#|\/\/)/)
+  if (comment > 0) throw problem(`${path}, line ${comment}`, `a comment would be a class; ${form}`)
+  const numbers = lines.map(line => Number(NUMBERED.exec(line)?.[1] ?? Number.NaN))
+  const rows = Number.isNaN(numbers[0]) ? numbers.slice(1) : numbers // without a table's head
+  if (rows.length > 1 && rows.every((number, i) => number === (rows[0] as number) + i)) {
+    throw problem(path, `its lines are numbered, which they are without being told; ${form}`)
+  }
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /**
  * The command line's form, "cat, feline; sofa; background": classes between semicolons, their words
- * between commas. Returns lines for {@link Model.vocabulary}. A semicolon at the end is ignored.
+ * between commas. Returns lines for {@link Model.vocabulary}. One semicolon at the end is ignored.
  *
  * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG for an empty class or word.
  *
@@ -99,7 +191,29 @@ export async function readClassFile(
  * ```
  */
 export function parseInlineClasses(text: string): string[] {
-  return parseClasses(text.split(';'), ',', '--classes').map(words => words.join(', '))
+  const classes = text.replace(/;\s*$/, '').split(';')
+  const place = (number: number) => `--classes, class ${number}`
+  return split(classes, undefined, place, '--classes').map(words => words.join(', '))
+}
+
+/** What is likely a mistake in a list of classes; null for nothing. @internal */
+export function doubtAbout(classes: readonly (readonly string[])[]): string | null {
+  const [only, ...others] = classes
+  if (only && others.length === 0 && only.length > 1) {
+    const also = only.slice(1, 4).map(word => `'${word}'`)
+    const more = only.length > 4 ? ', ...' : ''
+    return `There is one class only, '${only[0]}' with the synonyms ${also.join(', ')}${more}, so every pixel is of it. Commas and semicolons separate the words of one class; classes are entries of the list, lines of the file, or stand between semicolons after --classes.`
+  }
+  const seen = new Map<string, number>()
+  for (const [i, words] of classes.entries()) {
+    const key = JSON.stringify([...new Set(words.map(word => word.toLowerCase()))].sort())
+    const first = seen.get(key)
+    if (first !== undefined) {
+      return `Classes ${first} and ${i} (counted from 0) are both '${words[0]}', so the second never gets a pixel; remove one of them.`
+    }
+    seen.set(key, i)
+  }
+  return null
 }
 
 /**
@@ -116,13 +230,14 @@ export function parseInlineClasses(text: string): string[] {
  */
 export function parseDefinitions(text: string, source = 'definitions'): Definition[] {
   const lines = withoutTrailingBlanks(text.split(/\r?\n/))
-  if (lines.length === 0) throw at(source, 0, "there is no line of the form 'name >=text'")
+  if (lines.length === 0) throw problem(source, "there is no line of the form 'name >=text'")
   return lines.map((line, i) => {
     const [name = '', definition] = line.split('>=')
     if (definition === undefined) {
-      throw at(source, i + 1, "expected 'name >=text', found no '>='")
+      throw problem(`${source}, line ${i + 1}`, "expected 'name >=text', found no '>='")
     }
-    if (definition.trim() === '') throw at(source, i + 1, "expected a text after '>='")
+    if (definition.trim() === '')
+      throw problem(`${source}, line ${i + 1}`, "expected a text after '>='")
     return { name: name.trim(), text: definition }
   })
 }
@@ -144,44 +259,43 @@ export async function readDefinitionFile(path: string): Promise<Definition[]> {
 }
 
 /** The lines of a UTF-8 text file without its byte order mark. */
-async function readLines(path: string): Promise<string[]> {
-  const bytes = await readSmallFile(path)
+async function readLines(
+  path: string,
+  absent?: (path: string, cause: unknown) => DeclipError,
+): Promise<string[]> {
+  const bytes = await readSmallFile(path).catch((error: NodeJS.ErrnoException) => {
+    if (error instanceof DeclipError) throw error
+    throw error.code === 'ENOENT' && absent ? absent(path, error) : ioError('read', path, error)
+  })
   if (!isUtf8(bytes)) {
     // No byte of a longer sequence is a line feed, so every line can be looked at on its own.
     const lines = bytes.toString('latin1').split('\n')
     const first = lines.findIndex(line => !isUtf8(Buffer.from(line, 'latin1')))
-    throw at(path, first + 1, 'this is not UTF-8 text; save the file as UTF-8')
+    throw problem(`${path}, line ${first + 1}`, 'this is not UTF-8 text; save the file as UTF-8')
   }
   const lines = new TextDecoder().decode(bytes).split(/\r?\n/)
   const binary = lines.findIndex(line => line.includes('\0'))
-  if (binary >= 0) throw at(path, binary + 1, 'a NUL character; this is not a text file')
+  if (binary >= 0)
+    throw problem(`${path}, line ${binary + 1}`, 'a NUL character; this is not a text file')
   return lines
 }
 
 /** Bytes of a regular file; size and kind are checked before anything is read. */
 async function readSmallFile(path: string): Promise<Buffer> {
-  try {
-    const found = await stat(path)
-    if (!found.isFile()) throw at(path, 0, 'this is not a file')
-    if (found.size > MAX_BYTES) {
-      throw at(path, 0, `class files have at most ${MAX_BYTES} bytes, this has ${found.size}`)
-    }
-    return await readFile(path)
-  } catch (error) {
-    if (error instanceof DeclipError) throw error
-    const reason = (error as Error).message
-    throw new DeclipError('ERR_DECLIP_IO', `Cannot read ${path}: ${reason}.`, { cause: error })
+  const found = await stat(path)
+  if (!found.isFile()) throw problem(path, 'this is not a file')
+  if (found.size > MAX_BYTES) {
+    throw problem(path, `class files have at most ${MAX_BYTES} bytes, this has ${found.size}`)
   }
+  return readFile(path)
 }
 
-function withoutTrailingBlanks(lines: readonly string[]): string[] {
+function withoutTrailingBlanks<T extends ClassEntry>(lines: readonly T[]): T[] {
   let end = lines.length
-  while (end > 0 && lines[end - 1]?.trim() === '') end--
+  while (end > 0 && String(lines[end - 1]).trim() === '') end--
   return lines.slice(0, end)
 }
 
-/** An error at a line, counted from 1; 0 for the whole source. */
-function at(source: string, line: number, problem: string): DeclipError {
-  const place = line > 0 ? `${source}, line ${line}` : source
-  return new DeclipError('ERR_DECLIP_INVALID_ARG', `${place}: ${problem}.`)
+function problem(place: string, text: string): DeclipError {
+  return new DeclipError('ERR_DECLIP_INVALID_ARG', `${place}: ${text}.`)
 }

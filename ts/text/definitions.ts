@@ -1,6 +1,7 @@
 import { onAbort } from '../base/abort.js'
 import type { CallOptions } from '../base/call.js'
 import { aborted, DeclipError, describe, invalid } from '../errors.js'
+import { parseClassList } from './class-files.js'
 
 /** What a language model is asked to write about a class. */
 export type AuxiliaryKind = 'definition' | 'synonym'
@@ -57,8 +58,8 @@ export async function writeDefinitions(
   if (!Array.isArray(classes) || classes.some(line => typeof line !== 'string')) {
     throw invalid('classes', 'a list of class names', classes)
   }
-  const names = classes
-    .map(line => (line.split(/,\s/)[0] as string).trim())
+  const names = (classes.length > 0 ? parseClassList(classes) : [])
+    .map(words => words[0] as string)
     .filter(name => name.toLowerCase() !== 'background')
   const texts = await askAll(kind, names, answer, call)
   return texts.map((text, i) => `${names[i]} >=${text}\n`).join('')

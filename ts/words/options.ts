@@ -2,10 +2,11 @@ import type { CallOptions } from '../base/call.js'
 import type { PromptOptions } from '../methods/options.js'
 
 /**
- * Words into classes: a list with one entry per class, each 'name' or 'name, synonym, ...', or the
- * path of a class file with one such line per class.
+ * Words into classes: a list with one entry per class, each 'name' or 'name, synonym, ...' or a list of
+ * words that are taken as they are; or the path of a class file with one such line per class. How words
+ * are separated: {@link parseClasses}.
  */
-export type ClassList = readonly string[] | string
+export type ClassList = readonly (string | readonly string[])[] | string
 
 /** Options of {@link Model.vocabulary}. */
 export interface VocabularyOptions extends CallOptions, PromptOptions {

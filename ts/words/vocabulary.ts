@@ -1,9 +1,16 @@
 import type { CallOptions } from '../base/call.js'
+import { warnOnce } from '../base/warn.js'
 import type { NativeTensor } from '../engine/addon-types.js'
 import { callNative } from '../engine/call-native.js'
 import { Tensor } from '../engine/tensor.js'
 import { DeclipError, describe, invalid } from '../errors.js'
-import { parseClasses, readClassFile, readDefinitionFile } from '../text/class-files.js'
+import {
+  type ClassEntry,
+  doubtAbout,
+  parseClassList,
+  readClassFile,
+  readDefinitionFile,
+} from '../text/class-files.js'
 import { type AuxiliaryKind, askAll } from '../text/definitions.js'
 import type { TemplateSetName } from '../text/templates.js'
 import { templateList } from '../text/templates.js'
@@ -219,22 +226,32 @@ async function readClasses(
   classList: ClassList,
   background: VocabularyOptions['background'],
 ): Promise<{ names: string[]; words: string[][] }> {
-  let words: string[][]
-  if (typeof classList === 'string') {
-    words = await readClassFile(classList)
-  } else {
-    if (!Array.isArray(classList) || classList.some(line => typeof line !== 'string')) {
-      throw invalid('classes', 'a list of class names or the path of a class file', classList)
-    }
-    words = parseClasses(classList)
-  }
+  const words =
+    typeof classList === 'string'
+      ? await readClassFile(classList)
+      : parseClassList(checkEntries(classList))
   const names = words.map(group => group[0] as string)
-  if (!Array.isArray(background)) return { names, words }
+  if (!Array.isArray(background)) {
+    warnOnce(doubtAbout(words))
+    return { names, words }
+  }
   const own = background.map((word: unknown) => (typeof word === 'string' ? word.trim() : ''))
   if (own.length === 0 || own.includes('')) {
     throw invalid('background', 'a list of words', background)
   }
+  warnOnce(doubtAbout([own, ...words]))
   return { names: ['background', ...names], words: [own, ...words] }
+}
+
+function checkEntries(classList: unknown): ClassEntry[] {
+  const expected = 'a list of class names or the path of a class file'
+  if (!Array.isArray(classList)) throw invalid('classes', expected, classList)
+  const isText = (value: unknown) => typeof value === 'string'
+  for (const [i, entry] of classList.entries()) {
+    if (isText(entry) || (Array.isArray(entry) && entry.length > 0 && entry.every(isText))) continue
+    throw invalid(`classes[${i}]`, 'text, or a list of words', entry)
+  }
+  return classList
 }
 
 /** Definitions or synonyms as texts, undefined where the caller gave neither. */

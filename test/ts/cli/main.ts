@@ -80,7 +80,7 @@ t.test('wrong usage', async t => {
     ],
     [['segment', table, '--method', 'sam'], /Allowed choices are declip, clipself/],
     [['segment', table], /Classes are missing; give --classes/],
-    [['segment', table, '--classes', 'a;;b'], /blank line/],
+    [['segment', table, '--classes', 'a;;b'], /--classes, class 2: .* blank/],
     [['segment', table, '--classes', 'a; b', '--out', 'x.jpg'], /--out writes \.png files/],
     [['segment', table, '--classes', 'a; b', '--logit-scale', '0', ...QUICK], /logitScale/],
     [['encode', table], /Give --out <file>, --json or both/],

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { expandFolders, type SegmentFlags, segmentOptions } from '../../../ts/cli/segment.js'
 
-const CLASSES = ['background', 'cat, feline', 'sofa']
+const CLASSES = [['background'], ['cat', 'feline'], ['sofa']]
 const options = async (flags: Partial<SegmentFlags>) => {
   const given = await segmentOptions({ model: 'words-tiny', ...flags }, CLASSES)
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))

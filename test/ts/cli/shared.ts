@@ -38,15 +38,18 @@ t.test('parsers take what they say and nothing else', t => {
 
 t.test('classes', async t => {
   const file = t.testdir({ 'classes.txt': 'background\ncat, feline\n' })
-  t.strictSame(await readClasses({ classes: 'cat,feline; sofa;' }), ['cat, feline', 'sofa'])
-  t.strictSame(await readClasses({ classesFile: `${file}/classes.txt` }), [
-    'background',
-    'cat, feline',
+  const classesFile = `${file}/classes.txt`
+  t.strictSame(await readClasses({ classes: 'cat,feline; sofa;' }), [['cat', 'feline'], ['sofa']])
+  t.strictSame(await readClasses({ classesFile }), [['background'], ['cat', 'feline']])
+  t.strictSame(await readClasses({ classesFile, separator: 'semicolon' }), [
+    ['background'],
+    ['cat, feline'],
   ])
   const code = 'ERR_DECLIP_INVALID_ARG'
   await t.rejects(readClasses({}), { code, message: /Classes are missing; give --classes/ })
   await t.rejects(readClasses({ classes: 'a', classesFile: 'b' }), { code, message: /exclude/ })
   await t.rejects(readClasses({ classes: 'a;;b' }), { code })
+  await t.rejects(readClasses({ classes: 'a; b', separator: 'comma' }), { code, message: /needs/ })
   await t.rejects(readClasses({ classesFile: 'absent.txt' }), { code: 'ERR_DECLIP_IO' })
 })
 

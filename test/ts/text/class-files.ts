@@ -38,16 +38,54 @@ t.test("the reference's definitions", async t => {
   t.strictSame(texts[6], { name: 'sedan', text: 'a closed car with four doors.' })
 })
 
-t.test('separators', async t => {
+t.test('words are separated by commas or by semicolons, with or without blanks', async t => {
   t.strictSame(parseClasses(['cat, feline', 'sofa']), [['cat', 'feline'], ['sofa']])
-  t.strictSame(parseClasses(['cat; feline', '1,000 islands']), [
+  t.strictSame(parseClasses(['cat,feline', 'sofa , couch']), [
     ['cat', 'feline'],
-    ['1,000 islands'],
+    ['sofa', 'couch'],
   ])
-  t.strictSame(parseClasses(['cat, feline; tom']), [['cat, feline', 'tom']])
-  t.strictSame(parseClasses(['cat,feline']), [['cat,feline']], 'a comma alone is part of a word')
-  t.strictSame(parseClasses(['cat,feline'], ','), [['cat', 'feline']])
-  t.strictSame(parseClasses(['a; b'], ', '), [['a; b']])
+  t.strictSame(parseClasses(['cat; feline', 'sofa;couch']), [
+    ['cat', 'feline'],
+    ['sofa', 'couch'],
+  ])
+  t.strictSame(parseClasses(['1,000 islands, lakes', 'no. 1, no. 2', '3,5']), [
+    ['1,000 islands', 'lakes'],
+    ['no. 1', 'no. 2'],
+    ['3,5'],
+  ])
+  t.strictSame(parseClasses(['cat, feline; tom', 'sofa']), [['cat, feline', 'tom'], ['sofa']])
+})
+
+t.test('one list has one separator', async t => {
+  for (const lines of [
+    ['sky', 'cat, feline', 'dog; puppy'],
+    ['dog;puppy', 'cat,feline'],
+    ['dog, a; puppy', 'cat, feline'],
+  ]) {
+    t.throws(() => parseClasses(lines, undefined, 'f.txt'), {
+      code,
+      message:
+        /^f\.txt, line \d: words are separated by a semicolon here .* by a comma in f\.txt, line/,
+    })
+  }
+  t.strictSame(parseClasses(['cat, feline', 'dog; puppy'], '; '), [
+    ['cat, feline'],
+    ['dog', 'puppy'],
+  ])
+  t.strictSame(parseClasses(['cat,feline', 'dog; puppy'], ', '), [['cat,feline'], ['dog; puppy']])
+  t.strictSame(parseClasses(['1,000; puppy'], ','), [['1', '000; puppy']])
+})
+
+t.test('words as lists are not separated', async t => {
+  t.strictSame(parseClasses(['cat, feline', ['Washington, DC'], ['a; b', ' c ']]), [
+    ['cat', 'feline'],
+    ['Washington, DC'],
+    ['a; b', 'c'],
+  ])
+  t.throws(() => parseClasses(['cat', ['dog', ' ']]), {
+    code,
+    message: /line 2: a word is missing/,
+  })
 })
 
 t.test("the command line's form", async t => {
@@ -57,8 +95,14 @@ t.test("the command line's form", async t => {
     'background',
   ])
   t.strictSame(parseInlineClasses(' cat,feline ;sofa; '), ['cat, feline', 'sofa'])
-  t.throws(() => parseInlineClasses('cat;;sofa'), { code, message: /--classes, line 2/ })
-  t.throws(() => parseInlineClasses(''), { code })
+  t.throws(() => parseInlineClasses('cat;;sofa'), {
+    code,
+    message: /--classes, class 2: a class needs a name/,
+  })
+  for (const text of ['', ';', 'cat;;', ';cat', 'cat; ;', 'cat,;sofa']) {
+    t.throws(() => parseInlineClasses(text), { code }, text)
+  }
+  t.strictSame(parseInlineClasses('1,000 islands; lake'), ['1,000 islands', 'lake'])
 })
 
 t.test('words survive the way through a file of any separator', async t => {
@@ -93,7 +137,10 @@ t.test('line ends, byte order mark, blank lines', async t => {
   const read = (name: string) => readClassFile(join(dir, name))
   t.strictSame(await read('crlf.txt'), [['cat', 'feline'], ['sofa']])
   t.strictSame(await read('bare.txt'), [['cat', 'feline'], ['sofa']])
-  await t.rejects(read('gap.txt'), { code, message: /gap\.txt, line 2: .*blank line/ })
+  await t.rejects(read('gap.txt'), {
+    code,
+    message: /gap\.txt, line 2: a class needs a name, found a blank/,
+  })
   await t.rejects(read('empty.txt'), { code, message: /1 to 65536 classes, found 0/ })
   await t.rejects(read('missing.txt'), { code, message: /missing\.txt, line 2: a word is missing/ })
   await t.rejects(read('trailing.txt'), { code, message: /trailing\.txt, line 2/ })
@@ -101,6 +148,28 @@ t.test('line ends, byte order mark, blank lines', async t => {
     { name: 'cat', text: ' a pet. ' },
     { name: 'sofa', text: 'a seat ' },
   ])
+})
+
+t.test('lists in other forms are refused', async t => {
+  const forms: [text: string, message: RegExp][] = [
+    ['["background", "dog"]', /: this is JSON; a class file has one class per line/],
+    ['[\n  "background",\n  "dog"\n]\n', /: this is JSON/],
+    ['{ "0": "background" }', /: this is JSON/],
+    ['background\t0\ndog\t1\n', /, line 1: a tab, as tables have it/],
+    ['"background"\n"dog"\n', /, line 1: names stand without quotes/],
+    ['background\n"dog","puppy"\n', /, line 2: names stand without quotes/],
+    ['# classes\nbackground\n', /, line 1: a comment would be a class/],
+    ['0,background\n1,dog\n2,tree\n', /: its lines are numbered/],
+    ['id,name\n1,background\n2,dog\n', /: its lines are numbered/],
+    ['1: background\n2: dog\n', /: its lines are numbered/],
+  ]
+  for (const [text, message] of forms) {
+    const path = join(t.testdir({ 'list.txt': text }), 'list.txt')
+    await t.rejects(readClassFile(path), { code, message }, text)
+  }
+  const plain = '3d printer\n[sic]\n747 airplane\n'
+  const path = join(t.testdir({ 'plain.txt': plain }), 'plain.txt')
+  t.strictSame((await readClassFile(path)).flat(), ['3d printer', '[sic]', '747 airplane'])
 })
 
 t.test('definitions that are none', async t => {
@@ -136,7 +205,11 @@ t.test('hostile files', async t => {
     await t.rejects(readClassFile(join(dir, name)), { code, message }, name)
   }
   await t.rejects(readClassFile('/dev/zero'), { code, message: /not a file/ })
-  await t.rejects(readDefinitionFile(join(dir, 'none.txt')), { code: 'ERR_DECLIP_IO' })
+  await t.rejects(readDefinitionFile(join(dir, 'none.txt')), {
+    code: 'ERR_DECLIP_IO',
+    message: /Cannot read .*none\.txt: there is no such file/,
+  })
+  await t.rejects(readClassFile('cat, dog'), { message: /There is no class file 'cat, dog'/ })
 })
 
 t.test('random bytes are classes or a coded error', async t => {

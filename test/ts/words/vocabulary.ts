@@ -182,6 +182,38 @@ const feature = (word: string) => ensemble(1, [`a photo of a ${word}.`, `the ${w
 const mixed = (word: string, text: string, weight: number) =>
   feature(word).map((x, d) => (1 - weight) * x + weight * (feature(text)[d] as number))
 
+t.test('words as lists are taken as they are', async t => {
+  const { classes, words } = await Vocabulary.build(
+    fakeModel(),
+    ['sky', ['Washington, DC', 'capital; city'], 'cat, kitten'],
+    { templates: 'none' },
+  )
+  t.strictSame(classes, ['sky', 'Washington, DC', 'cat'])
+  t.strictSame(words, ['sky', 'Washington, DC', 'capital; city', 'cat', 'kitten'])
+})
+
+t.test('a list that is likely not what was meant is warned about', async t => {
+  const warned: string[] = []
+  const listen = ({ name, message }: Error) => name === 'DeclipWarning' && warned.push(message)
+  process.on('warning', listen)
+  t.teardown(() => process.off('warning', listen))
+  const build = async (classes: ClassList, options: VocabularyOptions = {}) => {
+    warned.length = 0
+    await Vocabulary.build(fakeModel(), classes, { templates: 'none', ...options })
+    await new Promise(setImmediate)
+    return warned.join()
+  }
+  t.match(
+    await build(['heath;dog;tree']),
+    /one class only, 'heath' with the synonyms 'dog', 'tree'/,
+  )
+  t.equal(await build(['heath, dog'], { background: ['sky'] }), '')
+  t.equal(await build(['heath']), '')
+  t.match(await build(['fog', 'elk', 'Elk']), /Classes 1 and 2 .* are both 'Elk'/)
+  t.match(await build(['fog', 'elk, deer', 'deer, elk']), /Classes 1 and 2/)
+  t.equal(await build(['fog', 'elk, deer', 'elk']), '', 'published lists share words')
+})
+
 t.test("words, classes and background of the reference's files", async t => {
   const golden = new URL('../../fixtures/itaclip-pipeline/', import.meta.url)
   const path = (name: string) => new URL(name, golden).pathname
@@ -416,9 +448,29 @@ t.test('what is refused', async t => {
   await t.rejects(build(7), { code, message: /classes must be a list/ })
   await t.rejects(build(['cat', 7]), { code })
   await t.rejects(build([]), { code, message: /1 to 65536 classes/ })
-  t.strictSame((await build(['cat', ''])).classes, ['cat'], 'trailing blanks are ignored')
-  await t.rejects(build(['', 'cat']), { code, message: /classes, line 1.*blank/ })
-  await t.rejects(build('/nowhere/classes.txt'), { code: 'ERR_DECLIP_IO' })
+  for (const blank of [
+    ['cat', ''],
+    ['cat', '', ''],
+    ['cat', ' ', 'dog'],
+    ['cat', 'dog', []],
+  ]) {
+    await t.rejects(build(blank), { code, message: /^classes\[\d\]/ }, JSON.stringify(blank))
+  }
+  await t.rejects(build(['', 'cat']), { code, message: /^classes\[0\]: a class needs a name/ })
+  await t.rejects(build(['sky', 42]), {
+    code,
+    message: 'classes[1] must be text, or a list of words, received 42.',
+  })
+  await t.rejects(build(['sky', ['cat', null]]), { code, message: /^classes\[1\] must be text/ })
+  await t.rejects(build('cat, dog'), {
+    code: 'ERR_DECLIP_IO',
+    message: /There is no class file 'cat, dog'. A text is the path .* given as a list/,
+  })
+  await t.rejects(build(['sky', 'cat, kitten', 'dog; puppy']), {
+    code,
+    message:
+      /^classes\[2\]: .* semicolon here \('dog; puppy'\) .* comma in classes\[1\] \('cat, kit/,
+  })
   await t.rejects(build(['cat'], { definitionWeight: 2 }), { code, message: /definitionWeight/ })
   await t.rejects(build(['cat'], { templates: 'all' }), { code, message: /templates/ })
   await t.rejects(build(['cat'], { definitions: ['x'], synonyms: ['y'] }), {
