@@ -34,7 +34,7 @@ export class DeclipError extends Error {
   /** What went wrong, for programs. */
   readonly code: ErrorCode
 
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
     super(message, options)
     this.name = code === 'ERR_DECLIP_ABORTED' ? 'AbortError' : 'DeclipError'
     this.code = code

@@ -1,147 +1,165 @@
+/** Downloads a file over HTTP: resumed where it broke off, and checked. */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { open, rm, stat } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
-import { onAbort } from './abort.js'
-import type { CallOptions } from './call.js'
+import { setTimeout } from 'node:timers/promises'
+import { type Answer, get, HttpError, isWebPage, type Patience, webPage } from './http.js'
 
-interface DownloadOptions extends CallOptions {
-  /** Digest of the whole file, in hexadecimal. */
-  sha256?: string | undefined
-  /** Longest wait for an answer, in ms. Default 5000. */
-  connectTimeout?: number | undefined
-  /** Longest silence during the transfer, in ms. Default 30000. */
-  idleTimeout?: number | undefined
+/** What a whole file must hash to. */
+export interface Digest {
+  algorithm: 'sha1' | 'sha256'
+  /** In hexadecimal. */
+  expected: string
+  /** Hashed before the content. */
+  prefix?: string | undefined
 }
 
-/** Transfers that break off are resumed this often before the call fails. */
-const RESUMES = 5
+export interface HttpFileOptions extends Patience {
+  headers?: Readonly<Record<string, string>> | undefined
+  /** Length of the whole file in bytes, where it is known before. */
+  size?: number | undefined
+  digest?: Digest | undefined
+  /** Tries again also where nothing has arrived. Default: only where a transfer broke off. */
+  persistent?: boolean | undefined
+  /** Bytes on disk, and of the whole file, 0 where its server does not tell. */
+  onBytes?: ((done: number, total: number) => void) | undefined
+}
+
+const ATTEMPTS = 5
 
 /**
- * Downloads a file. What has arrived stays in `file`.part, where the next call goes on; the file
- * appears under its own name only when it is whole and its digest right. @internal
+ * Fills `part` with the file at `url`, after what an earlier call left there, and checks it. Works
+ * with servers that ignore Range or tell no length. What has arrived stays for the next call, unless
+ * it cannot be right.
+ *
+ * @throws HttpError for a status or web page that trying again does not change; Error
  */
-export async function downloadFile(
+export async function fetchFile(
   url: string,
-  file: string,
-  options: DownloadOptions = {},
+  part: string,
+  options: HttpFileOptions = {},
 ): Promise<void> {
-  const part = `${file}.part`
-  await mkdir(dirname(file), { recursive: true })
-  for (let resumes = 0; ; resumes += 1) {
-    const before = await sizeOf(part)
+  const { size = Number.POSITIVE_INFINITY, digest, persistent, signal } = options
+  for (let attempt = 1; ; attempt += 1) {
+    let before = await sizeOf(part)
     try {
-      await transfer(url, part, before, options)
-      break
+      if (before > size) {
+        await rm(part)
+        before = 0
+      }
+      if (before < size) await transfer(url, part, before, options)
+      else options.onBytes?.(before, size)
+      if (digest) await check(part, digest)
+      return
     } catch (error) {
+      if (signal?.aborted || isPermanent(error) || attempt === ATTEMPTS) throw error
       const grew = (await sizeOf(part)) > before
-      if (options.signal?.aborted || !grew || resumes === RESUMES) throw error
+      if (!grew && !persistent && !(error instanceof Misfit)) throw error
+      if (!grew && persistent)
+        await setTimeout(100 * 2 ** attempt, undefined, signal ? { signal } : {})
     }
   }
-  if (options.sha256) {
-    try {
-      await checkSha256(part, options.sha256)
-    } catch (error) {
-      await rm(part, { force: true })
-      throw error
-    }
-  }
-  await rename(part, file)
 }
 
-/** Rejects unless a file has the given SHA-256. @internal */
+/** Rejects unless a file has the given SHA-256. */
 export async function checkSha256(file: string, expected: string): Promise<void> {
-  const hash = createHash('sha256')
-  await pipeline(createReadStream(file), hash)
-  const actual = hash.digest('hex')
-  if (actual !== expected) {
-    throw new Error(
-      `the file that arrived is not the one expected: its sha256 is ${actual}, not ${expected}`,
-    )
-  }
+  const actual = await hashOf(file, { algorithm: 'sha256', expected })
+  if (actual !== expected) throw new Error(otherDigest('sha256', actual, expected))
 }
 
-/** Appends to `part` from byte `start` on, until the length that the server names is reached. */
-async function transfer(
+/** All has arrived and is not what it should be. */
+export class DigestError extends Error {}
+
+/** What lies on disk does not belong to what the server has: the transfer starts over. */
+class Misfit extends Error {}
+
+/** Appends to `part` from byte `start` on. */
+function transfer(
   url: string,
   part: string,
   start: number,
-  { signal, onProgress, connectTimeout = 5000, idleTimeout = 30_000 }: DownloadOptions,
+  options: HttpFileOptions,
 ): Promise<void> {
-  const watch = new Watchdog(signal)
-  try {
-    watch.expect(connectTimeout, `no answer within ${connectTimeout / 1000} s`)
-    const headers = start > 0 ? { range: `bytes=${start}-` } : {}
-    const response = await fetch(url, { headers, signal: watch.signal })
-    if (response.status === 416) {
-      // Longer than the file, or already whole: no way to tell, so the next call starts over.
+  const last = options.size === undefined ? '' : options.size - 1
+  const headers = {
+    ...options.headers,
+    // Lengths and ranges count the bytes of the file.
+    'accept-encoding': 'identity',
+    ...(start > 0 ? { range: `bytes=${start}-${last}` } : {}),
+  }
+  return get(url, headers, options, async answer => {
+    const { status } = answer
+    const from = Number(/^bytes (\d+)-/.exec(answer.headers.get('content-range') ?? '')?.[1])
+    if (status === 416 || (status === 206 && from !== start && !Number.isNaN(from))) {
       await rm(part, { force: true })
-      throw new Error('what an earlier download left does not fit the file; try again')
+      throw new Misfit('what an earlier download left does not fit the file; try again')
     }
-    if (!response.ok || !response.body) throw new Error(`the server answered ${response.status}`)
-    const resumed = response.status === 206
-    let done = resumed ? start : 0
-    const length = Number(response.headers.get('content-length') ?? 0)
-    const total = length > 0 ? done + length : 0
-    const file = await open(part, resumed ? 'a' : 'w')
-    try {
-      // Each piece is on disk before the next is awaited: a transfer that breaks loses none.
-      for await (const chunk of response.body) {
-        await file.writeFile(chunk)
-        done += chunk.length
-        onProgress?.({ step: 'download', done, total })
-        watch.expect(idleTimeout, `nothing arrived for ${idleTimeout / 1000} s`)
-      }
-    } finally {
-      await file.close()
+    if (status !== 200 && status !== 206)
+      throw new HttpError(status, `the server answered ${status}`)
+    await write(answer, part, status === 206 ? start : 0, options)
+  })
+}
+
+async function write(
+  { status, headers, body }: Answer,
+  part: string,
+  start: number,
+  { size, onBytes }: HttpFileOptions,
+): Promise<void> {
+  const encoded = /\S/.test((headers.get('content-encoding') ?? '').replace('identity', ''))
+  const length = encoded ? 0 : Number(headers.get('content-length') ?? 0)
+  const total = size ?? (length > 0 ? start + length : 0)
+  let done = start
+  const file = await open(part, start > 0 ? 'a' : 'w')
+  try {
+    // Each piece is on disk before the next is awaited: a transfer that breaks loses none.
+    for await (const chunk of body) {
+      if (done === 0 && isWebPage(headers, chunk)) throw webPage(status, 'the file')
+      await file.writeFile(chunk)
+      done += chunk.length
+      onBytes?.(done, total)
+      if (total > 0 && done > total) break
     }
-    if (total > 0 && done !== total)
-      throw new Error(`the transfer ended after ${done} of ${total} bytes`)
-  } catch (error) {
-    throw watch.reason ?? reasonOf(error)
   } finally {
-    watch.stop()
+    await file.close()
   }
+  if (total === 0 || done === total) return
+  if (done < total) throw new Error(`the transfer ended after ${done} of ${total} bytes`)
+  await rm(part, { force: true })
+  throw new Error(`the server sends more than the ${total} bytes of the file`)
 }
 
-/** Aborts when what is awaited does not come in time, or with the caller's signal. */
-class Watchdog {
-  readonly #controller = new AbortController()
-  readonly #forget: () => void
-  #timer: NodeJS.Timeout | undefined
-  reason: Error | undefined
-
-  constructor(signal: AbortSignal | undefined) {
-    const forward = () => this.#controller.abort(signal?.reason)
-    this.#forget = onAbort(signal, forward)
-    if (signal?.aborted) forward()
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal
-  }
-
-  expect(ms: number, otherwise: string): void {
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => {
-      this.reason = new Error(otherwise)
-      this.#controller.abort(this.reason)
-    }, ms)
-  }
-
-  stop(): void {
-    clearTimeout(this.#timer)
-    this.#forget()
-  }
+async function check(part: string, digest: Digest): Promise<void> {
+  const actual = await hashOf(part, digest)
+  if (actual === digest.expected) return
+  await rm(part, { force: true })
+  throw new DigestError(otherDigest(digest.algorithm, actual, digest.expected))
 }
 
-/** fetch() says only 'fetch failed'; its cause says why. */
-function reasonOf(error: unknown): unknown {
-  const cause = (error as Error).cause
-  if (!(cause instanceof Error)) return error
-  const code = (cause as NodeJS.ErrnoException).code
-  return new Error(cause.message || code || (error as Error).message, { cause: error })
+async function hashOf(file: string, { algorithm, prefix }: Digest): Promise<string> {
+  const hash = createHash(algorithm)
+  if (prefix !== undefined) hash.update(prefix)
+  await pipeline(createReadStream(file), hash)
+  return hash.digest('hex')
+}
+
+function otherDigest(algorithm: string, actual: string, expected: string): string {
+  return `the file that arrived is not the one expected: its ${algorithm} is ${actual}, not ${expected}`
+}
+
+/** Wrong access, a missing file, or this disk: trying again changes nothing. */
+function isPermanent(error: unknown): boolean {
+  if (error instanceof HttpError) {
+    const { status } = error
+    return status < 500 && status !== 408 && status !== 429
+  }
+  return isDiskError(error)
+}
+
+/** Errors of sockets come inside others, so a bare system error is one of the file system. */
+export function isDiskError(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).syscall !== undefined
 }
 
 async function sizeOf(path: string): Promise<number> {

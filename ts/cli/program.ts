@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { Command } from 'commander'
-import { packageRoot } from '../base/package-files.js'
+import { packagePath } from '../base/package-files.js'
 import { addClassify } from './classify.js'
 import { addDoctor } from './doctor.js'
 import { addEncode } from './encode.js'
@@ -43,6 +42,6 @@ export function createProgram(run: Run): Command {
 }
 
 function version(): string {
-  const text = readFileSync(join(packageRoot, 'package.json'), 'utf8')
+  const text = readFileSync(packagePath('package.json'), 'utf8')
   return (JSON.parse(text) as { version: string }).version
 }

@@ -1,12 +1,12 @@
 /** What the commands share: options with their parsers, the progress bar, output. */
 import { readFile } from 'node:fs/promises'
-import { join, relative } from 'node:path'
+import { relative } from 'node:path'
 import cliProgress from 'cli-progress'
 import { type Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import type { Progress } from '../base/call.js'
 import { ioError } from '../base/files.js'
 import type { Device, ModelDType } from '../base/names.js'
-import { packageRoot } from '../base/package-files.js'
+import { packagePath } from '../base/package-files.js'
 import { loadAddon } from '../engine/load-addon.js'
 import { DeclipError, ERROR_CODES } from '../errors.js'
 import { DEFAULT_MODEL } from '../hub/resolve-source.js'
@@ -225,7 +225,7 @@ export function shareTable(names: readonly string[], shares: readonly number[], 
 
 /** A bundled picture as seen from the working folder, for examples that run as written. */
 export function examplePicture(name: string): string {
-  const path = join(packageRoot, 'models/scenes', name)
+  const path = packagePath('models/scenes', name)
   const short = relative(process.cwd(), path)
   return short.startsWith('..') ? path : short
 }

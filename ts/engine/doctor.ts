@@ -1,7 +1,6 @@
 import { access, constants, mkdir } from 'node:fs/promises'
 import { availableParallelism, freemem, totalmem } from 'node:os'
-import { join } from 'node:path'
-import { packageRoot } from '../base/package-files.js'
+import { packagePath } from '../base/package-files.js'
 import type { NativeRuntime } from './addon-types.js'
 import {
   CUDA_LIBTORCH_VERSION,
@@ -109,7 +108,7 @@ const CHECKS: Readonly<Record<string, () => Finding | Promise<Finding>>> = {
     return { detail: `sharp ${sharp.versions.sharp}, libvips ${sharp.versions.vips}` }
   },
   'Bundled model': async () => {
-    const path = join(packageRoot, 'models/words-tiny/model.safetensors')
+    const path = packagePath('models/words-tiny/model.safetensors')
     await access(path)
     return { detail: path }
   },

@@ -1,10 +1,10 @@
 /** Where LibTorch is downloaded from, and how each source is brought to disk. */
 import { execFile } from 'node:child_process'
-import { mkdir, readdir, rm } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { mkdir, readdir, rename, rm } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import type { CallOptions } from '../base/call.js'
-import { checkSha256, downloadFile } from '../base/http-file.js'
+import { checkSha256, fetchFile } from '../base/http-file.js'
 import { unpackLibtorch } from './libtorch-unpack.js'
 
 /** One place to download from. @internal */
@@ -73,7 +73,7 @@ export async function fetchSource(
 ): Promise<void> {
   if (source.kind === 'archive') {
     const file = join(options.cache, decodeURIComponent(basename(new URL(source.url).pathname)))
-    await downloadFile(source.url, file, { ...options, sha256: source.sha256 })
+    await fetchArchive(source, file, options)
     await unpackLibtorch(file, target, options).finally(() => rm(file, { force: true }))
     return
   }
@@ -87,6 +87,24 @@ export async function fetchSource(
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
+}
+
+/** What has arrived stays in `file`.part, where the next call goes on. */
+async function fetchArchive(
+  { url, sha256 }: LibtorchSource & { kind: 'archive' },
+  file: string,
+  { signal, onProgress }: FetchOptions,
+): Promise<void> {
+  const part = `${file}.part`
+  await mkdir(dirname(file), { recursive: true })
+  await fetchFile(url, part, {
+    signal,
+    // Without a network the next source is tried soon.
+    connectTimeout: 5000,
+    ...(sha256 === undefined ? {} : { digest: { algorithm: 'sha256', expected: sha256 } }),
+    onBytes: (done, total) => onProgress?.({ step: 'download', done, total }),
+  })
+  await rename(part, file)
 }
 
 /** Honours the user's pip configuration: mirrors, proxies, find-links. */

@@ -3,13 +3,13 @@ import { createRequire } from 'node:module'
 import { constants } from 'node:os'
 import { join, resolve } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import { packageRoot } from '../base/package-files.js'
+import { packagePath } from '../base/package-files.js'
 import { DeclipError } from '../errors.js'
 import type { NativeAddon } from './addon-types.js'
 import { findLibtorch, LIBTORCH_VERSION, libraries } from './libtorch.js'
 
 /** Ships no types. */
-const nodeGypBuild = createRequire(import.meta.url)('node-gyp-build') as {
+interface NodeGypBuild {
   path(root: string): string
 }
 
@@ -45,14 +45,15 @@ export async function prepareAddon(): Promise<NativeAddon> {
 }
 
 /** The addon's file. @internal */
-export function addonPath(root: string = packageRoot): string {
+export function addonPath(root: string = packagePath()): string {
   const named = process.env['DECLIP_ADDON']
   if (named) {
     if (existsSync(named)) return resolve(named)
     throw notFound([`DECLIP_ADDON: no such file ${named}`])
   }
   try {
-    return nodeGypBuild.path(root)
+    const require = createRequire(packagePath('package.json'))
+    return (require('node-gyp-build') as NodeGypBuild).path(root)
   } catch (error) {
     const { platform, arch } = process
     const folders = ['build/Release', 'build/Debug', `prebuilds/${platform}-${arch}`]

@@ -3,9 +3,11 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { CallOptions } from '../base/call.js'
-import { packageRoot } from '../base/package-files.js'
+import { packagePath } from '../base/package-files.js'
 import { aborted, DeclipError, invalid } from '../errors.js'
-import { download, type Repository, WEIGHTS_FILE } from './hub-download.js'
+import { download } from './download.js'
+import type { Repository } from './repository.js'
+import { WEIGHTS_FILE } from './select-files.js'
 
 /** The bundled model that is used when none is named. */
 export const DEFAULT_MODEL = 'words-tiny'
@@ -49,7 +51,7 @@ export async function resolveSource(
   }
   if (text.startsWith('file:')) return { path: await existing(pathOf(text)) }
   const bundled = Object.hasOwn(BUNDLED, text) ? BUNDLED[text] : undefined
-  if (bundled !== undefined) return { path: join(packageRoot, bundled), name: text }
+  if (bundled !== undefined) return { path: packagePath(bundled), name: text }
   const path = text.startsWith('~/') ? join(homedir(), text.slice(2)) : text
   if (await exists(path)) return { path }
   const repository = parseHubId(text)

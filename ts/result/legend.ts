@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { assetPath } from '../base/package-files.js'
+import { packagePath } from '../base/package-files.js'
 import type { Rgb } from './palette.js'
 
 /** One line of a legend. */
@@ -27,7 +27,7 @@ function glyphs(): ReadonlyMap<string, Glyph> {
 }
 
 function readGlyphs(): ReadonlyMap<string, Glyph> {
-  const text = readFileSync(assetPath('legend-font.json'), 'utf8')
+  const text = readFileSync(packagePath('assets/legend-font.json'), 'utf8')
   const file = JSON.parse(text) as { glyphs: Record<string, string> }
   const entries = Object.entries(file.glyphs).map(([character, value]): [string, Glyph] => {
     const space = value.indexOf(' ')

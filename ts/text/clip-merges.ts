@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import zlib from 'node:zlib'
-import { assetPath } from '../base/package-files.js'
+import { packagePath } from '../base/package-files.js'
 import { DeclipError } from '../errors.js'
 import type { MergeTable } from './byte-pairs.js'
 import { isPrintable } from './symbols.js'
@@ -41,7 +41,7 @@ export function clipMerges(): MergeTable {
 }
 
 function readPairs(): Uint16Array {
-  const path = assetPath(CLIP_MERGES_FILE)
+  const path = packagePath('assets', CLIP_MERGES_FILE)
   try {
     const file = readFileSync(path)
     if (zlib.crc32(file) !== CRC32) throw new Error('its checksum is wrong')

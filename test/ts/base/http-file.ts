@@ -1,12 +1,16 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import t from 'tap'
-import { downloadFile } from '../../../ts/base/http-file.js'
+import { fetchFile } from '../../../ts/base/http-file.js'
 import { type Intercept, serveFile } from '../../support/file-server.js'
 
 const content = Buffer.from(Array.from({ length: 200_000 }, (_, i) => i % 251))
-const sha256 = createHash('sha256').update(content).digest('hex')
+const digest = {
+  algorithm: 'sha256',
+  expected: createHash('sha256').update(content).digest('hex'),
+} as const
 
 /** Sends the first `bytes` bytes of the first answer and drops the connection. */
 function breakOnce(bytes: number): Intercept {
@@ -20,21 +24,18 @@ function breakOnce(bytes: number): Intercept {
   }
 }
 
-t.test('brings the file whole, under its name only at the end', async t => {
+t.test('brings the file whole and tells how far it is', async t => {
   const { url } = await serveFile(t, 'file', content)
-  const file = join(t.testdir(), 'deep/file')
+  const part = join(t.testdir(), 'part')
   const seen: number[] = []
-  await downloadFile(url, file, {
-    sha256,
-    onProgress({ step, done, total }) {
-      t.equal(step, 'download')
+  await fetchFile(url, part, {
+    digest,
+    onBytes(done, total) {
       t.equal(total, content.length)
-      t.notOk(existsSync(file), 'not there while it is incomplete')
       seen.push(done)
     },
   })
-  t.same(readFileSync(file), content)
-  t.notOk(existsSync(`${file}.part`))
+  t.same(readFileSync(part), content)
   t.same(
     seen,
     [...seen].sort((a, b) => a - b),
@@ -45,20 +46,28 @@ t.test('brings the file whole, under its name only at the end', async t => {
 
 t.test('goes on where a broken transfer ended', async t => {
   const { url, ranges } = await serveFile(t, 'file', content, breakOnce(70_000))
-  const file = join(t.testdir(), 'file')
-  await downloadFile(url, file, { sha256 })
-  t.same(readFileSync(file), content)
+  const part = join(t.testdir(), 'part')
+  await fetchFile(url, part, { digest })
+  t.same(readFileSync(part), content)
   t.equal(ranges.length, 2)
   t.match(ranges[1], /^bytes=[1-9]\d*-$/, 'only the rest was asked for')
 })
 
 t.test('goes on where an earlier call ended', async t => {
   const { url, ranges } = await serveFile(t, 'file', content)
-  const file = join(t.testdir(), 'file')
-  writeFileSync(`${file}.part`, content.subarray(0, 1234))
-  await downloadFile(url, file, { sha256 })
-  t.same(readFileSync(file), content)
+  const part = join(t.testdir(), 'part')
+  writeFileSync(part, content.subarray(0, 1234))
+  await fetchFile(url, part, { digest })
+  t.same(readFileSync(part), content)
   t.same(ranges, ['bytes=1234-'])
+})
+
+t.test('what is whole already is checked, not fetched', async t => {
+  const { url, ranges } = await serveFile(t, 'file', content)
+  const part = join(t.testdir(), 'part')
+  writeFileSync(part, content)
+  await fetchFile(url, part, { digest, size: content.length })
+  t.same(ranges, [])
 })
 
 t.test('starts over when the server ignores the range', async t => {
@@ -66,21 +75,85 @@ t.test('starts over when the server ignores the range', async t => {
     response.writeHead(200, { 'content-length': content.length }).end(content)
     return true
   })
-  const file = join(t.testdir(), 'file')
-  writeFileSync(`${file}.part`, 'something else')
-  await downloadFile(url, file, { sha256 })
-  t.same(readFileSync(file), content)
+  const part = join(t.testdir(), 'part')
+  writeFileSync(part, 'something else')
+  await fetchFile(url, part, { digest })
+  t.same(readFileSync(part), content)
+})
+
+t.test('a server that answers another range than asked for', async t => {
+  const { url } = await serveFile(t, 'file', content, (request, response) => {
+    if (!request.headers.range) return false
+    response.writeHead(206, {
+      'content-range': `bytes 0-${content.length - 1}/${content.length}`,
+      'content-length': content.length,
+    })
+    response.end(content)
+    return true
+  })
+  const part = join(t.testdir(), 'part')
+  writeFileSync(part, content.subarray(0, 50))
+  await fetchFile(url, part, { digest })
+  t.same(readFileSync(part), content)
+})
+
+t.test('a server that tells no length, redirects, or compresses', async t => {
+  const target = await serveFile(t, 'file', content, (_request, response) => {
+    // chunked
+    response.write(content.subarray(0, 999))
+    response.end(content.subarray(999))
+    return true
+  })
+  const { url } = await serveFile(t, 'file', content, (_request, response) => {
+    response.writeHead(302, { location: target.url }).end()
+    return true
+  })
+  const part = join(t.testdir(), 'part')
+  const totals: number[] = []
+  await fetchFile(url, part, { digest, onBytes: (_done, total) => totals.push(total) })
+  t.same(readFileSync(part), content)
+  t.equal(totals.at(-1), 0, 'no total is made up')
+
+  const gzip = await serveFile(t, 'file', content, (_request, response) => {
+    const body = gzipSync(content)
+    response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': body.length }).end(body)
+    return true
+  })
+  await fetchFile(gzip.url, join(t.testdir(), 'second'), { digest })
 })
 
 t.test('a wrong digest leaves nothing behind', async t => {
   const { url } = await serveFile(t, 'file', content)
-  const file = join(t.testdir(), 'file')
+  const part = join(t.testdir(), 'part')
   await t.rejects(
-    downloadFile(url, file, { sha256: '0'.repeat(64) }),
+    fetchFile(url, part, { digest: { ...digest, expected: '0'.repeat(64) } }),
     /sha256 is [0-9a-f]{64}, not 0{64}/,
   )
-  t.notOk(existsSync(file))
-  t.notOk(existsSync(`${file}.part`))
+  t.notOk(existsSync(part))
+})
+
+t.test('a web page is no file, whatever it is called', async t => {
+  const page = '\n\n  <!DOCTYPE html><html>Sign in to the network</html>'
+  for (const type of ['text/html; charset=utf-8', 'application/octet-stream']) {
+    const { url, ranges } = await serveFile(t, 'file', content, (_request, response) => {
+      response.writeHead(200, { 'content-type': type }).end(page)
+      return true
+    })
+    const part = join(t.testdir(), 'part')
+    await t.rejects(fetchFile(url, part, { digest, persistent: true }), {
+      message: /a web page came instead of the file: sign in/,
+      status: 200,
+    })
+    t.equal(ranges.length, 1, 'it is asked for once')
+    t.equal(statSync(part).size, 0)
+  }
+})
+
+t.test('more bytes than the file has', async t => {
+  const { url } = await serveFile(t, 'file', content)
+  const part = join(t.testdir(), 'part')
+  await t.rejects(fetchFile(url, part, { size: 1000 }), /sends more than the 1000 bytes/)
+  t.notOk(existsSync(part))
 })
 
 t.test('a server that always breaks off fails, and what came is kept', async t => {
@@ -93,11 +166,24 @@ t.test('a server that always breaks off fails, and what came is kept', async t =
     })
     return true
   })
-  const file = join(t.testdir(), 'file')
-  await t.rejects(downloadFile(url, file, { sha256 }))
-  t.notOk(existsSync(file))
-  const kept = statSync(`${file}.part`).size
+  const part = join(t.testdir(), 'part')
+  await t.rejects(fetchFile(url, part, { digest }))
+  const kept = statSync(part).size
   t.ok(kept > 0 && kept < content.length)
+})
+
+t.test('asks again after an error of the server, if it may', async t => {
+  let asked = 0
+  const { url } = await serveFile(t, 'file', content, (_request, response) => {
+    asked += 1
+    if (asked > 2) return false
+    response.writeHead(503).end()
+    return true
+  })
+  const part = join(t.testdir(), 'part')
+  await t.rejects(fetchFile(url, part), /the server answered 503/)
+  await fetchFile(url, part, { digest, persistent: true })
+  t.equal(asked, 3)
 })
 
 t.test('names the status, the silence and the missing server', async t => {
@@ -105,29 +191,27 @@ t.test('names the status, the silence and the missing server', async t => {
     response.writeHead(404).end()
     return true
   })
-  const file = join(t.testdir(), 'file')
-  await t.rejects(downloadFile(refused.url, file), /the server answered 404/)
+  const part = join(t.testdir(), 'part')
+  await t.rejects(fetchFile(refused.url, part), { message: /the server answered 404/, status: 404 })
   const silent = await serveFile(t, 'file', content, () => true)
-  await t.rejects(downloadFile(silent.url, file, { connectTimeout: 50 }), /no answer within 0.05 s/)
+  await t.rejects(fetchFile(silent.url, part, { connectTimeout: 50 }), /no answer within 0.05 s/)
   const stalled = await serveFile(t, 'file', content, (_request, response) => {
     response.writeHead(200, { 'content-length': content.length })
     response.write(content.subarray(0, 10))
     return true
   })
-  await t.rejects(
-    downloadFile(stalled.url, file, { idleTimeout: 50 }),
-    /nothing arrived for 0.05 s/,
-  )
-  await t.rejects(downloadFile('http://127.0.0.1:1/file', file), /ECONNREFUSED|bad port/)
+  await t.rejects(fetchFile(stalled.url, part, { idleTimeout: 50 }), /nothing arrived for 0.05 s/)
+  await t.rejects(fetchFile('http://127.0.0.1:1/file', part), /ECONNREFUSED|bad port/)
 })
 
 t.test('a leftover longer than the file is thrown away', async t => {
   const { url } = await serveFile(t, 'file', content)
-  const file = join(t.testdir(), 'file')
-  writeFileSync(`${file}.part`, Buffer.concat([content, content]))
-  await t.rejects(downloadFile(url, file, { sha256 }), /does not fit the file; try again/)
-  await downloadFile(url, file, { sha256 })
-  t.same(readFileSync(file), content)
+  for (const options of [{ digest }, { digest, size: content.length }]) {
+    const part = join(t.testdir(), 'part')
+    writeFileSync(part, Buffer.concat([content, content]))
+    await fetchFile(url, part, options)
+    t.same(readFileSync(part), content)
+  }
 })
 
 t.test('stops with the signal and keeps what came', async t => {
@@ -137,11 +221,11 @@ t.test('stops with the signal and keeps what came', async t => {
     response.write(content.subarray(0, 5000))
     return true
   })
-  const file = join(t.testdir(), 'file')
-  const call = downloadFile(url, file, {
+  const part = join(t.testdir(), 'part')
+  const call = fetchFile(url, part, {
     signal: controller.signal,
-    onProgress: () => controller.abort(new Error('enough')),
+    onBytes: () => controller.abort(new Error('enough')),
   })
   await t.rejects(call, /enough/)
-  t.ok(existsSync(`${file}.part`))
+  t.ok(existsSync(part))
 })

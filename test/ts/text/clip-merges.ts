@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import t from 'tap'
 import { CLIP_MERGES_FILE, CLIP_SYMBOLS, clipMerges } from '../../../ts/text/clip-merges.js'
 import { symbolNames } from '../../support/symbols.js'
@@ -47,7 +47,7 @@ t.test('a missing or damaged file of the package is named', async t => {
       '../../../ts/text/clip-merges.js',
       {
         '../../../ts/base/package-files.js': {
-          assetPath: (file: string) => join(folder, name, file),
+          packagePath: (...parts: string[]) => join(folder, name, basename(join(...parts))),
         },
       },
     )

@@ -1,14 +1,24 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Progress } from '../../../ts/base/call.js'
 import type { DeclipError } from '../../../ts/errors.js'
-import { download, selectFiles } from '../../../ts/hub/hub-download.js'
+import { download } from '../../../ts/hub/download.js'
 import { resolveSource } from '../../../ts/hub/resolve-source.js'
+import { selectFiles } from '../../../ts/hub/select-files.js'
 
 const COMMIT = '0123456789abcdef0123456789abcdef01234567'
 const ID = 'someone/clip-small'
@@ -32,6 +42,18 @@ interface Behaviour {
   /** Answer to every request. */
   status: number
   token: string
+  /** The whole Authorization header, in place of a token. */
+  authorization: string
+  /** Paths that a sign-in page answers for. */
+  page: RegExp
+  /** How files are sent: without regard to Range, or also without a length. */
+  plain: 'no range' | 'no length' | ''
+  /** Where files lie. */
+  redirect: string
+  /** The answer in place of the list of files. */
+  listing: string
+  /** Files in one answer of the listing. */
+  perPage: number
   /** Per file: how many bodies are cut off in the middle. */
   cuts: Record<string, number>
   /** Per file: how many bodies arrive with a wrong byte. */
@@ -66,6 +88,12 @@ async function startHub(t: Test, behaviour: Partial<Behaviour> = {}): Promise<Fa
     sha: COMMIT,
     status: 200,
     token: '',
+    authorization: '',
+    page: /$^/,
+    plain: '',
+    redirect: '',
+    listing: '',
+    perPage: 1000,
     cuts: {},
     damaged: {},
     onRequest: () => undefined,
@@ -80,7 +108,8 @@ async function startHub(t: Test, behaviour: Partial<Behaviour> = {}): Promise<Fa
     process.env = saved
   })
   for (const name of Object.keys(process.env)) {
-    if (/^(HF_|HUGGINGFACE_|TRANSFORMERS_OFFLINE)/.test(name)) delete process.env[name]
+    if (/^(HF_|HUGGING_?FACE_|TRANSFORMERS_OFFLINE|(https?|no)_proxy$)/i.test(name))
+      delete process.env[name]
   }
   process.env['HF_HOME'] = hub.cache
   process.env['HF_ENDPOINT'] = url
@@ -94,30 +123,47 @@ async function startHub(t: Test, behaviour: Partial<Behaviour> = {}): Promise<Fa
       response.end(JSON.stringify(value))
     }
     if (hub.status !== 200) return json(hub.status, { error: `status ${hub.status}` })
-    if (hub.token && request.headers.authorization !== `Bearer ${hub.token}`) {
+    if (hub.page.test(path)) {
+      response.writeHead(200, { 'content-type': 'text/html' })
+      return void response.end('<!DOCTYPE html><html>Sign in</html>')
+    }
+    const wanted = hub.authorization || (hub.token && `Bearer ${hub.token}`)
+    if (wanted && request.headers.authorization !== wanted) {
       return json(401, { error: 'Invalid username or password.' })
     }
     if (path.startsWith(`/api/models/${ID}/revision/`)) {
       return json(200, { _id: '1', id: ID, sha: hub.sha, cardData: { license: 'mit' } })
     }
     if (path === `/api/models/${ID}/tree/${hub.sha}`) {
+      if (hub.listing) return void response.end(hub.listing)
+      const start = Number(new URL(request.url ?? '', url).searchParams.get('cursor') ?? 0)
+      const end = start + hub.perPage
+      const entries = Object.entries(hub.files)
+      if (end < entries.length) {
+        response.setHeader('link', `<${url}${path}?cursor=${end}>; rel="next"`)
+      }
       return json(
         200,
-        Object.entries(hub.files).map(([name, bytes]) => listed(name, bytes)),
+        entries.slice(start, end).map(([name, bytes]) => listed(name, bytes)),
       )
     }
     const prefix = `/${ID}/resolve/${hub.sha}/`
     const name = path.slice(prefix.length)
     const bytes = path.startsWith(prefix) ? hub.files[name] : undefined
     if (!bytes) return json(404, { error: 'Repository not found' })
-    const [, first = '0', last = ''] = /bytes=(\d+)-(\d*)/.exec(request.headers.range ?? '') ?? []
+    if (hub.redirect) {
+      response.writeHead(302, { location: `${hub.redirect}/${name}` })
+      return void response.end()
+    }
+    const range = hub.plain ? '' : (request.headers.range ?? '')
+    const [, first = '0', last = ''] = /bytes=(\d+)-(\d*)/.exec(range) ?? []
     const from = Number(first)
     const to = last === '' ? bytes.length - 1 : Number(last)
     let body = bytes.subarray(from, to + 1)
-    response.writeHead(request.headers.range ? 206 : 200, {
+    response.writeHead(range ? 206 : 200, {
       etag: '"x"',
-      'content-length': body.length,
-      'content-range': `bytes ${from}-${to}/${bytes.length}`,
+      ...(hub.plain === 'no length' ? {} : { 'content-length': body.length }),
+      ...(range ? { 'content-range': `bytes ${from}-${to}/${bytes.length}` } : {}),
     })
     if (body.length > 1 && (hub.cuts[name] ?? 0) > 0) {
       hub.cuts[name] = (hub.cuts[name] ?? 0) - 1
@@ -376,6 +422,168 @@ t.test('a cache that cannot be written is an ERR_DECLIP_IO', async t => {
     'ERR_DECLIP_IO',
     /could not be written to the cache.*HF_HUB_CACHE/,
   )
+})
+
+t.test('a server that ignores Range, and one that tells no length', async t => {
+  for (const plain of ['no range', 'no length'] as const) {
+    const hub = await startHub(t, { plain, cuts: { 'model.safetensors': 1 } })
+    const { path } = await download({ id: ID, revision: 'main' })
+    t.ok(readFileSync(join(path, 'model.safetensors')).equals(WEIGHTS), plain)
+    t.equal(transfers(hub, 'model.safetensors').length, 2, 'the rest was asked for once')
+  }
+})
+
+t.test('files on another host: the token stays at the hub', async t => {
+  const seen: (string | undefined)[] = []
+  const storage = createServer((request, response) => {
+    seen.push(request.headers.authorization)
+    response.end(FILES[basename(request.url ?? '')])
+  })
+  storage.listen(0, '127.0.0.1')
+  await once(storage, 'listening')
+  t.teardown(() => {
+    storage.closeAllConnections()
+    storage.close()
+  })
+  const { port } = storage.address() as AddressInfo
+  await startHub(t, { token: 'secret', redirect: `http://127.0.0.1:${port}` })
+  process.env['HF_TOKEN'] = 'secret'
+  const { path } = await download({ id: ID, revision: 'main' })
+  t.ok(readFileSync(join(path, 'model.safetensors')).equals(WEIGHTS))
+  t.strictSame(seen, [undefined, undefined, undefined])
+})
+
+t.test('tokens of mirrors: any form, with blanks around; a login in HF_ENDPOINT', async t => {
+  const hub = await startHub(t, { token: 'NexusToken.abc_1=' })
+  const call = () => download({ id: ID, revision: 'main' })
+  for (const token of ['NexusToken.abc_1=', '  NexusToken.abc_1=\r\n']) {
+    process.env['HF_TOKEN'] = token
+    t.ok(await call())
+  }
+  delete process.env['HF_TOKEN']
+  process.env['HUGGING_FACE_HUB_TOKEN'] = 'NexusToken.abc_1='
+  t.ok(await call())
+  delete process.env['HUGGING_FACE_HUB_TOKEN']
+  writeFileSync(join(hub.cache, 'token'), 'NexusToken.abc_1=\n')
+  for (const empty of ['', '  \n']) {
+    process.env['HF_TOKEN'] = empty
+    t.ok(await call(), 'an empty one counts as none')
+  }
+  process.env['HF_TOKEN'] = 'se\ncret'
+  const error = await rejectsWith(t, call(), 'ERR_DECLIP_NETWORK', /token in HF_TOKEN has blanks/)
+  t.notMatch(error.message, /cret/)
+  process.env['HF_TOKEN'] = ''
+  writeFileSync(join(hub.cache, 'token'), '')
+  hub.authorization = `Basic ${Buffer.from('me:p@ss').toString('base64')}`
+  process.env['HF_ENDPOINT'] = hub.url.replace('//', '//me:p%40ss@')
+  t.ok(await call())
+  hub.status = 403
+  t.notMatch((await rejectsWith(t, call(), 'ERR_DECLIP_NETWORK', /403/)).message, 'p%40ss')
+  process.env['HF_ENDPOINT'] = 'mirror.example'
+  await rejectsWith(t, call(), 'ERR_DECLIP_NETWORK', /HF_ENDPOINT must be the address of a hub/)
+})
+
+t.test('a sign-in page is no answer', async t => {
+  const hub = await startHub(t, { page: /./ })
+  const call = () => download({ id: ID, revision: 'main' })
+  await rejectsWith(t, call(), 'ERR_DECLIP_NETWORK', /a web page came instead of the hub's answer/)
+  hub.page = /model\.safetensors$/
+  const reason =
+    /model\.safetensors did not arrive: a web page came instead of the file.*\. Try again/
+  await rejectsWith(t, call(), 'ERR_DECLIP_NETWORK', reason)
+  t.equal(transfers(hub, 'model.safetensors').length, 1)
+  hub.page = /$^/
+  const { path } = await call()
+  hub.page = /./
+  const warned = once(process, 'warning')
+  t.equal((await call()).path, path, 'what is in the cache serves')
+  t.match((await warned)[0].message, /web page/)
+})
+
+t.test('what is no JSON and lists nothing', async t => {
+  const hub = await startHub(t, { listing: 'Entry not found' })
+  const call = () => download({ id: ID, revision: 'main' })
+  await rejectsWith(
+    t,
+    call(),
+    'ERR_DECLIP_NETWORK',
+    /is not JSON; it begins with "Entry not found"/,
+  )
+  hub.listing = '{}'
+  await rejectsWith(t, call(), 'ERR_DECLIP_NETWORK', /lists no files/)
+})
+
+t.test('a listing of several pages', async t => {
+  const files = { ...FILES }
+  for (let i = 0; i < 30; i += 1) files[`extra-${i}.txt`] = Buffer.from(String(i))
+  const hub = await startHub(t, { files, perPage: 7 })
+  const { path } = await download({ id: ID, revision: 'main' })
+  t.ok(existsSync(join(path, 'preprocessor_config.json')))
+  t.equal(hub.log.filter(line => line.includes('/tree/')).length, 5)
+})
+
+t.test('offline, a cache that does not say where main stood', async t => {
+  const hub = await startHub(t)
+  const { path } = await download({ id: ID, revision: 'main' })
+  const root = join(hub.cache, 'hub', 'models--someone--clip-small')
+  rmSync(join(root, 'refs'), { recursive: true })
+  process.env['HF_HUB_OFFLINE'] = '1'
+  t.equal((await download({ id: ID, revision: 'main' })).path, path, 'the only snapshot')
+  await rejectsWith(
+    t,
+    download({ id: ID, revision: 'v2' }),
+    'ERR_DECLIP_NETWORK',
+    new RegExp(`refs.v2 does not say which commit is meant; name ${ID}@${COMMIT}\\.`),
+  )
+  const other = 'f'.repeat(40)
+  mkdirSync(join(root, 'snapshots', other))
+  t.equal((await download({ id: ID, revision: 'main' })).path, path, 'the only whole one')
+  cpSync(path, join(root, 'snapshots', other), { recursive: true, dereference: true })
+  await rejectsWith(
+    t,
+    download({ id: ID, revision: 'main' }),
+    'ERR_DECLIP_NETWORK',
+    new RegExp(`refs.main does not say .* name ${ID}@${COMMIT}, ${ID}@${other}\\.`),
+  )
+  t.ok(await download({ id: ID, revision: other }))
+  await rejectsWith(
+    t,
+    download({ id: ID, revision: 'a'.repeat(40) }),
+    'ERR_DECLIP_NETWORK',
+    /is not in the cache/,
+  )
+  rmSync(join(root, 'blobs', sha256(WEIGHTS)))
+  await rejectsWith(
+    t,
+    download({ id: ID, revision: COMMIT }),
+    'ERR_DECLIP_NETWORK',
+    /HF_HUB_OFFLINE is set: model\.safetensors is missing in .*Unset it once/,
+  )
+})
+
+t.test('a hub behind a proxy', async t => {
+  const hub = await startHub(t)
+  const asked: string[] = []
+  const proxy = createServer((request, response) => {
+    asked.push(request.url ?? '')
+    fetch(String(request.url).replace('http://hub.test', hub.url), {
+      headers: request.headers.range ? { range: request.headers.range } : {},
+    }).then(async answer => {
+      response.writeHead(answer.status)
+      response.end(Buffer.from(await answer.arrayBuffer()))
+    }, response.destroy)
+  })
+  proxy.listen(0, '127.0.0.1')
+  await once(proxy, 'listening')
+  t.teardown(() => {
+    proxy.closeAllConnections()
+    proxy.close()
+  })
+  process.env['HF_ENDPOINT'] = 'http://hub.test'
+  process.env['http_proxy'] = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
+  const { path } = await download({ id: ID, revision: 'main' })
+  t.ok(readFileSync(join(path, 'model.safetensors')).equals(WEIGHTS))
+  t.equal(asked.length, 5)
 })
 
 t.test('selectFiles', t => {

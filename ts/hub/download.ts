@@ -1,0 +1,159 @@
+/**
+ * Brings a model repository into the cache that Hugging Face's own tools share (HF_HUB_CACHE).
+ *
+ * Their library for JavaScript writes the same layout, but prints on stdout, refuses tokens and
+ * servers that mirrors have, and neither resumes nor verifies; so two questions to the hub
+ * (repository.ts) and one way to fetch a file (base/http-file.ts) do it here.
+ */
+import { mkdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { CallOptions } from '../base/call.js'
+import { writeFileAtomic } from '../base/files.js'
+import { HttpError } from '../base/http.js'
+import { isDiskError } from '../base/http-file.js'
+import { warnOnce } from '../base/warn.js'
+import { aborted, DeclipError } from '../errors.js'
+import { exists, fetchBlob, link, TransferError } from './blobs.js'
+import { cachedSnapshot, NotCached, repositoryFolder } from './cached.js'
+import {
+  commitOf,
+  fileUrl,
+  type Hub,
+  hubOfEnvironment,
+  listFiles,
+  type Repository,
+} from './repository.js'
+import { selectFiles, shardsOf } from './select-files.js'
+
+/** A repository on this disk. */
+export interface Snapshot {
+  /** Folder of config and weights, or the weights file where no folder layout applies. */
+  path: string
+  license?: string | undefined
+}
+
+/**
+ * Downloads what is missing of a repository and says where it lies.
+ *
+ * @throws DeclipError ERR_DECLIP_NETWORK where the hub cannot be reached or refuses and nothing is
+ * cached, ERR_DECLIP_WEIGHTS where it has no weights, ERR_DECLIP_IO for the cache, ERR_DECLIP_ABORTED
+ */
+export async function download(
+  repository: Repository,
+  options: CallOptions = {},
+): Promise<Snapshot> {
+  const { id, revision } = repository
+  const { signal } = options
+  const root = repositoryFolder(id)
+  if (isOffline()) {
+    try {
+      return { path: await cachedSnapshot(root, repository) }
+    } catch (cause) {
+      const why =
+        cause instanceof NotCached
+          ? `is not in the cache (${root}) and HF_HUB_OFFLINE is set`
+          : `cannot be taken from the cache, and HF_HUB_OFFLINE is set: ${(cause as Error).message.replace(/\.$/, '')}`
+      const message = `${id} ${why}. Unset it once to download the model, or pass the path of a file or folder.`
+      throw new DeclipError('ERR_DECLIP_NETWORK', message, { cause })
+    }
+  }
+  const hub = await hubOfEnvironment()
+  try {
+    const { commit, license } = await commitOf(hub, repository, { signal })
+    const path = await fetchSnapshot(hub, root, repository, commit, options)
+    if (revision !== commit) {
+      const ref = join(root, 'refs', revision)
+      await mkdir(dirname(ref), { recursive: true })
+      await writeFileAtomic(ref, Buffer.from(commit))
+    }
+    return license === undefined ? { path } : { path, license }
+  } catch (error) {
+    if (signal?.aborted) throw aborted(signal)
+    if (error instanceof DeclipError) throw error
+    const status = statusOf(error)
+    const refused = status >= 400 && status < 500
+    const cached =
+      !refused && !isDiskError(error) && (await cachedSnapshot(root, repository).catch(() => null))
+    if (!cached) throw networkError(error, repository, hub.url)
+    warnOnce(
+      `${hub.url} could not be reached (${(error as Error).message}); using the copy of ${id} in the cache.`,
+    )
+    return { path: cached }
+  }
+}
+
+/** HF_HUB_OFFLINE, spelled as huggingface_hub accepts it. */
+function isOffline(): boolean {
+  const value = process.env['HF_HUB_OFFLINE'] ?? process.env['TRANSFORMERS_OFFLINE'] ?? ''
+  return /^(1|on|yes|true)$/i.test(value)
+}
+
+async function fetchSnapshot(
+  hub: Hub,
+  root: string,
+  { id, file }: Repository,
+  commit: string,
+  { signal, onProgress }: CallOptions,
+): Promise<string> {
+  const recursive = file?.includes('/') ?? false
+  const listing = await listFiles(hub, id, commit, recursive, { signal })
+  const { files, main } = selectFiles([...listing.keys()], file)
+  const snapshot = join(root, 'snapshots', commit)
+  let total = files.reduce((sum, name) => sum + (listing.get(name)?.size ?? 0), 0)
+  let whole = 0
+  let shown = 0
+  const report = (bytes: number) => {
+    // A damaged file is fetched again: what is shown never goes back.
+    shown = Math.max(shown, whole + bytes)
+    onProgress?.({ step: 'download', done: shown, total })
+  }
+  report(0)
+  // An index appends its shards to the list while it is walked.
+  for (const name of files) {
+    const remote = listing.get(name)
+    if (!remote) {
+      const message = `The index of ${id} names ${name}, which the repository does not have.`
+      throw new DeclipError('ERR_DECLIP_WEIGHTS', message)
+    }
+    const blob = join(root, 'blobs', remote.digest)
+    if (!(await exists(blob))) {
+      const url = fileUrl(hub, id, commit, name)
+      await fetchBlob(url, remote, blob, { headers: hub.headers, signal, onBytes: report })
+    }
+    whole += remote.size
+    report(0)
+    await link(blob, join(snapshot, name))
+    for (const shard of await shardsOf(join(snapshot, name))) {
+      files.push(shard)
+      total += listing.get(shard)?.size ?? 0
+    }
+  }
+  return join(snapshot, main)
+}
+
+function networkError(error: unknown, { id, revision }: Repository, url: string): DeclipError {
+  const options = { cause: error }
+  const reason = error instanceof Error ? error.message : String(error)
+  if (isDiskError(error)) {
+    const advice = 'Free space, or set HF_HUB_CACHE to another folder.'
+    const message = `${id} could not be written to the cache: ${reason}. ${advice}`
+    return new DeclipError('ERR_DECLIP_IO', message, options)
+  }
+  const status = statusOf(error)
+  const inTransfer = error instanceof TransferError
+  const kept = inTransfer && error.kept ? 'What has arrived is kept: try again' : 'Try again'
+  let message = `${id} could not be downloaded from ${url}: ${reason}. ${kept}, set HF_ENDPOINT to a mirror, or pass the path of a file or folder.`
+  if (status === 401 || status === 403) {
+    message = `${url} refused access to ${id} (status ${status}). If the name is right, accept the model's terms at ${url}/${id} and set HF_TOKEN.`
+  } else if (status === 404 && !inTransfer) {
+    message = `${url} has no model ${id} with revision '${revision}', and there is no such file or folder here. Check the spelling; a private model needs HF_TOKEN.`
+  } else if (status === 429) {
+    message = `${url} asks for fewer requests (status 429). Wait a few minutes, or set HF_TOKEN.`
+  }
+  return new DeclipError('ERR_DECLIP_NETWORK', message, options)
+}
+
+/** Of the answer that ended a download; 0 where there was none. */
+function statusOf(error: unknown): number {
+  return error instanceof HttpError || error instanceof TransferError ? error.status : 0
+}
