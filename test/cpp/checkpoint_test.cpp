@@ -1,3 +1,4 @@
+#include "tensor_maps.h"
 #include "declip/checkpoint.h"
 
 #include <ATen/ATen.h>
@@ -23,13 +24,10 @@ using declip::read_safetensors;
 using declip::write_safetensors;
 using files::fixture;
 
+using files::contains;
+using tensor_maps::Tensors;
+
 namespace {
-
-using Tensors = std::map<std::string, at::Tensor>;
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 bool has_note(const Checkpoint& checkpoint, const std::string& part) {
   return std::any_of(
@@ -38,7 +36,7 @@ bool has_note(const Checkpoint& checkpoint, const std::string& part) {
       [&](const std::string& note) { return contains(note, part); });
 }
 
-std::string failure(const std::string& path) {
+std::string load_failure(const std::string& path) {
   return CHECK_THROWS_CODE(load_checkpoint(path), ErrorCode::kWeights);
 }
 
@@ -237,7 +235,7 @@ TEST(checkpoint_every_missing_tensor_is_named) {
       Tensors rest = tensors;
       rest.erase(name);
       write_safetensors(temp.file(file), rest);
-      const std::string message = failure(temp.file(file));
+      const std::string message = load_failure(temp.file(file));
       if (!contains(message, file) || !contains(message, '"' + name + '"')) {
         tap::fail(__FILE__, __LINE__, "without " + name + ": " + message);
       }
@@ -258,16 +256,16 @@ TEST(checkpoint_every_wrong_shape_and_type_is_refused) {
       Tensors changed = original;
       changed[name] = at::zeros({3, 2}, at::kHalf);
       write_safetensors(path, changed);
-      CHECK(contains(failure(path), "shape.safetensors"));
+      CHECK(contains(load_failure(path), "shape.safetensors"));
       changed[name] = tensor.to(at::kInt);
       write_safetensors(path, changed);
-      CHECK(contains(failure(path), '"' + name + '"'));
+      CHECK(contains(load_failure(path), '"' + name + '"'));
     }
   }
   Tensors changed = tensors_of(kOpenClip);
   changed["visual.ln_post.bias"] = at::zeros({127});
   write_safetensors(path, changed);
-  const std::string message = failure(path);
+  const std::string message = load_failure(path);
   CHECK(contains(message, "\"visual.ln_post.bias\""));
   CHECK(contains(message, "[128]") && contains(message, "[127]"));
 }
@@ -283,14 +281,14 @@ TEST(checkpoint_extra_tensors) {
   };
   for (const std::string name :
        {"visual.attn_pool.query", "visual.transformer.resblocks.1.mlp.extra"}) {
-    CHECK(contains(failure(with(name)), '"' + name + '"'));
+    CHECK(contains(load_failure(with(name)), '"' + name + '"'));
   }
   // A block too many, or what is left of one.
-  CHECK(contains(failure(with("visual.transformer.resblocks.2.ln_1.weight")),
+  CHECK(contains(load_failure(with("visual.transformer.resblocks.2.ln_1.weight")),
                  "\"visual.transformer.resblocks.2.ln_1.bias\" is missing"));
-  CHECK(contains(failure(with("transformer.resblocks.7.ln_1.bias")),
+  CHECK(contains(load_failure(with("transformer.resblocks.7.ln_1.bias")),
                  "\"transformer.resblocks.2.ln_1.weight\" is missing"));
-  CHECK(contains(failure(with("transformer.resblocks.99999999999.ln_1.bias")),
+  CHECK(contains(load_failure(with("transformer.resblocks.99999999999.ln_1.bias")),
                  "block number"));
   CHECK(has_note(load_checkpoint(with("text_decoder.ln.weight")),
                  "text_decoder.ln.weight"));
@@ -317,7 +315,7 @@ TEST(checkpoint_custom_text_layout_and_module_prefix) {
   check_clip_formats_config(c.config);
   custom.erase("text.ln_final.bias");
   write_safetensors(path, custom);
-  CHECK(contains(failure(path), "\"text.ln_final.bias\""));
+  CHECK(contains(load_failure(path), "\"text.ln_final.bias\""));
 
   write_safetensors(path, module);
   const Checkpoint m = load_checkpoint(path);
@@ -363,9 +361,9 @@ TEST(checkpoint_activation_rules) {
   };
   config(R"({"model_cfg": {"quick_gelu": true}})");
   CHECK(activations({}) == std::pair(kQuick, kQuick));
-  CHECK(contains(failure(config(R"({"model_cfg": {"quick_gelu": "yes"}})")),
+  CHECK(contains(load_failure(config(R"({"model_cfg": {"quick_gelu": "yes"}})")),
                  "\"quick_gelu\" must be true or false"));
-  CHECK(contains(failure(config(R"({"preprocess_cfg": {"std": [1, 0, 1]}})")),
+  CHECK(contains(load_failure(config(R"({"preprocess_cfg": {"std": [1, 0, 1]}})")),
                  "\"std\""));
 }
 
@@ -401,7 +399,7 @@ TEST(checkpoint_hugging_face_config) {
 
   // A missing size is transformers' default, which these tensors do not have.
   temp.write("config.json", replaced(json, "\"patch_size\": 16,", ""));
-  const std::string message = failure(temp.path());
+  const std::string message = load_failure(temp.path());
   CHECK(
       contains(message, "\"vision_model.embeddings.patch_embedding.weight\""));
   CHECK(contains(message, "[128, 3, 32, 32]"));
@@ -422,7 +420,7 @@ TEST(checkpoint_hugging_face_config) {
       {"{", "["}};
   for (const auto& [from, to] : mistakes) {
     temp.write("config.json", replaced(json, from, to));
-    CHECK(contains(failure(temp.path()), temp.path()));
+    CHECK(contains(load_failure(temp.path()), temp.path()));
   }
 }
 
@@ -476,9 +474,9 @@ TEST(checkpoint_hugging_face_containers) {
   };
   check(load_checkpoint(index(map)));
   check(load_checkpoint(temp.file("shards")));
-  CHECK(contains(failure(index(R"("x":"../a.safetensors")")), "same folder"));
-  CHECK(contains(failure(index(R"("x":1)")), "same folder"));
-  CHECK(contains(failure(index(map + R"(,"x":"a.safetensors")")),
+  CHECK(contains(load_failure(index(R"("x":"../a.safetensors")")), "same folder"));
+  CHECK(contains(load_failure(index(R"("x":1)")), "same folder"));
+  CHECK(contains(load_failure(index(map + R"(,"x":"a.safetensors")")),
                  "\"x\" is listed"));
   CHECK_THROWS_CODE(load_checkpoint(index(R"("x":"c.safetensors")")),
                     ErrorCode::kIo);
@@ -509,7 +507,7 @@ TEST(checkpoint_hugging_face_parts_of_one_attention_layer_must_agree) {
     Tensors tensors = tensors_of(kHuggingFace);
     tensors[key] = wrong;
     write_safetensors(path, tensors);
-    CHECK(contains(failure(path), '"' + key + '"'));
+    CHECK(contains(load_failure(path), '"' + key + '"'));
   }
 }
 
@@ -576,7 +574,7 @@ TEST(checkpoint_other_models_are_refused_with_the_reason) {
     Tensors tensors;
     for (const std::string& key : keys) tensors[key] = at::zeros({1});
     write_safetensors(path, tensors);
-    const std::string message = failure(path);
+    const std::string message = load_failure(path);
     CHECK(contains(message, "other.safetensors"));
     return message;
   };
@@ -632,7 +630,7 @@ TEST(checkpoint_other_models_are_refused_with_the_reason) {
 TEST(checkpoint_other_files_are_refused_with_the_reason) {
   const files::TempFolder temp;
   const auto reason = [&](const std::string& bytes) {
-    return failure(temp.write("model.pt", bytes));
+    return load_failure(temp.write("model.pt", bytes));
   };
   const std::string legacy =
       "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
@@ -648,10 +646,10 @@ TEST(checkpoint_other_files_are_refused_with_the_reason) {
   CHECK_THROWS_CODE(load_checkpoint(""), ErrorCode::kIo);
 
   temp.write("empty/readme.txt", "x");
-  CHECK(contains(failure(temp.file("empty")), "found none"));
+  CHECK(contains(load_failure(temp.file("empty")), "found none"));
   temp.write("two/a.pt", "x");
   temp.write("two/b.pt", "x");
-  CHECK(contains(failure(temp.file("two")), "a.pt, b.pt"));
+  CHECK(contains(load_failure(temp.file("two")), "a.pt, b.pt"));
   temp.write("one/epoch_3.pt", torch_save(tensors_of(kOpenClip)));
   CHECK(load_checkpoint(temp.file("one")).format == "openai");
 
@@ -671,7 +669,7 @@ TEST(checkpoint_other_files_are_refused_with_the_reason) {
   // A name longer than any real one.
   const std::string path = temp.file("long.safetensors");
   write_safetensors(path, {{std::string(100000, 'x'), at::zeros({1})}});
-  CHECK(contains(failure(path), "512 bytes"));
+  CHECK(contains(load_failure(path), "512 bytes"));
 }
 
 TEST(checkpoint_dense_mode_from_published_names) {
@@ -706,5 +704,5 @@ TEST(checkpoint_dense_mode_from_metadata) {
   write_safetensors(path, tensors, {{"dense_mode", "maskclip"}});
   CHECK(load_checkpoint(path).dense_mode == "maskclip");
   write_safetensors(path, tensors, {{"dense_mode", "best"}});
-  CHECK(contains(failure(path), "\"dense_mode\" must be 'maskclip'"));
+  CHECK(contains(load_failure(path), "\"dense_mode\" must be 'maskclip'"));
 }

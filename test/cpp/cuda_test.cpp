@@ -39,7 +39,7 @@ void on_cuda(const std::function<void()>& test) {
 }
 
 /// One step of a type at 1, with slack for float32's sums.
-double step_of(at::ScalarType type) {
+double device_step(at::ScalarType type) {
   switch (type) {
     case at::kBFloat16:
       return 1.0 / 128;
@@ -50,7 +50,7 @@ double step_of(at::ScalarType type) {
   }
 }
 
-double apart(const at::Tensor& actual, const at::Tensor& expected) {
+double device_apart(const at::Tensor& actual, const at::Tensor& expected) {
   return distance(actual.to(at::kCPU), expected.to(at::kCPU));
 }
 
@@ -65,7 +65,7 @@ Terms moved(const Terms& terms, at::TensorOptions options) {
   return result;
 }
 
-void compare(const Terms& terms,
+void compare_devices(const Terms& terms,
              const at::Tensor& v,
              const declip::AttentionOptions& options = {}) {
   for (const auto type : kTypes) {
@@ -79,11 +79,11 @@ void compare(const Terms& terms,
     const auto got =
         declip::dense_attention(moved(terms, device), v.to(device), options);
     CHECK(got.is_cuda() && got.scalar_type() == type);
-    CHECK_CLOSE(apart(got, expected), 0, 3 * step_of(type));
+    CHECK_CLOSE(device_apart(got, expected), 0, 3 * device_step(type));
   }
 }
 
-std::vector<at::Tensor> random_heads(
+std::vector<at::Tensor> device_heads(
     Random& random, int64_t b, int64_t l, int64_t n, int64_t d) {
   std::vector<at::Tensor> heads;
   for (const auto& part : (2 * random.tensor({b, l, 3 * n * d})).chunk(3, -1))
@@ -91,7 +91,7 @@ std::vector<at::Tensor> random_heads(
   return heads;
 }
 
-std::shared_ptr<const declip::Model> load(const std::string& file,
+std::shared_ptr<const declip::Model> load_on(const std::string& file,
                                           const char* device,
                                           const char* dtype) {
   declip::LoadOptions options;
@@ -112,30 +112,30 @@ TEST(cuda_attention_is_that_of_the_cpu) {
     for (int round = 0; round < 6; ++round) {
       const int64_t tokens = round == 0 ? 300 : random.integer(1, 150);
       const int64_t d = random.integer(1, 140);
-      const auto heads = random_heads(random, 2, tokens, 3, d);
+      const auto heads = device_heads(random, 2, tokens, 3, d);
       const auto &q = heads[0], &k = heads[1], &v = heads[2];
       const double scale = 1.0 / std::sqrt(static_cast<double>(d));
-      compare({{{{q, k}}, scale, 1.0}}, v);  // LibTorch's own
-      compare({{{{q, q}}, scale, 1.0}, {{{k, k}}, scale, 1.0}}, v);
-      compare({{{{q, q}, {k, k}, {v, v}}, scale / 3, 0.5}}, v);
-      compare(Terms(20, {{{q, k}}, scale, 0.05}), v);
-      compare({{{{q.slice(1, 0, 1), k}}, scale, 0.5}}, v);
+      compare_devices({{{{q, k}}, scale, 1.0}}, v);  // LibTorch's own
+      compare_devices({{{{q, q}}, scale, 1.0}, {{{k, k}}, scale, 1.0}}, v);
+      compare_devices({{{{q, q}, {k, k}, {v, v}}, scale / 3, 0.5}}, v);
+      compare_devices(Terms(20, {{{q, k}}, scale, 0.05}), v);
+      compare_devices({{{{q.slice(1, 0, 1), k}}, scale, 0.5}}, v);
       declip::AttentionOptions causal;
       causal.causal = true;
-      compare({{{{q, k}}, scale, 0.5}}, v, causal);
+      compare_devices({{{{q, k}}, scale, 0.5}}, v, causal);
     }
-    const auto heads = random_heads(random, 2, 1 + 9 * 14, 2, 64);
+    const auto heads = device_heads(random, 2, 1 + 9 * 14, 2, 64);
     declip::AttentionOptions prior;
     prior.prior = declip::NeighbourPrior{9, 14, 2.0, {}};
-    compare({{{{heads[1], heads[1]}}, 0.125, 1.0}}, heads[2], prior);
+    compare_devices({{{{heads[1], heads[1]}}, 0.125, 1.0}}, heads[2], prior);
     prior.prior->factor = random.tensor({2}).abs();
-    compare({{{}, 1.0, 1.0}}, heads[2], prior);
+    compare_devices({{{}, 1.0, 1.0}}, heads[2], prior);
     const auto f = random.tensor({1, 200, 1, 96});
     const auto unit = f / f.norm(2, {3}, true);
     declip::AttentionOptions proxy;
     proxy.shift = -0.4;
     proxy.drop_negative = true;
-    compare(
+    compare_devices(
         {{{{unit, unit}}, 3.0, 1.0}}, random.tensor({1, 200, 1, 300}), proxy);
   });
 }
@@ -151,7 +151,7 @@ TEST(cuda_norms_and_rotations_are_those_of_the_cpu) {
                    bias = random.tensor({width});
         const auto half = x.slice(1, 0, width);
         CHECK_CLOSE(
-            apart(declip::layer_norm(half.to(kCuda),
+            device_apart(declip::layer_norm(half.to(kCuda),
                                      weight.to(kCuda),
                                      bias.to(kCuda),
                                      1e-5,
@@ -159,21 +159,21 @@ TEST(cuda_norms_and_rotations_are_those_of_the_cpu) {
                   declip::layer_norm(
                       half.to(at::kFloat), weight, bias, 1e-5, at::kFloat)),
             0,
-            4 * step_of(out));
+            4 * device_step(out));
         CHECK_CLOSE(
-            apart(declip::gated_layer_norm(
+            device_apart(declip::gated_layer_norm(
                       x.to(kCuda), weight.to(kCuda), bias.to(kCuda), 1e-6, out),
                   declip::gated_layer_norm(
                       x.to(at::kFloat), weight, bias, 1e-6, at::kFloat)),
             0,
-            8 * step_of(out));
+            8 * device_step(out));
       }
       const auto angle = 3 * random.tensor({20, 32});
       const auto expected = random.tensor({3, 21, 4, 32}).to(in).to(at::kFloat);
       const auto got = expected.to(kCuda, in);
       declip::rotate_pairs(expected, angle.cos(), angle.sin());
       declip::rotate_pairs(got, angle.cos().to(kCuda), angle.sin().to(kCuda));
-      CHECK_CLOSE(apart(got, expected), 0, step_of(in));
+      CHECK_CLOSE(device_apart(got, expected), 0, device_step(in));
     }
   });
 }
@@ -190,7 +190,7 @@ TEST(cuda_planes_are_those_of_the_cpu) {
           at::empty_like(expected, expected.options().device(kCuda));
       declip::resize_plane(in, expected);
       declip::resize_plane(in.to(kCuda), got);
-      CHECK_CLOSE(apart(got, expected), 0, 5e-6);
+      CHECK_CLOSE(device_apart(got, expected), 0, 5e-6);
 
       const auto plan = declip::plan_windows(
           random.integer(1, 200), random.integer(1, 200), 64, 24);
@@ -200,12 +200,12 @@ TEST(cuda_planes_are_those_of_the_cpu) {
           at::empty_like(wanted, wanted.options().device(kCuda));
       declip::WindowBlend(plan, 4, 5, at::kCPU).plane(low, wanted);
       declip::WindowBlend(plan, 4, 5, kCuda).plane(low.to(kCuda), blended);
-      CHECK_CLOSE(apart(blended, wanted), 0, 5e-6);
+      CHECK_CLOSE(device_apart(blended, wanted), 0, 5e-6);
 
       const auto image = random.tensor({1, 3, 40, 70});
       const auto masks = random.tensor({6, 40, 70});
       CHECK_CLOSE(
-          apart(declip::pamr(image.to(kCuda), masks.to(kCuda), 5, {1, 8}, {}),
+          device_apart(declip::pamr(image.to(kCuda), masks.to(kCuda), 5, {1, 8}, {}),
                 declip::pamr(image, masks, 5, {1, 8}, {})),
           0,
           5e-6);
@@ -222,12 +222,12 @@ TEST(cuda_regions_are_those_of_the_cpu) {
         at::cat({corners, corners + 8 * random.tensor({20, 2}).abs()}, 1);
     const auto batch = at::arange(20).remainder(2);
     CHECK_CLOSE(
-        apart(declip::roi_align(features.to(kCuda), boxes, batch, 1, 1, 3, 2),
+        device_apart(declip::roi_align(features.to(kCuda), boxes, batch, 1, 1, 3, 2),
               declip::roi_align(features, boxes, batch, 1, 1, 3, 2)),
         0,
         1e-5);
     const auto masks = random.tensor({20, 12, 9}).gt(0.3);
-    CHECK_CLOSE(apart(declip::mask_pool(features.to(kCuda), masks, batch),
+    CHECK_CLOSE(device_apart(declip::mask_pool(features.to(kCuda), masks, batch),
                       declip::mask_pool(features, masks, batch)),
                 0,
                 1e-5);
@@ -275,13 +275,13 @@ TEST(cuda_labels_are_those_of_the_cpu) {
 TEST(cuda_towers_are_those_of_the_cpu) {
   on_cuda([] {
     for (const auto& file : kCheckpoints) {
-      const auto cpu = load(file, "cpu", "float32");
+      const auto cpu = load_on(file, "cpu", "float32");
       const auto& vision = cpu->info().config.vision;
       Random random;
       const auto image =
           random.tensor({2, 3, 3 * vision.patch, vision.image_size + 2});
       for (const char* dtype : {"float32", "bfloat16", "float16"}) {
-        const auto cuda = load(file, "cuda", dtype);
+        const auto cuda = load_on(file, "cuda", dtype);
         const double closest =
             std::string(dtype) == "float32" ? 0.99999 : 0.998;
         const auto alike = [&](const at::Tensor& a, const at::Tensor& b) {
@@ -313,7 +313,7 @@ TEST(cuda_towers_are_those_of_the_cpu) {
 TEST(cuda_pipeline_labels_a_picture_as_the_cpu_does) {
   on_cuda([] {
     for (const auto& file : kCheckpoints) {
-      const auto cpu = load(file, "cpu", "float32");
+      const auto cpu = load_on(file, "cpu", "float32");
       Random random;
       declip::Picture picture;
       picture.height = 70;
@@ -331,14 +331,14 @@ TEST(cuda_pipeline_labels_a_picture_as_the_cpu_does) {
       post.logits = true;
       // Recorded passes: computed, recorded, replayed.
       setenv("DECLIP_CUDA_GRAPHS", "1", 1);
-      const auto recording = load(file, "cuda", "float32");
+      const auto recording = load_on(file, "cuda", "float32");
       unsetenv("DECLIP_CUDA_GRAPHS");
       const auto run = [&](const declip::Model& model) {
         return declip::View::encode(model, picture, options, {})
             ->segment(text, {0, 1, 2, 3}, post, {});
       };
       const auto expected = run(*cpu);
-      const auto plain = run(*load(file, "cuda", "float32"));
+      const auto plain = run(*load_on(file, "cuda", "float32"));
       CHECK_CLOSE(distance(plain.logits, expected.logits), 0, 1e-3);
       for (int round = 0; round < 3; ++round) {
         const auto replayed = run(*recording);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "random_planes.h"
@@ -15,30 +16,39 @@ using declip::AttentionTerm;
 
 namespace {
 
-double at4(const at::Tensor& x, int64_t b, int64_t l, int64_t h, int64_t d) {
-  return x[b][l][h][d].item<double>();
-}
-
 /// The formula, number by number: [B, Lq, n * e] in double.
 at::Tensor plain_loops(const std::vector<AttentionTerm>& terms,
                        const at::Tensor& v,
                        const AttentionOptions& options) {
+  // in double, to be read through accessors: [term][part] {a, b}
+  std::vector<std::vector<std::pair<at::Tensor, at::Tensor>>> parts;
+  for (const auto& term : terms) {
+    auto& own = parts.emplace_back();
+    for (const auto& part : term.parts)
+      own.emplace_back(part.a.to(at::kDouble), part.b.to(at::kDouble));
+  }
+  const auto value = v.to(at::kDouble);
+  const auto values = value.accessor<double, 4>();
   const int64_t batch = v.size(0), keys = v.size(1), heads = v.size(2);
   const int64_t queries =
       terms[0].parts.empty() ? keys : terms[0].parts[0].a.size(1);
   auto out = at::zeros({batch, queries, heads, v.size(3)}, at::kDouble);
+  auto outs = out.accessor<double, 4>();
   for (int64_t b = 0; b < batch; ++b) {
     for (int64_t h = 0; h < heads; ++h) {
       for (int64_t i = 0; i < queries; ++i) {
         std::vector<double> weights(keys);
-        for (const auto& term : terms) {
+        for (size_t t = 0; t < terms.size(); ++t) {
+          const auto& term = terms[t];
           std::vector<double> scores(keys, options.shift);
           double largest = -std::numeric_limits<double>::infinity();
           for (int64_t j = 0; j < keys; ++j) {
-            for (const auto& part : term.parts) {
+            for (const auto& [left, right] : parts[t]) {
+              const auto query = left.accessor<double, 4>()[b][i][h];
+              const auto key = right.accessor<double, 4>()[b][j][h];
               double product = 0;
-              for (int64_t d = 0; d < part.a.size(3); ++d)
-                product += at4(part.a, b, i, h, d) * at4(part.b, b, j, h, d);
+              for (int64_t d = 0; d < query.size(0); ++d)
+                product += query[d] * key[d];
               scores[j] += term.scale * product;
             }
             if (options.prior && i > 0 && j > 0) {
@@ -67,8 +77,8 @@ at::Tensor plain_loops(const std::vector<AttentionTerm>& terms,
         for (int64_t e = 0; e < v.size(3); ++e) {
           double value = 0;
           for (int64_t j = 0; j < keys; ++j)
-            value += weights[j] * at4(v, b, j, h, e);
-          out[b][i][h][e] = value;
+            value += weights[j] * values[b][j][h][e];
+          outs[b][i][h][e] = value;
         }
       }
     }

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "tensor_maps.h"
 #include "checkpoint_files.h"
 #include "declip/checkpoint.h"
 #include "declip/safetensors.h"
@@ -22,15 +23,12 @@ using declip::load_checkpoint;
 using declip::write_safetensors;
 using files::fixture;
 
+using files::contains;
+using tensor_maps::Tensors;
+
 namespace {
 
-using Tensors = std::map<std::string, at::Tensor>;
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
-Tensors tensors_of(const std::string& name) {
+Tensors vfm_tensors(const std::string& name) {
   return declip::read_safetensors(fixture("vfm/" + name)).tensors;
 }
 
@@ -173,11 +171,11 @@ struct Form {
 };
 
 std::vector<Form> forms() {
-  const auto dino = tensors_of("dino.safetensors");
-  const auto dinov2 = tensors_of("dinov2.safetensors");
-  const auto registers = tensors_of("dinov2-reg.safetensors");
-  const auto gated = tensors_of("dinov2-swiglu.safetensors");
-  const auto sam = tensors_of("sam.safetensors");
+  const auto dino = vfm_tensors("dino.safetensors");
+  const auto dinov2 = vfm_tensors("dinov2.safetensors");
+  const auto registers = vfm_tensors("dinov2-reg.safetensors");
+  const auto gated = vfm_tensors("dinov2-swiglu.safetensors");
+  const auto sam = vfm_tensors("sam.safetensors");
   const std::string d = "dino.safetensors", d2 = "dinov2.safetensors",
                     r = "dinov2-reg.safetensors",
                     g = "dinov2-swiglu.safetensors", s = "sam.safetensors";
@@ -292,7 +290,7 @@ TEST(foundation_sizes_come_from_the_shapes) {
 TEST(foundation_timm_registers_hold_the_class_position_in_the_token) {
   const files::TempFolder temp;
   const std::string path = temp.file("timm.safetensors");
-  auto tensors = renamed(tensors_of("dinov2-reg.safetensors"),
+  auto tensors = renamed(vfm_tensors("dinov2-reg.safetensors"),
                          {{"register_tokens", "reg_token"}});
   auto& positions = tensors.at("pos_embed");
   tensors["cls_token"] = tensors["cls_token"] + positions.slice(1, 0, 1);
@@ -339,7 +337,7 @@ TEST(foundation_extra_tensors) {
   const files::TempFolder temp;
   const std::string path = temp.file("model.safetensors");
   const auto load = [&](const char* original, const std::string& name) {
-    Tensors tensors = tensors_of(original);
+    Tensors tensors = vfm_tensors(original);
     tensors[name] = at::zeros({64}, at::kHalf);
     write_safetensors(path, tensors);
     return load_checkpoint(path, heads_of_32());
@@ -366,7 +364,7 @@ TEST(foundation_sam_tables_must_agree) {
   const files::TempFolder temp;
   const std::string path = temp.file("model.safetensors");
   const auto with_rows = [&](int64_t block, int64_t rows) {
-    Tensors tensors = tensors_of("sam.safetensors");
+    Tensors tensors = vfm_tensors("sam.safetensors");
     for (const char* side : {"h", "w"}) {
       tensors["image_encoder.blocks." + std::to_string(block) +
               ".attn.rel_pos_" + side] = at::zeros({rows, 32}, at::kHalf);
@@ -380,7 +378,7 @@ TEST(foundation_sam_tables_must_agree) {
                    "rel_pos_h"));
   }
   CHECK(load_checkpoint(with_rows(2, 15)).config.foundation.global_blocks[2]);
-  Tensors tensors = tensors_of("sam.safetensors");
+  Tensors tensors = vfm_tensors("sam.safetensors");
   tensors["image_encoder.blocks.0.attn.rel_pos_w"] = at::zeros({11, 32});
   write_safetensors(path, tensors);
   CHECK(contains(CHECK_THROWS_CODE(load_checkpoint(path), ErrorCode::kWeights),
@@ -390,7 +388,7 @@ TEST(foundation_sam_tables_must_agree) {
 TEST(foundation_transformers_config) {
   const files::TempFolder temp;
   write_safetensors(temp.file("model.safetensors"),
-                    vit_model(tensors_of("dino.safetensors"), false));
+                    vit_model(vfm_tensors("dino.safetensors"), false));
   const auto load = [&](const std::string& json) {
     temp.write("config.json", json);
     return load_checkpoint(temp.path());
@@ -416,7 +414,7 @@ TEST(foundation_transformers_config) {
   CHECK(contains(refuses(R"({"layer_norm_eps": -1})"), "layer_norm_eps"));
 
   write_safetensors(temp.file("model.safetensors"),
-                    sam_model(tensors_of("sam.safetensors")));
+                    sam_model(vfm_tensors("sam.safetensors")));
   const auto sam = load(
       R"({"vision_config": {"window_size": 5, "global_attn_indexes": [1, 3],
                             "num_attention_heads": 2}})");

@@ -287,7 +287,7 @@ class SlowModel {
   const Checkpoint& c_;
 };
 
-std::shared_ptr<const declip::Model> load(const std::string& path,
+std::shared_ptr<const declip::Model> load_foundation(const std::string& path,
                                           bool eager,
                                           const char* dtype,
                                           bool sam) {
@@ -333,7 +333,7 @@ std::vector<Subject> subjects(const files::TempFolder& temp) {
 
 }  // namespace
 
-TEST(teachers_resize_tables_as_plain_loops_do) {
+TEST(foundation_models_resize_tables_as_plain_loops_do) {
   Random random;
   for (const auto rule : {TableResize::kScaleFactor,
                           TableResize::kSize,
@@ -363,7 +363,7 @@ TEST(teachers_resize_tables_as_plain_loops_do) {
   }
 }
 
-TEST(teachers_relative_attention_as_plain_loops_do) {
+TEST(foundation_models_relative_attention_as_plain_loops_do) {
   Random random;
   for (const bool fused : {true, false}) {
     Numerics numerics;
@@ -394,13 +394,13 @@ TEST(teachers_relative_attention_as_plain_loops_do) {
   }
 }
 
-TEST(teachers_whole_models_as_the_slow_version_has_them) {
+TEST(foundation_models_whole_models_as_the_slow_version_has_them) {
   const c10::InferenceMode guard;
   const files::TempFolder temp;
   for (const auto& [path, grids] : subjects(temp)) {
     const bool sam = is_sam(path);
-    const auto fused = load(path, false, "float32", sam);
-    const auto eager = load(path, true, "float32", sam);
+    const auto fused = load_foundation(path, false, "float32", sam);
+    const auto eager = load_foundation(path, true, "float32", sam);
     CHECK(fused->engine() != eager->engine());
     declip::ConfigOverrides overrides;
     if (!sam) overrides.head_width = 32;
@@ -433,18 +433,18 @@ TEST(teachers_whole_models_as_the_slow_version_has_them) {
   }
 }
 
-TEST(teachers_smaller_types_stay_close_to_float32) {
+TEST(foundation_models_smaller_types_stay_close_to_float32) {
   const files::TempFolder temp;
   for (const auto& [path, grids] : subjects(temp)) {
     const bool sam = is_sam(path);
-    const auto exact = load(path, true, "float32", sam);
+    const auto exact = load_foundation(path, true, "float32", sam);
     const int64_t p = exact->info().config.vision.patch;
     Random random;
     const auto image = random.tensor({1, 3, 9 * p, 6 * p});
     const auto wanted = exact->encode_dense(image, {}, true, {});
     for (const char* dtype : {"bfloat16", "float16", "int8"}) {
       try {
-        const auto model = load(path, false, dtype, sam);
+        const auto model = load_foundation(path, false, dtype, sam);
         CHECK(model->dtype() == dtype);
         const auto got = model->encode_dense(image, {}, true, {});
         const auto cosine = at::cosine_similarity(got, wanted, 1, 1e-12);
@@ -458,9 +458,9 @@ TEST(teachers_smaller_types_stay_close_to_float32) {
   }
 }
 
-TEST(teachers_stop_when_they_are_told_to) {
+TEST(foundation_models_stop_when_they_are_told_to) {
   const auto model =
-      load(files::fixture("vfm/sam.safetensors"), false, "float32", true);
+      load_foundation(files::fixture("vfm/sam.safetensors"), false, "float32", true);
   declip::Call call;
   call.cancelled = std::make_shared<std::atomic<bool>>(true);
   const auto image = at::zeros({1, 3, 128, 128});
@@ -468,9 +468,9 @@ TEST(teachers_stop_when_they_are_told_to) {
                     declip::ErrorCode::kAborted);
 }
 
-TEST(teachers_have_no_text_space) {
+TEST(foundation_models_have_no_text_space) {
   const auto model =
-      load(files::fixture("vfm/sam.safetensors"), false, "float32", true);
+      load_foundation(files::fixture("vfm/sam.safetensors"), false, "float32", true);
   using declip::ErrorCode;
   CHECK_THROWS_CODE(model->check_text_space(), ErrorCode::kWeights);
   CHECK_THROWS_CODE(model->encode_text(at::zeros({1, 77}, at::kLong), true, {}),

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "tensor_maps.h"
 #include "declip/train.h"
 #include "rank_threads.h"
 #include "small_models.h"
@@ -27,23 +28,11 @@ using declip::TrainBatch;
 using declip::Trainer;
 using ranks::Group;
 
+using tensor_maps::copy;
+using tensor_maps::same;
+using tensor_maps::Tensors;
+
 namespace {
-
-using Tensors = std::map<std::string, at::Tensor>;
-
-bool same(const Tensors& a, const Tensors& b) {
-  if (a.size() != b.size()) return false;
-  for (const auto& [name, tensor] : a) {
-    if (!at::equal(tensor, b.at(name))) return false;
-  }
-  return true;
-}
-
-Tensors copy(const Tensors& tensors) {
-  Tensors out;
-  for (const auto& [name, tensor] : tensors) out.emplace(name, tensor.clone());
-  return out;
-}
 
 double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin)

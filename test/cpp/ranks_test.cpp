@@ -3,6 +3,7 @@
 
 #ifdef __linux__
 
+#include "tensor_maps.h"
 #include "train/ranks.h"
 
 #include <ATen/ATen.h>
@@ -25,9 +26,11 @@ using declip::TrainBatch;
 using declip::Trainer;
 using ranks::Group;
 
-namespace {
+using tensor_maps::apart;
+using tensor_maps::same;
+using tensor_maps::Tensors;
 
-using Tensors = std::map<std::string, at::Tensor>;
+namespace {
 
 int rank_of(const Group& group) { return group ? group->rank() : 0; }
 
@@ -38,7 +41,7 @@ struct Learnt {
   std::string state;  // bytes of the file
 };
 
-declip::TrainOptions options_of(Objective objective) {
+declip::TrainOptions options_for(Objective objective) {
   auto options = small::options(objective);
   options.clip_norm = 0.5;
   options.ema_decay = 0.9;
@@ -102,16 +105,6 @@ TrainBatch joined(const std::vector<TrainBatch>& parts) {
   return out;
 }
 
-double apart(const Tensors& a, const Tensors& b) {
-  double difference = 0, whole = 0;
-  for (const auto& [name, tensor] : a) {
-    const auto other = b.at(name).to(at::kDouble);
-    difference += (tensor - other).square().sum().item<double>();
-    whole += other.square().sum().item<double>();
-  }
-  return std::sqrt(difference / whole);
-}
-
 Tensors gradients_of(int size,
                      const declip::TrainOptions& options,
                      const std::function<std::vector<TrainBatch>(int)>& parts,
@@ -131,14 +124,6 @@ Tensors gradients_of(int size,
   return out;
 }
 
-bool same(const Tensors& a, const Tensors& b) {
-  if (a.size() != b.size()) return false;
-  for (const auto& [name, tensor] : a) {
-    if (!at::equal(tensor, b.at(name))) return false;
-  }
-  return true;
-}
-
 }  // namespace
 
 TEST(two_ranks_learn_what_one_process_does_to_the_bit) {
@@ -146,7 +131,7 @@ TEST(two_ranks_learn_what_one_process_does_to_the_bit) {
   for (const auto family : small::kFamilies) {
     for (const auto objective : small::kObjectives) {
       if (objective == Objective::kContrastive) continue;  // below
-      const auto options = options_of(objective);
+      const auto options = options_for(objective);
       const auto two =
           learn(2, family, options, 3, [](int step, int rank, int) {
             return std::vector{small::batch(seed_of(step, rank))};
@@ -231,7 +216,7 @@ TEST(all_ranks_hold_the_same_after_contrastive_steps) {
   const auto two =
       learn(2,
             Family::kPlain,
-            options_of(Objective::kContrastive),
+            options_for(Objective::kContrastive),
             3,
             [](int step, int rank, int) {
               return std::vector{small::batch(seed_of(step, rank))};
@@ -314,7 +299,7 @@ TEST(gradients_that_a_rank_lacks_are_zero) {
 TEST(a_state_that_one_rank_saved_goes_on_at_all) {
   const files::TempFolder folder;
   const auto path = folder.file("state.safetensors");
-  const auto options = options_of(Objective::kRegionText);
+  const auto options = options_for(Objective::kRegionText);
   const auto batches = [](int step, int rank, int) {
     return std::vector{small::batch(seed_of(step, rank))};
   };

@@ -23,7 +23,7 @@ namespace {
 constexpr std::array<double, 3> kMean{0.4, 0.5, 0.6};
 constexpr std::array<double, 3> kStd{0.2, 0.25, 0.3};
 
-std::vector<uint8_t> picture(Size size) {
+std::vector<uint8_t> region_picture(Size size) {
   std::vector<uint8_t> out(static_cast<size_t>(size.height * size.width * 3));
   for (size_t k = 0; k < out.size(); ++k) {
     out[k] = static_cast<uint8_t>((k * k * 7 + k * 37 + 11) % 256);
@@ -129,7 +129,7 @@ TEST(without_a_proposal_the_corner_is_taken) {
 
 TEST(crops_are_rounded_and_padded_around) {
   const Size size{30, 40};
-  const auto rgb = picture(size);
+  const auto rgb = region_picture(size);
   // x 4.5 rounds to 4, 17.5 to 18; y 2.5 to 2, 9.5 to 10: 14 x 8.
   const auto got = declip::crop_region(
       rgb.data(), size, {4.5, 2.5, 17.5, 9.5}, 21, kMean, kStd);
@@ -156,7 +156,7 @@ TEST(crops_are_rounded_and_padded_around) {
 
 TEST(tiny_crops_have_a_pixel) {
   const Size size{10, 10};
-  const auto rgb = picture(size);
+  const auto rgb = region_picture(size);
   for (const PixelBox& crop :
        {PixelBox{3.1, 3.1, 3.2, 3.2}, {9.9, 9.9, 10, 10}, {0, 0, 0, 0}}) {
     CHECK(declip::crop_region(rgb.data(), size, crop, 8, kMean, kStd).numel() ==
@@ -176,7 +176,7 @@ TEST(boxes_are_shares_of_the_padded_square) {
 
 TEST(impossible_regions_are_refused) {
   const Size size{30, 40};
-  const auto rgb = picture(size);
+  const auto rgb = region_picture(size);
   CHECK_THROWS_CODE(declip::grid_splits(0), ErrorCode::kInvalidArg);
   CHECK_THROWS_CODE(declip::grid_regions({0, 4}, {}, 1),
                     ErrorCode::kInvalidArg);

@@ -18,24 +18,22 @@ using declip::read_safetensors;
 using declip::write_safetensors;
 using files::safetensors;
 
+using files::contains;
+
 namespace {
 
-const files::TempFolder& temp() {
+const files::TempFolder& scratch() {
   static const files::TempFolder folder;
   return folder;
 }
 
 // The message that reading `bytes` fails with.
-std::string failure(const std::string& bytes) {
-  const std::string path = temp().write("damaged.safetensors", bytes);
+std::string read_failure(const std::string& bytes) {
+  const std::string path = scratch().write("damaged.safetensors", bytes);
   return CHECK_THROWS_CODE(read_safetensors(path), ErrorCode::kWeights);
 }
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
-bool same(const at::Tensor& a, const at::Tensor& b) {
+bool same_tensor(const at::Tensor& a, const at::Tensor& b) {
   return a.scalar_type() == b.scalar_type() && at::equal(a, b);
 }
 
@@ -56,18 +54,18 @@ TEST(safetensors_round_trip) {
       {"transposed", base.transpose(0, 2)},
       {"uint8", base.to(at::kByte)},
   };
-  const std::string path = temp().file("round.safetensors");
+  const std::string path = scratch().file("round.safetensors");
   write_safetensors(path, tensors, {{"license", "MIT"}});
   const auto read = read_safetensors(path);
   CHECK(read.metadata.at("license") == "MIT");
   CHECK(read.tensors.size() == tensors.size());
   for (const auto& [name, tensor] : tensors) {
-    CHECK(same(read.tensors.at(name), tensor));
+    CHECK(same_tensor(read.tensors.at(name), tensor));
   }
 }
 
 TEST(safetensors_tensors_outlive_the_reader_and_never_change_the_file) {
-  const std::string path = temp().file("alias.safetensors");
+  const std::string path = scratch().file("alias.safetensors");
   write_safetensors(path, {{"x", at::ones({1000})}});
   const std::string before = files::read(path);
   at::Tensor x = read_safetensors(path).tensors.at("x");
@@ -81,24 +79,24 @@ TEST(safetensors_copies_unaligned_data) {
   std::string header =
       R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})";
   while (header.size() % 8 != 1) header += ' ';
-  const std::string path = temp().write(
+  const std::string path = scratch().write(
       "unaligned.safetensors",
       safetensors(header, files::le(0x3F800000, 4) + files::le(0x40000000, 4)));
-  CHECK(same(read_safetensors(path).tensors.at("x"), at::tensor({1.0F, 2.0F})));
+  CHECK(same_tensor(read_safetensors(path).tensors.at("x"), at::tensor({1.0F, 2.0F})));
 }
 
 TEST(safetensors_refuses_a_malformed_header) {
-  CHECK(contains(failure("1234567"), "at least 8 bytes"));
-  CHECK(contains(failure(files::le(1000, 8) + "{}"), "truncated"));
-  CHECK(contains(failure(files::le(UINT64_MAX, 8) + "{}"), "truncated"));
-  CHECK(contains(failure(safetensors("[]")), "JSON object"));
-  CHECK(contains(failure(safetensors("{}", "x")), "holds 1"));
-  CHECK(contains(failure(safetensors(R"({"__metadata__":{"a":1}})")),
+  CHECK(contains(read_failure("1234567"), "at least 8 bytes"));
+  CHECK(contains(read_failure(files::le(1000, 8) + "{}"), "truncated"));
+  CHECK(contains(read_failure(files::le(UINT64_MAX, 8) + "{}"), "truncated"));
+  CHECK(contains(read_failure(safetensors("[]")), "JSON object"));
+  CHECK(contains(read_failure(safetensors("{}", "x")), "holds 1"));
+  CHECK(contains(read_failure(safetensors(R"({"__metadata__":{"a":1}})")),
                  "must be a string"));
-  CHECK(contains(failure(safetensors("{\"\xff\":{}}")), "UTF-8"));
-  CHECK(contains(failure(safetensors(R"({"x":1})")), "must be an object"));
-  failure(safetensors(std::string(5000, '[')));
-  failure(safetensors(std::string(10, '\0')));
+  CHECK(contains(read_failure(safetensors("{\"\xff\":{}}")), "UTF-8"));
+  CHECK(contains(read_failure(safetensors(R"({"x":1})")), "must be an object"));
+  read_failure(safetensors(std::string(5000, '[')));
+  read_failure(safetensors(std::string(10, '\0')));
 }
 
 TEST(safetensors_refuses_bad_tensors_and_names_them) {
@@ -113,7 +111,7 @@ TEST(safetensors_refuses_bad_tensors_and_names_them) {
                        const std::string& shape,
                        const std::string& offsets) {
     const std::string message =
-        failure(safetensors("{" + entry(dtype, shape, offsets) + "}", eight));
+        read_failure(safetensors("{" + entry(dtype, shape, offsets) + "}", eight));
     CHECK(contains(message, "damaged.safetensors"));
     CHECK(contains(message, "weight"));
     return message;
@@ -136,16 +134,16 @@ TEST(safetensors_refuses_bad_tensors_and_names_them) {
                "does not match"));
 
   const std::string twice = entry("F32", "[2]", "[0,8]");
-  CHECK(contains(failure(safetensors("{" + twice + "," + twice + "}", eight)),
+  CHECK(contains(read_failure(safetensors("{" + twice + "," + twice + "}", eight)),
                  "only once"));
   const std::string other =
       R"("b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]})";
-  CHECK(contains(failure(safetensors("{" + twice + "," + other + "}", eight)),
+  CHECK(contains(read_failure(safetensors("{" + twice + "," + other + "}", eight)),
                  "begin at byte 8"));
 }
 
 TEST(safetensors_accepts_entries_in_any_order) {
-  const std::string path = temp().write(
+  const std::string path = scratch().write(
       "order.safetensors",
       safetensors(R"({"b":{"dtype":"U8","shape":[1],"data_offsets":[1,2]},)"
                   R"("a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
@@ -157,18 +155,18 @@ TEST(safetensors_accepts_entries_in_any_order) {
 
 TEST(safetensors_missing_file_is_an_io_error) {
   const std::string message = CHECK_THROWS_CODE(
-      read_safetensors(temp().file("none.safetensors")), ErrorCode::kIo);
+      read_safetensors(scratch().file("none.safetensors")), ErrorCode::kIo);
   CHECK(contains(message, "none.safetensors"));
-  CHECK_THROWS_CODE(read_safetensors(temp().path()), ErrorCode::kIo);
-  CHECK_THROWS_CODE(read_safetensors(temp().write("empty", "")),
+  CHECK_THROWS_CODE(read_safetensors(scratch().path()), ErrorCode::kIo);
+  CHECK_THROWS_CODE(read_safetensors(scratch().write("empty", "")),
                     ErrorCode::kIo);
 }
 
 TEST(safetensors_write_failure_leaves_the_old_file) {
-  const std::string path = temp().file("kept/model.safetensors");
+  const std::string path = scratch().file("kept/model.safetensors");
   CHECK_THROWS_CODE(write_safetensors(path, {{"x", at::ones({4})}}),
                     ErrorCode::kIo);  // no such folder
-  temp().write("kept/model.safetensors", "old");
+  scratch().write("kept/model.safetensors", "old");
   CHECK_THROWS_CODE(
       write_safetensors(path, {{"x", at::ones({4}, at::kComplexFloat)}}),
       ErrorCode::kInvalidArg);
@@ -188,6 +186,6 @@ TEST(safetensors_write_failure_leaves_the_old_file) {
   CHECK(contains(message, "model.safetensors"));
 #endif
   CHECK(files::read(path) == "old");
-  const std::filesystem::directory_iterator entries(temp().file("kept"));
+  const std::filesystem::directory_iterator entries(scratch().file("kept"));
   CHECK(std::distance(begin(entries), end(entries)) == 1);
 }

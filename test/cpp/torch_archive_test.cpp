@@ -15,6 +15,8 @@ using files::tensor;
 using files::text;
 using files::torch_file;
 
+using files::contains;
+
 namespace {
 
 const files::TempFolder& temp() {
@@ -36,13 +38,9 @@ std::string failure_of_file(const std::string& bytes) {
                            ErrorCode::kWeights);
 }
 
-std::string failure(const std::string& pickle,
+std::string pickle_failure(const std::string& pickle,
                     const files::Entries& storages = {}) {
   return failure_of_file(torch_file(kProto + pickle, storages));
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
 }
 
 // Six floats: 0, 1, 2, 3, 4, 5.
@@ -133,59 +131,59 @@ TEST(torch_archive_torchscript_attributes) {
 }
 
 TEST(torch_archive_runs_nothing) {
-  const std::string run = failure("cos\nsystem\n" + text("true") + "\x85R.");
+  const std::string run = pickle_failure("cos\nsystem\n" + text("true") + "\x85R.");
   CHECK(contains(run, "file.pt"));
   CHECK(contains(run, "\"os system\""));
-  CHECK(contains(failure("cbuiltins\neval\n" + text("1") + "\x85R."),
+  CHECK(contains(pickle_failure("cbuiltins\neval\n" + text("1") + "\x85R."),
                  "builtins eval"));
-  CHECK(contains(failure("cposix\nsystem\n."), "posix system"));
-  CHECK(contains(failure("ctorch.nn\nLinear\n)R."), "torch.nn Linear"));
+  CHECK(contains(pickle_failure("cposix\nsystem\n."), "posix system"));
+  CHECK(contains(pickle_failure("ctorch.nn\nLinear\n)R."), "torch.nn Linear"));
   // Known as a class of storages, never called.
-  CHECK(contains(failure("ctorch\nFloatStorage\n)R."), "known constructor"));
-  CHECK(contains(failure("c__torch__\nModel\n)R."), "known constructor"));
+  CHECK(contains(pickle_failure("ctorch\nFloatStorage\n)R."), "known constructor"));
+  CHECK(contains(pickle_failure("c__torch__\nModel\n)R."), "known constructor"));
   // INST, OBJ, EXT1, STACK_GLOBAL: other ways to name or make an object.
   for (const char opcode : {'i', 'o', '\x82', '\x93'}) {
-    CHECK(contains(failure(std::string("(") + opcode), "opcode"));
+    CHECK(contains(pickle_failure(std::string("(") + opcode), "opcode"));
   }
 }
 
 TEST(torch_archive_refuses_hostile_pickles) {
-  CHECK(contains(failure(""), "more bytes"));
-  CHECK(contains(failure("."), "a value to act on"));
-  CHECK(contains(failure("(."), "a value to act on"));
-  CHECK(contains(failure("t."), "a mark"));
-  CHECK(contains(failure("h\x05."), "memo entry 5"));
-  CHECK(contains(failure("q\x05."), "a value to act on"));
-  CHECK(contains(failure("\x8a\xff" + std::string(255, 'x') + "."), "64 bits"));
-  CHECK(contains(failure(std::string(100000, '(')), "256 nested"));
-  CHECK(contains(failure("X\xff\xff\xff\xff."), "more bytes"));
-  CHECK(contains(failure("X" + le(1, 4) + "\xff."), "UTF-8"));
-  CHECK(contains(failure("cno newline"), "end of a line"));
-  CHECK(contains(failure("K\x01"
+  CHECK(contains(pickle_failure(""), "more bytes"));
+  CHECK(contains(pickle_failure("."), "a value to act on"));
+  CHECK(contains(pickle_failure("(."), "a value to act on"));
+  CHECK(contains(pickle_failure("t."), "a mark"));
+  CHECK(contains(pickle_failure("h\x05."), "memo entry 5"));
+  CHECK(contains(pickle_failure("q\x05."), "a value to act on"));
+  CHECK(contains(pickle_failure("\x8a\xff" + std::string(255, 'x') + "."), "64 bits"));
+  CHECK(contains(pickle_failure(std::string(100000, '(')), "256 nested"));
+  CHECK(contains(pickle_failure("X\xff\xff\xff\xff."), "more bytes"));
+  CHECK(contains(pickle_failure("X" + le(1, 4) + "\xff."), "UTF-8"));
+  CHECK(contains(pickle_failure("cno newline"), "end of a line"));
+  CHECK(contains(pickle_failure("K\x01"
                          "a."),
                  "a value to act on"));
-  CHECK(contains(failure("K\x01K\x02"
+  CHECK(contains(pickle_failure("K\x01K\x02"
                          "a."),
                  "list"));
-  CHECK(contains(failure("}(K\x01u."), "pairs"));
-  CHECK(contains(failure("K\x01Q."), "storage"));
-  CHECK(contains(failure("K\x01."), "state dict"));
+  CHECK(contains(pickle_failure("}(K\x01u."), "pairs"));
+  CHECK(contains(pickle_failure("K\x01Q."), "storage"));
+  CHECK(contains(pickle_failure("K\x01."), "state dict"));
   CHECK(contains(failure_of_file(torch_file("\x80\x05].")), "protocol 2"));
-  CHECK(contains(failure(std::string(2000000, 'N')), "2^20 values"));
+  CHECK(contains(pickle_failure(std::string(2000000, 'N')), "2^20 values"));
   CHECK(contains(failure_of_file(torch_file(std::string(17 << 20, 'N'))),
                  "16 MiB"));
 }
 
 TEST(torch_archive_refuses_recursion) {
   // A dict that holds itself.
-  CHECK(contains(failure("}q\x01(" + text("a") + "h\x01u."), "64 levels"));
+  CHECK(contains(pickle_failure("}q\x01(" + text("a") + "h\x01u."), "64 levels"));
   // Every level names the one below twice: 2^40 paths in 40 dicts.
   std::string bomb = tensor("0", 6, {1}, {1});
   for (char level = 0; level < 40; ++level) {
     const std::string memo{'q', level}, again{'h', level};
     bomb += memo + "0}(" + text("a") + again + text("b") + again + "u";
   }
-  CHECK(contains(failure(bomb + ".", kSixFloats), "2^20 entries"));
+  CHECK(contains(pickle_failure(bomb + ".", kSixFloats), "2^20 entries"));
   // A list that holds itself is never walked.
   CHECK(load(dict({{"list",
                     "]q\x01h\x01"
@@ -193,7 +191,7 @@ TEST(torch_archive_refuses_recursion) {
              ".")
             .tensors.empty());
   // Nor is a TorchScript object whose attributes are itself.
-  failure(
+  pickle_failure(
       "c__torch__\nModel\n)\x81q\x01h\x01"
       "b.");
 }
@@ -201,7 +199,7 @@ TEST(torch_archive_refuses_recursion) {
 TEST(torch_archive_refuses_tensors_outside_their_storage) {
   const auto one = [](const std::string& value) {
     const std::string message =
-        failure(dict({{"weight", value}}) + ".", kSixFloats);
+        pickle_failure(dict({{"weight", value}}) + ".", kSixFloats);
     CHECK(contains(message, "file.pt"));
     return message;
   };

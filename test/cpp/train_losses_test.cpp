@@ -8,6 +8,7 @@
 #include <cmath>
 #include <set>
 
+#include "tensor_maps.h"
 #include "declip/model.h"
 #include "model/dense_mode.h"
 #include "small_models.h"
@@ -18,9 +19,9 @@
 
 using declip::ErrorCode;
 
-namespace {
+using tensor_maps::Tensors;
 
-using Tensors = std::map<std::string, at::Tensor>;
+namespace {
 
 double at2(const at::Tensor& x, int64_t i, int64_t j) {
   return x[i][j].item<double>();

@@ -8,6 +8,7 @@
 #include <map>
 #include <string>
 
+#include "tensor_maps.h"
 #include "checkpoint_files.h"
 #include "declip/checkpoint.h"
 #include "declip/model.h"
@@ -21,26 +22,15 @@ using declip::Family;
 using declip::Objective;
 using declip::Trainer;
 
-namespace {
+using tensor_maps::apart;
+using tensor_maps::copy;
+using tensor_maps::same;
+using tensor_maps::Tensors;
 
-using Tensors = std::map<std::string, at::Tensor>;
+namespace {
 
 Trainer trainer(Family family, const declip::TrainOptions& options) {
   return {small::model(family), small::model(family, 2), options};
-}
-
-Tensors copy(const Tensors& tensors) {
-  Tensors out;
-  for (const auto& [name, tensor] : tensors) out.emplace(name, tensor.clone());
-  return out;
-}
-
-bool same(const Tensors& a, const Tensors& b) {
-  if (a.size() != b.size()) return false;
-  for (const auto& [name, tensor] : a) {
-    if (!b.contains(name) || !at::equal(tensor, b.at(name))) return false;
-  }
-  return true;
 }
 
 Tensors gradients(Trainer& trainer,
@@ -59,14 +49,6 @@ double norm(const Tensors& tensors) {
 }
 
 /// Relative distance between two sets of gradients.
-double apart(const Tensors& a, const Tensors& b) {
-  Tensors difference;
-  for (const auto& [name, tensor] : a) {
-    difference.emplace(name, tensor - b.at(name));
-  }
-  return norm(difference) / norm(b);
-}
-
 /// What the file holds, in order of names.
 std::string bytes(const Trainer& trainer, const files::TempFolder& folder) {
   const auto path = folder.file("bytes.safetensors");

@@ -99,7 +99,7 @@ declip::AttentionView attention_view(
 }
 
 /// The emulated twin against LibTorch's operators in float32.
-void compare(const std::vector<declip::AttentionTerm>& terms,
+void compare_emulated(const std::vector<declip::AttentionTerm>& terms,
              const at::Tensor& v,
              const declip::AttentionOptions& options = {}) {
   for (const auto type : kTypes) {
@@ -127,7 +127,7 @@ void compare(const std::vector<declip::AttentionTerm>& terms,
 }
 
 /// Slices of one tensor, as a fused projection gives them.
-std::vector<at::Tensor> random_heads(
+std::vector<at::Tensor> emulated_heads(
     Random& random, int64_t b, int64_t l, int64_t n, int64_t d) {
   std::vector<at::Tensor> heads;
   for (const auto& part : (2 * random.tensor({b, l, 3 * n * d})).chunk(3, -1))
@@ -308,28 +308,28 @@ TEST(emulated_attention_computes_every_combination) {
     // more tokens than a block takes, heads wider than a tile
     const int64_t tokens = round == 0 ? 131 : 1 + random.integer(1, 60);
     const int64_t n = random.integer(1, 2), d = random.integer(1, 90);
-    const auto heads = random_heads(random, random.integer(1, 2), tokens, n, d);
+    const auto heads = emulated_heads(random, random.integer(1, 2), tokens, n, d);
     const auto &q = heads[0], &k = heads[1], &v = heads[2];
     const double scale = 1.0 / std::sqrt(static_cast<double>(d));
-    compare({{{{q, q}}, scale, 1.0}, {{{k, k}}, scale, 1.0}}, v);
-    compare(
+    compare_emulated({{{{q, q}}, scale, 1.0}, {{{k, k}}, scale, 1.0}}, v);
+    compare_emulated(
         {{{{q, q}, {k, k}, {v, v}}, scale / 3, 0.5}, {{{q, k}}, scale, 0.25}},
         v);
     declip::AttentionOptions causal;
     causal.causal = true;
-    compare({{{{q, k}}, scale, 1.0}}, v, causal);
-    compare({{{{q.slice(1, 0, 1), k}}, scale, 1.0}}, v);
+    compare_emulated({{{{q, k}}, scale, 1.0}}, v, causal);
+    compare_emulated({{{{q.slice(1, 0, 1), k}}, scale, 1.0}}, v);
   }
 }
 
 TEST(emulated_attention_knows_the_prior_and_drops_negative_scores) {
   Random random;
-  const auto heads = random_heads(random, 2, 1 + 6 * 13, 2, 8);
+  const auto heads = emulated_heads(random, 2, 1 + 6 * 13, 2, 8);
   declip::AttentionOptions options;
   options.prior = declip::NeighbourPrior{6, 13, 1.3, {}};
-  compare({{{{heads[1], heads[1]}}, 0.3, 1.0}}, heads[2], options);
+  compare_emulated({{{{heads[1], heads[1]}}, 0.3, 1.0}}, heads[2], options);
   options.prior->factor = random.tensor({2}).abs();
-  compare({{{}, 1.0, 1.0}}, heads[2], options);
+  compare_emulated({{{}, 1.0, 1.0}}, heads[2], options);
 
   // ProxyCLIP: one wide head, more values than a block takes
   const auto f = random.tensor({2, 70, 1, 45});
@@ -337,7 +337,7 @@ TEST(emulated_attention_knows_the_prior_and_drops_negative_scores) {
   declip::AttentionOptions proxy;
   proxy.shift = -0.4;
   proxy.drop_negative = true;
-  compare({{{{unit, unit}}, 3.0, 1.0}}, random.tensor({2, 70, 1, 150}), proxy);
+  compare_emulated({{{{unit, unit}}, 3.0, 1.0}}, random.tensor({2, 70, 1, 150}), proxy);
 }
 
 TEST(emulated_blending_is_the_cpu_twin) {
