@@ -16,6 +16,8 @@ const BUILDS = {
 const SOURCES = { declip_core_tests: 'test/cpp', declip_bench: 'bench/kernels' }
 /** What the compiler takes for a file that includes ATen, in bytes. */
 const MEMORY_PER_JOB = 2 ** 31
+/** What one step of the build takes of a processor's core, roughly. */
+const SECONDS_PER_STEP = 7
 
 /**
  * Returns the build's folder. `definitions` are added to those of the build. `levels`: the kernels'
@@ -40,7 +42,8 @@ export async function buildNative({
     step(`C++ (${build}: ${names})`, async () => {
       await configure(BUILDS[build], definitions)
       const jobs = process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? jobsThatFit()
-      await run('cmake', ['--build', folder, '--parallel', `${jobs}`, '--target', ...targets])
+      const args = ['--build', folder, '--parallel', `${jobs}`, '--target', ...targets]
+      await run('cmake', args, { onLine: progressOf(jobs) })
     }),
   )
   return join(root, folder)
@@ -72,6 +75,34 @@ async function configure({ folder, config, definitions = [] }, more) {
     'warn',
     ...defined,
   ])
+}
+
+/**
+ * What is printed of a build's lines, Ninja's `[3/18] Building ...` or Make's `[ 17%] Building ...`:
+ * how long it will take at the first, every fifth of the way, and whatever is no step.
+ */
+function progressOf(jobs) {
+  const start = performance.now()
+  let announced = false
+  let fifths = 0
+  return line => {
+    const [, part, all] = /^\[ *(\d+)(?:\/(\d+)|%)\] /.exec(line) ?? []
+    if (part === undefined) {
+      if (!line.startsWith('ninja: no work') && line !== '') console.log(line)
+      return
+    }
+    const total = all ? Number(all) : 100
+    const done = Number(part) / total
+    if (!announced && all && total > 4) {
+      const minutes = Math.ceil((total * SECONDS_PER_STEP) / jobs / 60)
+      console.log(`  ${total} steps, about ${minutes} minute${minutes > 1 ? 's' : ''}, this once`)
+      announced = true
+    }
+    if (Math.floor(5 * done) === fifths || done === 1) return
+    fifths = Math.floor(5 * done)
+    const left = Math.round(((performance.now() - start) / 1000) * (1 / done - 1))
+    console.log(`  ${20 * fifths} %, about ${left} s left`)
+  }
 }
 
 function jobsThatFit() {

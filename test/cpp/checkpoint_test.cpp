@@ -1,4 +1,3 @@
-#include "tensor_maps.h"
 #include "declip/checkpoint.h"
 
 #include <ATen/ATen.h>
@@ -13,6 +12,7 @@
 #include "checkpoint_files.h"
 #include "files/safetensors.h"
 #include "tap.h"
+#include "tensor_maps.h"
 
 using declip::Activation;
 using declip::Checkpoint;
@@ -284,12 +284,14 @@ TEST(checkpoint_extra_tensors) {
     CHECK(contains(load_failure(with(name)), '"' + name + '"'));
   }
   // A block too many, or what is left of one.
-  CHECK(contains(load_failure(with("visual.transformer.resblocks.2.ln_1.weight")),
-                 "\"visual.transformer.resblocks.2.ln_1.bias\" is missing"));
+  CHECK(
+      contains(load_failure(with("visual.transformer.resblocks.2.ln_1.weight")),
+               "\"visual.transformer.resblocks.2.ln_1.bias\" is missing"));
   CHECK(contains(load_failure(with("transformer.resblocks.7.ln_1.bias")),
                  "\"transformer.resblocks.2.ln_1.weight\" is missing"));
-  CHECK(contains(load_failure(with("transformer.resblocks.99999999999.ln_1.bias")),
-                 "block number"));
+  CHECK(contains(
+      load_failure(with("transformer.resblocks.99999999999.ln_1.bias")),
+      "block number"));
   CHECK(has_note(load_checkpoint(with("text_decoder.ln.weight")),
                  "text_decoder.ln.weight"));
   // LayerScale, and a buffer that older versions stored.
@@ -361,10 +363,12 @@ TEST(checkpoint_activation_rules) {
   };
   config(R"({"model_cfg": {"quick_gelu": true}})");
   CHECK(activations({}) == std::pair(kQuick, kQuick));
-  CHECK(contains(load_failure(config(R"({"model_cfg": {"quick_gelu": "yes"}})")),
-                 "\"quick_gelu\" must be true or false"));
-  CHECK(contains(load_failure(config(R"({"preprocess_cfg": {"std": [1, 0, 1]}})")),
-                 "\"std\""));
+  CHECK(
+      contains(load_failure(config(R"({"model_cfg": {"quick_gelu": "yes"}})")),
+               "\"quick_gelu\" must be true or false"));
+  CHECK(contains(
+      load_failure(config(R"({"preprocess_cfg": {"std": [1, 0, 1]}})")),
+      "\"std\""));
 }
 
 TEST(checkpoint_hugging_face_config) {
@@ -474,7 +478,8 @@ TEST(checkpoint_hugging_face_containers) {
   };
   check(load_checkpoint(index(map)));
   check(load_checkpoint(temp.file("shards")));
-  CHECK(contains(load_failure(index(R"("x":"../a.safetensors")")), "same folder"));
+  CHECK(contains(load_failure(index(R"("x":"../a.safetensors")")),
+                 "same folder"));
   CHECK(contains(load_failure(index(R"("x":1)")), "same folder"));
   CHECK(contains(load_failure(index(map + R"(,"x":"a.safetensors")")),
                  "\"x\" is listed"));

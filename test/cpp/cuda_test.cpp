@@ -66,8 +66,8 @@ Terms moved(const Terms& terms, at::TensorOptions options) {
 }
 
 void compare_devices(const Terms& terms,
-             const at::Tensor& v,
-             const declip::AttentionOptions& options = {}) {
+                     const at::Tensor& v,
+                     const declip::AttentionOptions& options = {}) {
   for (const auto type : kTypes) {
     const auto rounded = at::TensorOptions(type).device(at::kCPU);
     const auto device = at::TensorOptions(type).device(kCuda);
@@ -92,8 +92,8 @@ std::vector<at::Tensor> device_heads(
 }
 
 std::shared_ptr<const declip::Model> load_on(const std::string& file,
-                                          const char* device,
-                                          const char* dtype) {
+                                             const char* device,
+                                             const char* dtype) {
   declip::LoadOptions options;
   options.device = device;
   options.dtype = dtype;
@@ -101,8 +101,8 @@ std::shared_ptr<const declip::Model> load_on(const std::string& file,
       std::string(DECLIP_FIXTURES) + "/" + file, options, {});
 }
 
-const std::vector<std::string> kCheckpoints{"clip-tiny/state_dict.pt",
-                                            "eva-tiny/eva-tiny.safetensors"};
+const std::vector<std::string> kDeviceCheckpoints{
+    "clip-tiny/state_dict.pt", "eva-tiny/eva-tiny.safetensors"};
 
 }  // namespace
 
@@ -151,20 +151,22 @@ TEST(cuda_norms_and_rotations_are_those_of_the_cpu) {
                    bias = random.tensor({width});
         const auto half = x.slice(1, 0, width);
         CHECK_CLOSE(
-            device_apart(declip::layer_norm(half.to(kCuda),
-                                     weight.to(kCuda),
-                                     bias.to(kCuda),
-                                     1e-5,
-                                     out),
-                  declip::layer_norm(
-                      half.to(at::kFloat), weight, bias, 1e-5, at::kFloat)),
+            device_apart(
+                declip::layer_norm(half.to(kCuda),
+                                   weight.to(kCuda),
+                                   bias.to(kCuda),
+                                   1e-5,
+                                   out),
+                declip::layer_norm(
+                    half.to(at::kFloat), weight, bias, 1e-5, at::kFloat)),
             0,
             4 * device_step(out));
         CHECK_CLOSE(
-            device_apart(declip::gated_layer_norm(
-                      x.to(kCuda), weight.to(kCuda), bias.to(kCuda), 1e-6, out),
-                  declip::gated_layer_norm(
-                      x.to(at::kFloat), weight, bias, 1e-6, at::kFloat)),
+            device_apart(
+                declip::gated_layer_norm(
+                    x.to(kCuda), weight.to(kCuda), bias.to(kCuda), 1e-6, out),
+                declip::gated_layer_norm(
+                    x.to(at::kFloat), weight, bias, 1e-6, at::kFloat)),
             0,
             8 * device_step(out));
       }
@@ -205,8 +207,9 @@ TEST(cuda_planes_are_those_of_the_cpu) {
       const auto image = random.tensor({1, 3, 40, 70});
       const auto masks = random.tensor({6, 40, 70});
       CHECK_CLOSE(
-          device_apart(declip::pamr(image.to(kCuda), masks.to(kCuda), 5, {1, 8}, {}),
-                declip::pamr(image, masks, 5, {1, 8}, {})),
+          device_apart(
+              declip::pamr(image.to(kCuda), masks.to(kCuda), 5, {1, 8}, {}),
+              declip::pamr(image, masks, 5, {1, 8}, {})),
           0,
           5e-6);
     }
@@ -222,15 +225,17 @@ TEST(cuda_regions_are_those_of_the_cpu) {
         at::cat({corners, corners + 8 * random.tensor({20, 2}).abs()}, 1);
     const auto batch = at::arange(20).remainder(2);
     CHECK_CLOSE(
-        device_apart(declip::roi_align(features.to(kCuda), boxes, batch, 1, 1, 3, 2),
-              declip::roi_align(features, boxes, batch, 1, 1, 3, 2)),
+        device_apart(
+            declip::roi_align(features.to(kCuda), boxes, batch, 1, 1, 3, 2),
+            declip::roi_align(features, boxes, batch, 1, 1, 3, 2)),
         0,
         1e-5);
     const auto masks = random.tensor({20, 12, 9}).gt(0.3);
-    CHECK_CLOSE(device_apart(declip::mask_pool(features.to(kCuda), masks, batch),
-                      declip::mask_pool(features, masks, batch)),
-                0,
-                1e-5);
+    CHECK_CLOSE(
+        device_apart(declip::mask_pool(features.to(kCuda), masks, batch),
+                     declip::mask_pool(features, masks, batch)),
+        0,
+        1e-5);
   });
 }
 
@@ -274,7 +279,7 @@ TEST(cuda_labels_are_those_of_the_cpu) {
 
 TEST(cuda_towers_are_those_of_the_cpu) {
   on_cuda([] {
-    for (const auto& file : kCheckpoints) {
+    for (const auto& file : kDeviceCheckpoints) {
       const auto cpu = load_on(file, "cpu", "float32");
       const auto& vision = cpu->info().config.vision;
       Random random;
@@ -312,7 +317,7 @@ TEST(cuda_towers_are_those_of_the_cpu) {
 
 TEST(cuda_pipeline_labels_a_picture_as_the_cpu_does) {
   on_cuda([] {
-    for (const auto& file : kCheckpoints) {
+    for (const auto& file : kDeviceCheckpoints) {
       const auto cpu = load_on(file, "cpu", "float32");
       Random random;
       declip::Picture picture;

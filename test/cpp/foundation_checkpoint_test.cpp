@@ -9,11 +9,11 @@
 #include <string>
 #include <vector>
 
-#include "tensor_maps.h"
 #include "checkpoint_files.h"
 #include "declip/checkpoint.h"
 #include "declip/safetensors.h"
 #include "tap.h"
+#include "tensor_maps.h"
 
 using declip::Checkpoint;
 using declip::ConfigOverrides;

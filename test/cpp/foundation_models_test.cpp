@@ -288,9 +288,9 @@ class SlowModel {
 };
 
 std::shared_ptr<const declip::Model> load_foundation(const std::string& path,
-                                          bool eager,
-                                          const char* dtype,
-                                          bool sam) {
+                                                     bool eager,
+                                                     const char* dtype,
+                                                     bool sam) {
   declip::LoadOptions options;
   options.device = "cpu";
   options.dtype = dtype;
@@ -459,8 +459,8 @@ TEST(foundation_models_smaller_types_stay_close_to_float32) {
 }
 
 TEST(foundation_models_stop_when_they_are_told_to) {
-  const auto model =
-      load_foundation(files::fixture("vfm/sam.safetensors"), false, "float32", true);
+  const auto model = load_foundation(
+      files::fixture("vfm/sam.safetensors"), false, "float32", true);
   declip::Call call;
   call.cancelled = std::make_shared<std::atomic<bool>>(true);
   const auto image = at::zeros({1, 3, 128, 128});
@@ -469,8 +469,8 @@ TEST(foundation_models_stop_when_they_are_told_to) {
 }
 
 TEST(foundation_models_have_no_text_space) {
-  const auto model =
-      load_foundation(files::fixture("vfm/sam.safetensors"), false, "float32", true);
+  const auto model = load_foundation(
+      files::fixture("vfm/sam.safetensors"), false, "float32", true);
   using declip::ErrorCode;
   CHECK_THROWS_CODE(model->check_text_space(), ErrorCode::kWeights);
   CHECK_THROWS_CODE(model->encode_text(at::zeros({1, 77}, at::kLong), true, {}),

@@ -14,11 +14,11 @@
 #include <thread>
 #include <vector>
 
-#include "tensor_maps.h"
 #include "declip/train.h"
 #include "rank_threads.h"
 #include "small_models.h"
 #include "tap.h"
+#include "tensor_maps.h"
 #include "train/ranks.h"
 
 using declip::ErrorCode;

@@ -3,7 +3,6 @@
 
 #ifdef __linux__
 
-#include "tensor_maps.h"
 #include "train/ranks.h"
 
 #include <ATen/ATen.h>
@@ -18,6 +17,7 @@
 #include "rank_threads.h"
 #include "small_models.h"
 #include "tap.h"
+#include "tensor_maps.h"
 
 using declip::ErrorCode;
 using declip::Family;

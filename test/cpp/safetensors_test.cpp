@@ -82,7 +82,8 @@ TEST(safetensors_copies_unaligned_data) {
   const std::string path = scratch().write(
       "unaligned.safetensors",
       safetensors(header, files::le(0x3F800000, 4) + files::le(0x40000000, 4)));
-  CHECK(same_tensor(read_safetensors(path).tensors.at("x"), at::tensor({1.0F, 2.0F})));
+  CHECK(same_tensor(read_safetensors(path).tensors.at("x"),
+                    at::tensor({1.0F, 2.0F})));
 }
 
 TEST(safetensors_refuses_a_malformed_header) {
@@ -110,8 +111,8 @@ TEST(safetensors_refuses_bad_tensors_and_names_them) {
   const auto one = [&](const std::string& dtype,
                        const std::string& shape,
                        const std::string& offsets) {
-    const std::string message =
-        read_failure(safetensors("{" + entry(dtype, shape, offsets) + "}", eight));
+    const std::string message = read_failure(
+        safetensors("{" + entry(dtype, shape, offsets) + "}", eight));
     CHECK(contains(message, "damaged.safetensors"));
     CHECK(contains(message, "weight"));
     return message;
@@ -134,12 +135,14 @@ TEST(safetensors_refuses_bad_tensors_and_names_them) {
                "does not match"));
 
   const std::string twice = entry("F32", "[2]", "[0,8]");
-  CHECK(contains(read_failure(safetensors("{" + twice + "," + twice + "}", eight)),
-                 "only once"));
+  CHECK(contains(
+      read_failure(safetensors("{" + twice + "," + twice + "}", eight)),
+      "only once"));
   const std::string other =
       R"("b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]})";
-  CHECK(contains(read_failure(safetensors("{" + twice + "," + other + "}", eight)),
-                 "begin at byte 8"));
+  CHECK(contains(
+      read_failure(safetensors("{" + twice + "," + other + "}", eight)),
+      "begin at byte 8"));
 }
 
 TEST(safetensors_accepts_entries_in_any_order) {

@@ -39,7 +39,7 @@ std::string failure_of_file(const std::string& bytes) {
 }
 
 std::string pickle_failure(const std::string& pickle,
-                    const files::Entries& storages = {}) {
+                           const files::Entries& storages = {}) {
   return failure_of_file(torch_file(kProto + pickle, storages));
 }
 
@@ -131,7 +131,8 @@ TEST(torch_archive_torchscript_attributes) {
 }
 
 TEST(torch_archive_runs_nothing) {
-  const std::string run = pickle_failure("cos\nsystem\n" + text("true") + "\x85R.");
+  const std::string run =
+      pickle_failure("cos\nsystem\n" + text("true") + "\x85R.");
   CHECK(contains(run, "file.pt"));
   CHECK(contains(run, "\"os system\""));
   CHECK(contains(pickle_failure("cbuiltins\neval\n" + text("1") + "\x85R."),
@@ -139,8 +140,10 @@ TEST(torch_archive_runs_nothing) {
   CHECK(contains(pickle_failure("cposix\nsystem\n."), "posix system"));
   CHECK(contains(pickle_failure("ctorch.nn\nLinear\n)R."), "torch.nn Linear"));
   // Known as a class of storages, never called.
-  CHECK(contains(pickle_failure("ctorch\nFloatStorage\n)R."), "known constructor"));
-  CHECK(contains(pickle_failure("c__torch__\nModel\n)R."), "known constructor"));
+  CHECK(contains(pickle_failure("ctorch\nFloatStorage\n)R."),
+                 "known constructor"));
+  CHECK(
+      contains(pickle_failure("c__torch__\nModel\n)R."), "known constructor"));
   // INST, OBJ, EXT1, STACK_GLOBAL: other ways to name or make an object.
   for (const char opcode : {'i', 'o', '\x82', '\x93'}) {
     CHECK(contains(pickle_failure(std::string("(") + opcode), "opcode"));
@@ -154,16 +157,17 @@ TEST(torch_archive_refuses_hostile_pickles) {
   CHECK(contains(pickle_failure("t."), "a mark"));
   CHECK(contains(pickle_failure("h\x05."), "memo entry 5"));
   CHECK(contains(pickle_failure("q\x05."), "a value to act on"));
-  CHECK(contains(pickle_failure("\x8a\xff" + std::string(255, 'x') + "."), "64 bits"));
+  CHECK(contains(pickle_failure("\x8a\xff" + std::string(255, 'x') + "."),
+                 "64 bits"));
   CHECK(contains(pickle_failure(std::string(100000, '(')), "256 nested"));
   CHECK(contains(pickle_failure("X\xff\xff\xff\xff."), "more bytes"));
   CHECK(contains(pickle_failure("X" + le(1, 4) + "\xff."), "UTF-8"));
   CHECK(contains(pickle_failure("cno newline"), "end of a line"));
   CHECK(contains(pickle_failure("K\x01"
-                         "a."),
+                                "a."),
                  "a value to act on"));
   CHECK(contains(pickle_failure("K\x01K\x02"
-                         "a."),
+                                "a."),
                  "list"));
   CHECK(contains(pickle_failure("}(K\x01u."), "pairs"));
   CHECK(contains(pickle_failure("K\x01Q."), "storage"));
@@ -176,7 +180,8 @@ TEST(torch_archive_refuses_hostile_pickles) {
 
 TEST(torch_archive_refuses_recursion) {
   // A dict that holds itself.
-  CHECK(contains(pickle_failure("}q\x01(" + text("a") + "h\x01u."), "64 levels"));
+  CHECK(
+      contains(pickle_failure("}q\x01(" + text("a") + "h\x01u."), "64 levels"));
   // Every level names the one below twice: 2^40 paths in 40 dicts.
   std::string bomb = tensor("0", 6, {1}, {1});
   for (char level = 0; level < 40; ++level) {

@@ -8,11 +8,11 @@
 #include <cmath>
 #include <set>
 
-#include "tensor_maps.h"
 #include "declip/model.h"
 #include "model/dense_mode.h"
 #include "small_models.h"
 #include "tap.h"
+#include "tensor_maps.h"
 #include "train/losses.h"
 #include "train/objectives.h"
 #include "train/parameters.h"

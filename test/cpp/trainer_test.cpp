@@ -8,7 +8,6 @@
 #include <map>
 #include <string>
 
-#include "tensor_maps.h"
 #include "checkpoint_files.h"
 #include "declip/checkpoint.h"
 #include "declip/model.h"
@@ -16,6 +15,7 @@
 #include "declip/train.h"
 #include "small_models.h"
 #include "tap.h"
+#include "tensor_maps.h"
 
 using declip::ErrorCode;
 using declip::Family;
@@ -38,14 +38,6 @@ Tensors gradients(Trainer& trainer,
   Tensors out;
   trainer.gradients(parts, out, {});
   return out;
-}
-
-double norm(const Tensors& tensors) {
-  double sum = 0;
-  for (const auto& [name, tensor] : tensors) {
-    sum += tensor.to(at::kDouble).square().sum().item<double>();
-  }
-  return std::sqrt(sum);
 }
 
 /// Relative distance between two sets of gradients.

@@ -100,8 +100,8 @@ declip::AttentionView attention_view(
 
 /// The emulated twin against LibTorch's operators in float32.
 void compare_emulated(const std::vector<declip::AttentionTerm>& terms,
-             const at::Tensor& v,
-             const declip::AttentionOptions& options = {}) {
+                      const at::Tensor& v,
+                      const declip::AttentionOptions& options = {}) {
   for (const auto type : kTypes) {
     const auto in = [&](const at::Tensor& x) { return x.to(type); };
     std::vector<declip::AttentionTerm> rounded = terms, exact = terms;
@@ -308,7 +308,8 @@ TEST(emulated_attention_computes_every_combination) {
     // more tokens than a block takes, heads wider than a tile
     const int64_t tokens = round == 0 ? 131 : 1 + random.integer(1, 60);
     const int64_t n = random.integer(1, 2), d = random.integer(1, 90);
-    const auto heads = emulated_heads(random, random.integer(1, 2), tokens, n, d);
+    const auto heads =
+        emulated_heads(random, random.integer(1, 2), tokens, n, d);
     const auto &q = heads[0], &k = heads[1], &v = heads[2];
     const double scale = 1.0 / std::sqrt(static_cast<double>(d));
     compare_emulated({{{{q, q}}, scale, 1.0}, {{{k, k}}, scale, 1.0}}, v);
@@ -337,7 +338,8 @@ TEST(emulated_attention_knows_the_prior_and_drops_negative_scores) {
   declip::AttentionOptions proxy;
   proxy.shift = -0.4;
   proxy.drop_negative = true;
-  compare_emulated({{{{unit, unit}}, 3.0, 1.0}}, random.tensor({2, 70, 1, 150}), proxy);
+  compare_emulated(
+      {{{{unit, unit}}, 3.0, 1.0}}, random.tensor({2, 70, 1, 150}), proxy);
 }
 
 TEST(emulated_blending_is_the_cpu_twin) {
