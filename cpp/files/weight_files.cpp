@@ -31,8 +31,8 @@ constexpr std::array<std::string_view, 6> kFolderNames{
     "pytorch_model.bin.index.json",
     "open_clip_model.safetensors",
     "open_clip_pytorch_model.bin"};
-constexpr std::array<std::string_view, 4> kExtensions{
-    ".safetensors", ".pt", ".pth", ".bin"};
+constexpr std::array<std::string_view, 5> kExtensions{
+    ".safetensors", ".pt", ".pth", ".bin", ".ckpt"};
 
 // First bytes of files that are often given by mistake.
 struct KnownStart {

@@ -63,9 +63,13 @@ const REASONS: Readonly<Record<string, string>> = {
   EROFS: 'the file system is read-only; choose another place',
 }
 
+/** Bytes that are not UTF-8 arrive as U+FFFD, under which there is no file. */
+const NOT_UTF8 = 'the name is not UTF-8; rename the file'
+
 /** The ERR_DECLIP_IO of a failed file operation. @internal */
 export function ioError(action: 'read' | 'write', path: string, error: unknown): DeclipError {
   const { code, message } = error as NodeJS.ErrnoException
-  const reason = REASONS[code ?? ''] ?? message
+  const isGarbled = code === 'ENOENT' && path.includes('\ufffd')
+  const reason = isGarbled ? NOT_UTF8 : (REASONS[code ?? ''] ?? message)
   return new DeclipError('ERR_DECLIP_IO', `Cannot ${action} ${path}: ${reason}.`, { cause: error })
 }

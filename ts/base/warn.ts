@@ -3,11 +3,16 @@ export const WARNING = 'declip: warning: '
 
 const said = new Set<string>()
 
-/** Emits a process warning the first time a text comes by. @internal */
-export function warnOnce(warning: string | null): void {
+/**
+ * Emits a process warning the first time a text comes by.
+ *
+ * @param code - by which listeners and `node --disable-warning=CODE` know it
+ * @internal
+ */
+export function warnOnce(warning: string | null, code?: string): void {
   if (warning === null || said.has(warning)) return
   said.add(warning)
-  process.emitWarning(warning, { type: 'DeclipWarning' })
+  process.emitWarning(warning, { type: 'DeclipWarning', ...(code && { code }) })
 }
 
 /** Emits a process warning. @internal */

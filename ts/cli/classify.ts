@@ -1,4 +1,6 @@
 import { type Command, Option } from 'commander'
+import type { DeclipError } from '../errors.js'
+import { Batch, PICTURES_ARGUMENT } from './pictures.js'
 import {
   addClassOptions,
   addModelOptions,
@@ -37,7 +39,7 @@ export function addClassify(program: Command, run: Run): void {
     .description(
       'Classifies whole pictures by words (zero-shot) and prints the most probable classes.',
     )
-    .argument('<image...>', 'pictures: JPEG, PNG, WebP, AVIF, TIFF or GIF')
+    .argument('<image...>', PICTURES_ARGUMENT)
   addClassOptions(command)
   addModelOptions(command)
     .optionsGroup('Output:')
@@ -52,32 +54,39 @@ export function addClassify(program: Command, run: Run): void {
     .action((images: string[], flags: ClassifyFlags) => classify(images, flags, run))
 }
 
-async function classify(images: string[], flags: ClassifyFlags, run: Run): Promise<void> {
+async function classify(given: string[], flags: ClassifyFlags, run: Run): Promise<void> {
   const { signal, progress } = run
+  const batch = await Batch.open(given, run)
   const classes = await readClasses(flags)
   const templates = await readTemplates(flags.templates)
-  using model = await openModel(flags, run)
+  using opened = await openModel(flags, run)
+  const { model, source } = opened
   const call = { signal, onProgress: progress.update }
   using vocabulary = await model.vocabulary(classes, { templates, background: false, ...call })
   const words = (await vocabulary.features.data()) as Float32Array
   const scale = model.info.logitScale ?? LOGIT_SCALE
-  for (const image of images) {
-    using features = await model.encodeImage(image, call)
-    const picture = (await features.data()) as Float32Array
-    const guesses = rank(picture, words, vocabulary, scale).slice(0, flags.top)
+  for (const picture of batch.pictures) {
+    let features: Float32Array
+    try {
+      using encoded = await model.encodeImage(picture.input, call)
+      features = (await encoded.data()) as Float32Array
+    } catch (error) {
+      batch.leaveOut(picture, error as DeclipError)
+      continue
+    }
+    const guesses = rank(features, words, vocabulary, scale).slice(0, flags.top)
+    const { name: image } = picture
     if (flags.json) {
       const { device, dtype } = model.info
-      run.print(JSON.stringify({ image, classes: guesses, device, dtype }))
+      run.print(JSON.stringify({ image, classes: guesses, model: source, device, dtype }))
     } else {
       const names = guesses.map(({ name }) => name)
-      run.print(
-        `${image}\n${shareTable(
-          names,
-          guesses.map(guess => guess.probability),
-        )}`,
-      )
+      const shares = guesses.map(({ probability }) => probability)
+      run.print(`${image}\n${shareTable(names, shares)}`)
     }
   }
+  progress.clear()
+  batch.finish()
 }
 
 /**

@@ -3,7 +3,9 @@ import { DENSE_MODES, type DenseMode } from '../base/names.js'
 import { callNative } from '../engine/call-native.js'
 import { loadAddon } from '../engine/load-addon.js'
 import type { Tensor } from '../engine/tensor.js'
+import type { ImageInput } from '../image/decode.js'
 import type { Model } from '../model/model.js'
+import { Batch } from './pictures.js'
 import {
   addModelOptions,
   examplePicture,
@@ -31,7 +33,7 @@ export function addEncode(program: Command, run: Run): void {
     .command('encode')
     .summary('write the features of a picture or of texts')
     .description('Computes the features of a picture, of its patches or of texts.')
-    .argument('[image]', 'a picture')
+    .argument('[image]', "a picture, or '-' for standard input")
     .option('--text <text...>', 'texts instead of a picture: features [texts, D]')
     .option('--dense', 'features of every patch [1, D, h, w] instead of one vector [1, D]')
     .addOption(
@@ -47,7 +49,7 @@ export function addEncode(program: Command, run: Run): void {
   addModelOptions(command)
     .optionsGroup('Output:')
     .option('--out <file>', 'write a safetensors file with the tensor "features"')
-    .option('--json', 'print { shape, dtype, data }, data row by row')
+    .option('--json', 'print { shape, dtype, data, model }, data row by row')
     .addHelpText(
       'after',
       examples(
@@ -76,21 +78,29 @@ export function checkEncodeFlags(image: string | undefined, flags: EncodeFlags):
 
 async function encode(image: string | undefined, flags: EncodeFlags, run: Run): Promise<void> {
   checkEncodeFlags(image, flags)
-  using model = await openModel(flags, run)
-  using features = await encodeInput(model, image, flags, run)
+  const input = image === undefined ? undefined : await onePicture(image, run)
+  using opened = await openModel(flags, run)
+  using features = await encodeInput(opened.model, input, flags, run)
   if (flags.out !== undefined) await save(features, flags.out, run)
   if (flags.json) {
     const { shape, dtype } = features
     const data = Array.from(await features.data(), Number)
-    run.print(JSON.stringify({ shape, dtype, data }))
+    run.print(JSON.stringify({ shape, dtype, data, model: opened.source }))
   } else {
     run.print(`features [${features.shape.join(', ')}] written to ${flags.out}`)
   }
 }
 
+async function onePicture(image: string, run: Run): Promise<ImageInput> {
+  const { pictures } = await Batch.open([image], run)
+  const [picture] = pictures
+  if (picture && pictures.length === 1) return picture.input
+  throw usage(`encode takes one picture; '${image}' holds ${pictures.length}.`)
+}
+
 function encodeInput(
   model: Model,
-  image: string | undefined,
+  image: ImageInput | undefined,
   { text = [], dense, mode, proxyModel, normalize }: EncodeFlags,
   { signal, progress }: Run,
 ): Promise<Tensor> {

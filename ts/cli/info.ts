@@ -1,7 +1,10 @@
+import { dirname, join } from 'node:path'
 import type { Command } from 'commander'
 import type { NativeCheckpointInfo, NativeTowerInfo } from '../engine/addon-types.js'
+import { BUNDLED_MODEL } from '../hub/resolve-source.js'
 import { isFoundation } from '../methods/proxy.js'
 import { inspectCheckpoint } from '../model/load.js'
+import { readClassFile } from '../text/class-files.js'
 import { examples, type Run, table } from './shared.js'
 
 /** Adds `declip info`. */
@@ -16,12 +19,22 @@ export function addInfo(program: Command, run: Run): void {
     .action(async (checkpoint: string, flags: { json?: boolean }) => {
       const { signal, progress } = run
       const info = await inspectCheckpoint(checkpoint, { signal, onProgress: progress.update })
-      run.print(flags.json ? JSON.stringify(info) : describeCheckpoint(info))
+      const words = checkpoint === BUNDLED_MODEL ? await bundledWords(info.path) : undefined
+      progress.clear()
+      run.print(flags.json ? JSON.stringify({ ...info, words }) : describeCheckpoint(info, words))
     })
 }
 
+/** The names of what the bundled model was taught; it knows nothing else. */
+async function bundledWords(path: string): Promise<string[]> {
+  return (await readClassFile(join(dirname(path), 'classes.txt'))).map(([name = '']) => name)
+}
+
 /** What a reader wants to know, as aligned lines. */
-export function describeCheckpoint(info: NativeCheckpointInfo): string {
+export function describeCheckpoint(
+  info: NativeCheckpointInfo,
+  words: readonly string[] = [],
+): string {
   const { vision, text, notes } = info
   const tower = ({ width, layers, heads }: NativeTowerInfo) =>
     `width ${width}, ${layers} layers, ${heads} heads`
@@ -50,5 +63,10 @@ export function describeCheckpoint(info: NativeCheckpointInfo): string {
   ]
   if (info.epoch !== null) rows.push(['epoch', String(info.epoch)])
   for (const note of notes) rows.push(['note', note])
+  for (let i = 0; i < words.length; i += WORDS_A_LINE) {
+    rows.push([i === 0 ? `${words.length} words` : '', words.slice(i, i + WORDS_A_LINE).join(', ')])
+  }
   return table(rows)
 }
+
+const WORDS_A_LINE = 10

@@ -50,7 +50,7 @@ export async function planOutputs(
       )
     }
     images.forEach((image, i) => {
-      const path = pattern.replaceAll('{name}', parse(image).name)
+      const path = pattern.replaceAll('{name}', () => parse(image).name)
       const holder = taken.get(resolve(path))
       if (holder) {
         throw usage(`--${flag} of '${image}' would be ${path}, which is ${holder}; choose another.`)

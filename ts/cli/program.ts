@@ -3,8 +3,10 @@ import { Command } from 'commander'
 import { packagePath } from '../base/package-files.js'
 import { addClassify } from './classify.js'
 import { addDoctor } from './doctor.js'
+import { addDownload } from './download.js'
 import { addEncode } from './encode.js'
 import { addInfo } from './info.js'
+import { addModel } from './model.js'
 import { addSegment } from './segment.js'
 import { addSetup } from './setup.js'
 import { examplePicture, examples, type Run } from './shared.js'
@@ -36,6 +38,8 @@ export function createProgram(run: Run): Command {
   addClassify(program, run)
   addTrain(program, run)
   addInfo(program, run)
+  addModel(program, run)
+  addDownload(program, run)
   addDoctor(program, run)
   addSetup(program, run)
   return program

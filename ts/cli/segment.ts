@@ -1,15 +1,15 @@
-import { mkdir, readdir, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { mkdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { type Command, Option } from 'commander'
 import { ioError } from '../base/files.js'
 import { DENSE_MODES, type DenseMode } from '../base/names.js'
-import { DeclipError, type ErrorCode } from '../errors.js'
 import { DATASET_NAMES } from '../methods/benchmarks.js'
 import { METHOD_NAMES, type MethodName } from '../methods/names.js'
 import type { Segmentation } from '../result/segmentation.js'
 import type { SegmentOptions } from '../segment/options.js'
 import { segmentMany } from '../segment/segment.js'
 import { type OutputFlags, type Outputs, planOutputs } from './outputs.js'
+import { Batch, PICTURES_ARGUMENT, type Picture } from './pictures.js'
 import {
   addClassOptions,
   addModelOptions,
@@ -34,7 +34,8 @@ export interface SegmentFlags extends ModelFlags, ClassFlags, OutputFlags {
   dataset?: string
   denseMode?: DenseMode
   proxyModel?: string
-  shortSide?: number | null
+  /** 0 for the picture's own. */
+  shortSide?: number
   window?: number
   stride?: number
   augment?: boolean
@@ -56,12 +57,6 @@ const PAMR_DILATIONS = [8, 16]
 /** Classes with a smaller share of the picture are not listed: it would print as 0.0 %. */
 const SMALLEST_SHARE = 0.0005
 
-/** Errors that leave out one of several pictures instead of ending the run. */
-const OF_ONE_PICTURE: ReadonlySet<ErrorCode> = new Set(['ERR_DECLIP_IMAGE', 'ERR_DECLIP_IO'])
-
-/** What a folder is searched for. */
-const PICTURE = /\.(jpe?g|png|webp|avif|tiff?|gif)$/i
-
 /** Adds `declip segment`. */
 export function addSegment(program: Command, run: Run): void {
   const command = program
@@ -70,7 +65,7 @@ export function addSegment(program: Command, run: Run): void {
     .description(
       'Segments pictures by words and prints the share of every class. A folder stands for the pictures in it.',
     )
-    .argument('<image...>', 'pictures: JPEG, PNG, WebP, AVIF, TIFF or GIF')
+    .argument('<image...>', PICTURES_ARGUMENT)
   addClassOptions(command)
     .option(
       '--definitions <file>',
@@ -157,24 +152,26 @@ export function addSegment(program: Command, run: Run): void {
 }
 
 async function segmentImages(given: string[], flags: SegmentFlags, run: Run): Promise<void> {
-  const images = await expandFolders(given)
-  const plan = await planOutputs(images, flags)
+  const batch = await Batch.open(given, run)
+  const { pictures, total } = batch
+  const names = pictures.map(({ name }) => name)
+  const plan = await planOutputs(names, flags)
   const classes = await readClasses(flags)
   const options = await segmentOptions(flags, classes)
-  using model = await openModel(flags, run)
+  using opened = await openModel(flags, run)
+  const { model, source } = opened
   const { signal, progress } = run
-  const count = images.length
   const failed = new Set<number>()
-  const results = segmentMany(images, classes, {
+  const inputs = pictures.map(({ input }) => input)
+  const results = segmentMany(inputs, classes, {
     ...options,
     model,
     signal,
     // Several pictures are in flight at a time; they are counted below instead.
-    onProgress: count === 1 ? progress.update : undefined,
+    onProgress: total === 1 ? progress.update : undefined,
     onError: (error, _, index) => {
-      if (count === 1 || !OF_ONE_PICTURE.has(error.code)) throw error
+      batch.leaveOut(pictures[index] as Picture, error)
       failed.add(index)
-      run.complain(error)
     },
   })
   let index = 0
@@ -184,15 +181,13 @@ async function segmentImages(given: string[], flags: SegmentFlags, run: Run): Pr
     const outputs = plan[index] ?? {}
     await writeOutputs(segmentation, outputs)
     const { device, dtype } = model.info
-    const report = { image: images[index] ?? '', device, dtype, outputs }
+    const report = { image: names[index] ?? '', model: source, device, dtype, outputs }
     run.print(flags.json ? jsonReport(segmentation, report) : textReport(segmentation, report))
     index += 1
-    if (count > 1) progress.update({ step: 'pictures', done: index, total: count })
+    if (total > 1) progress.update({ step: 'pictures', done: index, total: names.length })
   }
   progress.clear()
-  if (failed.size === 0) return
-  const message = `${failed.size} of ${count} pictures were left out; the lines above say why.`
-  throw new DeclipError('ERR_DECLIP_IMAGE', message)
+  batch.finish()
 }
 
 /** The options of segment() that flags stand for; `classes` are needed to find the background. */
@@ -213,7 +208,7 @@ export async function segmentOptions(
     method,
     dataset,
     denseMode,
-    shortSide,
+    shortSide: shortSide === 0 ? null : shortSide,
     window,
     stride,
     augment,
@@ -252,24 +247,6 @@ function backgroundOf(
   throw usage(`--background must be a class, 'none' or a list of words, received '${text}'.`)
 }
 
-/** Folders become the pictures directly in them, by name. */
-export async function expandFolders(images: readonly string[]): Promise<string[]> {
-  const expanded: string[] = []
-  for (const image of images) {
-    const found = await stat(image).catch(error => {
-      throw ioError('read', image, error)
-    })
-    if (!found.isDirectory()) {
-      expanded.push(image)
-      continue
-    }
-    const names = (await readdir(image)).filter(name => PICTURE.test(name)).sort()
-    if (names.length === 0) throw usage(`The folder '${image}' has no pictures in it.`)
-    expanded.push(...names.map(name => join(image, name)))
-  }
-  return expanded
-}
-
 async function writeOutputs(segmentation: Segmentation, outputs: Outputs): Promise<void> {
   for (const path of Object.values(outputs) as string[]) {
     await mkdir(dirname(path), { recursive: true }).catch(error => {
@@ -283,6 +260,7 @@ async function writeOutputs(segmentation: Segmentation, outputs: Outputs): Promi
 
 interface Report {
   image: string
+  model: string
   device: string
   dtype: string
   outputs: Outputs

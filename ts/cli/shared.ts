@@ -9,7 +9,7 @@ import type { Device, ModelDType } from '../base/names.js'
 import { packagePath } from '../base/package-files.js'
 import { loadAddon } from '../engine/load-addon.js'
 import { DeclipError, ERROR_CODES } from '../errors.js'
-import { DEFAULT_MODEL } from '../hub/resolve-source.js'
+import { sourceOrDefault } from '../hub/default-model.js'
 import { loadModel } from '../model/load.js'
 import type { Model } from '../model/model.js'
 import { parseClasses, parseInlineClasses, readClassFile } from '../text/class-files.js'
@@ -53,9 +53,9 @@ export function real(min: number, max = Number.POSITIVE_INFINITY): (text: string
   }
 }
 
-/** Parses a side in pixels; 0 and 'none' are the picture's own size. */
-export function side(text: string): number | null {
-  if (text === '0' || text === 'none') return null
+/** Parses a side in pixels; 0, for which 'none' may stand, is the picture's own size. */
+export function side(text: string): number {
+  if (text === '0' || text === 'none') return 0 // null would arrive as '' from commander
   try {
     return whole(1)(text)
   } catch {
@@ -71,7 +71,7 @@ export function device(text: string): Device {
 
 /** Options of every command that computes. */
 export interface ModelFlags {
-  model: string
+  model?: string
   device?: Device
   dtype?: ModelDType
   threads?: number
@@ -83,8 +83,7 @@ export function addModelOptions(command: Command): Command {
     .optionsGroup('Model:')
     .option(
       '--model <source>',
-      'checkpoint file or folder, hub id, or bundled model',
-      DEFAULT_MODEL,
+      "checkpoint file or folder, hub id, or bundled model; default: what 'declip model' says",
     )
     .addOption(
       new Option('--device <device>', "'auto', 'cpu', 'cuda' or 'cuda:1'").argParser(device),
@@ -101,11 +100,19 @@ export function addModelOptions(command: Command): Command {
     .addOption(new Option('--threads <n>', 'CPU threads to compute with').argParser(whole(1)))
 }
 
-/** Loads the model that flags name. */
-export async function openModel(flags: ModelFlags, { signal, progress }: Run): Promise<Model> {
-  const { model, device, dtype, threads } = flags
+/** A model and the name it was loaded by. */
+export interface OpenModel extends Disposable {
+  readonly model: Model
+  readonly source: string
+}
+
+/** Loads the model that flags name, or the default one. */
+export async function openModel(flags: ModelFlags, { signal, progress }: Run): Promise<OpenModel> {
+  const { device, dtype, threads } = flags
+  const source = await sourceOrDefault(flags.model)
   if (threads !== undefined) loadAddon().setThreads(threads)
-  return loadModel(model, { device, dtype, signal, onProgress: progress.update })
+  const model = await loadModel(source, { device, dtype, signal, onProgress: progress.update })
+  return { model, source, [Symbol.dispose]: () => model.dispose() }
 }
 
 /** Options that say which classes there are. */
@@ -167,20 +174,30 @@ export async function readTemplates(
   }
 }
 
+/** How often a line says how far long work is where there is no terminal, in milliseconds. */
+const LINE_EVERY = 10_000
+
 /**
- * A bar on stderr where that is a terminal, else nothing. It vanishes when it is cleared, and comes
- * back with the next update.
+ * A bar on stderr where that is a terminal; it vanishes when it is cleared, and comes back with the
+ * next update. Elsewhere a line now and then, none in the first seconds.
  */
 export class ProgressBar {
   #bar: cliProgress.SingleBar | undefined
+  #printed: number | undefined
   readonly #stream: NodeJS.WriteStream
+  readonly #every: number
 
-  constructor(stream: NodeJS.WriteStream = process.stderr) {
+  constructor(stream: NodeJS.WriteStream = process.stderr, every = LINE_EVERY) {
     this.#stream = stream
+    this.#every = every
   }
 
-  readonly update = ({ step, done, total }: Progress): void => {
-    if (!this.#stream.isTTY) return
+  readonly update = (progress: Progress): void => {
+    if (this.#stream.isTTY) this.#draw(progress)
+    else this.#print(progress)
+  }
+
+  #draw({ step, done, total }: Progress): void {
     if (!this.#bar) {
       this.#bar = new cliProgress.SingleBar({
         stream: this.#stream,
@@ -195,6 +212,15 @@ export class ProgressBar {
     }
     const fraction = total > 0 ? done / total : 0
     this.#bar.update(Math.round(fraction * 1000), { step })
+  }
+
+  #print({ step, done, total }: Progress): void {
+    const now = performance.now()
+    this.#printed ??= now
+    if (now - this.#printed < this.#every) return
+    this.#printed = now
+    const share = total > 0 ? ` ${Math.floor((done / total) * 100)} %` : ''
+    this.#stream.write(`declip: ${step}${share}\n`)
   }
 
   clear(): void {

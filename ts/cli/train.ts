@@ -99,8 +99,10 @@ async function trainCommand(flags: TrainFlags, run: Run): Promise<void> {
 function shower({ progress, print }: Run): (at: TrainProgress) => void {
   let printed = performance.now()
   return at => {
-    progress.update({ step: describeStep(at), done: at.step, total: at.steps })
-    if (process.stderr.isTTY || performance.now() - printed < LINE_EVERY) return
+    if (process.stderr.isTTY) {
+      return progress.update({ step: describeStep(at), done: at.step, total: at.steps })
+    }
+    if (performance.now() - printed < LINE_EVERY) return
     printed = performance.now()
     print(`step ${at.step} of ${at.steps}: ${describeStep(at)}`)
   }

@@ -21,9 +21,32 @@ import {
   type Hub,
   hubOfEnvironment,
   listFiles,
+  type RemoteFile,
   type Repository,
 } from './repository.js'
 import { selectFiles, shardsOf } from './select-files.js'
+
+/** What a download would bring. */
+export interface DownloadPlan {
+  /** 'owner/name'. */
+  readonly id: string
+  readonly commit: string
+  /** As the model card states it. */
+  readonly license: string | undefined
+  readonly files: number
+  /** Of all files, in bytes. */
+  readonly bytes: number
+  /** Of those that are not in the cache, in bytes. */
+  readonly missing: number
+  /** Where they will lie. */
+  readonly folder: string
+}
+
+/** Options of {@link download}. */
+export interface DownloadOptions extends CallOptions {
+  /** Told what is to be fetched before it is; false refuses it. */
+  onPlan?: ((plan: DownloadPlan) => boolean | Promise<boolean>) | undefined
+}
 
 /** A repository on this disk. */
 export interface Snapshot {
@@ -40,7 +63,7 @@ export interface Snapshot {
  */
 export async function download(
   repository: Repository,
-  options: CallOptions = {},
+  options: DownloadOptions = {},
 ): Promise<Snapshot> {
   const { id, revision } = repository
   const { signal } = options
@@ -60,7 +83,7 @@ export async function download(
   const hub = await hubOfEnvironment()
   try {
     const { commit, license } = await commitOf(hub, repository, { signal })
-    const path = await fetchSnapshot(hub, root, repository, commit, options)
+    const path = await fetchSnapshot(hub, root, repository, { commit, license }, options)
     if (revision !== commit) {
       const ref = join(root, 'refs', revision)
       await mkdir(dirname(ref), { recursive: true })
@@ -92,13 +115,20 @@ async function fetchSnapshot(
   hub: Hub,
   root: string,
   { id, file }: Repository,
-  commit: string,
-  { signal, onProgress }: CallOptions,
+  { commit, license }: { commit: string; license?: string | undefined },
+  { signal, onProgress, onPlan }: DownloadOptions,
 ): Promise<string> {
   const recursive = file?.includes('/') ?? false
   const listing = await listFiles(hub, id, commit, recursive, { signal })
   const { files, main } = selectFiles([...listing.keys()], file)
   const snapshot = join(root, 'snapshots', commit)
+  if (onPlan) {
+    const sizes = await sizesOf(root, listing, files)
+    const plan = { id, commit, license, ...sizes, folder: root }
+    if (!(await onPlan(plan))) {
+      throw new DeclipError('ERR_DECLIP_ABORTED', `Nothing of ${id} was downloaded.`)
+    }
+  }
   let total = files.reduce((sum, name) => sum + (listing.get(name)?.size ?? 0), 0)
   let whole = 0
   let shown = 0
@@ -129,6 +159,26 @@ async function fetchSnapshot(
     }
   }
   return join(snapshot, main)
+}
+
+/** How much there is to fetch. Shards, which their index names once it is here, go by their names. */
+async function sizesOf(
+  root: string,
+  listing: ReadonlyMap<string, RemoteFile>,
+  files: readonly string[],
+): Promise<Pick<DownloadPlan, 'files' | 'bytes' | 'missing'>> {
+  const stems = files.flatMap(name => /^(.+)\.index\.json$/.exec(name)?.[1] ?? [])
+  const shards = [...listing.keys()].filter(name =>
+    stems.includes(name.replace(/-\d+-of-\d+(?=\.)/, '')),
+  )
+  const wanted = [...files, ...shards.filter(name => !files.includes(name))]
+  let [bytes, missing] = [0, 0]
+  for (const name of wanted) {
+    const { size = 0, digest = '' } = listing.get(name) ?? {}
+    bytes += size
+    if (!(await exists(join(root, 'blobs', digest)))) missing += size
+  }
+  return { files: wanted.length, bytes, missing }
 }
 
 function networkError(error: unknown, { id, revision }: Repository, url: string): DeclipError {

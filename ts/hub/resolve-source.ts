@@ -9,8 +9,8 @@ import { download } from './download.js'
 import type { Repository } from './repository.js'
 import { WEIGHTS_FILE } from './select-files.js'
 
-/** The bundled model that is used when none is named. */
-export const DEFAULT_MODEL = 'words-tiny'
+/** The model inside the package. */
+export const BUNDLED_MODEL = 'words-tiny'
 
 /** Models inside the package, by name: their file below its root. */
 const BUNDLED: Readonly<Record<string, string>> = {
@@ -54,13 +54,40 @@ export async function resolveSource(
   if (bundled !== undefined) return { path: packagePath(bundled), name: text }
   const path = text.startsWith('~/') ? join(homedir(), text.slice(2)) : text
   if (await exists(path)) return { path }
+  const hint = architectureHint(text)
+  if (hint) throw new DeclipError('ERR_DECLIP_INVALID_ARG', hint)
   const repository = parseHubId(text)
   if (repository) return { ...(await download(repository, options)), name: repository.id }
   if (looksLikePath(text)) return { path: await existing(path) }
   throw invalid('source', ACCEPTED, source)
 }
 
-const ACCEPTED = `the path or file URL of a checkpoint file or folder, the bundled model '${DEFAULT_MODEL}', or a Hugging Face id like 'owner/name', 'owner/name@revision' or 'owner/name/weights.pt'`
+const ACCEPTED = `the path or file URL of a checkpoint file or folder, the bundled model '${BUNDLED_MODEL}', or a Hugging Face id like 'owner/name', 'owner/name@revision' or 'owner/name/weights.pt'`
+
+/** What OpenAI's models are called, and their repositories. */
+const OPENAI: Readonly<Record<string, string>> = {
+  'ViT-B-32': 'openai/clip-vit-base-patch32',
+  'ViT-B-16': 'openai/clip-vit-base-patch16',
+  'ViT-L-14': 'openai/clip-vit-large-patch14',
+  'ViT-L-14-336': 'openai/clip-vit-large-patch14-336',
+}
+
+/** What to do with the name of an architecture, as the libraries clip and open_clip take it. @internal */
+export function architectureHint(text: string): string | undefined {
+  const name = text
+    .replace('/', '-')
+    .replace('@', '-')
+    .replace(/px$|-quickgelu$/, '')
+  const repository = Object.hasOwn(OPENAI, name) ? OPENAI[name] : undefined
+  if (repository) {
+    return `'${text}' is the name of an architecture. OpenAI's weights of it are '${repository}' on Hugging Face; name that, or the path of a file.`
+  }
+  if (/^RN\d+(x\d+)?$/.test(name)) {
+    return `'${text}' is a ResNet, whose weights are not read; take a ViT, such as '${OPENAI['ViT-B-16']}'.`
+  }
+  if (!/^(ViT-[A-Za-z]+-\d|EVA0\d-)[\w-]*$/.test(name)) return undefined
+  return `'${text}' is the name of an architecture, of which there are several weights; name their repository on Hugging Face, such as 'laion/CLIP-ViT-B-16-laion2B-s34B-b88K', or the path of a file.`
+}
 
 /**
  * Reads `owner/name[@revision][/file]`; null for anything else, and for `folder/weights.pt`, which

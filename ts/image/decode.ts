@@ -90,15 +90,8 @@ export async function loadImage(
 }
 
 async function loadFile(input: string | URL, signal?: AbortSignal): Promise<DecodedImage> {
-  const scheme = /^[a-z][a-z\d+.-]+:/i.exec(String(input))?.[0].toLowerCase()
-  if (scheme && ['http:', 'https:', 'data:', 'blob:', 'ftp:'].includes(scheme)) {
-    throw new DeclipError(
-      'ERR_DECLIP_INVALID_ARG',
-      `image must be a local file, received ${describe(String(input))}: nothing is downloaded here. ` +
-        'Fetch it first and pass the bytes: new Uint8Array(await (await fetch(url)).arrayBuffer()).',
-    )
-  }
-  const path = toPath('image', scheme === 'file:' ? parseUrl(input) : input)
+  if (isAddress(input)) throw refuseDownload(input)
+  const path = toPath('image', /^file:/i.test(String(input)) ? parseUrl(input) : input)
   let bytes: Uint8Array
   try {
     bytes = await readFile(path, { signal })
@@ -106,6 +99,21 @@ async function loadFile(input: string | URL, signal?: AbortSignal): Promise<Deco
     throw signal?.aborted ? aborted(signal) : ioError('read', path, error)
   }
   return decode(bytes, path, signal)
+}
+
+/** Whether a text names something that is not on this machine's disks. @internal */
+export function isAddress(input: string | URL): boolean {
+  return /^(https?|data|blob|ftp|s3|gs):/i.test(String(input))
+}
+
+/** @internal */
+export function refuseDownload(address: string | URL): DeclipError {
+  return new DeclipError(
+    'ERR_DECLIP_INVALID_ARG',
+    `image must be a local file, received ${describe(String(address))}: nothing is downloaded here. ` +
+      'Fetch it first and pass the bytes: new Uint8Array(await (await fetch(url)).arrayBuffer()), or ' +
+      'on a command line: curl -fsSL <address> | declip segment - ...',
+  )
 }
 
 function parseUrl(input: string | URL): URL {

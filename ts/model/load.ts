@@ -5,7 +5,8 @@ import type { NativeConfig } from '../engine/addon-types.js'
 import { callNative } from '../engine/call-native.js'
 import { prepareAddon } from '../engine/load-addon.js'
 import { DeclipError, describe, invalid } from '../errors.js'
-import { DEFAULT_MODEL, resolveSource } from '../hub/resolve-source.js'
+import { sourceOrDefault } from '../hub/default-model.js'
+import { resolveSource } from '../hub/resolve-source.js'
 import { defaultTokenizer, Tokenizer } from '../text/tokenizer.js'
 import { keptModel } from './kept-models.js'
 import { type CheckpointInfo, Model } from './model.js'
@@ -15,7 +16,8 @@ import type { ConfigOptions, LoadOptions } from './options.js'
  * Loads a checkpoint: a file or folder, a Hugging Face id (downloaded to its cache, only here), or
  * the bundled model's name. Nothing in a checkpoint is executed.
  *
- * @param source - default: the bundled model
+ * @param source - default: DECLIP_MODEL, else what `declip model use` has kept, else the bundled model, with
+ * a warning of code 'DECLIP_BUNDLED_MODEL'
  * @throws {@link DeclipError} ERR_DECLIP_WEIGHTS, ERR_DECLIP_IO, ERR_DECLIP_NETWORK, ERR_DECLIP_DEVICE,
  * ERR_DECLIP_INVALID_ARG, ERR_DECLIP_ABORTED, ERR_DECLIP_ADDON_NOT_FOUND, ERR_DECLIP_LIBTORCH
  *
@@ -25,10 +27,7 @@ import type { ConfigOptions, LoadOptions } from './options.js'
  * console.log(model.info.device, model.info.deviceReason)
  * ```
  */
-export async function loadModel(
-  source: string | URL = DEFAULT_MODEL,
-  options: LoadOptions = {},
-): Promise<Model> {
+export async function loadModel(source?: string | URL, options: LoadOptions = {}): Promise<Model> {
   checkCall(options)
   const { device = 'auto', dtype = 'auto' } = options
   if (typeof device !== 'string')
@@ -38,7 +37,7 @@ export async function loadModel(
   }
   const config = toNativeConfig(options.config)
   const addon = await prepareAddon()
-  const { path, name, license } = await resolveSource(source, options)
+  const { path, name, license } = await resolveSource(await sourceOrDefault(source), options)
   const native = await callNative(
     addon,
     options,

@@ -4,7 +4,7 @@ import { callNative } from '../engine/call-native.js'
 import { prepareAddon } from '../engine/load-addon.js'
 import { Tensor } from '../engine/tensor.js'
 import { aborted, type DeclipError, invalid } from '../errors.js'
-import { DEFAULT_MODEL } from '../hub/resolve-source.js'
+import { sourceOrDefault } from '../hub/default-model.js'
 import { type ImageInput, loadImage } from '../image/decode.js'
 import { resolveMethod } from '../methods/resolve.js'
 import { modelNamed } from '../model/load.js'
@@ -172,10 +172,12 @@ export async function* segmentMany(
 }
 
 async function modelOf(options: SegmentOptions): Promise<Model> {
-  const { model = DEFAULT_MODEL, device, dtype, onProgress } = options
+  const { model, device, dtype, onProgress } = options
   if (model instanceof Model) return model
-  if (typeof model !== 'string') throw invalid('model', 'a Model or what loadModel() takes', model)
-  return modelNamed(model, { device, dtype, onProgress })
+  if (model !== undefined && typeof model !== 'string') {
+    throw invalid('model', 'a Model or what loadModel() takes', model)
+  }
+  return modelNamed(await sourceOrDefault(model), { device, dtype, onProgress })
 }
 
 function iteratorOf<T>(images: Iterable<T> | AsyncIterable<T>): AsyncIterator<T> | Iterator<T> {

@@ -14,7 +14,19 @@ const table = join(SCENES, 'table.png')
 const CLASSES = 'background; pizza; banana; coffee'
 /** A small pass, for what does not depend on the quality of the labels. */
 const QUICK = ['--templates', 'none', '--short-side', '96', '--window', '0']
-const COMMANDS = ['segment', 'encode', 'classify', 'info', 'doctor', 'setup']
+const COMMANDS = [
+  'segment',
+  'encode',
+  'classify',
+  'train',
+  'info',
+  'model',
+  'download',
+  'doctor',
+  'setup',
+]
+/** Commands whose examples need the network or files of the reader's own. */
+const ELSEWHERE = ['setup', 'train', 'model', 'download']
 
 const start = (args: readonly string[], cwd = packageRoot, env = {}): ChildProcess =>
   spawn(process.execPath, [MAIN, ...args], { cwd, env: { ...process.env, ...env } })
@@ -57,7 +69,7 @@ t.test('the examples of the help run as written', async t => {
   const cwd = t.testdir()
   let count = 0
   for (const command of COMMANDS) {
-    if (command === 'setup') continue
+    if (ELSEWHERE.includes(command)) continue
     const { out } = await declip([command, '--help'], cwd)
     for (const [, line = ''] of out.matchAll(/^ {2}\$ declip (.*)$/gm)) {
       const result = await declip(words(line), cwd)
@@ -168,6 +180,85 @@ t.test('segment: options reach the engine', async t => {
   t.same(await areas('--threads', '1'), plain)
   const file = join(t.testdir({ 'classes.txt': CLASSES.split('; ').join('\n') }), 'classes.txt')
   t.same(await areas('--classes-file', file), plain)
+})
+
+t.test('what README says that the first command prints', async t => {
+  const readme = readFileSync(join(packageRoot, 'README.md'), 'utf8')
+  const [, line = '', printed = ''] =
+    /^npx declip (segment .*)\n```\n\nprints[^\n]*\n\n```\n(.*?)```/ms.exec(readme) ?? []
+  const overlay = join(t.testdir(), 'overlay.png')
+  const { code, out, err } = await declip(
+    words(line).map(word => (word === 'overlay.png' ? overlay : word)),
+  )
+  t.equal(code, 0, err)
+  const plain = (text: string) => text.replace(/\d+ ms/, 'N ms').replaceAll(overlay, 'overlay.png')
+  t.equal(plain(out), plain(printed))
+})
+
+t.test('segment: pictures that cannot be used do not end the others', async t => {
+  const dir = t.testdir({ in: { 'b.png': 'broken', 'd.bmp': 'BM' }, out: {} })
+  const pixel = { width: 1, height: 1, channels: 3 as const, background: '#123' }
+  await sharp({ create: pixel }).png().toFile(join(dir, 'in/a.png'))
+  const inputs = ['cost $$5.png', 'z.png'].map(name => join(dir, 'in', name))
+  for (const input of inputs) copyFileSync(table, input)
+  const given = [join(dir, 'in'), join(dir, 'none.png'), 'https://example.org/x.png']
+  const own = ['--templates', 'none', '--short-side', 'none', '--window', '0']
+  const args = ['--classes', CLASSES, '--out', join(dir, 'out'), '--json', ...own]
+  const { code, out, err } = await declip(['segment', ...given, ...args])
+  t.equal(code, 1)
+  const reports = out
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line))
+  t.strictSame(
+    reports.map(({ image }) => image),
+    inputs,
+  )
+  t.strictSame(readdirSync(join(dir, 'out')), ['cost $$5.png', 'z.png'])
+  const lines = err.trim().split('\n')
+  t.match(lines, [
+    /warning: .*in: 1 file \(1 \.bmp\) passed over/,
+    /ERR_DECLIP_IO: Cannot read .*none\.png/,
+    /ERR_DECLIP_INVALID_ARG: .*nothing is downloaded here/,
+    /in\/a\.png: The picture would be/,
+    /Cannot decode .*in\/b\.png: it is text/,
+    /ERR_DECLIP_IMAGE: 4 of 6 pictures were left out/,
+  ])
+  t.equal(lines.length, 6, err)
+})
+
+t.test('classify goes on after a picture that cannot be used', async t => {
+  const broken = join(t.testdir({ 'broken.png': 'broken' }), 'broken.png')
+  const { code, out, err } = await declip([
+    'classify',
+    broken,
+    table,
+    'no.png',
+    '--classes',
+    CLASSES,
+  ])
+  t.equal(code, 1)
+  t.match(out, /^.*table\.png\n/)
+  t.match(err, /no\.png.*\n.*broken\.png.*\n.*2 of 3 pictures were left out/)
+})
+
+t.test('a picture on standard input', async t => {
+  const dir = t.testdir()
+  const pipe = (args: string[], input: Buffer) => {
+    const child = start(args)
+    child.stdin?.end(input)
+    return finish(child)
+  }
+  const args = ['--classes', CLASSES, '--out', `${dir}/`, '--json', ...QUICK]
+  const { code, out, err } = await pipe(['segment', '-', ...args], readFileSync(table))
+  t.equal(code, 0, err)
+  const { areas } = JSON.parse((await declip(['segment', table, ...args])).out)
+  t.match(JSON.parse(out), { image: 'stdin', areas })
+  t.strictSame(readdirSync(dir), ['stdin.png', 'table.png'])
+  const empty = await pipe(['segment', '-', '--classes', CLASSES], Buffer.alloc(0))
+  failed(t, empty, 1, /ERR_DECLIP_IMAGE: .*it is empty/)
+  const encoded = await pipe(['encode', '-', '--json'], readFileSync(table))
+  t.equal(encoded.code, 0, encoded.err)
 })
 
 t.test('segment: several pictures, one of them broken', async t => {
@@ -285,7 +376,10 @@ t.test('classify', async t => {
 t.test('info', async t => {
   const { out, err } = await declip(['info', 'words-tiny', '--json'])
   t.equal(err, '')
-  t.match(JSON.parse(out), { family: 'clip', vision: { layers: Number }, text: { vocab: 49408 } })
+  const info = JSON.parse(out)
+  t.match(info, { family: 'clip', vision: { layers: Number }, text: { vocab: 49408 } })
+  t.equal(info.words.length, 90)
+  t.match((await declip(['info', 'words-tiny'])).out, /^ {2}90 words +dog, cat, lion/m)
 })
 
 t.test('doctor', async t => {

@@ -28,6 +28,12 @@ t.test('a file, a folder, a pattern', async t => {
   t.strictSame(await planOutputs(['cat.jpg'], { out: join(dir, 'v1.0') }), [
     { mask: join(dir, 'v1.0', 'cat.png') },
   ])
+  const dollars = ['cost $$5.jpg', 'cost $5.jpg', "$& $1 $' $`.jpg"]
+  t.strictSame(
+    await planOutputs(dollars, { out: 'm/' }),
+    dollars.map(name => ({ mask: join('m', name.replace('.jpg', '.png')) })),
+    'no replacement patterns',
+  )
   t.strictSame(await planOutputs(['x.jpg', 'y.jpg'], { out: 'm/{name}-{name}.png' }), [
     { mask: 'm/x-x.png' },
     { mask: 'm/y-y.png' },

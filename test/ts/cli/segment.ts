@@ -1,5 +1,5 @@
 import t from 'tap'
-import { expandFolders, type SegmentFlags, segmentOptions } from '../../../ts/cli/segment.js'
+import { type SegmentFlags, segmentOptions } from '../../../ts/cli/segment.js'
 
 const CLASSES = [['background'], ['cat', 'feline'], ['sofa']]
 const options = async (flags: Partial<SegmentFlags>) => {
@@ -16,7 +16,7 @@ t.test('every flag reaches the option of its name', async t => {
     method: 'itaclip',
     dataset: 'voc21',
     denseMode: 'csa',
-    shortSide: null,
+    shortSide: 336,
     window: 224,
     stride: 28,
     augment: false,
@@ -30,6 +30,7 @@ t.test('every flag reaches the option of its name', async t => {
   } as const
   t.strictSame(await options(same), same)
   t.strictSame(await options({ synonyms: 's.txt' }), { synonyms: 's.txt' })
+  t.strictSame(await options({ shortSide: 0 }), { shortSide: null })
   t.strictSame(await options({ pamr: 0 }), { pamr: false })
   t.strictSame(await options({ pamr: 3 }), { pamr: { iterations: 3, dilations: [8, 16] } })
   t.strictSame(await options({ logits: 'x.safetensors' }), { logits: true })
@@ -58,23 +59,4 @@ t.test('--background', async t => {
   for (const text of ['3', '', 'sky,,wall']) {
     await t.rejects(background(text), { code: 'ERR_DECLIP_INVALID_ARG', message: /--background/ })
   }
-})
-
-t.test('folders stand for the pictures in them', async t => {
-  const dir = t.testdir({
-    pictures: { 'b.JPG': '', 'a.png': '', 'notes.txt': '', 'c.webp': '', deep: { 'd.png': '' } },
-    empty: {},
-    'one.jpg': '',
-  })
-  t.strictSame(await expandFolders([`${dir}/one.jpg`, `${dir}/pictures`]), [
-    `${dir}/one.jpg`,
-    `${dir}/pictures/a.png`,
-    `${dir}/pictures/b.JPG`,
-    `${dir}/pictures/c.webp`,
-  ])
-  await t.rejects(expandFolders([`${dir}/empty`]), { message: /has no pictures in it/ })
-  await t.rejects(expandFolders([`${dir}/absent.jpg`]), {
-    code: 'ERR_DECLIP_IO',
-    message: /absent/,
-  })
 })

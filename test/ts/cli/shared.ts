@@ -19,8 +19,8 @@ t.test('parsers take what they say and nothing else', t => {
   t.equal(whole(1)('28'), 28)
   t.equal(real(0, 1)('0.25'), 0.25)
   t.equal(real(0)('1e3'), 1000)
-  t.equal(side('none'), null)
-  t.equal(side('0'), null)
+  t.equal(side('none'), 0)
+  t.equal(side('0'), 0)
   t.equal(side('336'), 336)
   for (const name of ['auto', 'cpu', 'cuda', 'cuda:1'] as const) t.equal(device(name), name)
   const wrong: [parse: (text: string) => unknown, texts: string[]][] = [
@@ -115,4 +115,16 @@ t.test('the progress bar is drawn on a terminal only', t => {
   t.equal(draw(false), '')
   t.match(draw(true), /encode /)
   t.end()
+})
+
+t.test('long work is told of in lines where there is no terminal', async t => {
+  const stream = new PassThrough() as unknown as NodeJS.WriteStream
+  const bar = new ProgressBar(stream, 5)
+  bar.update({ step: 'encode', done: 0, total: 4 })
+  t.equal(stream.read(), null)
+  await new Promise(resolve => setTimeout(resolve, 10))
+  bar.update({ step: 'encode', done: 3, total: 4 })
+  bar.update({ step: 'encode', done: 4, total: 4 })
+  bar.clear()
+  t.equal(String(stream.read()), 'declip: encode 75 %\n')
 })

@@ -2,21 +2,21 @@ import { existsSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
-import { DEFAULT_MODEL, parseHubId, resolveSource } from '../../../ts/hub/resolve-source.js'
+import { BUNDLED_MODEL, parseHubId, resolveSource } from '../../../ts/hub/resolve-source.js'
 
 // Any request would fail at once: nothing may be asked for what is not a hub id.
 process.env['HF_ENDPOINT'] = 'http://127.0.0.1:9'
 
 t.test('the bundled model, even where a folder has its name', async t => {
-  const dir = t.testdir({ [DEFAULT_MODEL]: {} })
+  const dir = t.testdir({ [BUNDLED_MODEL]: {} })
   const before = process.cwd()
   process.chdir(dir)
   t.teardown(() => process.chdir(before))
-  const { path, name } = await resolveSource(DEFAULT_MODEL)
-  t.equal(name, DEFAULT_MODEL)
+  const { path, name } = await resolveSource(BUNDLED_MODEL)
+  t.equal(name, BUNDLED_MODEL)
   t.match(path, /words-tiny\/model\.safetensors$/)
   t.ok(existsSync(path))
-  t.strictSame(await resolveSource(`./${DEFAULT_MODEL}`), { path: `./${DEFAULT_MODEL}` })
+  t.strictSame(await resolveSource(`./${BUNDLED_MODEL}`), { path: `./${BUNDLED_MODEL}` })
 })
 
 t.test('paths and file URLs', async t => {
@@ -97,4 +97,18 @@ t.test('parseHubId', t => {
     t.equal(parseHubId(text), null, text)
   }
   t.end()
+})
+
+t.test('names of the libraries clip and open_clip lead to their weights', async t => {
+  const cases: [name: string, hint: RegExp][] = [
+    ['ViT-B/16', /'openai\/clip-vit-base-patch16' on Hugging Face/],
+    ['ViT-B-32-quickgelu', /'openai\/clip-vit-base-patch32'/],
+    ['ViT-L/14@336px', /'openai\/clip-vit-large-patch14-336'/],
+    ['RN50x16', /is a ResNet, whose weights are not read/],
+    ['ViT-H-14', /of which there are several weights; name their repository/],
+    ['EVA02-B-16', /several weights/],
+  ]
+  for (const [name, message] of cases) {
+    await t.rejects(resolveSource(name), { code: 'ERR_DECLIP_INVALID_ARG', message }, name)
+  }
 })
