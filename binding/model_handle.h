@@ -34,15 +34,12 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
   Napi::Value segment(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
 
-  /// Queues `work(model, call)`, which returns a tensor.
-  template <class Work>
-  Napi::Value submit_tensor(const Napi::CallbackInfo& info,
-                            const Napi::Object& options,
-                            Work work);
   std::shared_ptr<const Model> model() const;
   void release(Napi::Env env);
 
   std::shared_ptr<const Model> model_;
 };
+
+Napi::Value to_js(Napi::Env env, const std::shared_ptr<const Model>& model);
 
 }  // namespace declip

@@ -163,7 +163,10 @@ Napi::Promise Mailbox::submit(Napi::Env env,
   job->work = std::move(work);
   job->call.cancelled = CancelToken::flag_of(options.Get("token"));
 
-  Waiting waiting{Napi::Promise::Deferred::New(env), {}, job->call.cancelled};
+  Waiting waiting{Napi::Promise::Deferred::New(env),
+                  {},
+                  Napi::Persistent(options),
+                  job->call.cancelled};
   const auto progress = options.Get("onProgress");
   if (progress.IsFunction()) {
     waiting.progress = Napi::Persistent(progress.As<Napi::Function>());

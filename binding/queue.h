@@ -60,6 +60,7 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
   struct Waiting {
     Napi::Promise::Deferred deferred;
     Napi::FunctionReference progress;  // may be empty
+    Napi::ObjectReference options;     // keeps what the job reads in place
     std::shared_ptr<std::atomic<bool>> cancelled;
   };
 

@@ -2,16 +2,49 @@
 
 #include <ATen/ATen.h>
 
+#include <array>
 #include <cstring>
+#include <string>
 
 #include "addon_data.h"
-#include "convert.h"
 #include "declip/error.h"
+#include "declip/memory.h"
 #include "declip/runtime.h"
+#include "queued.h"
 #include "wrap.h"
 
 namespace declip {
 namespace {
+
+struct DType {
+  at::ScalarType type;
+  const char* name;
+};
+
+constexpr std::array<DType, 8> kDTypes{{{at::kFloat, "float32"},
+                                        {at::kHalf, "float16"},
+                                        {at::kBFloat16, "bfloat16"},
+                                        {at::kByte, "uint8"},
+                                        {at::kUInt16, "uint16"},
+                                        {at::kInt, "int32"},
+                                        {at::kLong, "int64"},
+                                        {at::kBool, "bool"}}};
+
+const char* dtype_name(at::ScalarType type) {
+  for (const auto& d : kDTypes) {
+    if (d.type == type) return d.name;
+  }
+  throw Error(ErrorCode::kInvalidArg,
+              std::string("The element type ") + at::toString(type) +
+                  " has no JavaScript form.");
+}
+
+at::ScalarType dtype_from(const std::string& name) {
+  for (const auto& d : kDTypes) {
+    if (name == d.name) return d.type;
+  }
+  throw Error(ErrorCode::kInvalidArg, "Unknown dtype '" + name + "'.");
+}
 
 constexpr napi_type_tag kTensorTag{0x1c7be0a94f3d4822, 0xb05d93e1a6c87f34};
 
@@ -132,6 +165,7 @@ Napi::Value TensorHandle::create(const Napi::CallbackInfo& info) {
                       " elements, the array has " +
                       std::to_string(bytes / size) + ".");
     }
+    const MemoryScope pooled;  // fresh pages cost more than the copy
     const auto tensor = at::empty(shape, at::TensorOptions().dtype(type));
     if (bytes > 0) {
       std::memcpy(tensor.mutable_data_ptr(),
@@ -195,22 +229,13 @@ Napi::Value TensorHandle::reshape(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value TensorHandle::to(const Napi::CallbackInfo& info) {
-  const auto env = info.Env();
-  return guarded(env, [&]() -> Napi::Value {
-    const auto options = options_of(info);
-    const auto t = tensor();
-    const auto type = options.Get("dtype").IsUndefined()
-                          ? t.scalar_type()
-                          : dtype_from(get_string(options, "dtype"));
-    const auto device = options.Get("device").IsUndefined()
-                            ? t.device()
-                            : device_from(get_string(options, "device"));
-    return addon_data(env).mailbox->submit(
-        env, options, [t, type, device](const Call&) -> Finish {
-          return [moved = t.to(device, type)](Napi::Env e) {
-            return wrap(e, moved);
-          };
-        });
+  return queued(info, [this](const Napi::Object& o) {
+    const auto dtype = find_string(o, "dtype");
+    const auto device = find_string(o, "device");
+    return [t = tensor(),
+            type = dtype ? dtype_from(*dtype) : tensor().scalar_type(),
+            place = device ? device_from(*device) : tensor().device()](
+               const Call&) { return t.to(place, type); };
   });
 }
 

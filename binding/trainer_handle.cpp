@@ -9,25 +9,15 @@
 #include <vector>
 
 #include "addon_data.h"
-#include "convert.h"
 #include "declip/checkpoint.h"
 #include "declip/error.h"
 #include "declip/initial.h"
 #include "declip/process_group.h"
-#include "tensor_handle.h"
+#include "model_options.h"
+#include "queued.h"
 
 namespace declip {
 namespace {
-
-std::optional<int64_t> find_integer(const Napi::Object& o, const char* key) {
-  if (o.Get(key).IsUndefined()) return {};
-  return get_integer(o, key);
-}
-
-at::Tensor find_tensor(const Napi::Object& o, const char* key) {
-  const auto value = o.Get(key);
-  return value.IsUndefined() ? at::Tensor() : TensorHandle::from(value);
-}
 
 Schedule to_schedule(const Napi::Object& o) {
   Schedule out;
@@ -160,6 +150,8 @@ std::vector<TrainBatch> to_parts(const Napi::Object& o) {
   return parts;
 }
 
+}  // namespace
+
 Napi::Value to_js(Napi::Env env, const TrainStep& step) {
   auto losses = Napi::Object::New(env);
   for (const auto& [name, value] : step.losses) losses.Set(name, value);
@@ -172,7 +164,11 @@ Napi::Value to_js(Napi::Env env, const TrainStep& step) {
   return out;
 }
 
-}  // namespace
+Napi::Value to_js(Napi::Env env, const std::shared_ptr<Trainer>& trainer) {
+  auto held = trainer;
+  return addon_data(env).trainer.New(
+      {Napi::External<std::shared_ptr<Trainer>>::New(env, &held)});
+}
 
 TrainerHandle::TrainerHandle(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<TrainerHandle>(info) {
@@ -217,134 +213,79 @@ const std::shared_ptr<Trainer>& TrainerHandle::trainer() const {
 }
 
 Napi::Value TrainerHandle::create(const Napi::CallbackInfo& info) {
-  const auto env = info.Env();
-  return guarded(env, [&]() -> Napi::Value {
-    const auto o = options_of(info);
-    std::optional<std::string> pretrained;
-    if (!o.Get("pretrained").IsUndefined()) {
-      pretrained = get_string(o, "pretrained");
-    }
-    return addon_data(env).mailbox->submit(
-        env,
-        o,
-        [student = get_string(o, "student"),
-         pretrained,
-         overrides = to_overrides(get_object(o, "config")),
-         options = to_train(get_object(o, "train")),
-         group_options = to_process_group(o)](const Call& call) -> Finish {
-          // Joined before anything can fail, so that the others, who wait for
-          // this rank, hear of it.
-          std::shared_ptr<ProcessGroup> group;
-          if (group_options) {
-            group = std::make_shared<ProcessGroup>(*group_options, call);
-          }
-          const auto from = load_checkpoint(student, overrides);
-          std::optional<Checkpoint> other;
-          if (pretrained) other = load_checkpoint(*pretrained, overrides);
-          call.check();
-          auto trainer = std::make_shared<Trainer>(from, other, options, group);
-          return [trainer =
-                      std::move(trainer)](Napi::Env e) mutable -> Napi::Value {
-            return addon_data(e).trainer.New(
-                {Napi::External<std::shared_ptr<Trainer>>::New(e, &trainer)});
-          };
-        });
+  return queued(info, [](const Napi::Object& o) {
+    return [student = get_string(o, "student"),
+            pretrained = find_string(o, "pretrained"),
+            overrides = to_overrides(get_object(o, "config")),
+            options = to_train(get_object(o, "train")),
+            group_options = to_process_group(o)](const Call& call) {
+      // Joined before anything can fail, so that the others, who wait for this
+      // rank, hear of it.
+      std::shared_ptr<ProcessGroup> group;
+      if (group_options) {
+        group = std::make_shared<ProcessGroup>(*group_options, call);
+      }
+      const auto from = load_checkpoint(student, overrides);
+      std::optional<Checkpoint> other;
+      if (pretrained) other = load_checkpoint(*pretrained, overrides);
+      call.check();
+      return std::make_shared<Trainer>(from, other, options, group);
+    };
   });
 }
 
 Napi::Value TrainerHandle::create_checkpoint(const Napi::CallbackInfo& info) {
-  const auto env = info.Env();
-  return guarded(env, [&]() -> Napi::Value {
-    const auto o = options_of(info);
-    return addon_data(env).mailbox->submit(
-        env,
-        o,
-        [path = get_string(o, "path"),
-         config = to_model(get_object(o, "model")),
-         seed = static_cast<uint64_t>(get_integer(o, "seed")),
-         start = start_from(get_string(o, "start"))](const Call&) -> Finish {
-          write_initial_checkpoint(path, config, seed, start);
-          return nullptr;
-        });
+  return queued(info, [](const Napi::Object& o) {
+    return [path = get_string(o, "path"),
+            config = to_model(get_object(o, "model")),
+            seed = static_cast<uint64_t>(get_integer(o, "seed")),
+            start = start_from(get_string(o, "start"))](const Call&) {
+      write_initial_checkpoint(path, config, seed, start);
+    };
   });
 }
 
 Napi::Value TrainerHandle::step(const Napi::CallbackInfo& info) {
-  const auto env = info.Env();
-  return guarded(env, [&]() -> Napi::Value {
-    const auto o = options_of(info);
-    return addon_data(env).mailbox->submit(
-        env,
-        o,
-        [trainer = trainer(), parts = to_parts(o)](const Call& call) -> Finish {
-          return [step = trainer->step(parts, call)](
-                     Napi::Env e) -> Napi::Value { return to_js(e, step); };
-        });
+  return queued(info, [this](const Napi::Object& o) {
+    return [trainer = trainer(), parts = to_parts(o)](const Call& call) {
+      return trainer->step(parts, call);
+    };
   });
 }
 
 Napi::Value TrainerHandle::any_rank(const Napi::CallbackInfo& info) {
-  const auto env = info.Env();
-  return guarded(env, [&]() -> Napi::Value {
-    const auto o = options_of(info);
-    return addon_data(env).mailbox->submit(
-        env,
-        o,
-        [trainer = trainer(),
-         value = get_bool(o, "value")](const Call&) -> Finish {
-          return [any = trainer->any_rank(value)](Napi::Env e) -> Napi::Value {
-            return Napi::Boolean::New(e, any);
-          };
-        });
+  return queued(info, [this](const Napi::Object& o) {
+    return [trainer = trainer(), value = get_bool(o, "value")](const Call&) {
+      return trainer->any_rank(value);
+    };
   });
 }
 
 Napi::Value TrainerHandle::save(const Napi::CallbackInfo& info) {
-  const auto env = info.Env();
-  return guarded(env, [&]() -> Napi::Value {
-    const auto o = options_of(info);
-    return addon_data(env).mailbox->submit(
-        env,
-        o,
-        [trainer = trainer(),
-         path = get_string(o, "path")](const Call&) -> Finish {
-          trainer->save(path);
-          return nullptr;
-        });
+  return queued(info, [this](const Napi::Object& o) {
+    return [trainer = trainer(), path = get_string(o, "path")](const Call&) {
+      trainer->save(path);
+    };
   });
 }
 
 Napi::Value TrainerHandle::load(const Napi::CallbackInfo& info) {
-  const auto env = info.Env();
-  return guarded(env, [&]() -> Napi::Value {
-    const auto o = options_of(info);
-    return addon_data(env).mailbox->submit(
-        env,
-        o,
-        [trainer = trainer(),
-         path = get_string(o, "path")](const Call&) -> Finish {
-          trainer->load(path);
-          return [steps = trainer->step_count()](Napi::Env e) -> Napi::Value {
-            return Napi::Number::New(e, static_cast<double>(steps));
-          };
-        });
+  return queued(info, [this](const Napi::Object& o) {
+    return [trainer = trainer(), path = get_string(o, "path")](const Call&) {
+      trainer->load(path);
+      return trainer->step_count();
+    };
   });
 }
 
 Napi::Value TrainerHandle::export_checkpoint(const Napi::CallbackInfo& info) {
-  const auto env = info.Env();
-  return guarded(env, [&]() -> Napi::Value {
-    const auto o = options_of(info);
-    return addon_data(env).mailbox->submit(
-        env,
-        o,
-        [trainer = trainer(),
-         path = get_string(o, "path"),
-         alpha = get_number(o, "alpha"),
-         average = get_bool(o, "average")](const Call&) -> Finish {
-          trainer->export_checkpoint(path, alpha, average);
-          return nullptr;
-        });
+  return queued(info, [this](const Napi::Object& o) {
+    return [trainer = trainer(),
+            path = get_string(o, "path"),
+            alpha = get_number(o, "alpha"),
+            average = get_bool(o, "average")](const Call&) {
+      trainer->export_checkpoint(path, alpha, average);
+    };
   });
 }
 

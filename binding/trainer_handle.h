@@ -35,4 +35,7 @@ class TrainerHandle : public Napi::ObjectWrap<TrainerHandle> {
   int64_t reported_bytes_ = 0;  // what V8 was told about
 };
 
+Napi::Value to_js(Napi::Env env, const std::shared_ptr<Trainer>& trainer);
+Napi::Value to_js(Napi::Env env, const TrainStep& step);
+
 }  // namespace declip

@@ -6,16 +6,14 @@
 #include <string>
 #include <vector>
 
-#include "addon_data.h"
-#include "convert.h"
 #include "declip/error.h"
 #include "declip/regions.h"
 #include "declip/resize.h"
-#include "errors.h"
+#include "model_options.h"
+#include "queued.h"
 #include "tensor_handle.h"
 
 namespace declip {
-namespace {
 
 /// What one picture gives a batch.
 struct Sample {
@@ -23,6 +21,8 @@ struct Sample {
   at::Tensor boxes;  // [1, M, 5]
   at::Tensor crops;  // [K, 3, s, s]
 };
+
+namespace {
 
 /// Where its regions come from.
 struct Source {
@@ -70,50 +70,44 @@ Source to_source(const Napi::Object& o) {
 
 }  // namespace
 
+Napi::Value to_js(Napi::Env env, const Sample& sample) {
+  auto out = Napi::Object::New(env);
+  out.Set("image", TensorHandle::wrap(env, sample.image));
+  out.Set("boxes", TensorHandle::wrap(env, sample.boxes));
+  out.Set("crops", TensorHandle::wrap(env, sample.crops));
+  return out;
+}
+
 Napi::Value training_regions(const Napi::CallbackInfo& info) {
-  const auto env = info.Env();
-  return guarded(env, [&]() -> Napi::Value {
-    const auto o = options_of(info);
-    const Size size{get_integer(o, "height"), get_integer(o, "width")};
-    return addon_data(env).mailbox->submit(
-        env,
-        o,
-        [pixels = copy_pixels(o, size.width, size.height),
-         size,
-         source = to_source(o),
-         rows = get_integer(o, "maxBoxes"),
-         side = get_integer(o, "size"),
-         crop_side = get_integer(o, "cropSize"),
-         stats = to_overrides(o).pixels.value_or(PixelStats{})](
-            const Call& call) -> Finish {
-          const auto regions =
-              source.proposals
-                  ? proposal_regions(
-                        size, *source.proposals, source.proposal, source.seed)
-                  : grid_regions(size, source.grid, source.seed);
-          Sample sample;
-          sample.image = preprocess(
-              pixels.data(), size, Fit::kPad, side, stats.mean, stats.std);
-          sample.boxes = region_rows(size, regions, rows).unsqueeze(0);
-          std::vector<at::Tensor> crops;
-          for (const auto& region : regions) {
-            call.check();
-            crops.push_back(crop_region(pixels.data(),
-                                        size,
-                                        region.crop,
-                                        crop_side,
-                                        stats.mean,
-                                        stats.std));
-          }
-          sample.crops = at::cat(crops);
-          return [sample](Napi::Env e) -> Napi::Value {
-            auto out = Napi::Object::New(e);
-            out.Set("image", TensorHandle::wrap(e, sample.image));
-            out.Set("boxes", TensorHandle::wrap(e, sample.boxes));
-            out.Set("crops", TensorHandle::wrap(e, sample.crops));
-            return out;
-          };
-        });
+  return queued(info, [](const Napi::Object& o) {
+    return [pixels = get_pixels(o),
+            source = to_source(o),
+            rows = get_integer(o, "maxBoxes"),
+            side = get_integer(o, "size"),
+            crop_side = get_integer(o, "cropSize"),
+            stats = to_overrides(o).pixels.value_or(PixelStats{})](
+               const Call& call) {
+      const auto rgb = rgb_pixels(pixels);
+      const auto* data = rgb.const_data_ptr<uint8_t>();
+      const Size size{rgb.size(0), rgb.size(1)};
+      const auto regions =
+          source.proposals
+              ? proposal_regions(
+                    size, *source.proposals, source.proposal, source.seed)
+              : grid_regions(size, source.grid, source.seed);
+      Sample sample;
+      sample.image =
+          preprocess(data, size, Fit::kPad, side, stats.mean, stats.std);
+      sample.boxes = region_rows(size, regions, rows).unsqueeze(0);
+      std::vector<at::Tensor> crops;
+      for (const auto& region : regions) {
+        call.check();
+        crops.push_back(crop_region(
+            data, size, region.crop, crop_side, stats.mean, stats.std));
+      }
+      sample.crops = at::cat(crops);
+      return sample;
+    };
   });
 }
 

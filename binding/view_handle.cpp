@@ -3,9 +3,9 @@
 #include <chrono>
 
 #include "addon_data.h"
-#include "convert.h"
 #include "declip/error.h"
-#include "tensor_handle.h"
+#include "model_options.h"
+#include "queued.h"
 
 namespace declip {
 
@@ -53,9 +53,10 @@ Napi::Function ViewHandle::define(Napi::Env env) {
                       InstanceMethod("dispose", &ViewHandle::dispose)});
 }
 
-Napi::Value ViewHandle::wrap(Napi::Env env, std::shared_ptr<const View> view) {
+Napi::Value to_js(Napi::Env env, const std::shared_ptr<const View>& view) {
+  auto held = view;
   return addon_data(env).view.New(
-      {Napi::External<std::shared_ptr<const View>>::New(env, &view)});
+      {Napi::External<std::shared_ptr<const View>>::New(env, &held)});
 }
 
 std::shared_ptr<const View> ViewHandle::view() const {
@@ -64,39 +65,25 @@ std::shared_ptr<const View> ViewHandle::view() const {
 }
 
 Napi::Value ViewHandle::segment(const Napi::CallbackInfo& info) {
-  const auto env = info.Env();
-  return guarded(env, [&]() -> Napi::Value {
-    const auto o = options_of(info);
-    return addon_data(env).mailbox->submit(
-        env,
-        o,
-        [view = view(),
-         text = TensorHandle::from(o.Get("text")),
-         words = get_integers(o, "wordClass"),
-         post = to_post(get_object(o, "post"))](const Call& call) -> Finish {
-          const auto start = std::chrono::steady_clock::now();
-          auto result = view->segment(text, words, post, call);
-          return [result = std::move(result),
-                  ms = elapsed_ms(start)](Napi::Env e) -> Napi::Value {
-            return to_js(e, result, 0, ms);
-          };
-        });
+  return queued(info, [this](const Napi::Object& o) {
+    return [view = view(),
+            text = get_tensor(o, "text"),
+            words = get_integers(o, "wordClass"),
+            post = to_post(get_object(o, "post"))](const Call& call) {
+      TimedSegmentation out;
+      const auto start = std::chrono::steady_clock::now();
+      out.result = view->segment(text, words, post, call);
+      out.pixels_ms = elapsed_ms(start);
+      return out;
+    };
   });
 }
 
 Napi::Value ViewHandle::similarity(const Napi::CallbackInfo& info) {
-  const auto env = info.Env();
-  return guarded(env, [&]() -> Napi::Value {
-    const auto o = options_of(info);
-    return addon_data(env).mailbox->submit(
-        env,
-        o,
-        [view = view(),
-         text = TensorHandle::from(o.Get("text"))](const Call& call) -> Finish {
-          return [planes = view->similarity(text, call)](Napi::Env e) {
-            return TensorHandle::wrap(e, planes);
-          };
-        });
+  return queued(info, [this](const Napi::Object& o) {
+    return [view = view(), text = get_tensor(o, "text")](const Call& call) {
+      return view->similarity(text, call);
+    };
   });
 }
 

@@ -16,8 +16,6 @@ class ViewHandle : public Napi::ObjectWrap<ViewHandle> {
   explicit ViewHandle(const Napi::CallbackInfo& info);
   ~ViewHandle() override;
 
-  static Napi::Value wrap(Napi::Env env, std::shared_ptr<const View> view);
-
  private:
   Napi::Value segment(const Napi::CallbackInfo& info);
   Napi::Value similarity(const Napi::CallbackInfo& info);
@@ -27,6 +25,8 @@ class ViewHandle : public Napi::ObjectWrap<ViewHandle> {
 
   std::shared_ptr<const View> view_;
 };
+
+Napi::Value to_js(Napi::Env env, const std::shared_ptr<const View>& view);
 
 /// Milliseconds since `start`.
 double elapsed_ms(std::chrono::steady_clock::time_point start);

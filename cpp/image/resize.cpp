@@ -276,6 +276,19 @@ Size keep_ratio_size(Size size, int64_t short_side, int64_t max_long) {
   return to;
 }
 
+at::Tensor rgb_pixels(const at::Tensor& pixels) {
+  const int64_t channels = pixels.dim() == 3 ? pixels.size(2) : 0;
+  if (pixels.scalar_type() != at::kByte || !pixels.is_cpu() ||
+      (channels != 1 && channels != 3 && channels != 4)) {
+    throw Error(ErrorCode::kInvalidArg,
+                "Pixels must be uint8 [H, W, C] with 1, 3 or 4 channels.");
+  }
+  check_size({pixels.size(0), pixels.size(1)}, "The picture");
+  const auto rgb = channels == 1 ? pixels.expand({-1, -1, kChannels})
+                                 : pixels.slice(2, 0, kChannels);
+  return rgb.contiguous();
+}
+
 at::Tensor resize_linear_u8(const uint8_t* rgb, Size from, Size to) {
   check_size(from, "The picture");
   check_size(to, "The resized picture");

@@ -64,7 +64,8 @@ at::Tensor load_image(const Model& model,
     return upload(picture.normalised.to(at::kFloat), model.device())
         .contiguous();
   }
-  const Size from{picture.height, picture.width};
+  const auto rgb = rgb_pixels(picture.pixels);
+  const Size from{rgb.size(0), rgb.size(1)};
   const Size to = short_side > 0 ? keep_ratio_size(from, short_side) : from;
   const int64_t patch = model.info().config.vision.patch;
   if (to.height < patch || to.width < patch) {
@@ -76,10 +77,11 @@ at::Tensor load_image(const Model& model,
             "). Pass a larger `shortSide`, or crop very long pictures.");
   }
   const auto& stats = model.info().config.pixels;
-  return upload(normalize_mmcv(resize_linear_u8(picture.rgb.data(), from, to),
-                               byte_scale(stats.mean),
-                               byte_scale(stats.std)),
-                model.device());
+  return upload(
+      normalize_mmcv(resize_linear_u8(rgb.const_data_ptr<uint8_t>(), from, to),
+                     byte_scale(stats.mean),
+                     byte_scale(stats.std)),
+      model.device());
 }
 
 /// Unit patch features of a batch of windows under the picture's options.
@@ -202,7 +204,7 @@ std::shared_ptr<const View> View::encode(const Model& model,
   const int64_t height = state->image.size(2), width = state->image.size(3);
   state->size = picture.normalised.defined()
                     ? Size{height, width}
-                    : Size{picture.height, picture.width};
+                    : Size{picture.pixels.size(0), picture.pixels.size(1)};
   state->plan = plan_windows(
       height, width, options.window, options.stride, options.pad_to);
   // NACLIP's code resizes a whole-picture map to the resized picture first

@@ -321,10 +321,10 @@ TEST(cuda_pipeline_labels_a_picture_as_the_cpu_does) {
       const auto cpu = load_on(file, "cpu", "float32");
       Random random;
       declip::Picture picture;
-      picture.height = 70;
-      picture.width = 90;
+      picture.pixels = at::empty({70, 90, 3}, at::kByte);
+      auto* pixels = picture.pixels.mutable_data_ptr<uint8_t>();
       for (int64_t i = 0; i < 70 * 90 * 3; ++i)
-        picture.rgb.push_back(static_cast<uint8_t>(random.integer(0, 255)));
+        pixels[i] = static_cast<uint8_t>(random.integer(0, 255));
       declip::EncodeOptions options;
       options.window = cpu->info().config.vision.image_size;
       options.stride = options.window / 2;

@@ -209,3 +209,19 @@ TEST(absurd_sizes_are_refused) {
   CHECK_THROWS_CODE(declip::normalize_mmcv(at::zeros({2, 2, 3}), kZero, kOne),
                     ErrorCode::kInvalidArg);
 }
+
+TEST(pixels_of_one_three_and_four_channels_become_rgb) {
+  const auto rgba = at::arange(24, at::kByte).view({2, 3, 4});
+  CHECK(declip::rgb_pixels(rgba).equal(rgba.slice(2, 0, 3)));
+  const auto rgb = at::arange(18, at::kByte).view({2, 3, 3});
+  CHECK(declip::rgb_pixels(rgb).data_ptr() == rgb.data_ptr());
+  const auto grey = at::arange(6, at::kByte).view({2, 3, 1});
+  const auto repeated = declip::rgb_pixels(grey);
+  CHECK(repeated.is_contiguous());
+  CHECK(repeated.equal(at::cat({grey, grey, grey}, 2)));
+  const auto code = declip::ErrorCode::kInvalidArg;
+  CHECK_THROWS_CODE(declip::rgb_pixels(rgba.slice(2, 0, 2)), code);
+  CHECK_THROWS_CODE(declip::rgb_pixels(rgba[0]), code);
+  CHECK_THROWS_CODE(declip::rgb_pixels(rgba.to(at::kInt)), code);
+  CHECK_THROWS_CODE(declip::rgb_pixels(at::empty({0, 3, 3}, at::kByte)), code);
+}

@@ -136,10 +136,16 @@ export interface NativeQuery {
   post: NativePostprocess
 }
 
-/** Either 8-bit RGB pixels or a normalised float tensor [1, 3, H, W]. */
-export type NativePicture =
+/**
+ * 8-bit pixels with 1, 3 or 4 interleaved channels: a tensor [H, W, C], or an array, which is read
+ * where it lies: until the call has ended nobody may write to it or transfer it.
+ */
+export type NativePixels =
+  | { pixels: NativeTensor }
   | { pixels: Uint8Array; width: number; height: number }
-  | { tensor: NativeTensor }
+
+/** Either pixels or a normalised float tensor [1, 3, H, W]. */
+export type NativePicture = NativePixels | { tensor: NativeTensor }
 
 export interface NativeSegmentation {
   /** uint8 or uint16 [H, W]. */
@@ -151,6 +157,29 @@ export interface NativeSegmentation {
   /** Milliseconds. */
   readonly encodeMs: number
   readonly pixelsMs: number
+}
+
+/** The masks of classes: all runs, and where each class's end. */
+export interface NativeRuns {
+  readonly counts: Uint32Array
+  readonly ends: Uint32Array
+}
+
+/**
+ * Outlines of classes, class after class: x and y of all corners, where each ring's corners end, where
+ * each polygon's rings end (the outer one comes first), where each class's polygons end.
+ */
+export interface NativePolygons {
+  readonly corners: Int32Array
+  readonly ringEnds: Uint32Array
+  readonly polygonEnds: Uint32Array
+  readonly classEnds: Uint32Array
+}
+
+/** A label map, uint8 or uint16 [H, W], and how many classes it has. */
+export interface NativeLabels {
+  labels: NativeTensor
+  classes: number
 }
 
 export interface NativeView {
@@ -443,6 +472,12 @@ export interface NativeAddon {
   concatenate(options: NativeCall & { tensors: readonly NativeTensor[] }): Promise<NativeTensor>
   /** images [B, 3, H, W] to [B, 3, size, size], bilinear without antialiasing, half-pixel centres. */
   resizeBatch(options: NativeCall & { images: NativeTensor; size: number }): Promise<NativeTensor>
+  /** COCO's run lengths of every class. */
+  labelRuns(options: NativeCall & NativeLabels): Promise<NativeRuns>
+  /** The same as pycocotools' compressed strings. */
+  labelStrings(options: NativeCall & NativeLabels): Promise<string[]>
+  /** Outlines of every class; `tolerance`: pixels by which a line may be moved. */
+  labelPolygons(options: NativeCall & NativeLabels & { tolerance: number }): Promise<NativePolygons>
   readSafetensors(
     options: NativeCall & { path: string },
   ): Promise<{ tensors: Record<string, NativeTensor>; metadata: Record<string, string> }>

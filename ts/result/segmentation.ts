@@ -1,7 +1,8 @@
-import { setImmediate } from 'node:timers/promises'
+import { type CallOptions, checkCall } from '../base/call.js'
 import { eachLine } from '../base/event-loop.js'
 import { toPath, writeFileAtomic } from '../base/files.js'
-import type { NativeAddon, NativeSegmentation } from '../engine/addon-types.js'
+import type { NativeAddon, NativeLabels, NativeSegmentation } from '../engine/addon-types.js'
+import { callNative } from '../engine/call-native.js'
 import { Tensor } from '../engine/tensor.js'
 import { DeclipError, invalid, toDeclipError } from '../errors.js'
 import { type DecodedImage, type ImageInput, loadImage } from '../image/decode.js'
@@ -9,8 +10,8 @@ import type { LabelMap } from './label-map.js'
 import { drawOverlay } from './overlay.js'
 import { overlayColor, type Rgb, vocColor } from './palette.js'
 import { encodeLabelPng } from './png.js'
-import { type Polygon, tracePolygons } from './polygons.js'
-import { compressRle, encodeRle, type Rle } from './rle.js'
+import { type Polygon, toPolygonLists } from './polygons.js'
+import { type Rle, toRunLists } from './rle.js'
 
 /** Wall-clock time of the steps of a call, in milliseconds. */
 export interface Timings {
@@ -69,7 +70,10 @@ export interface SegmentationParts {
   probabilities?: Tensor | undefined
   /** Decodes the picture again; absent for tensors. */
   source?: (() => Promise<DecodedImage>) | undefined
-  addon: Pick<NativeAddon, 'writeSafetensors'>
+  addon: Pick<
+    NativeAddon,
+    'CancelToken' | 'labelPolygons' | 'labelRuns' | 'labelStrings' | 'writeSafetensors'
+  >
 }
 
 /**
@@ -103,6 +107,7 @@ export class Segmentation {
   readonly #background: number
   readonly #addon: SegmentationParts['addon']
   #source: SegmentationParts['source']
+  #labelMap: LabelMap | undefined
   #disposed = false
 
   /** @internal */
@@ -135,7 +140,7 @@ export class Segmentation {
     const { overlay = false, palette } = options
     checkPalette(palette)
     if (overlay === false) {
-      return encodeLabelPng(await this.#labelMap(), maskPalette(palette))
+      return encodeLabelPng(await this.#readLabels(), maskPalette(palette))
     }
     return this.#overlay(overlay === true ? {} : overlay, palette)
   }
@@ -150,7 +155,7 @@ export class Segmentation {
     const { opacity = 0.55, legend = true } = options
     if (!(Number.isFinite(opacity) && opacity >= 0 && opacity <= 1))
       throw invalid('overlay.opacity', '0 to 1', opacity)
-    const labels = await this.#labelMap()
+    const labels = await this.#readLabels()
     const image = await this.#picture(options.image)
     // The background keeps the picture; its colour goes to the next class.
     const colors = this.classes.map((_, i) =>
@@ -191,7 +196,7 @@ export class Segmentation {
     options: Pick<PngOptions, 'palette'> = {},
   ): Promise<DecodedImage & { channels: 3 }> {
     checkPalette(options.palette)
-    const { data: labels, width, height } = await this.#labelMap()
+    const { data: labels, width, height } = await this.#readLabels()
     const colors = maskPalette(options.palette, this.classes.length)
     const data = new Uint8Array(3 * labels.length)
     await eachLine(height, width, y => {
@@ -207,18 +212,24 @@ export class Segmentation {
    * COCO run-length encodings, one per class in class order.
    *
    * @param options - `compressed`: counts as pycocotools' string instead of numbers, default false
-   * @throws {@link DeclipError} ERR_DECLIP_DISPOSED
+   * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG, ERR_DECLIP_ABORTED or ERR_DECLIP_DISPOSED
    */
-  async toRLE(options: { compressed?: boolean | undefined } = {}): Promise<Rle[]> {
+  async toRLE(
+    options: Pick<CallOptions, 'signal'> & { compressed?: boolean | undefined } = {},
+  ): Promise<Rle[]> {
     const { compressed = false } = options
-    const counts = await encodeRle(await this.#labelMap(), this.classes.length)
+    const labels = this.#nativeLabels(options)
+    const addon = this.#addon
+    const masks = await callNative(
+      addon,
+      options,
+      async (call): Promise<readonly Rle['counts'][]> =>
+        compressed
+          ? addon.labelStrings({ ...call, ...labels })
+          : toRunLists(await addon.labelRuns({ ...call, ...labels })),
+    )
     const size = [this.height, this.width] as const
-    const encodings: Rle[] = []
-    for (const runs of counts) {
-      if (compressed) await setImmediate() // one class at a time: the event loop turns in between
-      encodings.push({ size, counts: compressed ? compressRle(runs) : runs })
-    }
-    return encodings
+    return masks.map(counts => ({ size, counts }))
   }
 
   /**
@@ -226,14 +237,19 @@ export class Segmentation {
    * sides and filling them gives the mask again.
    *
    * @param options - `tolerance`: pixels by which Douglas-Peucker may move a line, default 0
-   * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG or ERR_DECLIP_DISPOSED
+   * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG, ERR_DECLIP_ABORTED or ERR_DECLIP_DISPOSED
    */
-  async toPolygons(options: { tolerance?: number | undefined } = {}): Promise<Polygon[][]> {
+  async toPolygons(
+    options: Pick<CallOptions, 'signal'> & { tolerance?: number | undefined } = {},
+  ): Promise<Polygon[][]> {
     const { tolerance = 0 } = options
+    const labels = this.#nativeLabels(options)
     if (!(Number.isFinite(tolerance) && tolerance >= 0)) {
       throw invalid('tolerance', 'a number of pixels, 0 or more', tolerance)
     }
-    return tracePolygons(await this.#labelMap(), this.classes.length, tolerance)
+    return callNative(this.#addon, options, async call =>
+      toPolygonLists(await this.#addon.labelPolygons({ ...call, ...labels, tolerance })),
+    )
   }
 
   /**
@@ -283,6 +299,7 @@ export class Segmentation {
   dispose(): void {
     this.#disposed = true
     this.#source = undefined
+    this.#labelMap = undefined
     this.labels.dispose()
     this.logits?.dispose()
     this.probabilities?.dispose()
@@ -301,10 +318,20 @@ export class Segmentation {
     )
   }
 
-  async #labelMap(): Promise<LabelMap> {
+  #nativeLabels(options: CallOptions): NativeLabels {
     this.#checkLive()
-    const data = (await this.labels.data()) as LabelMap['data']
-    return { data, width: this.width, height: this.height }
+    checkCall(options)
+    return { labels: this.labels.native, classes: this.classes.length }
+  }
+
+  /** Copied out of the native part once. */
+  async #readLabels(): Promise<LabelMap> {
+    this.#checkLive()
+    if (!this.#labelMap) {
+      const data = (await this.labels.data()) as LabelMap['data']
+      this.#labelMap = { data, width: this.width, height: this.height }
+    }
+    return this.#labelMap
   }
 }
 

@@ -13,6 +13,10 @@ namespace declip {
 /// that takes the long side above `max_long`. Rounds half up, as mmcv does.
 Size keep_ratio_size(Size size, int64_t short_side, int64_t max_long = 2048);
 
+/// 8-bit pixels [H, W, C] as RGB [H, W, 3]: one channel repeated, alpha
+/// dropped, three as they are. Throws Error(kInvalidArg) for anything else.
+at::Tensor rgb_pixels(const at::Tensor& pixels);
+
 /// OpenCV's INTER_LINEAR on 8-bit RGB, bit for bit: half-pixel centres, 11-bit
 /// weights, no antialias; exactly half in both directions averages 2x2 pixels.
 ///

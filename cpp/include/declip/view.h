@@ -25,12 +25,10 @@ struct EncodeOptions {
   double augment_weight = 0.75;  // original, grey, blurred against flipped
 };
 
-/// A picture: 8-bit RGB of any size, or pixels that are already normalised
+/// A picture: 8-bit pixels of any size, or pixels that are already normalised
 /// (then nothing is resized).
 struct Picture {
-  std::vector<uint8_t> rgb;  // height * width * 3, row-major
-  int64_t height = 0;
-  int64_t width = 0;
+  at::Tensor pixels;      // uint8 [H, W, C] as rgb_pixels() takes it
   at::Tensor normalised;  // float [1, 3, H, W]; then the above is unused
 };
 

@@ -1,7 +1,15 @@
+import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import t from 'tap'
 import type { LabelMap } from '../../../ts/result/label-map.js'
-import { type Polygon, type Ring, tracePolygons } from '../../../ts/result/polygons.js'
+import { type Polygon, type Ring, toPolygonLists } from '../../../ts/result/polygons.js'
+import * as reference from '../../support/label-shapes.js'
+import { withLabels } from '../../support/native-labels.js'
+
+const tracePolygons = (labels: LabelMap, classes: number, tolerance: number) =>
+  withLabels(labels, classes, async (addon, native) =>
+    toPolygonLists(await addon.labelPolygons({ ...native, tolerance })),
+  )
 
 function map(...rows: string[]): LabelMap {
   return {
@@ -124,4 +132,47 @@ t.test('a tolerance drops points and stays near the outline', async t => {
   for (const [x, y] of loose) t.ok(Math.abs(Math.hypot(x - 30, y - 30) - 25) < 1)
   t.ok(Math.abs(area(loose) - area(exact)) < 0.05 * area(exact))
   t.same(await tracePolygons(map('010'), 2, 9), [[], []], 'what shrinks to a line is left out')
+})
+
+t.test('rings and their order equal the reference, whatever the tolerance', async t => {
+  const tolerances = fc.oneof(
+    fc.constantFrom(0, 0.5, 1, Math.SQRT1_2, 2),
+    fc.double({ min: 0, max: 3, noNaN: true }),
+  )
+  const property = fc.assert(
+    fc.asyncProperty(
+      labelMaps,
+      tolerances,
+      fc.integer({ min: 1, max: 4 }),
+      async (map, tolerance, scale) => {
+        // Larger pixels have longer sides to simplify.
+        const [width, height] = [scale * map.width, scale * map.height]
+        const data = Uint8Array.from({ length: width * height }, (_, i) => {
+          const [x, y] = [Math.floor((i % width) / scale), Math.floor(i / width / scale)]
+          return map.data[y * map.width + x] as number
+        })
+        const labels = { data, width, height }
+        const expected = reference.tracePolygons(labels, 2, tolerance)
+        return isDeepStrictEqual(await tracePolygons(labels, 2, tolerance), expected)
+      },
+    ),
+    { numRuns: 300 },
+  )
+  await t.resolves(property)
+})
+
+t.test('a noisy picture of curves, simplified, equals the reference', async t => {
+  const [width, height] = [211, 173]
+  const data = Uint8Array.from({ length: width * height }, (_, i) => {
+    const [x, y] = [i % width, Math.floor(i / width)]
+    const wave = Math.sin(x / 9) + Math.cos(y / 13) + Math.sin((x + 2 * y) / 31)
+    return wave > 0.9 ? 2 : Number(wave > 0) ^ Number((x * 7919 + y * 104729) % 97 === 0)
+  })
+  const labels = { data, width, height }
+  for (const tolerance of [0, 1, 2.5]) {
+    t.strictSame(
+      await tracePolygons(labels, 3, tolerance),
+      reference.tracePolygons(labels, 3, tolerance),
+    )
+  }
 })

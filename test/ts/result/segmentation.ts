@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { crc32, inflateSync } from 'node:zlib'
 import sharp from 'sharp'
 import t from 'tap'
-import type { Tensor } from '../../../ts/engine/tensor.js'
+import { loadAddon } from '../../../ts/engine/load-addon.js'
+import { Tensor } from '../../../ts/engine/tensor.js'
 import { DeclipError } from '../../../ts/errors.js'
 import { vocColor } from '../../../ts/result/palette.js'
 import { Segmentation, type SegmentationParts } from '../../../ts/result/segmentation.js'
@@ -11,6 +12,8 @@ import { Segmentation, type SegmentationParts } from '../../../ts/result/segment
 const WIDTH = 5
 const HEIGHT = 4
 const LABELS = Uint8Array.of(0, 0, 2, 2, 2, 0, 0, 2, 1, 2, 0, 0, 2, 2, 2, 0, 0, 0, 0, 0)
+
+const addon = loadAddon()
 
 interface FakeTensor extends Partial<Tensor> {
   disposed: number
@@ -36,7 +39,7 @@ function make(parts: Partial<SegmentationParts> = {}): Segmentation {
     counts: [11, 1, 8, 0],
     background: 0,
     timings: { encodeMs: 2, pixelsMs: 1 },
-    addon: { writeSafetensors: async () => {} },
+    addon: { ...addon, writeSafetensors: async () => {} },
     ...parts,
   })
 }
@@ -185,21 +188,40 @@ t.test('an overlay needs its picture', async t => {
   }
 })
 
+t.test('labels are copied out of the native part once', async t => {
+  let reads = 0
+  const labels = fakeTensor(LABELS, [HEIGHT, WIDTH])
+  labels.data = async () => {
+    reads++
+    return LABELS.slice()
+  }
+  const seg = make({ labels })
+  await seg.toPNG()
+  await seg.toColor()
+  await seg.toPNG()
+  t.equal(reads, 1)
+})
+
 t.test('run lengths and polygons of every class', async t => {
-  const rle = await make().toRLE()
+  using seg = make({ labels: Tensor.from(LABELS, [HEIGHT, WIDTH]) })
+  const rle = await seg.toRLE()
   t.same(rle[1], { size: [HEIGHT, WIDTH], counts: [13, 1, 6] })
   t.same(rle[3], { size: [HEIGHT, WIDTH], counts: [20] })
-  const compressed = await make().toRLE({ compressed: true })
+  const compressed = await seg.toRLE({ compressed: true })
   t.same(compressed[3], { size: [HEIGHT, WIDTH], counts: 'd0' })
-  const polygons = await make().toPolygons()
+  const polygons = await seg.toPolygons()
   t.same(
     polygons.map(list => list.length),
     [1, 1, 1, 0],
   )
   t.equal(polygons[2]?.[0]?.holes.length, 1)
   for (const tolerance of [-1, Number.NaN, Number.POSITIVE_INFINITY, '1' as never]) {
-    await t.rejects(make().toPolygons({ tolerance }), { code: 'ERR_DECLIP_INVALID_ARG' })
+    await t.rejects(seg.toPolygons({ tolerance }), { code: 'ERR_DECLIP_INVALID_ARG' })
   }
+  const signal = AbortSignal.abort()
+  await t.rejects(seg.toRLE({ signal }), { code: 'ERR_DECLIP_ABORTED' })
+  await t.rejects(seg.toPolygons({ signal }), { code: 'ERR_DECLIP_ABORTED' })
+  await t.rejects(seg.toRLE({ signal: 1 as never }), { code: 'ERR_DECLIP_INVALID_ARG' })
 })
 
 t.test('files are whole or absent', async t => {
@@ -218,7 +240,7 @@ t.test('logits go to a safetensors file', async t => {
     calls.push(options)
   }
   const logits = fakeTensor(new Float32Array(80), [4, HEIGHT, WIDTH])
-  await make({ logits, addon: { writeSafetensors } }).saveLogits('out.safetensors')
+  await make({ logits, addon: { ...addon, writeSafetensors } }).saveLogits('out.safetensors')
   t.match(calls, [
     {
       path: 'out.safetensors',
@@ -233,7 +255,7 @@ t.test('logits go to a safetensors file', async t => {
   const failing = async () => {
     throw Object.assign(new Error('disk full'), { code: 'ERR_DECLIP_IO' })
   }
-  const broken = make({ logits, addon: { writeSafetensors: failing } })
+  const broken = make({ logits, addon: { ...addon, writeSafetensors: failing } })
   const error = await broken.saveLogits('x').catch((e: unknown) => e)
   t.type(error, DeclipError)
   t.match(error, { code: 'ERR_DECLIP_IO', message: 'disk full' })

@@ -1,0 +1,64 @@
+#include "image_calls.h"
+
+#include <ATen/ATen.h>
+
+#include "declip/error.h"
+#include "declip/resize.h"
+#include "model_options.h"
+#include "queued.h"
+
+namespace declip {
+namespace {
+
+Fit get_fit(const Napi::Object& o, const char* key) {
+  const auto name = get_string(o, key);
+  if (name == "crop") return Fit::kCrop;
+  if (name == "squash") return Fit::kSquash;
+  if (name == "pad") return Fit::kPad;
+  throw wrong(key, "'crop', 'squash' or 'pad'");
+}
+
+}  // namespace
+
+Napi::Value preprocess_image(const Napi::CallbackInfo& info) {
+  return queued(info, [](const Napi::Object& o) {
+    return
+        [pixels = get_pixels(o),
+         fit = get_fit(o, "fit"),
+         side = get_integer(o, "size"),
+         stats = to_overrides(o).pixels.value_or(PixelStats{})](const Call&) {
+          const auto rgb = rgb_pixels(pixels);
+          return preprocess(rgb.const_data_ptr<uint8_t>(),
+                            {rgb.size(0), rgb.size(1)},
+                            fit,
+                            side,
+                            stats.mean,
+                            stats.std);
+        };
+  });
+}
+
+Napi::Value resize_image(const Napi::CallbackInfo& info) {
+  return queued(info, [](const Napi::Object& o) {
+    return [pixels = get_pixels(o),
+            short_side = get_integer(o, "shortSide")](const Call&) {
+      const auto rgb = rgb_pixels(pixels);
+      const Size size{rgb.size(0), rgb.size(1)};
+      return resize_linear_u8(rgb.const_data_ptr<uint8_t>(),
+                              size,
+                              keep_ratio_size(size, short_side));
+    };
+  });
+}
+
+Napi::Value resize_batch(const Napi::CallbackInfo& info) {
+  return queued(info, [](const Napi::Object& o) {
+    return [images = get_tensor(o, "images"),
+            size = get_integer(o, "size")](const Call&) {
+      return at::upsample_bilinear2d(
+          images, {size, size}, /*align_corners=*/false);
+    };
+  });
+}
+
+}  // namespace declip

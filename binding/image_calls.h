@@ -1,0 +1,14 @@
+#pragma once
+
+#include <napi.h>
+
+namespace declip {
+
+/// preprocess(options): a picture as a model's input.
+Napi::Value preprocess_image(const Napi::CallbackInfo& info);
+/// resize(options): a picture with another short side.
+Napi::Value resize_image(const Napi::CallbackInfo& info);
+/// resizeBatch(options): model inputs of another size.
+Napi::Value resize_batch(const Napi::CallbackInfo& info);
+
+}  // namespace declip

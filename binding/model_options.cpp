@@ -1,0 +1,107 @@
+#include "model_options.h"
+
+#include "declip/error.h"
+#include "declip/resize.h"
+#include "model_handle.h"
+#include "read_options.h"
+
+namespace declip {
+namespace {
+
+std::optional<Activation> find_activation(const Napi::Object& o,
+                                          const char* key) {
+  if (o.Get(key).IsUndefined()) return {};
+  const auto name = get_string(o, key);
+  if (name == "gelu") return Activation::kGelu;
+  if (name == "quick_gelu") return Activation::kQuickGelu;
+  throw wrong(key, "'quick_gelu' or 'gelu'");
+}
+
+}  // namespace
+
+ConfigOverrides to_overrides(const Napi::Object& config) {
+  ConfigOverrides overrides;
+  overrides.name = find_string(config, "name");
+  overrides.head_width = find_integer(config, "headWidth");
+  overrides.text_heads = find_integer(config, "textHeads");
+  overrides.activation = find_activation(config, "activation");
+  overrides.text_activation = find_activation(config, "textActivation");
+  overrides.layer_norm_eps = find_number(config, "layerNormEps");
+  if (!config.Get("mean").IsUndefined()) {
+    overrides.pixels =
+        PixelStats{get_triple(config, "mean"), get_triple(config, "std")};
+  }
+  return overrides;
+}
+
+std::optional<bool> find_positions(const Napi::Object& o) {
+  const auto name = find_string(o, "positions");
+  if (!name) return {};
+  if (*name != "scale-factor" && *name != "size") {
+    throw wrong("positions", "'scale-factor' or 'size'");
+  }
+  return *name == "scale-factor";
+}
+
+DenseOptions to_dense(const Napi::Object& o) {
+  DenseOptions dense;
+  dense.mode = dense_mode_from(get_string(o, "mode"));
+  dense.scale_factor_positions = find_positions(o);
+  dense.residual = find_bool(o, "residual");
+  dense.feed_forward = find_bool(o, "feedForward");
+  dense.layers = get_integers(o, "layers");
+  dense.self_attention = find_bool(o, "selfAttention").value_or(true);
+  dense.gaussian_std = find_number(o, "gaussianStd").value_or(5.0);
+  dense.neighbours_only = find_bool(o, "neighboursOnly").value_or(false);
+  dense.proxy_features = find_tensor(o, "proxyFeatures");
+  const auto model = o.Get("proxyModel");
+  if (!model.IsUndefined()) dense.proxy_model = ModelHandle::from(model);
+  dense.proxy_beta = find_number(o, "proxyBeta").value_or(1.2);
+  dense.proxy_gamma = find_number(o, "proxyGamma").value_or(3.0);
+  return dense;
+}
+
+RegionOptions to_regions(const Napi::Object& o) {
+  RegionOptions regions;
+  regions.dense = to_dense(o);
+  regions.normalize = get_bool(o, "normalize");
+  regions.normalize_before_pooling = find_bool(o, "normalizeBeforePooling");
+  regions.padded_masks = find_bool(o, "padded").value_or(false);
+  regions.image_index = get_integers(o, "imageIndex");
+  return regions;
+}
+
+EncodeOptions to_encode(const Napi::Object& pipeline) {
+  EncodeOptions options;
+  options.dense = to_dense(get_object(pipeline, "dense"));
+  options.short_side = get_integer(pipeline, "shortSide");
+  options.window = get_integer(pipeline, "window");
+  options.stride = get_integer(pipeline, "stride");
+  options.pad_to = get_integer(pipeline, "padTo");
+  options.augment = get_bool(pipeline, "augment");
+  options.augment_weight = get_number(pipeline, "augmentWeight");
+  return options;
+}
+
+PostOptions to_post(const Napi::Object& o) {
+  PostOptions post;
+  post.logit_scale = get_number(o, "logitScale");
+  post.pamr_iterations = get_integer(o, "pamrIterations");
+  post.pamr_dilations = get_integers(o, "pamrDilations");
+  post.prob_threshold = get_number(o, "probThreshold");
+  post.area_threshold = get_number(o, "areaThreshold");
+  post.closing = get_bool(o, "closing");
+  post.background = get_integer(o, "background");
+  post.logits = get_bool(o, "logits");
+  post.probabilities = get_bool(o, "probabilities");
+  return post;
+}
+
+Picture to_picture(const Napi::Object& o) {
+  Picture picture;
+  picture.normalised = find_tensor(o, "tensor");
+  if (!picture.normalised.defined()) picture.pixels = get_pixels(o);
+  return picture;
+}
+
+}  // namespace declip

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <napi.h>
+
+#include "declip/checkpoint.h"
+#include "declip/dense.h"
+#include "declip/model.h"
+#include "declip/view.h"
+
+namespace declip {
+
+// Options objects to what the core takes.
+
+ConfigOverrides to_overrides(const Napi::Object& config);
+/// `positions`: true for 'scale-factor', false for 'size', empty where it is
+/// missing.
+std::optional<bool> find_positions(const Napi::Object& o);
+DenseOptions to_dense(const Napi::Object& o);
+RegionOptions to_regions(const Napi::Object& o);
+EncodeOptions to_encode(const Napi::Object& pipeline);
+PostOptions to_post(const Napi::Object& post);
+Picture to_picture(const Napi::Object& picture);
+
+}  // namespace declip

@@ -1,0 +1,193 @@
+#include "results.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "tensor_handle.h"
+
+namespace declip {
+namespace {
+
+Napi::Array triple(Napi::Env env, const std::array<double, 3>& values) {
+  auto array = Napi::Array::New(env, 3);
+  for (uint32_t i = 0; i < 3; ++i) array.Set(i, values[i]);
+  return array;
+}
+
+template <class T>
+Napi::Value or_null(Napi::Env env, const std::optional<T>& value) {
+  if (!value) return env.Null();
+  return Napi::Value::From(env, *value);
+}
+
+const char* activation_name(Activation a) {
+  return a == Activation::kGelu ? "gelu" : "quick_gelu";
+}
+
+Napi::Array numbers(Napi::Env env, const std::vector<int64_t>& values) {
+  auto array = Napi::Array::New(env, values.size());
+  for (uint32_t i = 0; i < values.size(); ++i) {
+    array.Set(i, static_cast<double>(values[i]));
+  }
+  return array;
+}
+
+}  // namespace
+
+Napi::Object to_js(Napi::Env env, const CheckpointInfo& info) {
+  auto o = Napi::Object::New(env);
+  const auto& vision = info.config.vision;
+  const bool swiglu =
+      info.config.family == Family::kEva || info.config.foundation.gated_mlp;
+  o.Set("path", info.path);
+  o.Set("format", info.format);
+  o.Set("family", family_name(info.config.family));
+  o.Set("imageSize", static_cast<double>(vision.image_size));
+  o.Set("patchSize", static_cast<double>(vision.patch));
+  o.Set("embedDim", static_cast<double>(vision.embed_dim));
+  auto tower = Napi::Object::New(env);
+  tower.Set("width", static_cast<double>(vision.width));
+  tower.Set("layers", static_cast<double>(vision.layers));
+  tower.Set("heads", static_cast<double>(vision.heads));
+  tower.Set("mlp", static_cast<double>(vision.mlp_hidden));
+  tower.Set("activation",
+            swiglu ? "swiglu" : activation_name(vision.activation));
+  o.Set("vision", tower);
+  if (info.config.text) {
+    const auto& text = *info.config.text;
+    auto t = Napi::Object::New(env);
+    t.Set("width", static_cast<double>(text.width));
+    t.Set("layers", static_cast<double>(text.layers));
+    t.Set("heads", static_cast<double>(text.heads));
+    t.Set("contextLength", static_cast<double>(text.context));
+    t.Set("vocab", static_cast<double>(text.vocab));
+    t.Set("activation", activation_name(text.activation));
+    o.Set("text", t);
+  } else {
+    o.Set("text", env.Null());
+  }
+  o.Set("mean", triple(env, info.config.pixels.mean));
+  o.Set("std", triple(env, info.config.pixels.std));
+  o.Set("storedDtype", info.stored_dtype);
+  o.Set("parameters", static_cast<double>(info.parameters));
+  o.Set("tensors", static_cast<double>(info.tensors));
+  o.Set("logitScale", or_null(env, info.logit_scale));
+  o.Set("epoch",
+        info.epoch ? Napi::Value::From(env, static_cast<double>(*info.epoch))
+                   : env.Null());
+  o.Set("denseMode", or_null(env, info.dense_mode));
+  o.Set("license", or_null(env, info.license));
+  auto notes = Napi::Array::New(env);
+  for (const auto& note : info.notes) notes.Set(notes.Length(), note);
+  o.Set("notes", notes);
+  return o;
+}
+
+Napi::Value to_js(Napi::Env env, const TimedSegmentation& timed) {
+  const auto or_null = [&](const at::Tensor& t) -> Napi::Value {
+    return t.defined() ? TensorHandle::wrap(env, t) : env.Null();
+  };
+  const auto& result = timed.result;
+  auto o = Napi::Object::New(env);
+  o.Set("labels", TensorHandle::wrap(env, result.labels));
+  o.Set("counts", numbers(env, result.counts));
+  o.Set("logits", or_null(result.logits));
+  o.Set("probabilities", or_null(result.probabilities));
+  o.Set("encodeMs", timed.encode_ms);
+  o.Set("pixelsMs", timed.pixels_ms);
+  return o;
+}
+
+Napi::Value to_js(Napi::Env env, const Safetensors& file) {
+  auto tensors = Napi::Object::New(env);
+  for (const auto& [name, tensor] : file.tensors) {
+    tensors.Set(name, TensorHandle::wrap(env, tensor));
+  }
+  auto metadata = Napi::Object::New(env);
+  for (const auto& [name, text] : file.metadata) metadata.Set(name, text);
+  auto o = Napi::Object::New(env);
+  o.Set("tensors", tensors);
+  o.Set("metadata", metadata);
+  return o;
+}
+
+Napi::Value to_js(Napi::Env env, const std::vector<Rle>& masks) {
+  size_t runs = 0;
+  for (const auto& mask : masks) runs += mask.counts.size();
+  auto counts = Napi::Uint32Array::New(env, runs);
+  auto ends = Napi::Uint32Array::New(env, masks.size());
+  uint32_t end = 0;
+  for (size_t i = 0; i < masks.size(); ++i) {
+    const auto& own = masks[i].counts;
+    std::copy(own.begin(), own.end(), counts.Data() + end);
+    end += static_cast<uint32_t>(own.size());
+    ends[i] = end;
+  }
+  auto o = Napi::Object::New(env);
+  o.Set("counts", counts);
+  o.Set("ends", ends);
+  return o;
+}
+
+Napi::Value to_js(Napi::Env env, const CompressedMasks& masks) {
+  auto array = Napi::Array::New(env, masks.counts.size());
+  for (uint32_t i = 0; i < masks.counts.size(); ++i) {
+    array.Set(i, masks.counts[i]);
+  }
+  return array;
+}
+
+Napi::Value to_js(Napi::Env env,
+                  const std::vector<std::vector<Polygon>>& classes) {
+  size_t polygons = 0, rings = 0, corners = 0;
+  for (const auto& list : classes) {
+    polygons += list.size();
+    for (const auto& [outer, holes] : list) {
+      rings += 1 + holes.size();
+      corners += outer.size();
+      for (const auto& hole : holes) corners += hole.size();
+    }
+  }
+  auto places = Napi::Int32Array::New(env, 2 * corners);
+  auto ring_ends = Napi::Uint32Array::New(env, rings);
+  auto polygon_ends = Napi::Uint32Array::New(env, polygons);
+  auto class_ends = Napi::Uint32Array::New(env, classes.size());
+  size_t polygon = 0, ring = 0, corner = 0;
+  const auto add = [&](const Ring& line) {
+    for (const auto& [x, y] : line) {
+      places[2 * corner] = x;
+      places[2 * corner + 1] = y;
+      ++corner;
+    }
+    ring_ends[ring++] = static_cast<uint32_t>(corner);
+  };
+  for (size_t i = 0; i < classes.size(); ++i) {
+    for (const auto& [outer, holes] : classes[i]) {
+      add(outer);
+      for (const auto& hole : holes) add(hole);
+      polygon_ends[polygon++] = static_cast<uint32_t>(ring);
+    }
+    class_ends[i] = static_cast<uint32_t>(polygon);
+  }
+  auto o = Napi::Object::New(env);
+  o.Set("corners", places);
+  o.Set("ringEnds", ring_ends);
+  o.Set("polygonEnds", polygon_ends);
+  o.Set("classEnds", class_ends);
+  return o;
+}
+
+Napi::Value to_js(Napi::Env env, const at::Tensor& tensor) {
+  return TensorHandle::wrap(env, tensor);
+}
+
+Napi::Value to_js(Napi::Env env, bool value) {
+  return Napi::Boolean::New(env, value);
+}
+
+Napi::Value to_js(Napi::Env env, int64_t value) {
+  return Napi::Number::New(env, static_cast<double>(value));
+}
+
+}  // namespace declip

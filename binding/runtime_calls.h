@@ -1,0 +1,12 @@
+#pragma once
+
+#include <napi.h>
+
+namespace declip {
+
+/// runtime(): what the engine runs on.
+Napi::Value runtime_info(const Napi::CallbackInfo& info);
+/// setThreads(threads)
+Napi::Value set_threads(const Napi::CallbackInfo& info);
+
+}  // namespace declip
