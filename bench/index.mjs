@@ -4,12 +4,11 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, release, totalmem, type } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { endWith, Failure, root } from '../scripts/build/common.mjs'
+import { endWith, Failure, root, run } from '../scripts/build/common.mjs'
 import { DEFAULT_FOLDER } from '../scripts/make/make-random-checkpoint.mjs'
 import { cases } from './cases.mjs'
 import { chart } from './chart.mjs'
 import { updateDocs } from './docs.mjs'
-import { setUpPeers } from './peers/setup.mjs'
 import { brokenLimits, goalsOf, goalTable, lines, markdown } from './report.mjs'
 
 const HELP = `npm run bench -- [filter...] [options]
@@ -36,7 +35,7 @@ Examples
   npm run bench -- full-size/vit-b-16/itaclip    a slow case, by its whole name
   npm run bench -- --docs                        after a run: the documentation's table and chart`
 
-const { values: options, positionals: filters } = parseArgs({
+const ARGUMENTS = {
   allowPositionals: true,
   options: {
     help: { type: 'boolean' },
@@ -50,7 +49,8 @@ const { values: options, positionals: filters } = parseArgs({
     cache: { type: 'string', default: DEFAULT_FOLDER },
     out: { type: 'string', default: join(root, 'build/bench') },
   },
-})
+}
+const { values: options, positionals: filters } = readArguments()
 const folder = resolve(options.cache)
 const selected = cases.filter(({ name, slow }) =>
   filters.length === 0
@@ -64,18 +64,52 @@ try {
   endWith(error)
 }
 
+function readArguments() {
+  try {
+    return parseArgs(ARGUMENTS)
+  } catch (error) {
+    console.error(`${error.message.split('. ', 1)[0]}; --help lists the options.`)
+    process.exit(2)
+  }
+}
+
 async function main() {
-  if (options.help) return console.log(HELP)
+  if (options.help) return console.log(`${HELP}\n\nCases\n${casesByGroup()}`)
   if (options.list) {
     for (const { name, slow } of cases) console.log(slow ? `${name} (slow: ${slow})` : name)
     return
   }
-  if (options['setup-peers']) return setUpPeers(folder)
   if (options.docs) return updateDocs(options.out)
   if (selected.length === 0) {
     throw new Failure(`No case matches '${filters.join(' ')}'; --list shows them all.`)
   }
+  await run(process.execPath, [join(root, 'scripts/build/bootstrap.mjs'), '--bench'])
+  if (options['setup-peers']) {
+    const { setUpPeers } = await import('./peers/setup.mjs') // needs what was built
+    return setUpPeers(folder)
+  }
   await runAll()
+}
+
+/** Names of the cases after the group that they share, a line or more per group. */
+function casesByGroup() {
+  const groups = new Map()
+  for (const { name } of cases) {
+    const [group, ...rest] = name.split('/')
+    groups.set(group, [...(groups.get(group) ?? []), rest.join('/')])
+  }
+  const width = 78
+  return [...groups]
+    .map(([group, names]) => {
+      const lines = [`  ${group}/`]
+      for (const name of names) {
+        const line = `${lines.at(-1)} ${name}`
+        if (line.length <= width) lines[lines.length - 1] = line
+        else lines.push(`    ${name}`)
+      }
+      return lines.join('\n')
+    })
+    .join('\n')
 }
 
 async function runAll() {
