@@ -63,6 +63,9 @@ const REASONS: Readonly<Record<string, string>> = {
   EROFS: 'the file system is read-only; choose another place',
 }
 
+/** Longer ones are no paths but contents, in characters. */
+const LONGEST_SHOWN = 4096
+
 /** Bytes that are not UTF-8 arrive as U+FFFD, under which there is no file. */
 const NOT_UTF8 = 'the name is not UTF-8; rename the file'
 
@@ -71,5 +74,6 @@ export function ioError(action: 'read' | 'write', path: string, error: unknown):
   const { code, message } = error as NodeJS.ErrnoException
   const isGarbled = code === 'ENOENT' && path.includes('\ufffd')
   const reason = isGarbled ? NOT_UTF8 : (REASONS[code ?? ''] ?? message)
-  return new DeclipError('ERR_DECLIP_IO', `Cannot ${action} ${path}: ${reason}.`, { cause: error })
+  const shown = path.length > LONGEST_SHOWN ? `${path.slice(0, 60)}...` : path
+  return new DeclipError('ERR_DECLIP_IO', `Cannot ${action} ${shown}: ${reason}.`, { cause: error })
 }

@@ -8,6 +8,7 @@ import { METHOD_NAMES, type MethodName } from '../methods/names.js'
 import type { Segmentation } from '../result/segmentation.js'
 import type { SegmentOptions } from '../segment/options.js'
 import { segmentMany } from '../segment/segment.js'
+import { parseClasses } from '../text/class-files.js'
 import { type OutputFlags, type Outputs, planOutputs } from './outputs.js'
 import { Batch, PICTURES_ARGUMENT, type Picture } from './pictures.js'
 import {
@@ -242,9 +243,7 @@ function backgroundOf(
   }
   const named = classes.findIndex(words => words[0] === text || words.join(', ') === text)
   if (named >= 0) return named
-  const words = text.split(',').map(word => word.trim())
-  if (!words.includes('')) return words
-  throw usage(`--background must be a class, 'none' or a list of words, received '${text}'.`)
+  return parseClasses([text], undefined, '--background')[0]
 }
 
 async function writeOutputs(segmentation: Segmentation, outputs: Outputs): Promise<void> {

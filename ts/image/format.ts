@@ -113,7 +113,7 @@ export function foreignFormat(bytes: Uint8Array): string {
   if (start.every(byte => byte === 0)) return 'it holds zeros only; copy the file again'
   if (start.every(isPrintable)) return `it is text (${quote(head)}); ${CHECK}`
   const shown = Buffer.from(bytes.subarray(0, 8)).toString('hex')
-  return `it is in no format that is known here (its first bytes: ${shown}); ${CHECK}`
+  return `it is in no format that is known here (its first bytes: ${shown}); ${CHECK}, and pass raw pixels with their width and height`
 }
 
 function latin1(bytes: Uint8Array): string {

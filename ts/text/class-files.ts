@@ -75,6 +75,9 @@ function split(
   }
   const pattern = separator ? SEPARATORS[separator] : commonSeparator(classes, place)
   return classes.map((entry, i) => {
+    if (/[\r\n]/.test(String(entry))) {
+      throw problem(place(i + 1), 'a line break in a name; make every line a class of its own')
+    }
     const words = (typeof entry === 'string' ? entry.split(pattern) : entry).map(w => w.trim())
     if (words.length < 2 && !words[0]) {
       throw problem(place(i + 1), 'a class needs a name, found a blank; remove it')
@@ -191,6 +194,9 @@ function isJson(text: string): boolean {
  * ```
  */
 export function parseInlineClasses(text: string): string[] {
+  if (/^\s*[[{]/.test(text) && isJson(text)) {
+    throw problem('--classes', "this is JSON; write 'cat, feline; sofa'")
+  }
   const classes = text.replace(/;\s*$/, '').split(';')
   const place = (number: number) => `--classes, class ${number}`
   return split(classes, undefined, place, '--classes').map(words => words.join(', '))
@@ -203,6 +209,10 @@ export function doubtAbout(classes: readonly (readonly string[])[]): string | nu
     const also = only.slice(1, 4).map(word => `'${word}'`)
     const more = only.length > 4 ? ', ...' : ''
     return `There is one class only, '${only[0]}' with the synonyms ${also.join(', ')}${more}, so every pixel is of it. Commas and semicolons separate the words of one class; classes are entries of the list, lines of the file, or stand between semicolons after --classes.`
+  }
+  const odd = classes.flat().find(word => /\||\s\.\s/.test(word))
+  if (odd !== undefined) {
+    return `'${odd}' is taken for one name: neither '|' nor ' . ' separates. Commas separate the words of one class, and classes are entries of their own.`
   }
   const seen = new Map<string, number>()
   for (const [i, words] of classes.entries()) {

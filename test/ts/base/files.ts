@@ -7,6 +7,11 @@ import { ioError, toPath, writeFileAtomic } from '../../../ts/base/files.js'
 
 const HELLO = Buffer.from('hello')
 
+t.test('contents given as a path are not printed whole', async t => {
+  const { message } = ioError('read', 'x'.repeat(5000), { code: 'ENAMETOOLONG' })
+  t.equal(message, `Cannot read ${'x'.repeat(60)}...: the name is too long; choose a shorter one.`)
+})
+
 t.test('writes to a path or file URL and replaces what was there', async t => {
   const folder = t.testdir({ 'old.bin': 'before' })
   await writeFileAtomic(join(folder, 'old.bin'), Uint8Array.of(1, 2, 3))

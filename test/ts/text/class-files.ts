@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
 import {
+  doubtAbout,
   parseClasses,
   parseDefinitions,
   parseInlineClasses,
@@ -74,6 +75,15 @@ t.test('one list has one separator', async t => {
   ])
   t.strictSame(parseClasses(['cat,feline', 'dog; puppy'], ', '), [['cat,feline'], ['dog; puppy']])
   t.strictSame(parseClasses(['1,000; puppy'], ','), [['1', '000; puppy']])
+})
+
+t.test('what separates nothing is refused or told', async t => {
+  t.throws(() => parseClasses(['cat\ndog']), { code, message: /line 1: a line break in a name/ })
+  t.throws(() => parseInlineClasses('cat\ndog'), { code, message: /--classes, class 1: a line br/ })
+  t.throws(() => parseInlineClasses('["cat", "dog"]'), { code, message: /this is JSON; write/ })
+  t.match(doubtAbout([['cat . dog . tree']]), /'cat \. dog \. tree' is taken for one name/)
+  t.match(doubtAbout([['sky'], ['cat|dog']]), /'cat\|dog' is taken for one name/)
+  t.equal(doubtAbout([['sky'], ['TV/monitor', 'St. Bernard']]), null)
 })
 
 t.test('words as lists are not separated', async t => {
