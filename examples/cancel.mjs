@@ -5,7 +5,7 @@
  */
 import { DeclipError, loadModel, segment } from 'declip-native'
 
-const model = await loadModel()
+const model = await loadModel('words-tiny')
 const picture = new URL('../models/scenes/desk.png', import.meta.url)
 const classes = ['background', 'laptop', 'book', 'alarm clock']
 

@@ -13,7 +13,7 @@ const folder = process.argv[2] ?? fileURLToPath(new URL('../models/scenes', impo
 const names = (await readdir(folder)).filter(name => /\.(jpe?g|png|webp)$/i.test(name))
 const pictures = names.filter(name => !name.endsWith('-labels.png')).sort()
 
-const model = await loadModel()
+const model = await loadModel('words-tiny')
 const vocabulary = await model.vocabulary([
   'background',
   'tree',

@@ -5,7 +5,7 @@
  */
 import { loadModel } from 'declip-native'
 
-const model = await loadModel()
+const model = await loadModel('words-tiny')
 const view = await model.encode(new URL('../models/scenes/garden.png', import.meta.url))
 console.log(`${view.windows} windows, ${(view.byteLength / 1e6).toFixed(1)} MB of features`)
 

@@ -19,7 +19,7 @@ const JOBS = {
   idle: () => () => sleep(2000),
 
   /** The process's first call, which loads LibTorch. */
-  start: () => async () => (await loadModel()).dispose(),
+  start: () => async () => (await loadModel('words-tiny')).dispose(),
 
   async load(_, { path, dtype }) {
     loadAddon()

@@ -107,13 +107,16 @@ Segmentation labels_from_windows(const at::Tensor& low,
     affinity = pamr_affinity(resize_image(image, plan, size, low.device()),
                              post.pamr_dilations);
   }
-  const auto planes = at::empty(
-      {std::min(kPamrPlanes, words), size.height, size.width}, low.options());
+  // Only PAMR gains from several planes at a time; each takes 4 bytes a pixel.
+  const int64_t together =
+      std::min(post.pamr_iterations > 0 ? kPamrPlanes : 1, words);
+  const auto planes =
+      at::empty({together, size.height, size.width}, low.options());
   // Makes the planes of some words, a few at a time, and hands each over.
   const auto each_plane = [&](const std::vector<int64_t>& chosen, auto&& take) {
     const auto total = static_cast<int64_t>(chosen.size());
-    for (int64_t first = 0; first < total; first += kPamrPlanes) {
-      const int64_t count = std::min(kPamrPlanes, total - first);
+    for (int64_t first = 0; first < total; first += together) {
+      const int64_t count = std::min(together, total - first);
       for (int64_t k = 0; k < count; ++k) {
         call.check();
         source.write(chosen[first + k], planes[k]);

@@ -10,7 +10,7 @@ export interface SegmentOptions
     Omit<PipelineOptions, 'mode'>,
     PostprocessOptions,
     Omit<VocabularyOptions, keyof CallOptions> {
-  /** A loaded model, or what {@link loadModel} takes. Default: the bundled model. */
+  /** A loaded model, or what {@link loadModel} takes. Default: as {@link loadModel}. */
   model?: Model | string | undefined
   /** For a model that is loaded by this call. */
   device?: Device | undefined
