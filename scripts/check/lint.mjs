@@ -6,13 +6,18 @@
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Failure, filesUnder, root, run } from '../build/common.mjs'
+import { compileTests } from './api-tests.mjs'
 import { clangFormat } from './clang-format.mjs'
 
-/** Counts each tool as one test in `counts`; throws a Failure that names those that failed. */
-export async function lint({ fix }, counts) {
+/**
+ * Counts each tool as one test in `counts`; throws a Failure that names those that failed. `compile`:
+ * TypeScript also writes the tests as JavaScript.
+ */
+export async function lint({ fix, compile = false }, counts) {
   const tools = {
     Biome: () => node('@biomejs/biome/bin/biome', 'check', ...(fix ? ['--write'] : []), '.'),
-    TypeScript: () => node('typescript/bin/tsc', '--noEmit', '-p', 'tsconfig.json'),
+    TypeScript: () =>
+      compile ? compileTests() : node('typescript/bin/tsc', '--noEmit', '-p', 'tsconfig.json'),
     'clang-format': () => formatCpp(fix),
   }
   const failed = []

@@ -1,27 +1,51 @@
 /**
  * Every check of the repository, one after the other; the last line counts them all.
  *
- *   node scripts/check/test.mjs [--debug]
+ *   node scripts/check/test.mjs [--debug] [--quick]
+ *
+ * --debug  of the debug build
+ * --quick  for the edit loop: leaves out what takes long, and says what
  */
-import { existsSync, readFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, statfsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { Failure, filesUnder, root, run } from '../build/common.mjs'
+import { Failure, filesUnder, fingerprint, root, run, unlessStamped } from '../build/common.mjs'
 import { ARCHITECTURES, compileCuda, cudaSources, findNvcc } from '../cuda/cuda.mjs'
 import { unpackFixtures } from '../make/fixtures.mjs'
+import { runTests, testFiles } from './api-tests.mjs'
 import { lint } from './lint.mjs'
 
-const { values: options } = parseArgs({ options: { debug: { type: 'boolean' } } })
+/** What `--quick` leaves out: files and folders whose tests take most of the time. */
+const SLOW = [
+  'test/golden/bundled-model',
+  'test/golden/itaclip-pipeline',
+  'test/lifetime/',
+  'test/property/',
+  'test/recipe/',
+  'test/scripts/',
+  'test/ts/cli/main',
+  'test/ts/package',
+  'test/ts/train/',
+]
+
+const { values: options } = parseArgs({
+  options: { debug: { type: 'boolean' }, quick: { type: 'boolean' } },
+})
 const build = options.debug ? 'build/Debug' : 'build/Release'
 const total = { passed: 0, failed: 0, skipped: 0 }
 
+// Files that are forced to the disk cost most of what tests of files take: in memory they cost nothing.
+const scratch = scratchFolder()
+const env = scratch ? { TMPDIR: scratch } : {}
+
 unpackFixtures()
-await stage('Lint and formats', counts => lint({ fix: false }, counts))
-await stage('Type tests', typeTests)
+await stage('Lint and formats', counts => lint({ fix: false, compile: true }, counts))
+if (!options.quick) await stage('Type tests', typeTests)
 await stage('Core (C++)', coreTests)
-await stage('CUDA (compiled, not run)', cudaTests)
+if (!options.quick) await stage('CUDA (compiled, not run)', cudaTests)
 await stage('API, golden, property and lifetime tests', apiTests)
+if (scratch) rmSync(scratch, { recursive: true, force: true })
 
 const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : ''
 console.log(`\n${total.passed} passed, ${total.failed} failed${skipped}`)
@@ -56,9 +80,10 @@ async function typeTests(counts) {
 
 async function coreTests(counts) {
   // The kernels are compiled for two instruction sets: the processor's best, then the base.
-  for (const env of [{}, { DECLIP_CPU_LEVEL: 'base' }]) {
+  const levels = options.quick ? [{}] : [{}, { DECLIP_CPU_LEVEL: 'base' }]
+  for (const level of levels) {
     await run(join(root, build, 'declip_core_tests'), [], {
-      env,
+      env: { ...env, ...level },
       onLine(line) {
         const [, failed, skipped] = /^(not )?ok \d+ [^#]*(# SKIP)?/.exec(line) ?? [line]
         if (/^(not )?ok /.test(line)) {
@@ -80,34 +105,49 @@ async function cudaTests(counts) {
     return
   }
   const some = ['80', '90']
-  for (const file of cudaSources()) {
-    try {
-      await compileCuda(nvcc, file, some)
-      counts.passed += 1
-    } catch (error) {
-      counts.failed += 1
-      console.error(error.message)
+  const files = cudaSources()
+  const print = fingerprint(filesUnder('cpp/kernels', 'cpp/include'), nvcc, some)
+  const compiled = await unlessStamped('build/cuda-compiled.stamp', print, async () => {
+    for (const file of files) {
+      try {
+        await compileCuda(nvcc, file, some)
+        counts.passed += 1
+      } catch (error) {
+        counts.failed += 1
+        console.error(error.message)
+      }
     }
+    if (counts.failed > 0) throw new Failure(`${counts.failed} CUDA file(s) do not compile.`)
+  })
+  if (!compiled) {
+    counts.passed = files.length
+    console.log('unchanged since they last compiled here')
   }
   const left = ARCHITECTURES.filter(arch => !some.includes(arch)).join(', sm_')
   console.log(`compiled for sm_${some.join(' and sm_')}; not for sm_${left} (npm run check:cuda)`)
 }
 
 async function apiTests(counts) {
-  const results = '.tap/results.tap'
-  const env = options.debug ? { DECLIP_ADDON: join(root, build, 'declip-native.node') } : {}
-  // Away from a terminal the reporter redraws its progress unless it knows that nobody watches.
-  if (!process.stdout.isTTY) env.CI = 'true'
-  const tap = join(root, 'node_modules/tap/dist/esm/run.mjs')
-  const args = [tap, '--reporter=base', `--output-file=${results}`]
-  const failure = await run(process.execPath, args, { env }).catch(error => error)
-  const text = existsSync(join(root, results)) ? readFileSync(join(root, results), 'utf8') : ''
-  // The last line but one: # { total: 6, pass: 4, fail: 1, skip: 1 }
-  const summary = text.slice(text.lastIndexOf('# {'))
-  const count = name => Number(new RegExp(`\\b${name}: (\\d+)`).exec(summary)?.[1] ?? 0)
-  counts.passed = count('pass')
-  counts.failed = count('fail')
-  counts.skipped = count('skip') + count('todo')
-  if (failure) throw failure
-  if (counts.passed === 0) throw new Failure('tap has run no test.')
+  // Two programs at a time on as few as two cores: more threads than cores wait for one another.
+  env.DECLIP_THREADS = '1'
+  if (options.debug) env.DECLIP_ADDON = join(root, build, 'declip-native.node')
+  const files = testFiles()
+  const left = options.quick ? files.filter(file => SLOW.some(path => file.startsWith(path))) : []
+  await runTests(
+    files.filter(file => !left.includes(file)),
+    counts,
+    { env },
+  )
+  if (left.length > 0) console.log(`left to npm test without --quick: ${left.join(', ')}`)
+  if (counts.passed === 0) throw new Failure('No test of the API has run.')
+}
+
+/** A folder of our own in memory where that has room, else undefined. */
+function scratchFolder() {
+  try {
+    const { bavail, bsize } = statfsSync('/dev/shm')
+    return bavail * bsize > 2 ** 32 ? mkdtempSync('/dev/shm/declip-tests-') : undefined
+  } catch {
+    return undefined
+  }
 }
