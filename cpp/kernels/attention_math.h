@@ -31,23 +31,31 @@ DECLIP_HD float neighbour_score(int64_t query,
 }
 
 /// A score after the prior: shifted, or none.
-DECLIP_HD float final_score(float score,
-                            float shift,
-                            bool drop_negative,
-                            bool hidden) {
-  const float shifted = score + shift;
-  return hidden || (drop_negative && shifted < 0.0f) ? kNoScore : shifted;
+DECLIP_HD float final_score(float score, float shift, bool hidden) {
+  return hidden ? kNoScore : score + shift;
+}
+
+/// Whether the negative scores of a row are left out: not where all are
+/// negative, so that no row is without a key.
+DECLIP_HD bool leaves_out(bool drop_negative, float largest) {
+  return drop_negative && largest >= 0.0f;
 }
 
 /// Softmax over scores that come in pieces: what was summed under the maximum
 /// `before` is multiplied by this when `largest` takes its place.
-DECLIP_HD float rescale(float before, float largest) {
-  return before == largest ? 1.0f : exp_negative(before - largest);
+DECLIP_HD float rescale(float before, float largest, bool drop_negative) {
+  if (before == largest) return 1.0f;
+  return before < 0.0f && leaves_out(drop_negative, largest)
+             ? 0.0f
+             : exp_negative(before - largest);
 }
 
-/// exp(score - largest); 0 for kNoScore, even where no key takes part.
-DECLIP_HD float share(float score, float largest) {
-  return score == kNoScore ? 0.0f : exp_negative(score - largest);
+/// exp(score - largest); 0 for kNoScore and for what is left out.
+DECLIP_HD float share(float score, float largest, bool drop_negative) {
+  return score == kNoScore ||
+                 (score < 0.0f && leaves_out(drop_negative, largest))
+             ? 0.0f
+             : exp_negative(score - largest);
 }
 
 }  // namespace declip

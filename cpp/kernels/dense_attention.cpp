@@ -62,12 +62,15 @@ at::Tensor eager_scores(const AttentionTerm& term,
   }
   if (options.shift != 0) scores = scores + options.shift;
   constexpr double kNone = -std::numeric_limits<double>::infinity();
-  if (options.drop_negative) scores = scores.masked_fill(scores < 0, kNone);
   if (options.causal) {
     const auto hidden = at::ones({scores.size(-2), scores.size(-1)},
                                  scores.options().dtype(at::kBool))
                             .triu(1);
     scores = scores.masked_fill(hidden, kNone);
+  }
+  if (options.drop_negative) {
+    const auto has_others = scores.amax(-1, /*keepdim=*/true) >= 0;
+    scores = scores.masked_fill((scores < 0).logical_and(has_others), kNone);
   }
   return scores;
 }

@@ -44,7 +44,8 @@ struct NeighbourPrior {
 struct AttentionOptions {
   bool causal = false;  // token i sees tokens 0..i
   double shift = 0.0;
-  bool drop_negative = false;  // scores below 0 take no part
+  /// Scores below 0 take no part, except in a row that has no others.
+  bool drop_negative = false;
   std::optional<NeighbourPrior> prior;
 };
 

@@ -9,34 +9,40 @@
 
 TEST(scores_in_pieces_give_the_softmax_of_all) {
   Random random;
-  for (int round = 0; round < 50; ++round) {
+  for (int round = 0; round < 90; ++round) {
+    const bool drop = round % 3 != 0;
+    const float highest = round % 3 == 2 ? -2.0f : 30.0f;
     const int64_t count = random.integer(1, 90);
     std::vector<float> scores, values;
     for (int64_t i = 0; i < count; ++i) {
       scores.push_back(random.integer(0, 4) == 0
                            ? declip::kNoScore
-                           : static_cast<float>(random.real(-30, 30)));
+                           : static_cast<float>(random.real(-30, highest)));
       values.push_back(static_cast<float>(random.real(-1, 1)));
     }
-    scores[random.integer(0, count - 1)] = 0.0f;  // one takes part at least
+    // one takes part at least
+    scores[random.integer(0, count - 1)] = std::min(highest, 0.0f);
+    const bool some_left =
+        *std::max_element(scores.begin(), scores.end()) >= 0;
     float largest = declip::kNoScore, sum = 0, summed = 0;
     for (int64_t i = 0; i < count;) {
       const int64_t last = std::min(count, i + random.integer(1, 20));
       float peak = largest;
       for (int64_t j = i; j < last; ++j) peak = std::max(peak, scores[j]);
-      const float again = declip::rescale(largest, peak);
+      const float again = declip::rescale(largest, peak, drop);
       largest = peak;
       sum *= again;
       summed *= again;
       for (; i < last; ++i) {
-        const float e = declip::share(scores[i], largest);
+        const float e = declip::share(scores[i], largest, drop);
         sum += e;
         summed += e * values[i];
       }
     }
     double total = 0, wanted = 0;
     for (int64_t i = 0; i < count; ++i) {
-      const double e = std::exp(static_cast<double>(scores[i]) - 30);
+      if (drop && some_left && scores[i] < 0) continue;
+      const double e = std::exp(static_cast<double>(scores[i]) - highest);
       total += e;
       wanted += e * values[i];
     }
@@ -60,8 +66,12 @@ TEST(the_prior_is_a_gaussian_of_the_distance) {
 }
 
 TEST(scores_are_shifted_before_the_negative_ones_go) {
-  CHECK(declip::final_score(1, -0.5f, true, false) == 0.5f);
-  CHECK(declip::final_score(0.25f, -0.5f, true, false) == declip::kNoScore);
-  CHECK(declip::final_score(0.25f, -0.5f, false, false) == -0.25f);
-  CHECK(declip::final_score(1, 0, false, true) == declip::kNoScore);
+  CHECK(declip::final_score(1, -0.5f, false) == 0.5f);
+  CHECK(declip::final_score(0.25f, -0.5f, false) == -0.25f);
+  CHECK(declip::final_score(1, 0, true) == declip::kNoScore);
+  CHECK(declip::share(-0.25f, 0.5f, true) == 0);
+  CHECK(declip::share(-0.25f, 0.5f, false) > 0.4f);
+  // All negative: the row keeps what it has.
+  CHECK(declip::share(-0.25f, -0.25f, true) == 1);
+  CHECK(declip::rescale(-0.25f, 0.0f, true) == 0);
 }

@@ -93,10 +93,12 @@ std::vector<at::Tensor> device_heads(
 
 std::shared_ptr<const declip::Model> load_on(const std::string& file,
                                              const char* device,
-                                             const char* dtype) {
+                                             const char* dtype,
+                                             bool graphs = false) {
   declip::LoadOptions options;
   options.device = device;
   options.dtype = dtype;
+  options.cuda_graphs = graphs;
   return declip::Model::load(
       std::string(DECLIP_FIXTURES) + "/" + file, options, {});
 }
@@ -135,8 +137,10 @@ TEST(cuda_attention_is_that_of_the_cpu) {
     declip::AttentionOptions proxy;
     proxy.shift = -0.4;
     proxy.drop_negative = true;
-    compare_devices(
-        {{{{unit, unit}}, 3.0, 1.0}}, random.tensor({1, 200, 1, 300}), proxy);
+    const auto values = random.tensor({1, 200, 1, 300});
+    compare_devices({{{{unit, unit}}, 3.0, 1.0}}, values, proxy);
+    proxy.shift = -3.5;  // above the largest score: no row has one left
+    compare_devices({{{{unit, unit}}, 3.0, 1.0}}, values, proxy);
   });
 }
 
@@ -303,8 +307,8 @@ TEST(cuda_towers_are_those_of_the_cpu) {
           alike(cuda->encode_dense(image, options, true, {}),
                 cpu->encode_dense(image, options, true, {}));
         }
-        alike(cuda->encode_image(image, true, false, {}),
-              cpu->encode_image(image, true, false, {}));
+        alike(cuda->encode_image(image, {}, {}),
+              cpu->encode_image(image, {}, {}));
         if (!cpu->info().config.text) continue;
         const auto tokens =
             at::arange(cpu->info().config.text->context).unsqueeze(0) + 1;
@@ -335,9 +339,7 @@ TEST(cuda_pipeline_labels_a_picture_as_the_cpu_does) {
       post.pamr_iterations = 2;
       post.logits = true;
       // Recorded passes: computed, recorded, replayed.
-      setenv("DECLIP_CUDA_GRAPHS", "1", 1);
-      const auto recording = load_on(file, "cuda", "float32");
-      unsetenv("DECLIP_CUDA_GRAPHS");
+      const auto recording = load_on(file, "cuda", "float32", /*graphs=*/true);
       const auto run = [&](const declip::Model& model) {
         return declip::View::encode(model, picture, options, {})
             ->segment(text, {0, 1, 2, 3}, post, {});

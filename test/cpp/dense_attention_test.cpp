@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -60,15 +61,17 @@ at::Tensor plain_loops(const std::vector<AttentionTerm>& terms,
               scores[j] +=
                   factor * std::exp(-(y * y + x * x) / (2 * p.std * p.std));
             }
-            if ((options.drop_negative && scores[j] < 0) ||
-                (options.causal && j > i)) {
+            if (options.causal && j > i) {
               scores[j] = -std::numeric_limits<double>::infinity();
             }
             largest = std::max(largest, scores[j]);
           }
           double sum = 0;
           for (double& score : scores) {
-            score = std::exp(score - largest);
+            // not where all are negative
+            const bool dropped =
+                options.drop_negative && score < 0 && largest >= 0;
+            score = dropped ? 0 : std::exp(score - largest);
             sum += score;
           }
           for (int64_t j = 0; j < keys; ++j)
@@ -159,6 +162,50 @@ TEST(negative_scores_are_dropped_and_widths_may_differ) {
   options.shift = -0.4;
   options.drop_negative = true;
   compare({{{{unit, unit}}, 3.0, 1.0}}, v, options);
+}
+
+TEST(rows_without_a_score_above_zero_keep_all) {
+  Random random;
+  // As of a wall: all directions are nearly one.
+  const auto f = at::ones({1, 40, 1, 9}) + 0.4 * random.tensor({1, 40, 1, 9});
+  const auto unit = f / f.norm(2, {3}, true);
+  const auto v = random.tensor({1, 40, 1, 21});
+  AttentionOptions options;
+  options.drop_negative = true;
+  options.shift = -3.0;
+  // Shorter queries have no score above 0, longer ones some.
+  const auto lengths = at::where(at::arange(40) % 3 == 0, 0.9, 1.1);
+  const auto some = unit * lengths.to(at::kFloat).view({1, 40, 1, 1});
+  for (const auto& queries : {unit * 0.9, some}) {
+    const std::vector<AttentionTerm> terms{{{{queries, unit}}, 3.0, 1.0}};
+    CHECK(declip::dense_attention(terms, v, options)
+              .isfinite()
+              .all()
+              .item<bool>());
+    compare(terms, v, options);
+    options.causal = true;
+    compare(terms, v, options);
+    options.causal = false;
+  }
+}
+
+TEST(the_queries_of_few_heads_are_split) {
+  Random random;
+  // More than one task's queries, which are 96 or 192: two pieces, three, and a
+  // last one that is short, or of one query.
+  for (const int64_t tokens : {193, 250, 385, 577}) {
+    const int64_t batch = tokens == 250 ? 2 : 1, n = tokens == 577 ? 3 : 1;
+    const tap::Case here(std::to_string(tokens) + " tokens");
+    const auto [q, k, v] = random_heads(random, batch, tokens, n, 8);
+    compare({{{{q, k}}, 0.3, 1.0}}, v);
+    compare({{{{q, q}}, 0.3, 1.0}, {{{k, k}}, 0.3, 1.0}}, v);
+    AttentionOptions causal;
+    causal.causal = true;
+    compare({{{{q, k}}, 0.3, 1.0}}, v, causal);
+    AttentionOptions prior;
+    prior.prior = declip::NeighbourPrior{1, tokens - 1, 5.0, {}};
+    compare({{{{k, k}}, 0.3, 1.0}}, v, prior);
+  }
 }
 
 TEST(one_query_may_look_at_many_keys) {

@@ -223,13 +223,13 @@ void softmax(const AttentionView& x,
   if (x.shift != 0.0f) {
     for (int64_t j = 0; j < visible; ++j) scores[j] += x.shift;
   }
-  if (x.drop_negative) {
+  std::fill(scores + visible, scores + padded, kNoScore);
+  const float largest = row_maximum(scores, padded);
+  if (leaves_out(x.drop_negative, largest)) {
     for (int64_t j = 0; j < visible; ++j) {
       scores[j] = scores[j] < 0.0f ? kNoScore : scores[j];
     }
   }
-  std::fill(scores + visible, scores + padded, kNoScore);
-  const float largest = row_maximum(scores, padded);
   for (int64_t j = 0; j < padded; ++j) {
     scores[j] = exp_negative(scores[j] - largest);
   }

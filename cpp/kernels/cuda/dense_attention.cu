@@ -148,7 +148,7 @@ __global__ void __launch_bounds__(kThreads) attend(AttentionView x) {
             score += factor * neighbour_score(query, j, x.grid_columns, decay);
           }
           const bool hidden = j >= keys || (x.causal && j > query);
-          score = final_score(score, x.shift, x.drop_negative, hidden);
+          score = final_score(score, x.shift, hidden);
           scores[r][c] = score;
           peak = score > peak ? score : peak;
         }
@@ -157,12 +157,12 @@ __global__ void __launch_bounds__(kThreads) attend(AttentionView x) {
           const float other = __shfl_xor_sync(0xffffffffu, peak, offset);
           peak = other > peak ? other : peak;
         }
-        const float again = rescale(largest[r], peak);
+        const float again = rescale(largest[r], peak, x.drop_negative);
         largest[r] = peak;
         float added = 0.0f;
 #pragma unroll
         for (int c = 0; c < kColumns; ++c) {
-          const float e = share(scores[r][c], peak);
+          const float e = share(scores[r][c], peak, x.drop_negative);
           shares[(ty * kRows + r) * kSharePitch + tx + c * kSide] = e;
           added += e;
         }

@@ -338,8 +338,12 @@ TEST(emulated_attention_knows_the_prior_and_drops_negative_scores) {
   declip::AttentionOptions proxy;
   proxy.shift = -0.4;
   proxy.drop_negative = true;
-  compare_emulated(
-      {{{{unit, unit}}, 3.0, 1.0}}, random.tensor({2, 70, 1, 150}), proxy);
+  const auto values = random.tensor({2, 70, 1, 150});
+  compare_emulated({{{{unit, unit}}, 3.0, 1.0}}, values, proxy);
+  proxy.shift = -3.5;  // above the largest score: no row has one left
+  compare_emulated({{{{unit, unit}}, 3.0, 1.0}}, values, proxy);
+  proxy.shift = -2.5;  // few have
+  compare_emulated({{{{unit, unit}}, 3.0, 1.0}}, values, proxy);
 }
 
 TEST(emulated_blending_is_the_cpu_twin) {
