@@ -1,6 +1,8 @@
 #include "model_handle.h"
 
 #include <chrono>
+#include <cstdlib>
+#include <cstring>
 
 #include "addon_data.h"
 #include "declip/error.h"
@@ -17,6 +19,11 @@ constexpr napi_type_tag kModelTag{0x83e1d6a25c094bf7, 0xa94c02be71fd3586};
 /// What V8 is told a model weighs: parameters at their run-time size.
 int64_t model_bytes(const Model& model) {
   return model.info().parameters * model.weight_bytes();
+}
+
+bool is_set(const char* variable, const char* value) {
+  const char* set = std::getenv(variable);
+  return set != nullptr && std::strcmp(set, value) == 0;
 }
 
 }  // namespace
@@ -86,6 +93,8 @@ Napi::Value ModelHandle::load(const Napi::CallbackInfo& info) {
     options.overrides = to_overrides(get_object(o, "config"));
     options.device = get_string(o, "device");
     options.dtype = get_string(o, "dtype");
+    options.eager = is_set("DECLIP_ENGINE", "eager");
+    options.cuda_graphs = is_set("DECLIP_CUDA_GRAPHS", "1");
     return [path = get_string(o, "path"), options](const Call& call) {
       return Model::load(path, options, call);
     };
@@ -114,13 +123,13 @@ Napi::Value ModelHandle::encode_words(const Napi::CallbackInfo& info) {
 
 Napi::Value ModelHandle::encode_image(const Napi::CallbackInfo& info) {
   return queued(info, [this](const Napi::Object& o) {
-    return
-        [model = model(),
-         image = get_tensor(o, "image"),
-         normalize = get_bool(o, "normalize"),
-         scale_factor = find_positions(o).value_or(false)](const Call& call) {
-          return model->encode_image(image, normalize, scale_factor, call);
-        };
+    ImageOptions options;
+    options.normalize = get_bool(o, "normalize");
+    options.positions = find_positions(o).value_or(options.positions);
+    return [model = model(), image = get_tensor(o, "image"), options](
+               const Call& call) {
+      return model->encode_image(image, options, call);
+    };
   });
 }
 

@@ -34,30 +34,32 @@ ConfigOverrides to_overrides(const Napi::Object& config) {
   return overrides;
 }
 
-std::optional<bool> find_positions(const Napi::Object& o) {
+std::optional<Positions> find_positions(const Napi::Object& o) {
   const auto name = find_string(o, "positions");
   if (!name) return {};
-  if (*name != "scale-factor" && *name != "size") {
-    throw wrong("positions", "'scale-factor' or 'size'");
-  }
-  return *name == "scale-factor";
+  if (*name == "scale-factor") return Positions::kScaleFactor;
+  if (*name == "size") return Positions::kSize;
+  throw wrong("positions", "'scale-factor' or 'size'");
 }
 
 DenseOptions to_dense(const Napi::Object& o) {
   DenseOptions dense;
   dense.mode = dense_mode_from(get_string(o, "mode"));
-  dense.scale_factor_positions = find_positions(o);
+  dense.positions = find_positions(o);
   dense.residual = find_bool(o, "residual");
   dense.feed_forward = find_bool(o, "feedForward");
   dense.layers = get_integers(o, "layers");
-  dense.self_attention = find_bool(o, "selfAttention").value_or(true);
-  dense.gaussian_std = find_number(o, "gaussianStd").value_or(5.0);
-  dense.neighbours_only = find_bool(o, "neighboursOnly").value_or(false);
+  dense.self_attention =
+      find_bool(o, "selfAttention").value_or(dense.self_attention);
+  dense.gaussian_std =
+      find_number(o, "gaussianStd").value_or(dense.gaussian_std);
+  dense.neighbours_only =
+      find_bool(o, "neighboursOnly").value_or(dense.neighbours_only);
   dense.proxy_features = find_tensor(o, "proxyFeatures");
   const auto model = o.Get("proxyModel");
   if (!model.IsUndefined()) dense.proxy_model = ModelHandle::from(model);
-  dense.proxy_beta = find_number(o, "proxyBeta").value_or(1.2);
-  dense.proxy_gamma = find_number(o, "proxyGamma").value_or(3.0);
+  dense.proxy_beta = find_number(o, "proxyBeta").value_or(dense.proxy_beta);
+  dense.proxy_gamma = find_number(o, "proxyGamma").value_or(dense.proxy_gamma);
   return dense;
 }
 

@@ -12,9 +12,8 @@ namespace declip {
 // Options objects to what the core takes.
 
 ConfigOverrides to_overrides(const Napi::Object& config);
-/// `positions`: true for 'scale-factor', false for 'size', empty where it is
-/// missing.
-std::optional<bool> find_positions(const Napi::Object& o);
+/// `positions`, 'scale-factor' or 'size'; empty where it is missing.
+std::optional<Positions> find_positions(const Napi::Object& o);
 DenseOptions to_dense(const Napi::Object& o);
 RegionOptions to_regions(const Napi::Object& o);
 EncodeOptions to_encode(const Napi::Object& pipeline);

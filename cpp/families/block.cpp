@@ -13,15 +13,15 @@ at::Tensor scaled(const at::Tensor& x, const at::Tensor& gamma) {
 
 }  // namespace
 
-TeacherBlock::TeacherBlock(const Scope& scope,
-                           const ModelConfig& config,
-                           const Numerics& numerics)
+FoundationBlock::FoundationBlock(const Scope& scope,
+                                 const ModelConfig& config,
+                                 const Numerics& numerics)
     : norm1_(scope / "norm1", config.vision.layer_norm_eps, numerics),
       norm2_(scope / "norm2", config.vision.layer_norm_eps, numerics),
       qkv_((scope / "attn" / "qkv")["weight"].chunk(3, 0),
            (scope / "attn" / "qkv")["bias"].chunk(3, 0),
            config.vision.heads,
-           /*separate=*/false,
+           Projection::Products::kOne,
            numerics) {
   const auto gamma1 = (scope / "ls1").find("gamma");
   const auto gamma2 = (scope / "ls2").find("gamma");
@@ -40,8 +40,8 @@ TeacherBlock::TeacherBlock(const Scope& scope,
   }
 }
 
-at::Tensor TeacherBlock::finish(const at::Tensor& x,
-                                const at::Tensor& merged) const {
+at::Tensor FoundationBlock::finish(const at::Tensor& x,
+                                   const at::Tensor& merged) const {
   const auto sum = proj_.add_to(x, merged);
   const auto normed = norm2_(sum);
   if (mlp_) return mlp_->add_to(sum, normed);

@@ -12,11 +12,11 @@ namespace declip {
 /// with bias, output projection, norm2 and an MLP with exact GELU or SwiGLU.
 /// How tokens attend is the model's own. DINOv2's LayerScale is folded into the
 /// layers that it scales.
-class TeacherBlock {
+class FoundationBlock {
  public:
-  TeacherBlock(const Scope& scope,
-               const ModelConfig& config,
-               const Numerics& numerics);
+  FoundationBlock(const Scope& scope,
+                  const ModelConfig& config,
+                  const Numerics& numerics);
 
   at::Tensor norm1(const at::Tensor& x) const { return norm1_(x); }
   /// Queries, keys and values of what norm1 gave.

@@ -12,15 +12,12 @@ Dino::Dino(const ModelConfig& config,
            const Weights& weights,
            const Numerics& numerics,
            TableResize rule)
-    : Teacher(config, numerics), rule_(rule) {
+    : VisionEncoder(config, numerics, {}), rule_(rule) {
   const Scope visual(weights, "visual.");
   const VisionConfig& v = config.vision;
-  // The first and the last layer are small and sensitive.
-  auto ends = numerics;
-  ends.int8 = false;
   patches_ = Linear(visual["patch_embed.proj.weight"].flatten(1),
                     visual["patch_embed.proj.bias"],
-                    ends);
+                    numerics.ends());
   class_ = visual["cls_token"].flatten();
   auto positions = visual["pos_embed"].squeeze(0);
   if (config.foundation.class_position) {
@@ -35,13 +32,13 @@ Dino::Dino(const ModelConfig& config,
     blocks_.emplace_back(
         visual / "blocks" / std::to_string(i), config, numerics);
   }
-  // Its result is handed out.
-  auto stream = numerics;
-  stream.dtype = numerics.stream();
-  norm_ = LayerNorm(visual / "norm", v.layer_norm_eps, stream);
+  norm_ = LayerNorm(visual / "norm", v.layer_norm_eps, numerics.in_stream());
 }
 
+void Dino::check(const at::Tensor&) const {}
+
 at::Tensor Dino::embed(const at::Tensor& image) const {
+  check(image);
   const int64_t p = config_.vision.patch, batch = image.size(0);
   const auto patches = patches_(patch_pixels(image, p).to(numerics_.dtype))
                            .to(numerics_.stream());
@@ -53,26 +50,36 @@ at::Tensor Dino::embed(const at::Tensor& image) const {
   return at::cat(parts, 1);
 }
 
-at::Tensor Dino::tokens(const at::Tensor& image, const Call& call) const {
-  auto x = embed(image);
-  for (const TeacherBlock& block : blocks_) {
-    call.check();
-    const auto heads = block.project(block.norm1(x));
-    x = block.finish(x, attend(heads, numerics_));
+at::Tensor Dino::block(
+    int64_t i, const at::Tensor& x, Grid, const Call&, Heads* heads) const {
+  const auto& layers = blocks_[static_cast<size_t>(i)];
+  const auto own = layers.project(layers.norm1(x));
+  if (heads != nullptr) *heads = own;
+  return layers.finish(x, attend(own, numerics_));
+}
+
+at::Tensor Dino::class_features(const at::Tensor& image,
+                                Positions,
+                                const Call& call) const {
+  const auto patches = grid(image.size(2), image.size(3));
+  const auto x = walk(*this, embed(image), 0, depth(), patches, call);
+  return norm_(x).select(1, 0).contiguous();
+}
+
+Stages Dino::stages(const at::Tensor& image,
+                    const StageOptions& options,
+                    const Call& call) const {
+  const auto patches = grid(image.size(2), image.size(3));
+  const int64_t prefix = 1 + config_.foundation.registers;
+  StageTap tap(options.blocks, depth(), prefix, patches);
+  const int64_t end = options.features ? depth() : tap.end();
+  const auto x = walk(*this, embed(image), 0, end, patches, call, {&tap});
+  Stages out{tap.take(), {}};
+  if (options.features) {
+    out.features = norm_(x).slice(1, prefix).transpose(1, 2).reshape(
+        {image.size(0), -1, patches.h, patches.w});
   }
-  return norm_(x);
-}
-
-at::Tensor Dino::features(const at::Tensor& image, const Call& call) const {
-  const int64_t p = config_.vision.patch;
-  return tokens(image, call)
-      .slice(1, 1 + config_.foundation.registers)
-      .transpose(1, 2)
-      .reshape({image.size(0), -1, image.size(2) / p, image.size(3) / p});
-}
-
-at::Tensor Dino::class_token(const at::Tensor& image, const Call& call) const {
-  return tokens(image, call).select(1, 0).contiguous();
+  return out;
 }
 
 }  // namespace declip

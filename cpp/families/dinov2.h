@@ -14,9 +14,8 @@ class DinoV2 final : public Dino {
          const Weights& weights,
          const Numerics& numerics);
 
-  at::Tensor features(const at::Tensor& image, const Call& call) const override;
-  at::Tensor class_token(const at::Tensor& image,
-                         const Call& call) const override;
+ protected:
+  void check(const at::Tensor& image) const override;
 };
 
 }  // namespace declip

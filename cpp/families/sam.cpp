@@ -45,33 +45,48 @@ at::Tensor from_windows(const at::Tensor& y,
       .reshape({1, h * w, width});
 }
 
+/// What single pictures gave, as one batch.
+Stages batched(std::vector<Stages> pictures) {
+  if (pictures.size() == 1) return std::move(pictures[0]);
+  const auto all = [&](const auto& part) {
+    std::vector<at::Tensor> parts;
+    for (const auto& picture : pictures) parts.push_back(part(picture));
+    return at::cat(parts);
+  };
+  Stages out;
+  for (size_t s = 0; s < pictures[0].blocks.size(); ++s) {
+    out.blocks.push_back(
+        {all([&](const Stages& p) { return p.blocks[s].map; }),
+         all([&](const Stages& p) { return p.blocks[s].prefix; })});
+  }
+  if (pictures[0].features.defined()) {
+    out.features = all([](const Stages& p) { return p.features; });
+  }
+  return out;
+}
+
 }  // namespace
 
 Sam::Sam(const ModelConfig& config,
          const Weights& weights,
          const Numerics& numerics)
-    : Teacher(config, numerics) {
+    : VisionEncoder(config, numerics, {}) {
   const Scope visual(weights, "visual.");
   const VisionConfig& v = config.vision;
-  // The first and the last layer are small and sensitive.
-  auto ends = numerics;
-  ends.int8 = false;
   patches_ = Linear(visual["patch_embed.proj.weight"].flatten(1),
                     visual["patch_embed.proj.bias"],
-                    ends);
+                    numerics.ends());
   table_ = visual["pos_embed"].squeeze(0);
   for (int64_t i = 0; i < v.layers; ++i) {
     const Scope scope = visual / "blocks" / std::to_string(i);
     const Scope attention = scope / "attn";
-    blocks_.push_back(
-        {TeacherBlock(scope, config, numerics),
+    layers_.push_back(
+        {FoundationBlock(scope, config, numerics),
          attention["rel_pos_h"],
          attention["rel_pos_w"],
          config.foundation.global_blocks[static_cast<size_t>(i)]});
   }
-  // The neck computes in the stream's dtype.
-  auto stream = ends;
-  stream.dtype = numerics.stream();
+  const auto stream = numerics.ends().in_stream();
   const Scope neck = visual / "neck";
   conv1_ = Linear(neck["conv1.weight"].flatten(1), {}, stream);
   norm1_ = LayerNorm(neck / "norm1", v.layer_norm_eps, stream);
@@ -79,61 +94,65 @@ Sam::Sam(const ModelConfig& config,
   norm2_ = LayerNorm(neck / "norm2", v.layer_norm_eps, stream);
 }
 
-at::Tensor Sam::features(const at::Tensor& image, const Call& call) const {
-  // One picture has thousands of tokens: together they would only take memory.
-  std::vector<at::Tensor> maps;
-  for (int64_t i = 0; i < image.size(0); ++i) {
-    maps.push_back(encode(image.slice(0, i, i + 1), call));
-  }
-  return maps.size() == 1 ? maps[0] : at::cat(maps);
-}
-
-at::Tensor Sam::class_token(const at::Tensor&, const Call&) const {
+at::Tensor Sam::class_features(const at::Tensor&,
+                               Positions,
+                               const Call&) const {
   throw Error(ErrorCode::kWeights,
               "SAM's image encoder has no class token, so there is no vector "
               "of a whole picture; use encodeDense(), encodeBoxes() or "
               "encodeMasks().");
 }
 
-at::Tensor Sam::encode(const at::Tensor& image, const Call& call) const {
-  const int64_t p = config_.vision.patch;
-  const int64_t h = image.size(2) / p, w = image.size(3) / p;
-  auto x = patches_(patch_pixels(image, p).to(numerics_.dtype))
-               .to(numerics_.stream()) +
-           resize_table(table_, h, w, TableResize::kSize);  // (1, h * w, C)
-  for (const Block& block : blocks_) {
-    call.check();
-    x = run(block, x, h, w, call);
+Stages Sam::stages(const at::Tensor& image,
+                   const StageOptions& options,
+                   const Call& call) const {
+  const auto patches = grid(image.size(2), image.size(3));
+  // One picture has thousands of tokens: together they would only take memory.
+  std::vector<Stages> pictures;
+  for (int64_t b = 0; b < image.size(0); ++b) {
+    StageTap tap(options.blocks, depth(), /*prefix=*/0, patches);
+    const int64_t end = options.features ? depth() : tap.end();
+    const auto x = walk(
+        *this, embed(image.slice(0, b, b + 1)), 0, end, patches, call, {&tap});
+    pictures.push_back(
+        {tap.take(), options.features ? neck(x, patches) : at::Tensor()});
   }
-  return neck(x, h, w);
+  return batched(std::move(pictures));
 }
 
-at::Tensor Sam::run(const Block& block,
-                    const at::Tensor& x,
-                    int64_t h,
-                    int64_t w,
-                    const Call& call) const {
+at::Tensor Sam::embed(const at::Tensor& image) const {
+  const auto [h, w] = grid(image.size(2), image.size(3));
+  return patches_(patch_pixels(image, config_.vision.patch).to(numerics_.dtype))
+             .to(numerics_.stream()) +
+         resize_table(table_, h, w, TableResize::kSize);
+}
+
+at::Tensor Sam::block(int64_t i,
+                      const at::Tensor& x,
+                      Grid grid,
+                      const Call& call,
+                      Heads* heads) const {
+  const Layers& own = layers_[static_cast<size_t>(i)];
   const auto attend_on = [&](const at::Tensor& y, int64_t a, int64_t b) {
-    return relative_attention(block.layers.project(y),
-                              block.rows,
-                              block.columns,
-                              a,
-                              b,
-                              numerics_,
-                              call);
+    const auto projected = own.block.project(y);
+    if (heads != nullptr) *heads = projected;
+    return relative_attention(
+        projected, own.rows, own.columns, a, b, numerics_, call);
   };
-  const auto y = block.layers.norm1(x);
-  if (block.global) return block.layers.finish(x, attend_on(y, h, w));
+  const auto y = own.block.norm1(x);
+  if (own.global) return own.block.finish(x, attend_on(y, grid.h, grid.w));
   const int64_t side = config_.foundation.window;
-  const auto merged = attend_on(to_windows(y, h, w, side), side, side);
-  return block.layers.finish(x, from_windows(merged, h, w, side));
+  const auto merged =
+      attend_on(to_windows(y, grid.h, grid.w, side), side, side);
+  return own.block.finish(x, from_windows(merged, grid.h, grid.w, side));
 }
 
 /// 1 x 1 convolution, norm, 3 x 3 convolution, norm; both norms over the
 /// channels of a pixel. [1, h * w, C] -> [1, E, h, w].
-at::Tensor Sam::neck(const at::Tensor& x, int64_t h, int64_t w) const {
+at::Tensor Sam::neck(const at::Tensor& x, Grid grid) const {
   const auto as_map = [&](const at::Tensor& tokens) {
-    return tokens.transpose(1, 2).reshape({1, config_.vision.embed_dim, h, w});
+    return tokens.transpose(1, 2).reshape(
+        {1, config_.vision.embed_dim, grid.h, grid.w});
   };
   const auto narrow = norm1_(conv1_(x.to(numerics_.stream())));
   const auto mixed = at::conv2d(as_map(narrow),

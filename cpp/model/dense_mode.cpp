@@ -3,126 +3,15 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <list>
+#include <vector>
 
 #include "kernels/dense_attention.h"
+#include "model/recipe.h"
 #include "model/recorded.h"
 
 namespace declip {
 namespace {
-
-/// What a mode attends with in the last block.
-enum class Attention {
-  kQueryKey,   // softmax(q k^T), the block's own
-  kValues,     // identity: every token keeps its value
-  kSelf,       // one softmax per self-similarity, added
-  kSelfMean,   // the mean of the self-similarities, one softmax
-  kNeighbour,  // k k^T plus a Gaussian of the patch distance
-  kProxy,      // similarities of another model's features
-};
-
-/// One row per mode. q, k, v say which self-similarities take part.
-/// residual/feed_forward: whether the last block keeps x + ... and its MLP.
-struct Recipe {
-  DenseMode mode;
-  const char* name;
-  Attention attention;
-  bool q, k, v;
-  bool residual;
-  bool feed_forward;
-  Positions positions;
-};
-
-constexpr auto kScale = Positions::kScaleFactor;
-constexpr auto kSize = Positions::kSize;
-
-// vanilla      the unmodified block
-// maskclip     values only, block kept (MaskCLIP, arXiv:2112.01071; the form of
-//              CLIPSelf, arXiv:2310.01403, and of DeCLIP's code)
-// qq..all      DeCLIP's content features, arXiv:2505.04410, section 3
-// itaclip      csa averaged with earlier blocks' maps, MLP dropped,
-//              arXiv:2411.12044, section 3.2
-// sclip        correlative self-attention, block kept, arXiv:2312.01597
-// clearclip    q-q attention alone, arXiv:2407.12442
-// naclip       k-k attention with a neighbourhood prior, arXiv:2404.08181
-// proxyclip    attention from a foundation model, arXiv:2408.04883
-constexpr std::array<Recipe, 12> kRecipes{{
-    {DenseMode::kVanilla,
-     "vanilla",
-     Attention::kQueryKey,
-     0,
-     0,
-     0,
-     1,
-     1,
-     kSize},
-    {DenseMode::kMaskClip,
-     "maskclip",
-     Attention::kValues,
-     0,
-     0,
-     0,
-     1,
-     1,
-     kSize},
-    {DenseMode::kQq, "qq", Attention::kSelf, 1, 0, 0, 0, 0, kSize},
-    {DenseMode::kKk, "kk", Attention::kSelf, 0, 1, 0, 0, 0, kSize},
-    {DenseMode::kVv, "vv", Attention::kSelf, 0, 0, 1, 0, 0, kSize},
-    {DenseMode::kCsa, "csa", Attention::kSelf, 1, 1, 0, 0, 0, kSize},
-    {DenseMode::kAll, "all", Attention::kSelfMean, 1, 1, 1, 0, 0, kSize},
-    {DenseMode::kItaClip, "itaclip", Attention::kSelf, 1, 1, 0, 1, 0, kScale},
-    {DenseMode::kSclip, "sclip", Attention::kSelf, 1, 1, 0, 1, 1, kScale},
-    {DenseMode::kClearClip,
-     "clearclip",
-     Attention::kSelf,
-     1,
-     0,
-     0,
-     0,
-     0,
-     kScale},
-    {DenseMode::kNaClip,
-     "naclip",
-     Attention::kNeighbour,
-     0,
-     1,
-     0,
-     0,
-     0,
-     kScale},
-    {DenseMode::kProxyClip,
-     "proxyclip",
-     Attention::kProxy,
-     0,
-     0,
-     0,
-     0,
-     0,
-     kScale},
-}};
-
-const Recipe& recipe_of(DenseMode mode) {
-  return *std::find_if(kRecipes.begin(), kRecipes.end(), [&](const Recipe& r) {
-    return r.mode == mode;
-  });
-}
-
-/// DeCLIP's modes on its EVA tower leave out 1/sqrt(d): their softmax is eight
-/// times sharper for d = 64. Everything else is scaled, on both towers.
-bool is_scaled(DenseMode mode, Family family) {
-  switch (mode) {
-    case DenseMode::kQq:
-    case DenseMode::kKk:
-    case DenseMode::kVv:
-    case DenseMode::kCsa:
-    case DenseMode::kAll:
-      return family == Family::kPlain;
-    default:
-      return true;
-  }
-}
 
 /// Whether every softmax is of one product.
 bool is_sum(const std::vector<AttentionTerm>& terms,
@@ -229,49 +118,37 @@ at::Tensor proxy_attention(const VisionTower& tower,
       .to(v.scalar_type());
 }
 
-/// Blocks 7, 8, 10 as published for 12 blocks (its code takes the same ones of
-/// deeper towers); shallower towers use the same relative depths.
-std::vector<int64_t> published_layers(int64_t depth) {
-  if (depth >= 12) return {7, 8, 10};
-  std::vector<int64_t> layers;
-  for (const int64_t layer : {7, 8, 10}) {
-    const int64_t scaled = (layer * depth + 6) / 12;
-    if (scaled >= 1 && scaled < depth &&
-        (layers.empty() || layers.back() != scaled)) {
-      layers.push_back(scaled);
-    }
-  }
-  return layers;
-}
-
-/// The heads of the blocks whose maps ITACLIP averages, kept on the way up:
+/// ITACLIP's maps of earlier blocks. Their heads are kept on the way up, and
 /// their maps are made together with the last block's.
-class SavedHeads {
+class EarlierBlocks final : public Tap {
  public:
-  SavedHeads(const VisionTower& tower, const DenseOptions& options)
-      : self_attention_(options.self_attention) {
-    if (options.mode != DenseMode::kItaClip) return;
-    const int64_t last = tower.config().layers;
-    layers_ = options.layers.empty() ? published_layers(last) : options.layers;
-    for (const int64_t layer : layers_) {
-      if (layer < 1 || layer >= last) {
+  EarlierBlocks(const Recipe& recipe,
+                const DenseOptions& options,
+                int64_t depth)
+      : recipe_(recipe), self_attention_(options.self_attention) {
+    if (recipe.earlier_blocks.empty()) return;
+    blocks_ = options.layers.empty() ? recipe.earlier_blocks_of(depth)
+                                     : options.layers;
+    for (const int64_t block : blocks_) {
+      if (block < 1 || block >= depth) {
         throw Error(ErrorCode::kInvalidArg,
-                    "layers must be blocks 1.." + std::to_string(last - 1) +
+                    "layers must be blocks 1.." + std::to_string(depth - 1) +
                         " (the last block takes part anyway), received " +
-                        std::to_string(layer) +
+                        std::to_string(block) +
                         ". Pass `layers` that fit this model.");
       }
     }
   }
 
-  /// Where block i puts its heads, or null if they are not needed.
-  Heads* slot(int64_t i) {
-    const bool wanted =
-        std::find(layers_.begin(), layers_.end(), i + 1) != layers_.end();
-    return wanted ? &heads_.emplace_back() : nullptr;
+  bool wants_heads(int64_t i) const override {
+    return std::find(blocks_.begin(), blocks_.end(), i + 1) != blocks_.end();
   }
 
-  /// Half the last block's map, half the mean of the saved ones.
+  void heads(int64_t, const Heads& heads) override {
+    heads_.push_back({heads.q, heads.k, {}});
+  }
+
+  /// Half the last block's map, half the mean of the earlier ones.
   std::vector<AttentionTerm> terms(const Heads& last, double scale) const {
     if (heads_.empty()) return of(last, scale, 1.0);
     auto all = of(last, scale, 0.5);
@@ -287,16 +164,17 @@ class SavedHeads {
   std::vector<AttentionTerm> of(const Heads& heads,
                                 double scale,
                                 double weight) const {
-    return self_attention_
-               ? self_terms(
-                     heads, recipe_of(DenseMode::kItaClip), scale, weight)
-               : std::vector<AttentionTerm>{
-                     {{{heads.q, heads.k}}, scale, weight}};
+    const bool ordinary = !recipe_.earlier_blocks.empty() && !self_attention_;
+    return ordinary ? std::vector<AttentionTerm>{{{{heads.q, heads.k}},
+                                                  scale,
+                                                  weight}}
+                    : self_terms(heads, recipe_, scale, weight);
   }
 
+  const Recipe& recipe_;
   bool self_attention_;
-  std::vector<int64_t> layers_;  // counted from 1
-  std::list<Heads> heads_;
+  std::vector<int64_t> blocks_;  // counted from 1
+  std::vector<Heads> heads_;
 };
 
 /// What a mode takes of the last block's projection.
@@ -327,15 +205,16 @@ at::Tensor last_block(const VisionTower& tower,
                       const at::Tensor& x,
                       Grid grid,
                       const DenseOptions& options,
-                      const SavedHeads& saved,
+                      const EarlierBlocks& earlier,
                       Heads* projected = nullptr) {
   const auto& recipe = recipe_of(options.mode);
-  const int64_t i = tower.config().layers - 1;
+  const int64_t i = tower.depth() - 1;
+  const bool unscaled =
+      recipe.unscaled_on_eva && tower.traits().unscaled_self_attention;
   const double scale =
-      is_scaled(options.mode, tower.family())
-          ? 1.0 / std::sqrt(static_cast<double>(tower.config().width /
-                                                tower.config().heads))
-          : 1.0;
+      unscaled ? 1.0
+               : 1.0 / std::sqrt(static_cast<double>(tower.config().width /
+                                                     tower.config().heads));
 
   // Rotary positions are EVA's; only the unmodified attention applies them.
   auto heads = tower.project(i, tower.norm1(i, x), wanted_by(recipe, options));
@@ -356,12 +235,7 @@ at::Tensor last_block(const VisionTower& tower,
       merged = proxy_attention(tower, heads.v, grid, options);
       break;
     default:
-      merged = combine(tower,
-                       options.mode == DenseMode::kItaClip
-                           ? saved.terms(heads, scale)
-                           : self_terms(heads, recipe, scale, 1.0),
-                       heads.v,
-                       {});
+      merged = combine(tower, earlier.terms(heads, scale), heads.v, {});
   }
   const bool residual = options.residual.value_or(recipe.residual);
   const auto y = tower.output(i, merged, residual ? x : at::Tensor());
@@ -384,10 +258,12 @@ void check_options(const VisionTower& tower,
                     std::to_string(image.size(2)) + " x " +
                     std::to_string(image.size(3)) + ".");
   }
-  if (options.mode == DenseMode::kNaClip && !(options.gaussian_std > 0)) {
+  const auto& recipe = recipe_of(options.mode);
+  if (recipe.attention == Attention::kNeighbour &&
+      !(options.gaussian_std > 0)) {
     throw Error(ErrorCode::kInvalidArg, "gaussianStd must be above 0.");
   }
-  if (options.mode != DenseMode::kProxyClip) return;
+  if (!recipe.needs_proxy()) return;
   const auto& features = options.proxy_features;
   if (!features.defined() || features.dim() != 4 ||
       features.size(0) != image.size(0) || features.numel() == 0) {
@@ -406,22 +282,6 @@ void check_options(const VisionTower& tower,
 
 }  // namespace
 
-DenseMode dense_mode_from(const std::string& name) {
-  std::string known;
-  for (const auto& recipe : kRecipes) {
-    if (name == recipe.name) return recipe.mode;
-    known += known.empty() ? recipe.name : std::string(", ") + recipe.name;
-  }
-  throw Error(ErrorCode::kInvalidArg,
-              "mode must be one of " + known + "; received '" + name + "'.");
-}
-
-const char* dense_mode_name(DenseMode mode) { return recipe_of(mode).name; }
-
-Positions default_positions(DenseMode mode) {
-  return recipe_of(mode).positions;
-}
-
 at::Tensor finish_dense(const VisionTower& tower,
                         const at::Tensor& x,
                         Grid grid,
@@ -429,39 +289,45 @@ at::Tensor finish_dense(const VisionTower& tower,
                         Heads* heads) {
   DenseOptions options;
   options.mode = mode;
-  const auto y =
-      last_block(tower, x, grid, options, SavedHeads(tower, {}), heads);
+  const EarlierBlocks none(recipe_of(mode), {}, tower.depth());
+  const auto y = last_block(tower, x, grid, options, none, heads);
   return tower.finish(y.slice(1, 1))
       .transpose(1, 2)
       .unflatten(2, {grid.h, grid.w});
 }
 
+at::Tensor dense_tokens(const VisionTower& tower,
+                        const at::Tensor& image,
+                        const DenseOptions& options,
+                        int64_t count,
+                        const Call& call,
+                        Tap* tap) {
+  const auto grid = tower.grid(image.size(2), image.size(3));
+  check_options(tower, image, grid, options);
+  const auto& recipe = recipe_of(options.mode);
+  const int64_t last = tower.depth() - 1;
+  EarlierBlocks earlier(recipe, options, tower.depth());
+  auto x = tower.embed(image, options.positions.value_or(recipe.positions));
+  x = walk(tower, x, 0, std::min(count, last), grid, call, {&earlier, tap});
+  if (count <= last) return x;
+  call.check();
+  x = last_block(tower, x, grid, options, earlier);
+  return tap == nullptr ? x : tap->after(last, x);
+}
+
 at::Tensor encode_dense(const VisionTower& tower,
                         const at::Tensor& image,
                         const DenseOptions& options,
-                        const Call& call) {
-  const auto grid = tower.grid(image.size(2), image.size(3));
-  check_options(tower, image, grid, options);
-  const auto positions =
-      options.scale_factor_positions
-          ? (*options.scale_factor_positions ? Positions::kScaleFactor
-                                             : Positions::kSize)
-          : default_positions(options.mode);
-  SavedHeads saved(tower, options);
-  auto x = tower.embed(image, positions);
-  for (int64_t i = 0; i + 1 < tower.config().layers; ++i) {
-    call.check();
-    x = tower.block(i, x, grid, saved.slot(i));
+                        const Call& call,
+                        Tap* tap) {
+  auto x = dense_tokens(tower, image, options, tower.depth(), call, tap);
+  auto grid = tower.grid(image.size(2), image.size(3));
+  const auto& recipe = recipe_of(options.mode);
+  if (recipe.needs_proxy()) {
+    grid = {options.proxy_features.size(2), options.proxy_features.size(3)};
   }
-  call.check();
-  auto y = last_block(tower, x, grid, options, saved);
-  Grid out = grid;
-  if (options.mode == DenseMode::kProxyClip) {
-    out = {options.proxy_features.size(2), options.proxy_features.size(3)};
-  } else {
-    y = y.slice(1, 1);
-  }
-  return tower.finish(y).transpose(1, 2).unflatten(2, {out.h, out.w});
+  if (recipe.keeps_class_token) x = x.slice(1, 1);
+  return tower.finish(x).transpose(1, 2).unflatten(2, {grid.h, grid.w});
 }
 
 }  // namespace declip

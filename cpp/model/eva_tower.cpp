@@ -22,7 +22,7 @@ struct EvaBlock {
   EvaBlock(const Scope& scope,
            double eps,
            int64_t heads,
-           bool separate,
+           Projection::Products products,
            const Numerics& numerics)
       : norm1(scope / "norm1", eps, numerics),
         norm2(scope / "norm2", eps, numerics),
@@ -33,7 +33,7 @@ struct EvaBlock {
              (scope / "attn" / "v_proj")["weight"]},
             {(scope / "attn")["q_bias"], {}, (scope / "attn")["v_bias"]},
             heads,
-            separate,
+            products,
             numerics),
         proj(scope / "attn" / "proj", numerics),
         w12(at::cat({(scope / "mlp" / "w1")["weight"],
@@ -52,28 +52,27 @@ class EvaTower final : public VisionTower {
   EvaTower(const VisionConfig& config,
            const Weights& weights,
            const Numerics& numerics)
-      : VisionTower(config, numerics) {
+      : VisionTower(config,
+                    numerics,
+                    {.rotary = true,
+                     .unscaled_self_attention = true,
+                     .unit_patches = false}) {
     const Scope visual(weights, "visual.");
-    // The first and the last layer are small and sensitive.
-    auto ends = numerics;
-    ends.int8 = false;
     patches_ = Linear(visual["patch_embed.proj.weight"].flatten(1),
                       visual["patch_embed.proj.bias"],
-                      ends);
+                      numerics.ends());
     cls_token_ = visual["cls_token"].flatten();
     positions_ = visual["pos_embed"].squeeze(0);
     norm_ = LayerNorm(visual / "norm", config.layer_norm_eps, numerics);
-    head_ = Linear(visual / "head", ends);
+    head_ = Linear(visual / "head", numerics.ends());
     for (int64_t i = 0; i < config.layers; ++i) {
       blocks_.emplace_back(visual / "blocks" / std::to_string(i),
                            config.layer_norm_eps,
                            config.heads,
-                           is_last(i),
+                           products_of(i),
                            numerics);
     }
   }
-
-  Family family() const override { return Family::kEva; }
 
   at::Tensor embed(const at::Tensor& image, Positions rule) const override {
     return tokens(patches_, cls_token_, positions_, image, rule);

@@ -51,10 +51,10 @@ at::Tensor split_heads(const at::Tensor& x, int64_t heads) {
 Projection::Projection(const at::Tensor& weight,
                        const at::Tensor& bias,
                        int64_t heads,
-                       bool separate,
+                       Products products,
                        const Numerics& numerics)
     : heads_(heads) {
-  if (!separate) {
+  if (products == Products::kOne) {
     parts_.emplace_back(weight, bias, numerics);
     return;
   }
@@ -67,10 +67,10 @@ Projection::Projection(const at::Tensor& weight,
 Projection::Projection(const std::vector<at::Tensor>& weights,
                        const std::vector<at::Tensor>& biases,
                        int64_t heads,
-                       bool separate,
+                       Products products,
                        const Numerics& numerics)
     : heads_(heads) {
-  if (separate) {
+  if (products == Products::kSeparate) {
     for (size_t i = 0; i < 3; ++i) {
       parts_.emplace_back(weights[i], biases[i], numerics);
     }
@@ -161,14 +161,14 @@ ClipBlock::ClipBlock(const Scope& scope,
                      double eps,
                      int64_t heads,
                      Activation activation,
-                     bool separate,
+                     Projection::Products products,
                      const Numerics& numerics)
     : ln_1(scope / "ln_1", eps, numerics),
       ln_2(scope / "ln_2", eps, numerics),
       in_proj((scope / "attn")["in_proj_weight"],
               (scope / "attn")["in_proj_bias"],
               heads,
-              separate,
+              products,
               numerics),
       out_proj(scaled_rows((scope / "attn" / "out_proj")["weight"],
                            (scope / "ls_1").find("gamma")),

@@ -32,6 +32,19 @@ struct Numerics {
 
   /// dtype of the residual stream.
   at::ScalarType stream() const { return fused || mixed ? at::kFloat : dtype; }
+
+  /// Of a tower's first and last layer, which are small and sensitive.
+  Numerics ends() const {
+    Numerics out = *this;
+    out.int8 = false;
+    return out;
+  }
+  /// Of a layer that makes the residual stream, or whose result is handed out.
+  Numerics in_stream() const {
+    Numerics out = *this;
+    out.dtype = stream();
+    return out;
+  }
 };
 
 /// y = epilogue(x (f W)^T + b), weight [out, in], bias [out] or undefined,
@@ -108,21 +121,25 @@ struct Wanted {
 /// [B, L, C] -> [B, L, n, C / n].
 at::Tensor split_heads(const at::Tensor& x, int64_t heads);
 
-/// The projection of a block's input to queries, keys and values: one product,
-/// or one each (`separate`), of which only those wanted are made.
+/// The projection of a block's input to queries, keys and values.
 class Projection {
  public:
+  enum class Products {
+    kOne,       // of all three
+    kSeparate,  // one each, of which only those wanted are made
+  };
+
   /// Weights and biases of q, k and v above each other.
   Projection(const at::Tensor& weight,
              const at::Tensor& bias,
              int64_t heads,
-             bool separate,
+             Products products,
              const Numerics& numerics);
   /// Weights and biases of q, k, v; a bias may be undefined.
   Projection(const std::vector<at::Tensor>& weights,
              const std::vector<at::Tensor>& biases,
              int64_t heads,
-             bool separate,
+             Products products,
              const Numerics& numerics);
   Heads operator()(const at::Tensor& x, const Wanted& wanted) const;
 
@@ -169,7 +186,7 @@ struct ClipBlock {
             double eps,
             int64_t heads,
             Activation activation,
-            bool separate,
+            Projection::Products products,
             const Numerics& numerics);
 };
 

@@ -5,21 +5,19 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
-#include <cstring>
 
 #include "declip/memory.h"
-#include "families/foundation_model.h"
+#include "families/make_encoder.h"
 #include "families/proxy.h"
 #include "kernels/cpu/level.h"
 #include "kernels/cuda/twin.h"
 #include "kernels/mask_pool.h"
 #include "kernels/roi_align.h"
-#include "model/dense_mode.h"
 #include "model/device.h"
+#include "model/encoder.h"
 #include "model/graphs.h"
 #include "model/lazy_text_tower.h"
-#include "model/vision_tower.h"
+#include "model/recipe.h"
 
 namespace declip {
 namespace {
@@ -32,12 +30,6 @@ std::string shape_text(const at::Tensor& t) {
   return text + "]";
 }
 
-/// DECLIP_ENGINE=eager: LibTorch's operators only, to compare with.
-bool eager() {
-  const char* engine = std::getenv("DECLIP_ENGINE");
-  return engine != nullptr && std::strcmp(engine, "eager") == 0;
-}
-
 /// The tensors whose names begin with `prefix`.
 std::map<std::string, at::Tensor> tower_of(const Checkpoint& checkpoint,
                                            const std::string& prefix) {
@@ -46,12 +38,6 @@ std::map<std::string, at::Tensor> tower_of(const Checkpoint& checkpoint,
     if (name.rfind(prefix, 0) == 0) tensors.emplace(name, tensor);
   }
   return tensors;
-}
-
-/// DECLIP_CUDA_GRAPHS=1: passes over windows are recorded and replayed.
-bool graphs_wanted() {
-  const char* graphs = std::getenv("DECLIP_CUDA_GRAPHS");
-  return graphs != nullptr && std::strcmp(graphs, "1") == 0;
 }
 
 /// Everything that changes what a dense pass does, but for ProxyCLIP's
@@ -63,10 +49,10 @@ std::string pass_key(const at::Tensor& image,
   const auto add = [&key](const auto& value) {
     key.append(" ").append(std::to_string(value));
   };
-  const auto add_choice = [&](const std::optional<bool>& choice) {
+  const auto add_choice = [&](const auto& choice) {
     add(choice ? static_cast<int>(*choice) : -1);
   };
-  add_choice(options.scale_factor_positions);
+  add_choice(options.positions);
   add_choice(options.residual);
   add_choice(options.feed_forward);
   for (const int64_t layer : options.layers) add(layer);
@@ -138,8 +124,8 @@ std::shared_ptr<const Model> Model::load(const std::string& path,
   call.check();
 
   Numerics numerics;
-  numerics.fused =
-      !eager() && (placement.device.is_cuda() || placement.dtype != at::kHalf);
+  numerics.fused = !options.eager &&
+                   (placement.device.is_cuda() || placement.dtype != at::kHalf);
   numerics.dtype = placement.dtype;
   numerics.int8 = placement.int8 && numerics.fused;
 
@@ -155,18 +141,12 @@ std::shared_ptr<const Model> Model::load(const std::string& path,
                                         placement.device,
                                         numerics);
   }
-  if (is_foundation(config.family)) {
-    model->teacher_ = make_teacher(config, weights, numerics);
-  } else if (config.family == Family::kEva) {
-    model->vision_ = make_eva_tower(config.vision, weights, numerics);
-  } else {
-    model->vision_ = make_plain_tower(config.vision, weights, numerics);
-  }
+  model->encoder_ = make_encoder(config, weights, numerics);
   model->dtype_ = placement.dtype;
   model->int8_ = placement.int8;
   model->device_ = placement.device;
   if constexpr (cuda::kBuilt) {
-    if (placement.device.is_cuda() && graphs_wanted())
+    if (placement.device.is_cuda() && options.cuda_graphs)
       model->graphs_ = make_graphs();
   }
   model->device_reason_ = placement.reason;
@@ -191,7 +171,7 @@ std::string Model::text_fingerprint() const {
 }
 
 std::string Model::engine() const {
-  const auto& numerics = teacher_ ? teacher_->numerics() : vision_->numerics();
+  const auto& numerics = encoder_->numerics();
   if (!numerics.fused) return "eager: " + Linear::describe(numerics);
   if (device_.is_cuda()) {
     return std::string("fused: CUDA kernels, LibTorch's linear layer") +
@@ -202,7 +182,7 @@ std::string Model::engine() const {
 }
 
 void Model::check_text_space() const {
-  if (!teacher_) return;
+  if (encoder_->info().text_space) return;
   throw Error(
       ErrorCode::kWeights,
       info_.path + " is a vision foundation model (" +
@@ -268,29 +248,31 @@ at::Tensor Model::encode_words(const at::Tensor& tokens,
   return l2_normalize(prompts.unflatten(0, {-1, templates}).mean(1), 1);
 }
 
+at::Tensor Model::prepared(const at::Tensor& image) const {
+  check_image(image);
+  return upload(image, device_).to(encoder_->numerics().stream());
+}
+
 at::Tensor Model::encode_image(const at::Tensor& image,
-                               bool normalize,
-                               bool scale_factor_positions,
+                               const ImageOptions& options,
                                const Call& call) const {
   const c10::InferenceMode guard;
-  check_image(image);
-  if (teacher_) {
-    const auto token =
-        teacher_
-            ->class_token(
-                upload(image, device_).to(teacher_->numerics().stream()), call)
-            .to(at::kFloat);
-    return normalize ? l2_normalize(token, 1) : token;
-  }
   const auto features =
-      vision_
-          ->encode_image(
-              upload(image, device_).to(vision_->numerics().stream()),
-              scale_factor_positions ? Positions::kScaleFactor
-                                     : Positions::kSize,
-              call)
+      encoder_->class_features(prepared(image), options.positions, call)
           .to(at::kFloat);
-  return normalize ? l2_normalize(features, 1) : features;
+  return options.normalize ? l2_normalize(features, 1) : features;
+}
+
+DenseOptions Model::with_proxy(const DenseOptions& options,
+                               const at::Tensor& image,
+                               const Call& call) const {
+  auto out = options;
+  if (encoder_->info().dense_modes && recipe_of(options.mode).needs_proxy() &&
+      !options.proxy_features.defined() && options.proxy_model) {
+    out.proxy_features =
+        proxy_features(*options.proxy_model, image, info_.config.pixels, call);
+  }
+  return out;
 }
 
 at::Tensor Model::encode_dense(const at::Tensor& image,
@@ -298,34 +280,37 @@ at::Tensor Model::encode_dense(const at::Tensor& image,
                                bool normalize,
                                const Call& call) const {
   const c10::InferenceMode guard;
-  check_image(image);
-  if (teacher_) {
-    const auto patches =
-        teacher_
-            ->features(upload(image, device_).to(teacher_->numerics().stream()),
-                       call)
-            .to(at::kFloat);
-    return normalize ? l2_normalize(patches, 1) : patches;
-  }
-  if (options.mode == DenseMode::kProxyClip &&
-      !options.proxy_features.defined() && options.proxy_model) {
-    auto with_features = options;
-    with_features.proxy_features =
-        proxy_features(*options.proxy_model, image, info_.config.pixels, call);
-    return encode_dense(image, with_features, normalize, call);
-  }
-  const auto pass = [&](const at::Tensor& x, const Call& pass_call) {
+  const auto x = prepared(image);
+  const auto dense = with_proxy(options, image, call);
+  const auto pass = [&](const at::Tensor& in, const Call& pass_call) {
     const auto features =
-        declip::encode_dense(*vision_, x, options, pass_call).to(at::kFloat);
+        encoder_->patches(in, dense, pass_call).to(at::kFloat);
     return normalize ? l2_normalize(features, 1) : features;
   };
-  const auto x = upload(image, device_).to(vision_->numerics().stream());
-  // ProxyCLIP reads a number back in the middle, which no graph can.
-  if (!graphs_ || options.mode == DenseMode::kProxyClip) return pass(x, call);
+  // No graph can read a number back.
+  if (!graphs_ || recipe_of(dense.mode).needs_proxy()) return pass(x, call);
   call.check();
-  return graphs_->run(pass_key(x, options, normalize),
+  return graphs_->run(pass_key(x, dense, normalize),
                       x,
                       [&](const at::Tensor& in) { return pass(in, Call()); });
+}
+
+Stages Model::encode_stages(const at::Tensor& image,
+                            const StageOptions& options,
+                            const Call& call) const {
+  const c10::InferenceMode guard;
+  const auto x = prepared(image);
+  auto wanted = options;
+  wanted.dense = with_proxy(options.dense, image, call);
+  auto stages = encoder_->stages(x, wanted, call);
+  for (auto& stage : stages.blocks) {
+    stage.map = stage.map.to(at::kFloat);
+    stage.prefix = stage.prefix.to(at::kFloat);
+  }
+  if (stages.features.defined()) {
+    stages.features = stages.features.to(at::kFloat);
+  }
+  return stages;
 }
 
 at::Tensor Model::region_map(const at::Tensor& image,
@@ -347,7 +332,7 @@ at::Tensor Model::region_map(const at::Tensor& image,
     }
   }
   const bool before = options.normalize_before_pooling.value_or(
-      info_.config.family == Family::kPlain);
+      encoder_->info().pools_unit_patches);
   return encode_dense(image, options.dense, before, call);
 }
 

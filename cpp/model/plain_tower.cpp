@@ -16,32 +16,29 @@ class PlainTower final : public VisionTower {
   PlainTower(const VisionConfig& config,
              const Weights& weights,
              const Numerics& numerics)
-      : VisionTower(config, numerics) {
+      : VisionTower(config,
+                    numerics,
+                    {.rotary = false,
+                     .unscaled_self_attention = false,
+                     .unit_patches = true}) {
     const Scope visual(weights, "visual.");
-    // The first and the last layer are small and sensitive.
-    auto ends = numerics;
-    ends.int8 = false;
-    patches_ = Linear(visual["conv1.weight"].flatten(1), {}, ends);
+    patches_ = Linear(visual["conv1.weight"].flatten(1), {}, numerics.ends());
     class_embedding_ = visual["class_embedding"];
     positions_ = visual["positional_embedding"];
-    // It makes the residual stream.
-    auto stream = numerics;
-    stream.dtype = numerics.stream();
-    ln_pre_ = LayerNorm(visual / "ln_pre", config.layer_norm_eps, stream);
+    ln_pre_ = LayerNorm(
+        visual / "ln_pre", config.layer_norm_eps, numerics.in_stream());
     ln_post_ = LayerNorm(visual / "ln_post", config.layer_norm_eps, numerics);
-    proj_ = Linear(visual["proj"].t(), {}, ends);
+    proj_ = Linear(visual["proj"].t(), {}, numerics.ends());
     for (int64_t i = 0; i < config.layers; ++i) {
       blocks_.emplace_back(
           visual / "transformer" / "resblocks" / std::to_string(i),
           config.layer_norm_eps,
           config.heads,
           config.activation,
-          is_last(i),
+          products_of(i),
           numerics);
     }
   }
-
-  Family family() const override { return Family::kPlain; }
 
   at::Tensor embed(const at::Tensor& image, Positions rule) const override {
     return ln_pre_(tokens(patches_, class_embedding_, positions_, image, rule));

@@ -25,16 +25,14 @@ TextTower::TextTower(const TextConfig& config,
   const Scope text(weights, "text.");
   token_embedding_ = text.stored("token_embedding.weight");
   positions_ = text["positional_embedding"];
-  auto ends = numerics;  // as in the vision towers
-  ends.int8 = false;
-  projection_ = Linear(text["text_projection"].t(), {}, ends);
+  projection_ = Linear(text["text_projection"].t(), {}, numerics.ends());
   ln_final_ = LayerNorm(text / "ln_final", config.layer_norm_eps, numerics);
   for (int64_t i = 0; i < config.layers; ++i) {
     blocks_.emplace_back(text / "transformer" / "resblocks" / std::to_string(i),
                          config.layer_norm_eps,
                          config.heads,
                          config.activation,
-                         /*separate=*/false,
+                         Projection::Products::kOne,
                          numerics);
   }
 }

@@ -23,29 +23,25 @@ at::Tensor VisionTower::tokens(const Linear& patches,
 at::Tensor VisionTower::block(int64_t i,
                               const at::Tensor& x,
                               Grid grid,
-                              Heads* before) const {
-  auto heads = project(i, norm1(i, x), {});
-  if (before != nullptr) {
+                              const Call&,
+                              Heads* heads) const {
+  auto own = project(i, norm1(i, x), {});
+  if (heads != nullptr) {
     // rotation may write to what it gets
-    const bool turns = family() == Family::kEva && numerics_.fused;
-    *before = {turns ? heads.q.clone() : heads.q,
-               turns ? heads.k.clone() : heads.k,
-               {}};
+    const bool turns = traits_.rotary && numerics_.fused;
+    *heads = {
+        turns ? own.q.clone() : own.q, turns ? own.k.clone() : own.k, own.v};
   }
-  rotate(heads, grid);
-  return feed_forward(i, output(i, attend(heads, numerics_), x));
+  rotate(own, grid);
+  return feed_forward(i, output(i, attend(own, numerics_), x));
 }
 
 at::Tensor VisionTower::encode_image(const at::Tensor& image,
                                      Positions positions,
                                      const Call& call) const {
   const auto patches = grid(image.size(2), image.size(3));
-  auto x = embed(image, positions);
-  const int64_t last = config_.layers - 1;
-  for (int64_t i = 0; i < last; ++i) {
-    call.check();
-    x = block(i, x, patches);
-  }
+  const auto x = walk(
+      *this, embed(image, positions), 0, config_.layers - 1, patches, call);
   call.check();
   return class_features(x, patches);
 }

@@ -10,13 +10,18 @@
 #include "declip/config.h"
 #include "model/layers.h"
 #include "model/positions.h"
+#include "model/walk.h"
 
 namespace declip {
 
-/// Patch rows and columns of a picture.
-struct Grid {
-  int64_t h = 0;
-  int64_t w = 0;
+/// Where families differ although they share the control flow.
+struct TowerTraits {
+  bool rotary = false;  // rotate() turns q and k
+  /// DeCLIP's own modes leave out 1 / sqrt(d), see Recipe::unscaled_on_eva.
+  bool unscaled_self_attention = false;
+  /// Regions are pooled from patches of unit length, as CLIPSelf and DeCLIP do
+  /// on OpenAI's ViT; DeCLIP does not on EVA's.
+  bool unit_patches = false;
 };
 
 /// A vision transformer whose blocks can be taken apart. Both families share
@@ -25,13 +30,12 @@ struct Grid {
 ///
 /// x, the residual stream, is [B, L, C] in the numerics' stream dtype; what the
 /// norms give and the projections take has the dtype of the weights.
-class VisionTower {
+class VisionTower : public Blocks {
  public:
-  virtual ~VisionTower() = default;
-
   const VisionConfig& config() const { return config_; }
   const Numerics& numerics() const { return numerics_; }
-  virtual Family family() const = 0;
+  const TowerTraits& traits() const { return traits_; }
+  int64_t depth() const final { return config_.layers; }
 
   /// Patch grid of an H x W picture; pixels beyond whole patches are dropped.
   Grid grid(int64_t height, int64_t width) const {
@@ -62,11 +66,12 @@ class VisionTower {
   /// Final norm and projection to the shared space: [B, M, C] -> [B, M, E].
   virtual at::Tensor finish(const at::Tensor& tokens) const = 0;
 
-  /// One ordinary block. `before` gets its heads before rotation, if asked for.
+  /// One ordinary block.
   at::Tensor block(int64_t i,
                    const at::Tensor& x,
                    Grid grid,
-                   Heads* before = nullptr) const;
+                   const Call& call,
+                   Heads* heads) const final;
 
   /// The last block and the projection of its class token: x is that block's
   /// input [B, 1 + N, C], the result [B, E], not normalised.
@@ -78,10 +83,14 @@ class VisionTower {
                           const Call& call) const;
 
  protected:
-  VisionTower(VisionConfig config, const Numerics& numerics)
-      : config_(std::move(config)), numerics_(numerics) {}
+  VisionTower(VisionConfig config, const Numerics& numerics, TowerTraits traits)
+      : config_(std::move(config)), numerics_(numerics), traits_(traits) {}
 
-  bool is_last(int64_t i) const { return i + 1 == config_.layers; }
+  /// Of the last block, dense modes want parts.
+  Projection::Products products_of(int64_t i) const {
+    return i + 1 == config_.layers ? Projection::Products::kSeparate
+                                   : Projection::Products::kOne;
+  }
 
   /// Class token and patches, each with its position: [B, 1 + N, C].
   at::Tensor tokens(const Linear& patches,
@@ -92,6 +101,7 @@ class VisionTower {
 
   VisionConfig config_;
   Numerics numerics_;
+  TowerTraits traits_;
 };
 
 /// OpenAI/OpenCLIP ViT from `visual.*` weights.

@@ -10,7 +10,7 @@
 #include "declip/model.h"
 #include "declip/resize.h"
 #include "model/device.h"
-#include "model/vision_tower.h"
+#include "model/recipe.h"
 #include "segment/image_engineering.h"
 #include "segment/labels.h"
 #include "segment/windows.h"
@@ -134,7 +134,7 @@ class WindowEncoder {
 
 void check_proxy(const EncodeOptions& options, int64_t windows) {
   const auto& features = options.dense.proxy_features;
-  if (options.dense.mode != DenseMode::kProxyClip) return;
+  if (!recipe_of(options.dense.mode).needs_proxy()) return;
   const bool made = !features.defined() && options.dense.proxy_model;
   if (!made && (!features.defined() || features.dim() != 4 ||
                 features.size(0) != windows)) {
@@ -160,13 +160,12 @@ at::Tensor encode_windows(const Model& model,
                           const EncodeOptions& options,
                           const Call& call) {
   const WindowEncoder encoder(model, options);
-  const auto grid =
-      model.vision().grid(plan.padded_height(), plan.padded_width());
-  const int64_t tokens = (1 + grid.h * grid.w) * encoder.copies();
-  // ProxyCLIP's threshold takes its mean over the batch: one window at a time,
-  // as published, keeps results independent of how many there are
+  const int64_t patch = model.info().config.vision.patch;
+  const int64_t tokens =
+      (1 + plan.padded_height() / patch * (plan.padded_width() / patch)) *
+      encoder.copies();
   const int64_t batch =
-      options.dense.mode == DenseMode::kProxyClip
+      recipe_of(options.dense.mode).one_window_per_pass
           ? 1
           : std::max<int64_t>(1, tokens_per_pass(model) / tokens);
   at::Tensor features;
@@ -207,9 +206,8 @@ std::shared_ptr<const View> View::encode(const Model& model,
                     : Size{picture.pixels.size(0), picture.pixels.size(1)};
   state->plan = plan_windows(
       height, width, options.window, options.stride, options.pad_to);
-  // NACLIP's code resizes a whole-picture map to the resized picture first
-  state->plan.whole =
-      options.window == 0 && options.dense.mode != DenseMode::kNaClip;
+  state->plan.whole = options.window == 0 &&
+                      !recipe_of(options.dense.mode).resizes_to_resized_picture;
   check_proxy(options, state->plan.size());
   state->features =
       encode_windows(model, state->image, state->plan, options, call);

@@ -239,7 +239,7 @@ at::Tensor region_features(const VisionTower& student,
   const auto mode = declip ? options.mode : DenseMode::kMaskClip;
   auto map = in_float(
       finish_dense(student, trunk.output(), trunk.grid(), mode, heads));
-  if (!declip || student.family() == Family::kPlain) map = l2_normalize(map, 1);
+  if (!declip || student.traits().unit_patches) map = l2_normalize(map, 1);
 
   const auto rows = valid_boxes(boxes).nonzero();  // (K, 2): picture, box
   const auto chosen = boxes.detach()

@@ -6,6 +6,25 @@
 
 namespace declip {
 
+/// Lets go of every block's graph and keeps what the block was made of.
+class Trunk::Cuts final : public Tap {
+ public:
+  Cuts(const at::Tensor& input, bool learns, std::vector<Checkpoint>& kept)
+      : input_(input), learns_(learns), kept_(kept) {}
+
+  at::Tensor after(int64_t, const at::Tensor& x) override {
+    kept_.push_back({input_, learns_});
+    learns_ = learns_ || x.requires_grad();
+    return input_ = x.detach();
+  }
+  bool learns() const { return learns_; }
+
+ private:
+  at::Tensor input_;
+  bool learns_;
+  std::vector<Checkpoint>& kept_;
+};
+
 Trunk::Trunk(const VisionTower& tower,
              const at::Tensor& image,
              bool checkpoints,
@@ -14,30 +33,26 @@ Trunk::Trunk(const VisionTower& tower,
       grid_(tower.grid(image.size(2), image.size(3))),
       checkpoints_(checkpoints) {
   embedded_ = tower.embed(image, Positions::kSize);
-  bool learns = embedded_.requires_grad();
-  auto x = checkpoints ? embedded_.detach() : embedded_;
-  for (int64_t i = 0; i + 1 < tower.config().layers; ++i) {
-    call.check();
-    const auto y = tower.block(i, x, grid_);
-    if (checkpoints) {
-      stages_.push_back({x, learns});
-      learns = learns || y.requires_grad();
-    }
-    x = checkpoints ? y.detach() : y;  // lets go of the block's graph
+  const int64_t last = tower.depth() - 1;
+  if (!checkpoints) {
+    output_ = walk(tower, embedded_, 0, last, grid_, call);
+    return;
   }
-  output_ = x;
-  if (checkpoints) output_.requires_grad_(learns);
+  const auto input = embedded_.detach();
+  Cuts cuts(input, embedded_.requires_grad(), kept_);
+  output_ = walk(tower, input, 0, last, grid_, call, {&cuts});
+  output_.requires_grad_(cuts.learns());
 }
 
 void Trunk::backward(const Call& call) {
   if (!checkpoints_) return;
   auto gradient = output_.grad();
-  while (!stages_.empty() && gradient.defined()) {
+  while (!kept_.empty() && gradient.defined()) {
     call.check();
-    const auto [x, needed] = std::move(stages_.back());
-    stages_.pop_back();
+    const auto [x, needed] = std::move(kept_.back());
+    kept_.pop_back();
     x.requires_grad_(needed);
-    tower_.block(static_cast<int64_t>(stages_.size()), x, grid_)
+    tower_.block(static_cast<int64_t>(kept_.size()), x, grid_, call, nullptr)
         .backward(gradient);
     gradient = x.grad();
   }

@@ -31,16 +31,18 @@ class Trunk {
   void backward(const Call& call);
 
  private:
-  struct Stage {
+  /// Tokens before a block.
+  struct Checkpoint {
     at::Tensor input;  // without a graph
     bool needed;       // whether something below it learns
   };
+  class Cuts;
 
   const VisionTower& tower_;
   Grid grid_;
   bool checkpoints_;
   at::Tensor embedded_;
-  std::vector<Stage> stages_;
+  std::vector<Checkpoint> kept_;
   at::Tensor output_;
 };
 

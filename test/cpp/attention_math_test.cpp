@@ -22,8 +22,7 @@ TEST(scores_in_pieces_give_the_softmax_of_all) {
     }
     // one takes part at least
     scores[random.integer(0, count - 1)] = std::min(highest, 0.0f);
-    const bool some_left =
-        *std::max_element(scores.begin(), scores.end()) >= 0;
+    const bool some_left = *std::max_element(scores.begin(), scores.end()) >= 0;
     float largest = declip::kNoScore, sum = 0, summed = 0;
     for (int64_t i = 0; i < count;) {
       const int64_t last = std::min(count, i + random.integer(1, 20));

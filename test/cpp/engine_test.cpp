@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,10 +18,9 @@ ModelPtr load(const std::string& file, bool eager, const char* dtype) {
   declip::LoadOptions options;
   options.dtype = dtype;
   options.device = "cpu";
-  if (eager) setenv("DECLIP_ENGINE", "eager", 1);
+  options.eager = eager;
   auto model = declip::Model::load(
       std::string(DECLIP_FIXTURES) + "/" + file, options, {});
-  unsetenv("DECLIP_ENGINE");
   return model;
 }
 
@@ -83,8 +81,8 @@ TEST(fused_embeddings_are_the_eager_ones) {
     const auto fused = load(file, false, "float32");
     const auto eager = load(file, true, "float32");
     const auto image = picture(fused, 3);
-    CHECK_CLOSE(distance(fused->encode_image(image, true, false, {}),
-                         eager->encode_image(image, true, false, {})),
+    CHECK_CLOSE(distance(fused->encode_image(image, {}, {}),
+                         eager->encode_image(image, {}, {})),
                 0,
                 2e-5);
     if (!fused->info().config.text) continue;
@@ -120,8 +118,8 @@ TEST(smaller_types_stay_close_to_float32) {
       CHECK(int8->dtype() == "int8");
       CHECK(cosine(int8->encode_dense(image, options, true, {}), wanted, 1) >
             0.99);
-      CHECK(cosine(int8->encode_image(image, true, false, {}),
-                   exact->encode_image(image, true, false, {}),
+      CHECK(cosine(int8->encode_image(image, {}, {}),
+                   exact->encode_image(image, {}, {}),
                    1) > 0.99);
     } catch (const declip::Error& error) {
       // A processor without VNNI says so; nothing else may go wrong.

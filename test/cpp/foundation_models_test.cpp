@@ -6,7 +6,6 @@
 #include <c10/core/InferenceMode.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <string>
@@ -15,7 +14,6 @@
 #include "checkpoint_files.h"
 #include "declip/model.h"
 #include "declip/safetensors.h"
-#include "families/foundation_model.h"
 #include "families/positions.h"
 #include "families/relative_attention.h"
 #include "random_planes.h"
@@ -295,9 +293,8 @@ std::shared_ptr<const declip::Model> load_foundation(const std::string& path,
   options.device = "cpu";
   options.dtype = dtype;
   if (!sam) options.overrides.head_width = 32;
-  if (eager) setenv("DECLIP_ENGINE", "eager", 1);
+  options.eager = eager;
   auto model = declip::Model::load(path, options, {});
-  unsetenv("DECLIP_ENGINE");
   return model;
 }
 
@@ -418,7 +415,8 @@ TEST(foundation_models_whole_models_as_the_slow_version_has_them) {
         auto wanted = slow(image[k]);
         if (!sam) {
           for (const auto& model : {fused, eager}) {
-            const auto token = model->encode_image(image, false, false, {});
+            const auto token =
+                model->encode_image(image, {.normalize = false}, {});
             CHECK_CLOSE(distance(token[k], wanted[0]), 0, 1e-4);
           }
           wanted = wanted.slice(0, extra).t().reshape({-1, h, w});
@@ -475,7 +473,6 @@ TEST(foundation_models_have_no_text_space) {
   CHECK_THROWS_CODE(model->check_text_space(), ErrorCode::kWeights);
   CHECK_THROWS_CODE(model->encode_text(at::zeros({1, 77}, at::kLong), true, {}),
                     ErrorCode::kWeights);
-  CHECK_THROWS_CODE(
-      model->encode_image(at::zeros({1, 3, 128, 128}), true, false, {}),
-      ErrorCode::kWeights);
+  CHECK_THROWS_CODE(model->encode_image(at::zeros({1, 3, 128, 128}), {}, {}),
+                    ErrorCode::kWeights);
 }

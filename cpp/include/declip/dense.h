@@ -12,8 +12,8 @@ namespace declip {
 
 class Model;
 
-/// How the last block of a vision tower makes patch features. The table in
-/// cpp/model/dense_mode.cpp tells each one's story.
+/// How the last block of a vision tower makes patch features. What each does,
+/// and who published it, is the table in cpp/model/recipe.cpp.
 enum class DenseMode {
   kVanilla,
   kMaskClip,
@@ -33,11 +33,20 @@ enum class DenseMode {
 DenseMode dense_mode_from(const std::string& name);
 const char* dense_mode_name(DenseMode mode);
 
+/// How a learned positional table is resized to another patch grid.
+enum class Positions {
+  /// Bicubic with the factor (h + 0.1) / g, used when the token count differs:
+  /// ITACLIP, SCLIP, NACLIP, ClearCLIP, ProxyCLIP (from DINO's code).
+  kScaleFactor,
+  /// Bicubic to exactly (h, w), used when the grid differs: DeCLIP, CLIPSelf,
+  /// Hugging Face.
+  kSize,
+};
+
 /// Options of the last block; what is unset takes the mode's own value.
 struct DenseOptions {
   DenseMode mode = DenseMode::kVanilla;
-  /// 'scale-factor' or 'size' in model/positions.h terms.
-  std::optional<bool> scale_factor_positions;
+  std::optional<Positions> positions;
   std::optional<bool> residual;
   std::optional<bool> feed_forward;
   /// ITACLIP: blocks counted from 1 whose maps are averaged with the last's.
@@ -56,6 +65,24 @@ struct DenseOptions {
   std::shared_ptr<const Model> proxy_model;
   double proxy_beta = 1.2;
   double proxy_gamma = 3.0;
+};
+
+/// Which blocks' tokens are wanted.
+struct StageOptions {
+  std::vector<int64_t> blocks{};  // counted from 0, in any order
+  DenseOptions dense{};           // of the last block, as everywhere
+  bool features = false;          // patch features too
+};
+
+/// Tokens after one block, before any final norm, float32.
+struct Stage {
+  at::Tensor map;     // [B, C, h, w], the patches
+  at::Tensor prefix;  // [B, P, C], class token, then registers; P may be 0
+};
+
+struct Stages {
+  std::vector<Stage> blocks;  // in the order asked for
+  at::Tensor features;        // [B, E, h, w], not normalised, if asked for
 };
 
 }  // namespace declip

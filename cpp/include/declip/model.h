@@ -16,9 +16,8 @@
 namespace declip {
 
 class Graphs;
-class Teacher;
-class VisionTower;
 class LazyTextTower;
+class VisionEncoder;
 
 struct LoadOptions {
   ConfigOverrides overrides;
@@ -26,6 +25,8 @@ struct LoadOptions {
   // 'auto', 'float32', 'bfloat16', 'float16', or 'int8': linear layers of 8
   // bits, the rest in float32 (CPUs with VNNI)
   std::string dtype = "auto";
+  bool eager = false;        // LibTorch's operators only, to compare with
+  bool cuda_graphs = false;  // passes over windows are recorded and replayed
 };
 
 /// What a checkpoint is, without its weights.
@@ -41,6 +42,11 @@ struct CheckpointInfo {
 };
 
 CheckpointInfo describe(const Checkpoint& checkpoint);
+
+struct ImageOptions {
+  bool normalize = true;
+  Positions positions = Positions::kSize;
+};
 
 /// Boxes or masks of several pictures of one batch.
 struct RegionOptions {
@@ -67,8 +73,6 @@ class Model {
   ~Model();
 
   const CheckpointInfo& info() const { return info_; }
-  /// Not for vision foundation models, which have a teacher instead.
-  const VisionTower& vision() const { return *vision_; }
   /// Throws Error(kWeights) for vision foundation models: there are no texts in
   /// the space of their features.
   void check_text_space() const;
@@ -101,14 +105,18 @@ class Model {
                           const Call& call) const;
   /// -> [B, E].
   at::Tensor encode_image(const at::Tensor& image,
-                          bool normalize,
-                          bool scale_factor_positions,
+                          const ImageOptions& options,
                           const Call& call) const;
   /// -> [B, E, h, w].
   at::Tensor encode_dense(const at::Tensor& image,
                           const DenseOptions& options,
                           bool normalize,
                           const Call& call) const;
+  /// Tokens after any blocks, and patch features, in one pass.
+  /// Throws Error(kInvalidArg) for blocks that the tower does not have.
+  Stages encode_stages(const at::Tensor& image,
+                       const StageOptions& options,
+                       const Call& call) const;
   /// RoIAlign 1 x 1 of the dense features; boxes [K, 4] xyxy in pixels -> [K,
   /// E].
   at::Tensor encode_boxes(const at::Tensor& image,
@@ -127,14 +135,20 @@ class Model {
 
  private:
   Model() = default;
+  /// `image` as the encoder takes it.
+  at::Tensor prepared(const at::Tensor& image) const;
+  /// `options` with ProxyCLIP's features, where the mode needs them and another
+  /// model makes them.
+  DenseOptions with_proxy(const DenseOptions& options,
+                          const at::Tensor& image,
+                          const Call& call) const;
   at::Tensor region_map(const at::Tensor& image,
                         const RegionOptions& options,
                         int64_t regions,
                         const Call& call) const;
 
   CheckpointInfo info_;
-  std::unique_ptr<VisionTower> vision_;  // null for foundation models
-  std::unique_ptr<Teacher> teacher_;     // these alone
+  std::unique_ptr<const VisionEncoder> encoder_;
   std::unique_ptr<LazyTextTower> text_;  // null for vision-only files
   std::unique_ptr<Graphs> graphs_;       // null unless passes are recorded
   at::ScalarType dtype_ = at::kFloat;

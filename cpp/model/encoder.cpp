@@ -1,0 +1,51 @@
+#include "model/encoder.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <string>
+
+#include "declip/error.h"
+
+namespace declip {
+
+at::Tensor VisionEncoder::patches(const at::Tensor& image,
+                                  const DenseOptions& options,
+                                  const Call& call) const {
+  StageOptions all;
+  all.dense = options;
+  all.features = true;
+  return stages(image, all, call).features;
+}
+
+StageTap::StageTap(const std::vector<int64_t>& blocks,
+                   int64_t depth,
+                   int64_t prefix,
+                   Grid grid)
+    : blocks_(blocks), prefix_(prefix), grid_(grid), stages_(blocks.size()) {
+  for (const int64_t block : blocks) {
+    if (block >= 0 && block < depth) continue;
+    throw Error(ErrorCode::kInvalidArg,
+                "blocks must be 0.." + std::to_string(depth - 1) +
+                    " (this model's, counted from 0), received " +
+                    std::to_string(block) + ".");
+  }
+}
+
+int64_t StageTap::end() const {
+  return blocks_.empty()
+             ? 0
+             : 1 + *std::max_element(blocks_.begin(), blocks_.end());
+}
+
+at::Tensor StageTap::after(int64_t i, const at::Tensor& x) {
+  for (size_t s = 0; s < blocks_.size(); ++s) {
+    if (blocks_[s] != i) continue;
+    stages_[s].prefix = x.slice(1, 0, prefix_);
+    stages_[s].map =
+        x.slice(1, prefix_).transpose(1, 2).unflatten(2, {grid_.h, grid_.w});
+  }
+  return x;
+}
+
+}  // namespace declip

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "declip/dense.h"
+
+namespace declip {
+
+/// What a mode attends with in the last block.
+enum class Attention {
+  kQueryKey,   // softmax(q k^T), the block's own
+  kValues,     // identity: every token keeps its value
+  kSelf,       // one softmax per self-similarity, added
+  kSelfMean,   // the mean of the self-similarities, one softmax
+  kNeighbour,  // k k^T plus a Gaussian of the patch distance
+  kProxy,      // similarities of another model's features
+};
+
+/// All that depends on a dense mode.
+struct Recipe {
+  DenseMode mode;
+  const char* name;
+  Attention attention;
+
+  /// Of kSelf and kSelfMean: the self-similarities that take part.
+  bool q = false, k = false, v = false;
+  /// 1 / sqrt(d) is left out on EVA towers, as DeCLIP's code does: a softmax
+  /// eight times sharper for d = 64.
+  bool unscaled_on_eva = false;
+  /// Blocks, counted from 1, whose maps are averaged with the last one's, as
+  /// published for towers of `published_depth` blocks and more.
+  std::vector<int64_t> earlier_blocks{};
+  int64_t published_depth = 12;
+
+  /// Whether the last block keeps x + ... and its MLP.
+  bool residual = false, feed_forward = false;
+  /// Whether the class token comes out of the last block with the patches.
+  bool keeps_class_token = true;
+
+  /// The rule by which the mode's own code base resizes the positional table.
+  Positions positions = Positions::kSize;
+  /// A statistic runs over the whole pass, so that a pass takes one window: the
+  /// result must not depend on how many there are.
+  bool one_window_per_pass = false;
+  /// The map of a whole picture is resized to the resized picture before it is
+  /// to the picture itself.
+  bool resizes_to_resized_picture = false;
+
+  /// Whether it needs features of another model. Making attention of them reads
+  /// a number back from the device.
+  bool needs_proxy() const { return attention == Attention::kProxy; }
+
+  /// `earlier_blocks` of a tower of `depth` blocks: as published, or those at
+  /// the same relative depths in shallower towers.
+  std::vector<int64_t> earlier_blocks_of(int64_t depth) const;
+};
+
+const Recipe& recipe_of(DenseMode mode);
+
+}  // namespace declip

@@ -1,0 +1,34 @@
+#include "model/recipe.h"
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "declip/error.h"
+#include "tap.h"
+
+using declip::DenseMode;
+
+TEST(every_mode_has_one_recipe_and_one_name) {
+  std::set<std::string> names;
+  for (int mode = 0; mode <= static_cast<int>(DenseMode::kProxyClip); ++mode) {
+    const auto& recipe = declip::recipe_of(static_cast<DenseMode>(mode));
+    CHECK(recipe.mode == static_cast<DenseMode>(mode));
+    CHECK(declip::dense_mode_from(recipe.name) == recipe.mode);
+    names.insert(declip::dense_mode_name(recipe.mode));
+  }
+  CHECK(names.size() == 12);
+  CHECK_THROWS_CODE(declip::dense_mode_from("qk"),
+                    declip::ErrorCode::kInvalidArg);
+}
+
+TEST(itaclip_takes_the_published_blocks_or_those_at_the_same_depth) {
+  const auto& recipe = declip::recipe_of(DenseMode::kItaClip);
+  using Blocks = std::vector<int64_t>;
+  CHECK(recipe.earlier_blocks_of(12) == Blocks({7, 8, 10}));
+  CHECK(recipe.earlier_blocks_of(24) == Blocks({7, 8, 10}));
+  CHECK(recipe.earlier_blocks_of(6) == Blocks({4, 5}));
+  CHECK(recipe.earlier_blocks_of(3) == Blocks({2}));
+  CHECK(recipe.earlier_blocks_of(1).empty());
+  CHECK(declip::recipe_of(DenseMode::kCsa).earlier_blocks_of(6).empty());
+}
