@@ -17,26 +17,24 @@ export {
   DATASETS,
   type Dataset,
   type DatasetName,
-  type DatasetWords,
-  datasets,
 } from './methods/benchmarks.js'
-export { METHOD_NAMES, type MethodName } from './methods/names.js'
+export { datasets, METHOD_NAMES, METHODS, type MethodName } from './methods/list.js'
+export type {
+  DatasetWords,
+  Method,
+  PamrOptions,
+  Preset,
+  Published,
+  Variant,
+} from './methods/method.js'
 export type {
   DenseOptions,
   FoundationModel,
-  PamrOptions,
   PipelineOptions,
   PostprocessOptions,
   PromptOptions,
   ProxyOptions,
 } from './methods/options.js'
-export {
-  METHODS,
-  type Method,
-  type Preset,
-  type Published,
-  type Variant,
-} from './methods/presets.js'
 export { View, type ViewSegmentOptions } from './model/encoded-image.js'
 export { releaseModels } from './model/kept-models.js'
 export { inspectCheckpoint, loadModel } from './model/load.js'

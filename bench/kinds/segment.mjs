@@ -5,7 +5,7 @@
  * proxy  ProxyCLIP's patch size in pixels and channels of the features handed in
  */
 import { segment, Tensor } from '../../dist/esm/index.js'
-import { METHODS } from '../../dist/esm/methods/presets.js'
+import { METHODS } from '../../dist/esm/methods/list.js'
 import { PHOTO, VOC21 } from '../inputs.mjs'
 import { check, peakRss, resetPeakRss } from '../measure.mjs'
 

@@ -2,7 +2,8 @@ import type { DenseMode, ModelFamily, Positions } from '../base/names.js'
 import type { NativeModel } from '../engine/addon-types.js'
 import type { Tensor } from '../engine/tensor.js'
 import type { TemplateSetName } from '../text/templates.js'
-import type { MethodName } from './names.js'
+import type { MethodName } from './list.js'
+import type { PamrOptions } from './method.js'
 
 /** Options of the last block, for {@link Model.encodeDense} and the pipelines. */
 export interface DenseOptions {
@@ -48,14 +49,6 @@ export interface ProxyOptions {
   beta?: number | undefined
   /** Factor on the shifted similarities. Default 3. */
   gamma?: number | undefined
-}
-
-/** PAMR, pixel-adaptive mask refinement. */
-export interface PamrOptions {
-  /** Number of smoothing rounds, 1 to 1000. */
-  iterations: number
-  /** Neighbour distances in pixels. */
-  dilations: readonly number[]
 }
 
 /** How words become features. */

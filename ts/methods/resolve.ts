@@ -3,9 +3,9 @@ import type { NativeDense, NativePipeline, NativePostprocess } from '../engine/a
 import { DeclipError, invalid } from '../errors.js'
 import type { TemplateSetName } from '../text/templates.js'
 import { type DatasetName, unknown } from './benchmarks.js'
-import { METHOD_NAMES, type MethodName } from './names.js'
+import { METHOD_NAMES, METHODS, type MethodName } from './list.js'
+import type { PamrOptions, Preset } from './method.js'
 import type { PamrOptions, PipelineOptions, PostprocessOptions, PromptOptions } from './options.js'
-import { METHODS, type Preset } from './presets.js'
 import { proxyModel, toNativeProxy } from './proxy.js'
 
 /** What a preset needs to know of a model. @internal */
@@ -123,7 +123,7 @@ function presetMode(method: MethodName, preset: Preset, model: ModelFacts): Dens
   const trained = model.denseMode
   return method === 'declip' && trained && ['qq', 'kk', 'vv', 'csa', 'all'].includes(trained)
     ? trained
-    : preset.denseMode
+    : preset.mode
 }
 
 function resolveDense(
@@ -140,7 +140,7 @@ function resolveDense(
     )
   }
   // Settings of one mode's last block mean nothing to another mode.
-  const own: Partial<Preset> = mode === preset.denseMode ? preset : {}
+  const own: Partial<Preset> = mode === preset.mode ? preset : {}
   return {
     mode,
     positions: options.positions ?? preset.positions,

@@ -1,12 +1,6 @@
 import t from 'tap'
-import {
-  DATASET_NAMES,
-  DATASETS,
-  type DatasetName,
-  datasets,
-} from '../../../ts/methods/benchmarks.js'
-import { METHOD_NAMES, type MethodName } from '../../../ts/methods/names.js'
-import { METHODS } from '../../../ts/methods/presets.js'
+import { DATASET_NAMES, DATASETS, type DatasetName } from '../../../ts/methods/benchmarks.js'
+import { datasets, METHOD_NAMES, METHODS, type MethodName } from '../../../ts/methods/list.js'
 import { parseClasses } from '../../../ts/text/class-files.js'
 import { Tokenizer } from '../../../ts/text/tokenizer.js'
 

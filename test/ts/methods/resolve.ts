@@ -3,8 +3,7 @@ import t from 'tap'
 import { DENSE_MODES } from '../../../ts/base/names.js'
 import { Tensor } from '../../../ts/engine/tensor.js'
 import type { DatasetName } from '../../../ts/methods/benchmarks.js'
-import { METHOD_NAMES } from '../../../ts/methods/names.js'
-import { METHODS } from '../../../ts/methods/presets.js'
+import { METHOD_NAMES, METHODS } from '../../../ts/methods/list.js'
 import {
   defaultMethod,
   type MethodOptions,

@@ -1,7 +1,6 @@
 import t from 'tap'
 import { DATASETS } from '../../../ts/methods/benchmarks.js'
-import { METHOD_NAMES } from '../../../ts/methods/names.js'
-import { METHODS } from '../../../ts/methods/presets.js'
+import { METHOD_NAMES, METHODS } from '../../../ts/methods/list.js'
 
 t.test('published figures are percentages with a mark, their means as printed', async t => {
   for (const method of METHOD_NAMES) {
