@@ -36,9 +36,10 @@ export type {
   ProxyOptions,
 } from './methods/options.js'
 export { View, type ViewSegmentOptions } from './model/encoded-image.js'
+export type { CheckpointInfo, ModelInfo } from './model/info.js'
 export { releaseModels } from './model/kept-models.js'
 export { inspectCheckpoint, loadModel } from './model/load.js'
-export { type Boxes, type CheckpointInfo, Model, type ModelInfo } from './model/model.js'
+export { type Boxes, Model } from './model/model.js'
 export type {
   ConfigOptions,
   EncodeDenseOptions,
@@ -57,7 +58,8 @@ export {
   type Timings,
 } from './result/segmentation.js'
 export type { SegmentOptions } from './segment/options.js'
-export { type SegmentManyOptions, segment, segmentMany } from './segment/segment.js'
+export { segment } from './segment/segment.js'
+export { type SegmentManyOptions, segmentMany } from './segment/segment-many.js'
 export {
   type ClassEntry,
   type ClassSeparator,

@@ -122,11 +122,11 @@ async function wordLogits(
   vocabulary: Vocabulary,
   options: SegmentOptions,
 ): Promise<Floats> {
-  const { pipeline, post } = resolveMethod({ model: model.facts, options })
+  const { pipeline, postprocess } = resolveMethod({ model: model.facts, options })
   const { logits } = await model.native.segment({
     picture,
     pipeline,
-    post: { ...post, logits: true },
+    post: { ...postprocess(-1), logits: true },
     text: vocabulary.features.native,
     wordClass: Int32Array.from(vocabulary.words, (_, i) => i),
   })

@@ -59,8 +59,9 @@ expectError(segment('photo.jpg', ['cat'], { pamr: true }))
 expectError(segment('photo.jpg', ['cat'], { logitscale: 40 }))
 expectError(segment('photo.jpg', ['cat'], { signal: new AbortController() }))
 expectError(segment({ data: new Float32Array(12), width: 2, height: 2 }, ['cat']))
-// 'mode' belongs to encodeDense; here it is 'denseMode'.
-expectError(segment('photo.jpg', ['cat'], { mode: 'csa' }))
+expectType<Promise<Segmentation>>(segment('photo.jpg', ['cat'], { mode: 'csa' }))
+expectType<Promise<Segmentation>>(segment('photo.jpg', ['cat'], { denseMode: 'csa' }))
+expectError(segment('photo.jpg', ['cat'], { mode: 'xx' }))
 
 expectType<AsyncGenerator<Segmentation, void, undefined>>(segmentMany(['a.png'], ['cat']))
 segmentMany(new Set([new Uint8Array(9)]), vocabulary, {

@@ -6,7 +6,10 @@ export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`
  * weights of the linear layers in 8 bits and rounds what goes into them to 8 bits per token; it needs a
  * processor with VNNI instructions.
  */
-export type ModelDType = 'auto' | 'float32' | 'bfloat16' | 'float16' | 'int8'
+export type ModelDType = (typeof MODEL_DTYPES)[number]
+
+/** What a model's `dtype` may be. @internal */
+export const MODEL_DTYPES = ['auto', 'float32', 'bfloat16', 'float16', 'int8'] as const
 
 /**
  * What kind of model a checkpoint holds: 'clip' (OpenAI and OpenCLIP ViTs) and 'eva' (EVA02) have a

@@ -49,11 +49,20 @@ export interface NativeTowerInfo {
 }
 
 export interface NativeCheckpointInfo {
+  /** File or folder. */
   readonly path: string
+  /**
+   * 'openai-jit', 'openai', 'open_clip', 'huggingface', 'eva-clip', 'trainer' or 'detector'; of a vision
+   * foundation model 'original', 'timm' or 'huggingface'.
+   */
   readonly format: string
+  /** 'clip' for OpenAI/OpenCLIP ViTs, 'eva' for EVA02; vision foundation models: 'dino', 'dinov2', 'sam'. */
   readonly family: ModelFamily
+  /** Side of the training pictures in pixels. */
   readonly imageSize: number
+  /** Side of a patch in pixels. */
   readonly patchSize: number
+  /** Channels of the shared space of pictures and texts, or of a vision foundation model's features. */
   readonly embedDim: number
   readonly vision: NativeTowerInfo & { readonly mlp: number; readonly activation: string }
   readonly text:
@@ -63,16 +72,22 @@ export interface NativeCheckpointInfo {
         readonly activation: string
       })
     | null
-  readonly mean: number[]
-  readonly std: number[]
+  /** Pixel statistics on the 0..1 scale, RGB. */
+  readonly mean: readonly number[]
+  readonly std: readonly number[]
+  /** Number format of the file. */
   readonly storedDtype: string
   readonly parameters: number
   readonly tensors: number
+  /** exp of the stored logit scale, null where there is none. */
   readonly logitScale: number | null
   readonly epoch: number | null
+  /** Dense mode that the checkpoint was fine-tuned for, where its name says so. */
   readonly denseMode: DenseMode | null
+  /** Licence, where the file or the hub states one. */
   readonly license: string | null
-  readonly notes: string[]
+  /** What was assumed because the weights do not tell. */
+  readonly notes: readonly string[]
 }
 
 export interface NativeModelInfo extends NativeCheckpointInfo {

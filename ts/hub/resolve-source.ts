@@ -17,6 +17,11 @@ const BUNDLED: Readonly<Record<string, string>> = {
   'words-tiny': 'models/words-tiny/model.safetensors',
 }
 
+/** @internal */
+export function isBundled(name: string): boolean {
+  return Object.hasOwn(BUNDLED, name)
+}
+
 /** Where a checkpoint lies. */
 export interface ResolvedSource {
   /** Absolute or as given: a weights file, or a folder with config.json and weights. */
@@ -50,7 +55,7 @@ export async function resolveSource(
     throw invalid('source', ACCEPTED, source)
   }
   if (text.startsWith('file:')) return { path: await existing(pathOf(text)) }
-  const bundled = Object.hasOwn(BUNDLED, text) ? BUNDLED[text] : undefined
+  const bundled = isBundled(text) ? BUNDLED[text] : undefined
   if (bundled !== undefined) return { path: packagePath(bundled), name: text }
   const path = text.startsWith('~/') ? join(homedir(), text.slice(2)) : text
   if (await exists(path)) return { path }

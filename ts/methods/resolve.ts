@@ -1,12 +1,14 @@
-import { DENSE_MODES, type DenseMode, type ModelFamily } from '../base/names.js'
+import type { DenseMode, ModelFamily } from '../base/names.js'
 import type { NativeDense, NativePipeline, NativePostprocess } from '../engine/addon-types.js'
-import { DeclipError, invalid } from '../errors.js'
+import { invalid } from '../errors.js'
 import type { TemplateSetName } from '../text/templates.js'
 import { type DatasetName, unknown } from './benchmarks.js'
+import { resolveDense } from './dense.js'
+import { checkMethodOptions, METHOD_OPTIONS, modeOf } from './fields.js'
 import { METHOD_NAMES, METHODS, type MethodName } from './list.js'
-import type { PamrOptions, Preset } from './method.js'
-import type { PamrOptions, PipelineOptions, PostprocessOptions, PromptOptions } from './options.js'
-import { proxyModel, toNativeProxy } from './proxy.js'
+import type { Preset } from './method.js'
+import type { PipelineOptions, PostprocessOptions, PromptOptions } from './options.js'
+import { proxyModel } from './proxy.js'
 
 /** What a preset needs to know of a model. @internal */
 export interface ModelFacts {
@@ -29,7 +31,8 @@ export interface ResolvedMethod {
   readonly method: MethodName
   readonly dataset: DatasetName | null
   readonly pipeline: NativePipeline
-  readonly post: NativePostprocess
+  /** What follows the scores, for a vocabulary whose background class has this index, -1 for none. */
+  postprocess(background: number): NativePostprocess
   readonly templates: TemplateSetName | readonly string[]
   readonly definitionWeight: number
   /** Names of the options that the caller gave, sorted. */
@@ -40,9 +43,6 @@ export interface ResolvedMethod {
 
 /** Models for smaller pictures than this (pixels) are run with windows of their own size. */
 const SMALLEST_PAPER_WINDOW = 224
-
-/** The blocks of the towers that ITACLIP's layer numbers are meant for. */
-const PAPER_LAYERS = 12
 
 /** The preset of a model that the caller names no method for. @internal */
 export function defaultMethod(model: ModelFacts): MethodName {
@@ -62,7 +62,6 @@ export function defaultMethod(model: ModelFacts): MethodName {
  * and the picture keeps its size. A preset's thresholds turn pixels into background, so they are
  * off without a background class; what the caller gives always stands.
  *
- * @param request.background - Index of the vocabulary's background class, -1 for none.
  * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG for a name that does not exist, a value of the
  *   wrong type or out of range, or values that exclude each other.
  * @internal
@@ -70,40 +69,45 @@ export function defaultMethod(model: ModelFacts): MethodName {
 export function resolveMethod(request: {
   model: ModelFacts
   options: MethodOptions
-  background?: number
 }): ResolvedMethod {
-  const { model, options, background = -1 } = request
+  const { model, options } = request
   const { method = defaultMethod(model) } = options
   if (!METHOD_NAMES.includes(method)) throw unknown('method', method, METHOD_NAMES)
   const { preset, dataset } = presetFor(method, options.dataset)
-  checkOptions(options)
-
-  const mode = options.denseMode ?? options.mode ?? presetMode(method, preset, model)
-  const dense = resolveDense(mode, preset, options, model)
-  const { pamr = preset.pamr } = options
-  const hasBackground = background >= 0
+  checkMethodOptions(options)
+  const mode = modeOf(options) ?? presetMode(method, preset, model)
+  const dense = resolveDense({ ...options, mode }, model, preset.positions)
   return {
     method,
     dataset,
     pipeline: resolveWindows(dense, preset, options, model),
-    post: {
-      logitScale: options.logitScale ?? preset.logitScale,
-      pamrIterations: pamr ? pamr.iterations : 0,
-      pamrDilations: pamr ? pamr.dilations : [],
-      probThreshold: options.probThreshold ?? (hasBackground ? preset.probThreshold : 0),
-      areaThreshold: options.areaThreshold ?? (hasBackground ? preset.areaThreshold : 0),
-      closing: options.closing ?? preset.closing,
-      background,
-      logits: options.logits ?? false,
-      probabilities: options.probabilities ?? false,
-    },
+    postprocess: background => resolvePostprocess(preset, options, background),
     templates: options.templates ?? preset.templates,
     definitionWeight: options.definitionWeight ?? preset.definitionWeight,
-    fromCaller: Object.entries(options)
-      .filter(([name, value]) => value !== undefined && RESOLVED.has(name))
-      .map(([name]) => name)
-      .sort(),
+    fromCaller: METHOD_OPTIONS.filter(
+      name => (options as Record<string, unknown>)[name] !== undefined,
+    ).sort(),
     warning: modeWarning(model.denseMode, mode),
+  }
+}
+
+function resolvePostprocess(
+  preset: Preset,
+  options: MethodOptions,
+  background: number,
+): NativePostprocess {
+  const { pamr = preset.pamr } = options
+  const thresholds = background >= 0 ? preset : { probThreshold: 0, areaThreshold: 0 }
+  return {
+    logitScale: options.logitScale ?? preset.logitScale,
+    pamrIterations: pamr ? pamr.iterations : 0,
+    pamrDilations: pamr ? pamr.dilations : [],
+    probThreshold: options.probThreshold ?? thresholds.probThreshold,
+    areaThreshold: options.areaThreshold ?? thresholds.areaThreshold,
+    closing: options.closing ?? preset.closing,
+    background,
+    logits: options.logits ?? false,
+    probabilities: options.probabilities ?? false,
   }
 }
 
@@ -124,36 +128,6 @@ function presetMode(method: MethodName, preset: Preset, model: ModelFacts): Dens
   return method === 'declip' && trained && ['qq', 'kk', 'vv', 'csa', 'all'].includes(trained)
     ? trained
     : preset.mode
-}
-
-function resolveDense(
-  mode: DenseMode,
-  preset: Preset,
-  options: MethodOptions,
-  model: ModelFacts,
-): NativeDense {
-  const { proxy } = options
-  if (mode === 'proxyclip' && !proxy?.features && !proxy?.model) {
-    throw new DeclipError(
-      'ERR_DECLIP_INVALID_ARG',
-      `Dense mode 'proxyclip' needs proxy.features, the patch features of a vision foundation model for every window, or proxy.model, which makes them; pass one of them or choose another method.`,
-    )
-  }
-  // Settings of one mode's last block mean nothing to another mode.
-  const own: Partial<Preset> = mode === preset.mode ? preset : {}
-  return {
-    mode,
-    positions: options.positions ?? preset.positions,
-    residual: options.residual,
-    feedForward: options.feedForward,
-    layers: options.layers ?? (model.layers >= PAPER_LAYERS ? own.layers : undefined),
-    selfAttention: options.selfAttention ?? own.selfAttention,
-    gaussianStd: options.gaussianStd ?? own.gaussianStd,
-    neighboursOnly: options.neighboursOnly,
-    ...toNativeProxy(proxy),
-    proxyBeta: proxy?.beta ?? own.beta,
-    proxyGamma: proxy?.gamma ?? own.gamma,
-  }
 }
 
 function resolveWindows(
@@ -201,98 +175,5 @@ const KEEP_RESIDUAL: readonly DenseMode[] = ['vanilla', 'sclip', 'itaclip']
 function modeWarning(trained: DenseMode | null, mode: DenseMode): string | null {
   if (trained === null || trained === mode) return null
   if (trained === 'maskclip' && KEEP_RESIDUAL.includes(mode)) return null
-  return `This checkpoint was fine-tuned for dense mode '${trained}' and is run with '${mode}', which usually costs accuracy; leave out method and denseMode to use '${trained}'.`
+  return `This checkpoint was fine-tuned for dense mode '${trained}' and is run with '${mode}', which usually costs accuracy; leave out method and mode to use '${trained}'.`
 }
-
-type Check = readonly [expected: string, holds: (value: never) => boolean]
-
-const integer = (min: number, max = Number.MAX_SAFE_INTEGER): Check => [
-  max === Number.MAX_SAFE_INTEGER
-    ? `a whole number of at least ${min}`
-    : `a whole number, ${min} to ${max}`,
-  (value: unknown) =>
-    Number.isInteger(value) && (value as number) >= min && (value as number) <= max,
-]
-const fraction: Check = [
-  'a number from 0 to 1',
-  (value: unknown) => typeof value === 'number' && value >= 0 && value <= 1,
-]
-const positive: Check = [
-  'a finite number above 0',
-  (value: unknown) => typeof value === 'number' && value > 0 && value < Number.POSITIVE_INFINITY,
-]
-const boolean: Check = ['true or false', (value: unknown) => typeof value === 'boolean']
-const mode: Check = [
-  `one of ${DENSE_MODES.join(', ')}`,
-  (value: unknown) => DENSE_MODES.some(name => name === value),
-]
-const listOf = (item: Check): Check => [
-  `a list with at least one item, each ${item[0]}`,
-  (value: unknown) =>
-    Array.isArray(value) && value.length > 0 && value.every(v => item[1](v as never)),
-]
-
-/** Largest side in pixels that a picture may be resized to, and the largest window. */
-const MAX_SIDE = 65_535
-
-const CHECKS: Readonly<Record<string, Check>> = {
-  mode,
-  denseMode: mode,
-  positions: [
-    "'scale-factor' or 'size'",
-    (value: unknown) => value === 'scale-factor' || value === 'size',
-  ],
-  residual: boolean,
-  feedForward: boolean,
-  layers: listOf(integer(1)),
-  selfAttention: boolean,
-  gaussianStd: positive,
-  neighboursOnly: boolean,
-  shortSide: [
-    `null or a whole number of pixels, 1 to ${MAX_SIDE}`,
-    (value: unknown) => value === null || integer(1, MAX_SIDE)[1](value as never),
-  ],
-  window: integer(0, MAX_SIDE),
-  stride: integer(1, MAX_SIDE),
-  padTo: integer(1, MAX_SIDE),
-  augment: boolean,
-  augmentWeight: fraction,
-  definitionWeight: fraction,
-  logitScale: positive,
-  pamr: [
-    'false or { iterations, dilations }',
-    (value: unknown) => value === false || isRecord(value),
-  ],
-  probThreshold: fraction,
-  areaThreshold: fraction,
-  closing: boolean,
-  logits: boolean,
-  probabilities: boolean,
-}
-
-/** Options that appear in {@link ResolvedMethod.fromCaller}. */
-const RESOLVED = new Set([...Object.keys(CHECKS), 'method', 'dataset', 'proxy', 'templates'])
-
-/** Types and ranges of what the caller gave. */
-function checkOptions(options: MethodOptions): void {
-  check(options, CHECKS, '')
-  if (options.pamr) {
-    const required = { iterations: integer(1, 1000), dilations: listOf(integer(1)) }
-    const { iterations = null, dilations = null } = options.pamr as Partial<PamrOptions>
-    check({ iterations, dilations }, required, 'pamr.')
-  }
-  if (options.proxy !== undefined) {
-    if (!isRecord(options.proxy)) throw invalid('proxy', '{ model, beta, gamma }', options.proxy)
-    const finite: Check = ['a finite number', (value: unknown) => Number.isFinite(value)]
-    check(options.proxy, { beta: finite, gamma: positive }, 'proxy.')
-  }
-}
-
-function check(values: object, checks: Readonly<Record<string, Check>>, prefix: string): void {
-  for (const [name, [expected, holds]] of Object.entries(checks)) {
-    const value = (values as Record<string, unknown>)[name]
-    if (value !== undefined && !holds(value as never)) throw invalid(prefix + name, expected, value)
-  }
-}
-
-const isRecord = (value: unknown): boolean => typeof value === 'object' && value !== null

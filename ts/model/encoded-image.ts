@@ -6,22 +6,12 @@ import { loadAddon } from '../engine/load-addon.js'
 import { Tensor } from '../engine/tensor.js'
 import { invalid } from '../errors.js'
 import type { PipelineOptions, PostprocessOptions } from '../methods/options.js'
-import { type ModelFacts, resolveMethod } from '../methods/resolve.js'
-import {
-  type Segmentation,
-  type SegmentationParts,
-  toSegmentation,
-} from '../result/segmentation.js'
+import { resolveMethod } from '../methods/resolve.js'
+import type { Segmentation, SegmentationParts } from '../result/segmentation.js'
 import type { ClassList, VocabularyOptions } from '../words/options.js'
-import { toVocabulary } from '../words/to-vocabulary.js'
 import type { Vocabulary } from '../words/vocabulary.js'
-import { encodeTexts, type TextModel } from '../words/word-features.js'
-
-/** What a view asks of the model that made it. */
-interface EncodedBy {
-  readonly facts: ModelFacts
-  readonly textModel: TextModel
-}
+import { encodeTexts } from '../words/word-features.js'
+import { type Asked, ask, type EncodedBy } from './ask.js'
 
 /** Options of {@link View.segment}: everything that does not change the encoded features. */
 export interface ViewSegmentOptions
@@ -83,41 +73,19 @@ export class View {
   ): Promise<Segmentation> {
     const start = performance.now()
     checkCall(options)
-    const addon = loadAddon()
-    const model = this.#model.facts
-    const preset = resolveMethod({ model, options: { ...this.#options, ...options } })
-    const vocabulary = await toVocabulary(this.#model.textModel, classes, preset, options)
-    const textMs = performance.now() - start
-    const { background } = vocabulary
-    const { post } = resolveMethod({
-      model,
+    const method = resolveMethod({
+      model: this.#model.facts,
       options: { ...this.#options, ...options },
-      background,
     })
-    const result = await callNative(
-      addon,
-      options,
-      call =>
-        this.#native.segment({
-          ...call,
-          text: vocabulary.features.native,
-          wordClass: vocabulary.wordClass,
-          post,
-        }),
-      ['pixels'],
-    )
-    return toSegmentation(result, {
-      classes: vocabulary.classes,
-      background,
-      timings: {
-        textMs,
-        encodeMs: 0,
-        pixelsMs: result.pixelsMs,
-        totalMs: performance.now() - start,
-      },
+    const asked: Asked = {
+      model: this.#model,
+      method,
+      start,
+      encoded: async () => ({ answer: query => this.#native.segment(query) }),
+      steps: ['pixels'],
       source: this.#source,
-      addon,
-    })
+    }
+    return ask(asked, classes, options)
   }
 
   /**

@@ -1,15 +1,19 @@
 import { readdir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { type CallOptions, checkCall } from '../base/call.js'
+import { checkFields } from '../base/field.js'
 import type { NativeConfig } from '../engine/addon-types.js'
 import { callNative } from '../engine/call-native.js'
 import { prepareAddon } from '../engine/load-addon.js'
-import { DeclipError, describe, invalid } from '../errors.js'
+import { invalid } from '../errors.js'
 import { sourceOrDefault } from '../hub/default-model.js'
 import { resolveSource } from '../hub/resolve-source.js'
+import { isFoundation } from '../methods/proxy.js'
 import { defaultTokenizer, Tokenizer } from '../text/tokenizer.js'
+import { CONFIG_FIELDS, LOAD_FIELDS } from './fields.js'
+import { type CheckpointInfo, describeCheckpoint } from './info.js'
 import { keptModel } from './kept-models.js'
-import { type CheckpointInfo, Model } from './model.js'
+import { Model } from './model.js'
 import type { ConfigOptions, LoadOptions } from './options.js'
 
 /**
@@ -29,12 +33,8 @@ import type { ConfigOptions, LoadOptions } from './options.js'
  */
 export async function loadModel(source?: string | URL, options: LoadOptions = {}): Promise<Model> {
   checkCall(options)
+  checkFields(options, LOAD_FIELDS)
   const { device = 'auto', dtype = 'auto' } = options
-  if (typeof device !== 'string')
-    throw invalid('device', "'auto', 'cpu', 'cuda' or 'cuda:N'", device)
-  if (typeof dtype !== 'string') {
-    throw invalid('dtype', "'auto', 'float32', 'bfloat16', 'float16' or 'int8'", dtype)
-  }
   const config = toNativeConfig(options.config)
   const addon = await prepareAddon()
   const { path, name, license } = await resolveSource(await sourceOrDefault(source), options)
@@ -45,7 +45,8 @@ export async function loadModel(source?: string | URL, options: LoadOptions = {}
     ['load'],
   )
   try {
-    const tokenizer = await tokenizerFor(path, native.info.format)
+    const { family, format } = native.info
+    const tokenizer = isFoundation(family) ? undefined : await tokenizerFor(path, format)
     return new Model({ native, tokenizer, license, loadProxy: modelNamed })
   } catch (error) {
     native.dispose()
@@ -70,7 +71,7 @@ export async function inspectCheckpoint(
   const info = await callNative(addon, options, call =>
     addon.inspect({ ...call, path, config: { ...config, name } }),
   )
-  return { ...info, license: info.license ?? license ?? null }
+  return describeCheckpoint(info, license)
 }
 
 /**
@@ -97,28 +98,7 @@ export async function tokenizerFor(path: string, format: string): Promise<Tokeni
 
 function toNativeConfig(config: ConfigOptions = {}): NativeConfig {
   if (typeof config !== 'object' || config === null) throw invalid('config', 'an object', config)
+  checkFields(config, CONFIG_FIELDS, 'config.')
   const { headWidth, textHeads, activation, textActivation, layerNormEps, preprocess } = config
-  for (const [name, value] of Object.entries({ headWidth, textHeads })) {
-    if (value !== undefined && !(Number.isInteger(value) && value > 0)) {
-      throw invalid(`config.${name}`, 'a whole number above 0', value)
-    }
-  }
-  for (const [name, value] of Object.entries({ activation, textActivation })) {
-    if (value !== undefined && value !== 'gelu' && value !== 'quick_gelu') {
-      throw invalid(`config.${name}`, "'quick_gelu' or 'gelu'", value)
-    }
-  }
-  if (layerNormEps !== undefined && !(layerNormEps > 0 && layerNormEps < 1)) {
-    throw invalid('config.layerNormEps', 'a number between 0 and 1', layerNormEps)
-  }
-  if (!preprocess) return { headWidth, textHeads, activation, textActivation, layerNormEps }
-  const { mean, std } = preprocess
-  const triple = (v: unknown) => Array.isArray(v) && v.length === 3 && v.every(Number.isFinite)
-  if (!triple(mean) || !triple(std) || std.some(v => v <= 0)) {
-    throw new DeclipError(
-      'ERR_DECLIP_INVALID_ARG',
-      `config.preprocess must be { mean, std } with three numbers each, std above 0, received ${describe(preprocess)}.`,
-    )
-  }
-  return { headWidth, textHeads, activation, textActivation, layerNormEps, mean, std }
+  return { headWidth, textHeads, activation, textActivation, layerNormEps, ...preprocess }
 }

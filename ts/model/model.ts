@@ -1,10 +1,10 @@
 import type { CallOptions } from '../base/call.js'
 import { checkCall } from '../base/call.js'
-import { DENSE_MODES, type DenseMode, type Device, type ModelFamily } from '../base/names.js'
+import { checkFields } from '../base/field.js'
+import type { Device } from '../base/names.js'
 import { warnOnce } from '../base/warn.js'
 import type {
   NativeAddon,
-  NativeCheckpointInfo,
   NativeDense,
   NativeModel,
   NativePreprocess,
@@ -14,20 +14,25 @@ import { callNative } from '../engine/call-native.js'
 import { loadAddon } from '../engine/load-addon.js'
 import { Tensor } from '../engine/tensor.js'
 import { DeclipError, describe, invalid } from '../errors.js'
-import { type ImageInput, loadImage } from '../image/decode.js'
+import { type DecodedImage, type ImageInput, loadImage } from '../image/decode.js'
+import { openImage } from '../image/source.js'
+import { resolveDense } from '../methods/dense.js'
+import { checkDense, DENSE_FIELDS, modeOf } from '../methods/fields.js'
 import type {
   DenseOptions,
   FoundationModel,
   PipelineOptions,
   ProxyOptions,
 } from '../methods/options.js'
-import { isFoundation, toNativeProxy } from '../methods/proxy.js'
+import { isFoundation } from '../methods/proxy.js'
 import { resolveMethod } from '../methods/resolve.js'
 import type { Tokenizer } from '../text/tokenizer.js'
 import type { ClassList, VocabularyOptions } from '../words/options.js'
 import { Vocabulary } from '../words/vocabulary.js'
 import type { TextModel } from '../words/word-features.js'
 import { View } from './encoded-image.js'
+import { ENCODE_FIELDS, REGION_FIELDS, regionSize } from './fields.js'
+import { describeCheckpoint, type ModelInfo } from './info.js'
 import type {
   EncodeDenseOptions,
   EncodeImageOptions,
@@ -35,58 +40,11 @@ import type {
   LoadOptions,
 } from './options.js'
 
-/** What a checkpoint is. */
-export interface CheckpointInfo extends NativeCheckpointInfo {}
-
-/** What a loaded model is. */
-export interface ModelInfo {
-  /** File or folder that was loaded. */
-  readonly path: string
-  /**
-   * 'openai-jit', 'openai', 'open_clip', 'huggingface', 'eva-clip', 'trainer' or 'detector'; of a vision
-   * foundation model 'original', 'timm' or 'huggingface'.
-   */
-  readonly format: string
-  /** 'clip' for OpenAI/OpenCLIP ViTs, 'eva' for EVA02; vision foundation models: 'dino', 'dinov2', 'sam'. */
-  readonly family: ModelFamily
-  /** Side of the training pictures in pixels. */
-  readonly imageSize: number
-  /** Side of a patch in pixels. */
-  readonly patchSize: number
-  /** Channels of the vision tower. */
-  readonly width: number
-  /** Blocks of the vision tower. */
-  readonly layers: number
-  /** Attention heads of the vision tower. */
-  readonly heads: number
-  /** Channels of the shared space of pictures and texts, or of a vision foundation model's features. */
-  readonly embedDim: number
-  /** Longest text in tokens; null without a text tower. */
-  readonly contextLength: number | null
-  /** The towers that the file holds. */
-  readonly towers: readonly ('vision' | 'text')[]
-  /** Number format that the towers compute in. */
-  readonly dtype: 'float32' | 'bfloat16' | 'float16' | 'int8'
-  /** What the layers run on, chosen for this processor when the model was loaded. */
-  readonly engine: string
-  /** 'cpu' or 'cuda:0'. */
-  readonly device: string
-  /** Why this device. */
-  readonly deviceReason: string
-  /** Dense mode that the checkpoint was fine-tuned for, where its name says so. */
-  readonly denseMode: DenseMode | null
-  /** Licence, where the file or the hub states one. */
-  readonly license: string | null
-  /** exp of the stored logit scale, null where there is none. */
-  readonly logitScale: number | null
-  /** What was assumed because the weights do not tell. */
-  readonly notes: readonly string[]
-}
-
 /** What a Model is made from. @internal */
 export interface ModelParts {
   native: NativeModel
-  tokenizer: Tokenizer
+  /** None for a vision foundation model. */
+  tokenizer: Tokenizer | undefined
   /** Where the hub states one. */
   license: string | undefined
   /** Loads the foundation model that `proxy.model` names. */
@@ -111,37 +69,17 @@ export class Model {
   /** @internal */
   readonly native: NativeModel
   readonly #addon: NativeAddon
-  readonly #tokenizer: Tokenizer
+  readonly #tokenizer: Tokenizer | undefined
   readonly #loadProxy: ModelParts['loadProxy']
 
   /** @internal */
   constructor({ native, tokenizer, license, loadProxy }: ModelParts) {
-    const { vision, text, ...info } = native.info
+    const { textFingerprint: _, ...info } = native.info
     this.native = native
     this.#addon = loadAddon()
     this.#tokenizer = tokenizer
     this.#loadProxy = loadProxy
-    this.info = Object.freeze({
-      path: info.path,
-      format: info.format,
-      family: info.family,
-      imageSize: info.imageSize,
-      patchSize: info.patchSize,
-      width: vision.width,
-      layers: vision.layers,
-      heads: vision.heads,
-      embedDim: info.embedDim,
-      contextLength: text?.contextLength ?? null,
-      towers: Object.freeze(text ? (['vision', 'text'] as const) : (['vision'] as const)),
-      dtype: info.dtype,
-      engine: info.engine,
-      device: info.device,
-      deviceReason: info.deviceReason,
-      denseMode: info.denseMode,
-      license: info.license ?? license ?? null,
-      logitScale: info.logitScale,
-      notes: Object.freeze([...info.notes]),
-    })
+    this.info = describeCheckpoint(info, license)
   }
 
   /**
@@ -149,14 +87,16 @@ export class Model {
    *
    * @param texts - one text or several
    * @param options - `truncate`: cut texts that are too long (default), or throw
-   * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG
+   * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG, ERR_DECLIP_WEIGHTS for a vision foundation model
    */
   tokenize(
     texts: string | readonly string[],
     options: { truncate?: boolean | undefined } = {},
   ): Tensor {
+    this.checkTextSpace()
     const contextLength = this.info.contextLength ?? 77
-    const { data, shape } = this.#tokenizer.tokenize(texts, { ...options, contextLength })
+    const tokenizer = this.#tokenizer as Tokenizer
+    const { data, shape } = tokenizer.tokenize(texts, { ...options, contextLength })
     return Tensor.from(data, shape)
   }
 
@@ -173,6 +113,7 @@ export class Model {
     options: CallOptions & { normalize?: boolean | undefined } = {},
   ): Promise<Tensor> {
     checkCall(options)
+    checkFields(options, ENCODE_FIELDS)
     this.checkTextSpace()
     const { normalize = true } = options
     const given = texts instanceof Tensor
@@ -198,9 +139,9 @@ export class Model {
   async encodeImage(image: ImageInput, options: EncodeImageOptions = {}): Promise<Tensor> {
     checkCall(options)
     const { normalize = this.#normalizes, positions } = options
-    checkPositions(positions)
+    checkFields(options, { ...ENCODE_FIELDS, positions: DENSE_FIELDS.positions })
     this.#checkOptions({ positions })
-    return this.#withImage(image, 'crop', this.info.imageSize, options, input =>
+    return this.#withImage(begin(image, options), 'crop', this.info.imageSize, options, input =>
       this.#tensor(options, call =>
         this.native.encodeImage({ ...call, image: input, normalize, positions }),
       ),
@@ -220,10 +161,11 @@ export class Model {
    */
   async encodeDense(image: ImageInput, options: EncodeDenseOptions = {}): Promise<Tensor> {
     checkCall(options)
+    const begun = begin(image, options)
     const ready = namesProxy(options) ? await this.withProxy(options) : options
     const { normalize = this.#normalizes } = ready
     const dense = this.#dense(ready)
-    return this.#withImage(image, 'squash', this.info.imageSize, ready, input =>
+    return this.#withImage(begun, 'squash', this.info.imageSize, ready, input =>
       this.#tensor(ready, call =>
         this.native.encodeDense({ ...call, ...dense, image: input, normalize }),
       ),
@@ -244,13 +186,15 @@ export class Model {
     options: EncodeRegionOptions = {},
   ): Promise<Tensor> {
     checkCall(options)
+    const begun = begin(image, options)
+    const { size, imageIndex } = this.#regions(options)
+    const reading = boxRows(boxes)
+    reading.catch(() => {}) // waited for below
     const ready = namesProxy(options) ? await this.withProxy(options) : options
     const dense = this.#dense(ready)
     const { normalize = this.#normalizes, normalizeBeforePooling } = ready
-    const size = this.#regionSize(ready)
-    const imageIndex = toImageIndex(ready)
-    const rows = await boxRows(boxes)
-    return this.#withImage(image, 'pad', size, ready, async (input, scale) => {
+    const rows = await reading
+    return this.#withImage(begun, 'pad', size, ready, async (input, scale) => {
       const scaled = Tensor.from(
         rows.map(v => v * scale),
         [rows.length / 4, 4],
@@ -287,14 +231,14 @@ export class Model {
     options: EncodeRegionOptions = {},
   ): Promise<Tensor> {
     checkCall(options)
-    const ready = namesProxy(options) ? await this.withProxy(options) : options
     if (!(masks instanceof Tensor)) throw invalid('masks', 'a Tensor [K, H, W]', masks)
+    const begun = begin(image, options)
+    const { size, imageIndex } = this.#regions(options)
+    const ready = namesProxy(options) ? await this.withProxy(options) : options
     const dense = this.#dense(ready)
     const { normalize = this.#normalizes, normalizeBeforePooling } = ready
-    const size = this.#regionSize(ready)
-    const imageIndex = toImageIndex(ready)
     const padded = !(image instanceof Tensor)
-    return this.#withImage(image, 'pad', size, ready, input =>
+    return this.#withImage(begun, 'pad', size, ready, input =>
       this.#tensor(ready, call =>
         this.native.encodeMasks({
           ...call,
@@ -333,15 +277,15 @@ export class Model {
   async encode(image: ImageInput, options: CallOptions & PipelineOptions = {}): Promise<View> {
     checkCall(options)
     this.checkTextSpace()
-    const ready = namesProxy(options) ? await this.withProxy(options) : options
+    const opened = image instanceof Tensor ? undefined : openImage(image, options)
+    const ready = await this.withProxy(options)
     const { pipeline, warning } = resolveMethod({ model: this.facts, options: ready })
     warnOnce(warning)
-    const picture =
-      image instanceof Tensor ? { tensor: image.native } : toPixels(await loadImage(image, ready))
+    const picture = opened ? toPixels(await opened.decoded) : { tensor: (image as Tensor).native }
     const native = await callNative(this.#addon, ready, call =>
       this.native.encode({ ...call, picture, pipeline }),
     )
-    return new View(native, this, ready, () => sourceOf(image))
+    return new View(native, this, ready, opened?.again ?? noPicture)
   }
 
   /** Gives the weights back once the calls in flight are done. May be called again. */
@@ -365,7 +309,7 @@ export class Model {
     return {
       addon: this.#addon,
       native: this.native,
-      tokenizer: this.#tokenizer,
+      tokenizer: this.#tokenizer as Tokenizer, // asked only where there is a text tower
     }
   }
 
@@ -410,47 +354,20 @@ export class Model {
     )
   }
 
-  #regionSize({ size = this.info.imageSize }: EncodeRegionOptions): number {
-    if (Number.isInteger(size) && size >= this.info.patchSize && size <= 16384) return size
-    throw invalid('size', `${this.info.patchSize} (one patch) to 16384 pixels`, size)
+  /** Checks them; where the pictures are fitted and which picture each region is of. */
+  #regions(options: EncodeRegionOptions): { size: number; imageIndex: Int32Array } {
+    const { imageSize, patchSize } = this.info
+    checkFields(options, { ...REGION_FIELDS, size: regionSize(patchSize) })
+    const { size = imageSize, imageIndex = [] } = options
+    return { size, imageIndex: Int32Array.from(imageIndex) }
   }
 
   #dense(options: DenseOptions): NativeDense {
-    const { mode = this.info.denseMode ?? 'vanilla', proxy, layers, gaussianStd } = options
     this.#checkOptions(options)
-    if (!DENSE_MODES.includes(mode)) throw invalid('mode', `one of ${DENSE_MODES.join(', ')}`, mode)
-    if (layers !== undefined && !(Array.isArray(layers) && layers.every(Number.isInteger))) {
-      throw invalid('layers', 'a list of block numbers, counted from 1', layers)
-    }
-    if (gaussianStd !== undefined && !(gaussianStd > 0)) {
-      throw invalid('gaussianStd', 'a number of patches above 0', gaussianStd)
-    }
-    checkPositions(options.positions)
-    for (const [name, value] of Object.entries({ beta: proxy?.beta, gamma: proxy?.gamma })) {
-      if (value !== undefined && !Number.isFinite(value)) {
-        throw invalid(`proxy.${name}`, 'a finite number', value)
-      }
-    }
-    if (mode === 'proxyclip' && proxy?.features === undefined && proxy?.model === undefined) {
-      throw invalid(
-        'proxy.features',
-        "a Tensor [B, C, Hv, Wv] for mode 'proxyclip', or proxy.model the vision foundation model that makes it",
-        undefined,
-      )
-    }
-    return {
-      mode,
-      positions: options.positions,
-      residual: options.residual,
-      feedForward: options.feedForward,
-      layers,
-      selfAttention: options.selfAttention,
-      gaussianStd,
-      neighboursOnly: options.neighboursOnly,
-      ...toNativeProxy(proxy),
-      proxyBeta: proxy?.beta,
-      proxyGamma: proxy?.gamma,
-    }
+    checkFields(options, ENCODE_FIELDS)
+    checkDense(options)
+    const mode = modeOf(options) ?? this.info.denseMode ?? 'vanilla'
+    return resolveDense({ ...options, mode }, this.info)
   }
 
   async #tensor(
@@ -462,14 +379,14 @@ export class Model {
 
   /** Hands `use` the model's input and how much smaller it is than the picture. */
   async #withImage(
-    image: ImageInput,
+    image: Tensor | Promise<DecodedImage>,
     fit: NativePreprocess['fit'],
     size: number,
     options: CallOptions,
     use: (input: NativeTensor, scale: number) => Promise<Tensor>,
   ): Promise<Tensor> {
     if (image instanceof Tensor) return use(image.native, 1)
-    const { data: pixels, width, height } = await loadImage(image, options)
+    const { data: pixels, width, height } = await image
     const { mean, std } = this.native.info
     const input = await callNative(this.#addon, options, call =>
       this.#addon.preprocess({ ...call, pixels, width, height, fit, size, mean, std }),
@@ -483,19 +400,9 @@ export class Model {
 }
 
 /** What {@link DenseOptions} has, for models that know none of it. */
-const DENSE_OPTIONS = [
-  'mode',
-  'positions',
-  'residual',
-  'feedForward',
-  'layers',
-  'selfAttention',
-  'gaussianStd',
-  'neighboursOnly',
-  'proxy',
-] as const satisfies readonly (keyof DenseOptions)[]
+const DENSE_OPTIONS = [...Object.keys(DENSE_FIELDS), 'denseMode', 'proxy'] as (keyof DenseOptions)[]
 
-/** True where a model has to be loaded before the call; only then may it wait before it copies pixels. */
+/** True where a model has to be loaded before the call; only then may a tensor wait. */
 function namesProxy({ proxy }: { proxy?: ProxyOptions | undefined }): boolean {
   return typeof proxy?.model === 'string'
 }
@@ -522,16 +429,15 @@ async function boxRows(boxes: Boxes): Promise<Float32Array> {
   return Float32Array.from(boxes.flat())
 }
 
-function toImageIndex({ imageIndex = [] }: EncodeRegionOptions): Int32Array {
-  if (Array.isArray(imageIndex) && imageIndex.every(i => Number.isInteger(i) && i >= 0)) {
-    return Int32Array.from(imageIndex)
-  }
-  throw invalid('imageIndex', 'a list with the number of the picture of every region', imageIndex)
-}
-
-function checkPositions(positions: unknown): void {
-  if (positions === undefined || positions === 'scale-factor' || positions === 'size') return
-  throw invalid('positions', "'scale-factor' or 'size'", positions)
+/** Starts decoding; bytes and pixels are copied before it returns. */
+function begin(
+  image: ImageInput,
+  options: { signal?: AbortSignal | undefined },
+): Tensor | Promise<DecodedImage> {
+  if (image instanceof Tensor) return image
+  const decoding = loadImage(image, options)
+  decoding.catch(() => {}) // #withImage() waits for it
+  return decoding
 }
 
 /** @internal */
@@ -547,13 +453,10 @@ export function toPixels({
   return { pixels: data, width, height }
 }
 
-/** Decodes a picture again for an overlay. @internal */
-export async function sourceOf(image: ImageInput) {
-  if (image instanceof Tensor) {
-    throw new DeclipError(
-      'ERR_DECLIP_INVALID_ARG',
-      'A tensor has no picture to draw on; pass overlay: { image }.',
-    )
-  }
-  return loadImage(image)
+/** Where an overlay of a tensor's labels would come from. @internal */
+export async function noPicture(): Promise<never> {
+  throw new DeclipError(
+    'ERR_DECLIP_INVALID_ARG',
+    'A tensor has no picture to draw on; pass overlay: { image }.',
+  )
 }

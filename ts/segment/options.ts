@@ -7,7 +7,7 @@ import type { VocabularyOptions } from '../words/options.js'
 /** Options of {@link segment} and {@link segmentMany}. */
 export interface SegmentOptions
   extends CallOptions,
-    Omit<PipelineOptions, 'mode'>,
+    PipelineOptions,
     PostprocessOptions,
     Omit<VocabularyOptions, keyof CallOptions> {
   /** A loaded model, or what {@link loadModel} takes. Default: as {@link loadModel}. */

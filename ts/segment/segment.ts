@@ -1,22 +1,19 @@
 import { checkCall } from '../base/call.js'
 import { warnOnce } from '../base/warn.js'
-import { callNative } from '../engine/call-native.js'
 import { prepareAddon } from '../engine/load-addon.js'
 import { Tensor } from '../engine/tensor.js'
-import { aborted, type DeclipError, invalid } from '../errors.js'
+import { aborted, invalid } from '../errors.js'
 import { sourceOrDefault } from '../hub/default-model.js'
-import { type ImageInput, loadImage } from '../image/decode.js'
-import { resolveMethod } from '../methods/resolve.js'
+import type { ImageInput } from '../image/decode.js'
+import { openImage, type Picture } from '../image/source.js'
+import { type ResolvedMethod, resolveMethod } from '../methods/resolve.js'
+import { type Asked, ask } from '../model/ask.js'
 import { modelNamed } from '../model/load.js'
-import { Model, sourceOf, toPixels } from '../model/model.js'
-import { type Segmentation, toSegmentation } from '../result/segmentation.js'
+import { Model, noPicture, toPixels } from '../model/model.js'
+import type { Segmentation } from '../result/segmentation.js'
 import type { ClassList } from '../words/options.js'
-import { toVocabulary } from '../words/to-vocabulary.js'
 import type { Vocabulary } from '../words/vocabulary.js'
 import type { SegmentOptions } from './options.js'
-
-/** Pictures that are decoded or queued ahead of the one that {@link segmentMany} waits for. */
-const AHEAD = 2
 
 /**
  * Says for every pixel which of the classes it belongs to.
@@ -44,131 +41,68 @@ export async function segment(
   checkCall(options)
   if (options.signal?.aborted) throw aborted(options.signal)
   // first, so that bytes and pixels are copied before the caller can change them
-  const decoding = image instanceof Tensor ? undefined : timed(loadImage(image, options))
-  decoding?.catch(() => {}) // reported below, after the model's own errors
-  const addon = await prepareAddon()
-  const model = await modelOf(options)
+  const picture = openPicture(image, options)
+  return segmentPicture(picture, classes, await prepare(options), start)
+}
+
+/** A picture whose decoding has begun, or the tensor that it is. @internal */
+export type Opened = Tensor | (Picture & { readonly decodeMs: Promise<number> })
+
+/** Begins to decode; bytes and pixels are copied before it returns. @internal */
+export function openPicture(
+  image: ImageInput,
+  options: { signal?: AbortSignal | undefined },
+): Opened {
+  if (image instanceof Tensor) return image
+  const start = performance.now()
+  const picture = openImage(image, options)
+  const decodeMs = picture.decoded.then(() => performance.now() - start)
+  decodeMs.catch(() => {}) // segmentPicture() waits for `decoded`
+  return { ...picture, decodeMs }
+}
+
+/** A call's options with the models loaded and the method resolved. @internal */
+export interface Prepared<T extends SegmentOptions = SegmentOptions> {
+  readonly model: Model
+  readonly method: ResolvedMethod
+  readonly options: T
+}
+
+/** What is the same for every picture of a call. @internal */
+export async function prepare<T extends SegmentOptions>(given: T): Promise<Prepared<T>> {
+  await prepareAddon()
+  const model = await modelOf(given)
   model.checkTextSpace()
-  const ready = await model.withProxy(options)
-  const preset = resolveMethod({ model: model.facts, options: ready })
-  warnOnce(preset.warning)
-  const { value: vocabulary, ms: textMs } = await timed(
-    toVocabulary(model.textModel, classes, preset, ready),
-  )
-  const { background } = vocabulary
-  const { pipeline, post } = resolveMethod({ model: model.facts, options: ready, background })
-  const decoded = await decoding
-  const picture = decoded ? toPixels(decoded.value) : { tensor: (image as Tensor).native }
-  const result = await callNative(
-    addon,
-    ready,
-    call =>
-      model.native.segment({
-        ...call,
-        picture,
-        pipeline,
-        post,
-        text: vocabulary.features.native,
-        wordClass: vocabulary.wordClass,
-      }),
-    ['encode', 'pixels'],
-  )
-  return toSegmentation(result, {
-    classes: vocabulary.classes,
-    background,
-    timings: {
-      decodeMs: decoded?.ms,
-      textMs,
-      encodeMs: result.encodeMs,
-      pixelsMs: result.pixelsMs,
-      totalMs: performance.now() - start,
-    },
-    source: () => sourceOf(image),
-    addon,
-  })
+  const options = await model.withProxy(given)
+  const method = resolveMethod({ model: model.facts, options })
+  warnOnce(method.warning)
+  return { model, method, options }
 }
 
-/** Options of {@link segmentMany}. */
-export interface SegmentManyOptions extends SegmentOptions {
-  /**
-   * Told of a picture that failed, which is then left out; without it the first failure ends the
-   * iteration. An abort always does.
-   */
-  onError?: ((error: DeclipError, image: ImageInput, index: number) => void) | undefined
-}
-
-/**
- * Segments pictures one after the other, in order, decoding the next ones meanwhile. Memory stays
- * bounded: at most two pictures are ahead of the one that is being consumed.
- *
- * @param images - a list, or anything (async) iterable
- * @param classes - as for {@link segment}; encoded once
- * @throws {@link DeclipError} as {@link segment}
- *
- * @example
- * ```ts
- * for await (const seg of segmentMany(paths, ['cat', 'dog', 'background'])) {
- *   console.log(seg.areas)
- *   seg.dispose()
- * }
- * ```
- */
-export async function* segmentMany(
-  images: Iterable<ImageInput> | AsyncIterable<ImageInput>,
+/** Encodes a picture and asks for the words' labels. @internal */
+export function segmentPicture(
+  picture: Opened,
   classes: ClassList | Vocabulary,
-  options: SegmentManyOptions = {},
-): AsyncGenerator<Segmentation, void, undefined> {
-  checkCall(options)
-  const iterator = iteratorOf(images)
-  const model = await modelOf(options)
-  model.checkTextSpace()
-  const ready = await model.withProxy(options)
-  const { onError, ...rest } = ready
-  const preset = resolveMethod({ model: model.facts, options: ready })
-  const vocabulary = await toVocabulary(model.textModel, classes, preset, ready)
-
-  // Leaving the loop early stops what is in flight.
-  const stop = new AbortController()
-  const signal = ready.signal ? AbortSignal.any([ready.signal, stop.signal]) : stop.signal
-  const settings = { ...rest, model, signal }
-  const pending: { image: ImageInput; index: number; result: Promise<Segmentation> }[] = []
-  let index = 0
-  let more = true
-  try {
-    while (more || pending.length > 0) {
-      while (more && pending.length <= AHEAD) {
-        const next = await iterator.next()
-        if (next.done) {
-          more = false
-          break
-        }
-        const result = segment(next.value, vocabulary, settings)
-        result.catch(() => {}) // reported when its turn comes
-        pending.push({ image: next.value, index: index++, result })
+  { model, method, options }: Prepared,
+  start: number,
+): Promise<Segmentation> {
+  const { pipeline } = method
+  const asked: Asked = {
+    model,
+    method,
+    start,
+    encoded: async () => {
+      const given =
+        picture instanceof Tensor ? { tensor: picture.native } : toPixels(await picture.decoded)
+      return {
+        answer: query => model.native.segment({ ...query, picture: given, pipeline }),
+        decodeMs: picture instanceof Tensor ? undefined : await picture.decodeMs,
       }
-      const first = pending.shift()
-      if (!first) break
-      let result: Segmentation
-      try {
-        result = await first.result
-      } catch (error) {
-        if (ready.signal?.aborted) throw aborted(ready.signal)
-        if (!onError) throw error
-        onError(error as DeclipError, first.image, first.index)
-        continue
-      }
-      yield result
-    }
-  } finally {
-    stop.abort()
-    for (const { result } of pending) {
-      result.then(
-        unused => unused.dispose(),
-        () => {},
-      )
-    }
-    if (more) await iterator.return?.()
+    },
+    steps: ['encode', 'pixels'],
+    source: picture instanceof Tensor ? noPicture : picture.again,
   }
+  return ask(asked, classes, options)
 }
 
 async function modelOf(options: SegmentOptions): Promise<Model> {
@@ -178,17 +112,4 @@ async function modelOf(options: SegmentOptions): Promise<Model> {
     throw invalid('model', 'a Model or what loadModel() takes', model)
   }
   return modelNamed(await sourceOrDefault(model), { device, dtype, onProgress })
-}
-
-function iteratorOf<T>(images: Iterable<T> | AsyncIterable<T>): AsyncIterator<T> | Iterator<T> {
-  if (typeof images === 'object' && images !== null && !ArrayBuffer.isView(images)) {
-    if (Symbol.asyncIterator in images) return images[Symbol.asyncIterator]()
-    if (Symbol.iterator in images) return images[Symbol.iterator]()
-  }
-  throw invalid('images', 'a list of pictures or anything iterable', images)
-}
-
-async function timed<T>(promise: Promise<T>): Promise<{ value: T; ms: number }> {
-  const start = performance.now()
-  return { value: await promise, ms: performance.now() - start }
 }

@@ -6,7 +6,10 @@ import type { TextModel } from './word-features.js'
 
 /**
  * The vocabulary of a call: a finished one, checked against the model, or classes encoded with the
- * preset's prompts (word features are cached per model). @internal
+ * preset's prompts (word features are cached per model). One that is not `classes` is the caller's to
+ * dispose.
+ *
+ * @internal
  */
 export async function toVocabulary(
   model: TextModel,
@@ -19,7 +22,7 @@ export async function toVocabulary(
     return classes
   }
   const { signal, onProgress, definitions, synonyms, background } = options
-  return Vocabulary.build(model, classes, {
+  const settings = {
     signal,
     onProgress,
     definitions,
@@ -27,5 +30,6 @@ export async function toVocabulary(
     background,
     templates: preset.templates,
     definitionWeight: preset.definitionWeight,
-  })
+  }
+  return Vocabulary.build(model, classes, settings, { own: false })
 }

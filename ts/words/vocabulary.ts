@@ -4,6 +4,7 @@ import type { NativeTensor } from '../engine/addon-types.js'
 import { callNative } from '../engine/call-native.js'
 import { Tensor } from '../engine/tensor.js'
 import { DeclipError, describe, invalid } from '../errors.js'
+import { itaclip } from '../methods/itaclip.js'
 import {
   type ClassEntry,
   doubtAbout,
@@ -16,9 +17,6 @@ import type { TemplateSetName } from '../text/templates.js'
 import { templateList } from '../text/templates.js'
 import type { AuxiliaryTexts, ClassList, VocabularyOptions } from './options.js'
 import { encodeTexts, type NamedText, type TextModel, type TextSide } from './word-features.js'
-
-/** ITACLIP's default for the share of definitions or synonyms. */
-const DEFINITION_WEIGHT = 0.2
 
 /** Its feature tells text towers apart, whatever precision they run in. */
 const PROBE = { text: 'a photo of an object.', owner: 'the probe' }
@@ -65,10 +63,15 @@ export class Vocabulary {
   readonly modelKey: string
 
   readonly #fingerprint: string | undefined
-  readonly #probe: Float32Array
+  readonly #probe: Float32Array | undefined
   readonly #addon: TextModel['addon']
 
-  private constructor(fields: Fields, features: Tensor, probe: Float32Array, model: TextModel) {
+  private constructor(
+    fields: Fields,
+    features: Tensor,
+    probe: Float32Array | undefined,
+    model: TextModel,
+  ) {
     this.classes = Object.freeze([...fields.classes])
     this.words = Object.freeze([...fields.words])
     this.wordClass = Int32Array.from(fields.wordClass)
@@ -81,11 +84,18 @@ export class Vocabulary {
     this.#addon = model.addon
   }
 
-  /** What {@link Model.vocabulary} calls. @internal */
+  /**
+   * What {@link Model.vocabulary} calls.
+   *
+   * @param own - false for words that nobody but the calling function gets to see: without what only
+   * save() and another model's verify() need
+   * @internal
+   */
   static async build(
     model: TextModel,
     classList: ClassList,
     options: VocabularyOptions = {},
+    { own = true } = {},
   ): Promise<Vocabulary> {
     const { signal, onProgress, templates = 'imagenet' } = options
     const call = { signal, onProgress }
@@ -102,7 +112,7 @@ export class Vocabulary {
     const owned = auxiliary && assignTexts(auxiliary, names, background)
     const nameRows = await encodeTexts(model, named, templates, call)
     const auxiliaryRows = owned && (await encodeTexts(model, owned, templates, call))
-    const [probe] = await encodeTexts(model, [PROBE], 'none', call)
+    const [probe] = own ? await encodeTexts(model, [PROBE], 'none', call) : []
     const fields = {
       classes: names,
       words: named.map(({ text }) => text),
@@ -115,7 +125,7 @@ export class Vocabulary {
     const features = auxiliaryRows
       ? await mix(model, nameRows, auxiliaryRows, { wordClass, background, weight, signal })
       : stack(model, nameRows)
-    return new Vocabulary(fields, new Tensor(features), probe as Float32Array, model)
+    return new Vocabulary(fields, new Tensor(features), probe, model)
   }
 
   /**
@@ -176,7 +186,8 @@ export class Vocabulary {
       modelKey,
       fingerprint: this.#fingerprint,
     }
-    const probe = this.#addon.tensor(this.#probe, [1, this.#probe.length], 'float32')
+    const values = this.#probe as Float32Array
+    const probe = this.#addon.tensor(values, [1, values.length], 'float32')
     try {
       await callNative(this.#addon, { signal }, call =>
         this.#addon.writeSafetensors({
@@ -203,7 +214,7 @@ export class Vocabulary {
     if (text && this.#fingerprint === textFingerprint) return
     const [probe] = text ? await encodeTexts(model, [PROBE], 'none', call) : []
     // Not `<`: the cosine of a zero vector is NaN.
-    if (!probe || !(cosine(probe, this.#probe) >= SAME_TOWER)) {
+    if (!probe || !this.#probe || !(cosine(probe, this.#probe) >= SAME_TOWER)) {
       throw new DeclipError(
         'ERR_DECLIP_INVALID_ARG',
         `This vocabulary was made with another model (${this.modelKey}; this one: ${keyOf(model)}); make it again with model.vocabulary().`,
@@ -368,7 +379,7 @@ function stack(model: TextModel, rows: readonly Float32Array[]): NativeTensor {
   return model.addon.tensor(flat, [rows.length, width], 'float32')
 }
 
-function checkWeight(weight: unknown = DEFINITION_WEIGHT): number {
+function checkWeight(weight: unknown = itaclip.preset.definitionWeight): number {
   if (typeof weight === 'number' && weight >= 0 && weight <= 1) return weight
   throw invalid('definitionWeight', 'a number from 0 to 1', weight)
 }

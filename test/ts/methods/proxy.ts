@@ -4,6 +4,7 @@ import {
   loadModel,
   type Model,
   type ProxyOptions,
+  type RawImage,
   releaseModels,
   segment,
   segmentMany,
@@ -156,10 +157,38 @@ t.test('a source is loaded once, on the device of the model', async t => {
   })
 })
 
+t.test('pixels are copied before a model is loaded', async t => {
+  const given = picture(96, 96, 3)
+  const mode = 'proxyclip' as const
+  const calls = {
+    encodeDense: (image: RawImage, proxy: ProxyOptions) =>
+      model.encodeDense(image, { mode, proxy }).then(floats),
+    encodeBoxes: (image: RawImage, proxy: ProxyOptions) =>
+      model.encodeBoxes(image, [[0, 0, 50, 90]], { mode, proxy }).then(floats),
+    encodeMasks: (image: RawImage, proxy: ProxyOptions) => {
+      const masks = Tensor.from(new Uint8Array(96 * 96).fill(1), [1, 96, 96])
+      return model.encodeMasks(image, masks, { mode, proxy }).then(floats)
+    },
+    encode: async (image: RawImage, proxy: ProxyOptions) => {
+      using view = await model.encode(image, { method: mode, proxy })
+      return labelsOf(await view.segment(CLASSES))
+    },
+  }
+  for (const [name, call] of Object.entries(calls)) {
+    const source = fixture('vfm', 'sam.safetensors')
+    const expected = await call(given, { model: source })
+    await releaseModels() // so that the call has to wait for it
+    const data = given.data.slice()
+    const running = call({ ...given, data }, { model: source })
+    data.fill(0)
+    t.same(await running, expected, name)
+  }
+})
+
 t.test('misuse', async t => {
   const features = Tensor.from(new Float32Array(8), [1, 2, 2, 2])
   const cases: [unknown, RegExp][] = [
-    [{}, /needs proxy\.features.* or proxy\.model/],
+    [{}, /^proxy must be { model } or { features }/],
     [{ model }, /^proxy\.model must be a vision foundation model .* 'clip'/],
     [{ model: 5 }, /^proxy\.model must be a vision foundation model/],
     [{ model: null }, /proxy/],

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { DENSE_MODES } from '../../../ts/base/names.js'
+import { DENSE_MODES, type DenseMode } from '../../../ts/base/names.js'
 import { Tensor } from '../../../ts/engine/tensor.js'
 import type { DatasetName } from '../../../ts/methods/benchmarks.js'
 import { METHOD_NAMES, METHODS } from '../../../ts/methods/list.js'
@@ -22,8 +22,10 @@ const EVA: ModelFacts = { ...VIT_B, family: 'eva' }
 const SMALL: ModelFacts = { ...VIT_B, imageSize: 96, patchSize: 8, layers: 6 }
 const code = 'ERR_DECLIP_INVALID_ARG'
 
-const resolve = (options: MethodOptions, model = VIT_B, background = 0) =>
-  resolveMethod({ model, options, background })
+const resolve = (options: MethodOptions, model = VIT_B, background = 0) => {
+  const method = resolveMethod({ model, options })
+  return { ...method, post: method.postprocess(background) }
+}
 
 const features = new Tensor({ shape: [1, 768, 42, 42], dtype: 'float32', device: 'cpu' } as never)
 
@@ -85,10 +87,30 @@ t.test('the other tables, at the places where they differ', async t => {
   t.match(clear.pipeline, { shortSide: 448, window: 448, stride: 224, padTo: 16 })
   t.match(clear.post, { logitScale: 50, probThreshold: 0.5 })
   t.equal(resolve({ method: 'clearclip', dataset: 'cityscapes' }).pipeline.window, 224)
+})
 
-  const declip = resolve({ method: 'declip', dataset: 'ade20k' }, EVA)
-  t.match(declip.pipeline, { shortSide: 448, window: 336, stride: 112, dense: { mode: 'qq' } })
-  t.match(declip.post, { pamrIterations: 0, probThreshold: 0, closing: false })
+t.test("DeCLIP's zero-shot protocol", async t => {
+  // short side, logit scale, probability threshold
+  const table = {
+    voc21: [448, 80, 0.4],
+    context60: [448, 40, 0.15],
+    'coco-object': [448, 40, 0.2],
+    voc20: [448, 40, 0],
+    cityscapes: [560, 40, 0],
+    context59: [448, 40, 0],
+    ade20k: [448, 40, 0],
+    'coco-stuff': [448, 40, 0],
+  }
+  t.strictSame(Object.keys(METHODS.declip.datasets).sort(), Object.keys(table).sort())
+  for (const [dataset, row] of Object.entries(table)) {
+    const { pipeline, post, templates } = resolve({ method: 'declip', dataset }, EVA)
+    t.strictSame([pipeline.shortSide, post.logitScale, post.probThreshold], row, dataset)
+    t.match(pipeline, { window: 336, stride: 112, padTo: 16, augment: false })
+    t.match(pipeline.dense, { mode: 'csa', positions: 'size' })
+    t.match(post, { pamrIterations: 0, areaThreshold: 0, closing: false })
+    t.equal(templates, 'imagenet')
+  }
+  t.match(resolve({ method: 'declip' }, EVA).post, { logitScale: 40, probThreshold: 0 })
 })
 
 t.test('positions follow the code base of the method', async t => {
@@ -175,10 +197,10 @@ t.test("the caller's values stand for every method, and are told apart", async t
           positions: 'size',
           residual: false,
           feedForward: true,
+          neighboursOnly: true,
           layers: [2],
           selfAttention: false,
           gaussianStd: 2,
-          neighboursOnly: true,
           proxyFeatures: features.native,
           proxyBeta: 2,
           proxyGamma: 1,
@@ -214,6 +236,24 @@ t.test("settings of a mode's last block do not reach another mode", async t => {
   const { dense } = resolve({ method: 'itaclip', denseMode: 'qq' }).pipeline
   t.strictSame([dense.mode, dense.layers, dense.selfAttention], ['qq', undefined, undefined])
   t.equal(resolve({ method: 'naclip', mode: 'csa' }).pipeline.dense.gaussianStd, undefined)
+})
+
+t.test("a mode has its own paper's settings in every method", async t => {
+  const dense = (mode: DenseMode) =>
+    resolve({ method: 'declip', mode, proxy: { features } }).pipeline.dense
+  t.match(dense('itaclip'), { layers: [7, 8, 10], selfAttention: true, gaussianStd: undefined })
+  t.match(dense('naclip'), { gaussianStd: 5, neighboursOnly: false, layers: undefined })
+  t.match(dense('proxyclip'), { proxyBeta: 1.2, proxyGamma: 3 })
+})
+
+t.test('mode and denseMode are one option', async t => {
+  for (const options of [{ mode: 'vv' }, { denseMode: 'vv' }, { mode: 'vv', denseMode: 'vv' }]) {
+    t.equal(resolve({ method: 'declip', ...options } as MethodOptions).pipeline.dense.mode, 'vv')
+  }
+  t.throws(() => resolve({ mode: 'vv', denseMode: 'qq' }), {
+    code,
+    message: /mode and denseMode are two names of one option, received 'vv' and 'qq'/,
+  })
 })
 
 t.test('a smaller window of the caller takes the stride of the preset along', async t => {
@@ -297,7 +337,11 @@ t.test('what is refused', async t => {
   bad({ proxy: { features, gamma: -1 } }, /proxy\.gamma/)
   bad({ proxy: { features: {} as never } }, /proxy\.features/)
   bad({ proxy: { model: {} as never } }, /proxy\.model/)
-  bad({ method: 'proxyclip' }, /needs proxy\.features.* or proxy\.model/)
+  bad(
+    { method: 'proxyclip' },
+    /^proxy must be { model } or { features } for dense mode 'proxyclip'/,
+  )
+  bad({ proxy: { features, gamma: 0 } }, /proxy\.gamma must be a finite number above 0/)
 })
 
 t.test('windows are whole patches of both models', async t => {

@@ -32,7 +32,7 @@ t.teardown(() => {
 
 t.test('info', async t => {
   const { path, notes, deviceReason, engine, ...info } = model.info
-  t.same(info, {
+  t.match(info, {
     format: 'openai',
     family: 'clip',
     imageSize: 96,
@@ -57,7 +57,10 @@ t.test('info', async t => {
   t.throws(() => {
     ;(model.info as { width: number }).width = 5
   }, TypeError)
-  const { vision, text, ...file } = await inspectCheckpoint('words-tiny')
+  const checkpoint = await inspectCheckpoint('words-tiny')
+  const { dtype: _, device: __, ...ofTheFile } = info
+  t.same({ ...ofTheFile, path, notes }, checkpoint, 'a model says the same as its checkpoint')
+  const { vision, text, ...file } = checkpoint
   t.match(vision, { width: 192, layers: 6, heads: 3, mlp: 768, activation: 'quick_gelu' })
   t.match(text, { width: 128, contextLength: 77, vocab: 49408 })
   t.match(file, { format: 'openai', embedDim: 128, storedDtype: /float/, denseMode: 'maskclip' })
@@ -202,16 +205,18 @@ t.test('every call refuses wrong options', async t => {
     [{ feedForward: 1 }, /^feedForward/],
     [{ layers: '7' }, /^layers/],
     [{ layers: [1.5] }, /^layers/],
+    [{ layers: [] }, /^layers/],
     [{ mode: 'itaclip', layers: [0] }, /^layers/],
     [{ mode: 'itaclip', layers: [99] }, /^layers/],
     [{ selfAttention: 'x' }, /^selfAttention/],
     [{ gaussianStd: 0 }, /^gaussianStd/],
     [{ gaussianStd: Number.NaN }, /^gaussianStd/],
     [{ neighboursOnly: 'x' }, /^neighboursOnly/],
-    [{ mode: 'proxyclip' }, /^proxy\.features must be a Tensor/],
+    [{ mode: 'proxyclip' }, /^proxy must be { model } or { features }/],
     [{ mode: 'proxyclip', proxy: { features: [1] } }, /^proxy\.features/],
     [{ mode: 'proxyclip', proxy: { features: x, beta: Number.NaN } }, /^proxy\.beta/],
     [{ mode: 'proxyclip', proxy: { features: x, gamma: 'x' } }, /^proxy\.gamma/],
+    [{ mode: 'proxyclip', proxy: { features: x, gamma: 0 } }, /^proxy\.gamma/],
     [{ mode: 'proxyclip', proxy: { features: masks } }, /proxy\.features/],
   ]
   for (const name of ['encodeDense', 'encodeBoxes', 'encodeMasks'] as const) {

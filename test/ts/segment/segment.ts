@@ -1,9 +1,11 @@
 import t from 'tap'
+import type { NativeTensor } from '../../../ts/engine/addon-types.js'
 import {
   type DeclipError,
   loadModel,
   type SegmentOptions,
   segment,
+  segmentMany,
   Tensor,
   Vocabulary,
 } from '../../../ts/index.js'
@@ -124,6 +126,7 @@ t.test('wrong options', async t => {
     gaussianStd: [nan, 0, -1, null],
     positions: ['x', null],
     layers: [[], 'x', [0], [1.5], 5],
+    mode: ['x', 5, null, 'toString'],
     denseMode: ['x', 5, null, 'toString'],
     pamr: [true, 5, 'x'],
     'pamr.iterations': [{}, { iterations: 0, dilations: [1] }, { iterations: 1e9, dilations: [1] }],
@@ -171,7 +174,7 @@ t.test('wrong options', async t => {
   })
   await t.rejects(segment(image, classes, { model, method: 'proxyclip' }), {
     ...invalid,
-    message: /proxy\.features/,
+    message: /^proxy must be { model } or { features }/,
   })
   await t.rejects(segment(image, classes, { device: 'cuda:99' }), { code: 'ERR_DECLIP_DEVICE' })
   await t.rejects(segment(image, classes, { model: 'no-such-model.pt' }), { code: 'ERR_DECLIP_IO' })
@@ -222,6 +225,66 @@ t.test('pixels that change or go away while the call runs', async t => {
   x.dispose()
   const labels = await again.then(labelsOf, (error: DeclipError) => error.code)
   t.ok(labels === 'ERR_DECLIP_DISPOSED' || String(labels) === String(clean))
+})
+
+t.test('an overlay shows the picture that was segmented', async t => {
+  const data = image.data.slice()
+  using seg = await segment({ ...image, data }, classes, { model })
+  const expected = await seg.toPNG({ overlay: { image, legend: false } })
+  data.fill(0) // the caller's next frame
+  t.same(await seg.toPNG({ overlay: { legend: false } }), expected)
+  t.same(await seg.toPNG({ overlay: { legend: false } }), expected, 'drawn twice')
+
+  using view = await model.encode({ ...image, data: image.data.slice() })
+  using asked = await view.segment(classes)
+  t.same(await asked.toPNG({ overlay: { legend: false } }), expected, 'of a view')
+})
+
+t.test('words of one call are given back, and nothing else is encoded for them', async t => {
+  const { native } = model
+  const disposed: Vocabulary[] = []
+  const made: Vocabulary[] = []
+  const { build } = Vocabulary
+  t.capture(Vocabulary, 'build', async (...args: Parameters<typeof build>) => {
+    const vocabulary = await build.apply(Vocabulary, args)
+    made.push(vocabulary)
+    return vocabulary
+  })
+  const dispose = t.capture(Vocabulary.prototype, 'dispose', function (this: Vocabulary) {
+    disposed.push(this)
+    this.features.dispose()
+  })
+  const words = t.capture(native, 'encodeWords', native.encodeWords)
+  const seg = await segment(image, ['never', 'said before'], { model, templates: 'none' })
+  using view = await model.encode(image)
+  await view.segment(['never', 'said before'], { templates: 'none' })
+  for await (const _ of segmentMany([image, image], ['never'], { model, templates: 'none' })) {
+  }
+  t.equal(disposed.length, 3)
+  t.same(new Set(disposed), new Set(made))
+  const calls = words().map(({ args: [{ tokens }] }) => (tokens as NativeTensor).shape[0])
+  t.same(calls, [2], 'no probe beside the words')
+  t.equal(dispose().length, 3)
+  seg.dispose()
+  await t.rejects(made[0]?.features.data() as Promise<unknown>, { code: 'ERR_DECLIP_DISPOSED' })
+
+  const own = await model.vocabulary(['never'], { templates: 'none' })
+  await segment(image, own, { model })
+  t.equal(disposed.includes(own), false, "the caller's own stay")
+})
+
+t.test('mode and denseMode are one word', async t => {
+  const expected = await labelsOf(await segment(image, classes, { model, mode: 'naclip' }))
+  t.same(await labelsOf(await segment(image, classes, { model, denseMode: 'naclip' })), expected)
+  t.notSame(await labelsOf(await segment(image, classes, { model, mode: 'vanilla' })), expected)
+  using view = await model.encode(image, { denseMode: 'naclip' })
+  t.same(await labelsOf(await view.segment(classes)), expected)
+  await t.rejects(segment(image, classes, { model, mode: 'qq', denseMode: 'vv' }), {
+    ...invalid,
+    message: /two names of one option/,
+  })
+  const one = await floats(await model.encodeDense(image, { mode: 'qq' }))
+  t.same(await floats(await model.encodeDense(image, { denseMode: 'qq' } as never)), one)
 })
 
 t.test('values that are no numbers', async t => {

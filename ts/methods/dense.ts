@@ -1,0 +1,64 @@
+import type { DenseMode, Positions } from '../base/names.js'
+import type { NativeDense } from '../engine/addon-types.js'
+import { invalid } from '../errors.js'
+import { itaclip } from './itaclip.js'
+import { naclip } from './naclip.js'
+import type { DenseOptions } from './options.js'
+import { toNativeProxy } from './proxy.js'
+import { proxyclip } from './proxyclip.js'
+
+/** The blocks of the towers that ITACLIP's layer numbers are meant for. */
+const PAPER_LAYERS = 12
+
+/**
+ * What the addon is told of the last block. What the caller leaves out is the value of the paper that the
+ * mode is from, whichever method asks for the mode.
+ *
+ * @param options - checked by checkDense()
+ * @param model - `layers`: blocks of the vision tower; with fewer than 12 the core takes ITACLIP's layers at
+ * the same relative depths
+ * @param positions - the preset's; undefined for the rule of the mode's own code base
+ * @throws DeclipError ERR_DECLIP_INVALID_ARG
+ * @internal
+ */
+export function resolveDense(
+  options: DenseOptions & { mode: DenseMode },
+  model: { readonly layers: number },
+  positions?: Positions,
+): NativeDense {
+  const { mode, proxy } = options
+  if (mode === 'proxyclip' && proxy?.features === undefined && proxy?.model === undefined) {
+    throw invalid(
+      'proxy',
+      "{ model } or { features } for dense mode 'proxyclip': the vision foundation model that makes the features of every window, or these as a Tensor [B, C, Hv, Wv]",
+      proxy,
+    )
+  }
+  return {
+    mode,
+    positions: options.positions ?? positions,
+    residual: options.residual,
+    feedForward: options.feedForward,
+    neighboursOnly: options.neighboursOnly ?? false,
+    ...toNativeProxy(proxy),
+    ...settings(options, mode, model.layers),
+  }
+}
+
+/** Those of one mode mean nothing to another, and are passed on only where the caller gave them. */
+function settings(
+  options: DenseOptions,
+  mode: DenseMode,
+  layers: number,
+): Pick<NativeDense, 'layers' | 'selfAttention' | 'gaussianStd' | 'proxyBeta' | 'proxyGamma'> {
+  const own = (name: DenseMode) => mode === name || undefined
+  return {
+    layers:
+      options.layers ??
+      (own('itaclip') && layers >= PAPER_LAYERS ? itaclip.preset.layers : undefined),
+    selfAttention: options.selfAttention ?? (own('itaclip') && itaclip.preset.selfAttention),
+    gaussianStd: options.gaussianStd ?? (own('naclip') && naclip.preset.gaussianStd),
+    proxyBeta: options.proxy?.beta ?? (own('proxyclip') && proxyclip.preset.beta),
+    proxyGamma: options.proxy?.gamma ?? (own('proxyclip') && proxyclip.preset.gamma),
+  }
+}

@@ -1,0 +1,233 @@
+import {
+  checkFields,
+  field,
+  finite,
+  flag,
+  fraction,
+  kind,
+  listOf,
+  oneOf,
+  positive,
+  whole,
+} from '../base/field.js'
+import { DENSE_MODES, type Positions } from '../base/names.js'
+import { DeclipError, invalid } from '../errors.js'
+import { itaclip } from './itaclip.js'
+import type { PamrOptions } from './method.js'
+import { naclip } from './naclip.js'
+import { proxyclip } from './proxyclip.js'
+
+/**
+ * Every option of the last block, the pipeline and what follows it: its type, range and default, once.
+ * The comments of the interfaces in options.ts, the checks, the flags of the command line and the
+ * tables of docs/guides/methods.md are tested against these. "The preset's" is the value of the
+ * method's file, whose `source` says where it was read.
+ */
+
+/** Largest side in pixels that a picture may be resized to, and the largest window. */
+const MAX_SIDE = 65_535
+
+const PRESET = "the preset's"
+const OWN = "as the mode's paper"
+
+const side = whole(1, MAX_SIDE)
+const object = (value: unknown): boolean => typeof value === 'object' && value !== null
+
+/** The last block; see DenseOptions. @internal */
+export const DENSE_FIELDS = {
+  mode: field(
+    oneOf(DENSE_MODES),
+    'Dense mode: how the last block makes patch features',
+    "the mode the checkpoint was fine-tuned for, else the preset's or 'vanilla'",
+  ),
+  positions: field(
+    kind<Positions>(
+      "'scale-factor' or 'size'",
+      value => value === 'scale-factor' || value === 'size',
+    ),
+    'How the positional table is resized to another grid',
+    "the rule of the mode's own code base",
+  ),
+  residual: field(
+    flag,
+    'Keeps (true) or drops (false) the residual connection around the last attention',
+    OWN,
+  ),
+  feedForward: field(flag, "Keeps (true) or drops (false) the last block's MLP", OWN),
+  layers: field(
+    listOf(whole(1)),
+    "'itaclip': blocks, counted from 1, whose attention maps are averaged with the last one's",
+    `[${itaclip.preset.layers?.join(', ')}], in towers of fewer than 12 blocks those at the same relative depths`,
+  ),
+  selfAttention: field(
+    flag,
+    "'itaclip': true for self-self attention maps, false for ordinary q-k maps",
+    String(itaclip.preset.selfAttention),
+  ),
+  gaussianStd: field(
+    positive,
+    "'naclip': standard deviation of the Gaussian neighbourhood, in patches",
+    String(naclip.preset.gaussianStd),
+  ),
+  neighboursOnly: field(
+    flag,
+    "'naclip': true leaves only the neighbourhood term in the attention logits",
+    'false',
+  ),
+} as const
+
+/** See ProxyOptions. @internal */
+export const PROXY_FIELDS = {
+  beta: field(
+    finite,
+    'Shift of the similarities, as a multiple of their mean',
+    String(proxyclip.preset.beta),
+  ),
+  gamma: field(positive, 'Factor on the shifted similarities', String(proxyclip.preset.gamma)),
+} as const
+
+/** From a picture to windows; see PipelineOptions. @internal */
+export const PIPELINE_FIELDS = {
+  shortSide: field(
+    kind<number | null>(
+      `null or a whole number of pixels, 1 to ${MAX_SIDE}`,
+      value => value === null || side.holds(value),
+    ),
+    'Shorter side in pixels that the picture is resized to, the longer one at most 2048; null for its own size',
+    PRESET,
+  ),
+  window: field(
+    whole(0, MAX_SIDE),
+    'Side of the sliding window in pixels; 0 for one pass over the whole picture',
+    PRESET,
+  ),
+  stride: field(side, 'Step of the sliding window in pixels', PRESET),
+  padTo: field(
+    side,
+    'Windows are padded with zeros to a multiple of this many pixels; 1 for none',
+    PRESET,
+  ),
+  augment: field(
+    flag,
+    "ITACLIP's image engineering: grey, blurred and flipped copies of every window",
+    PRESET,
+  ),
+  augmentWeight: field(
+    fraction,
+    'Share of original, grey and blurred copies against the flipped ones',
+    PRESET,
+  ),
+} as const
+
+/** From scores to labels; see PostprocessOptions. @internal */
+export const POSTPROCESS_FIELDS = {
+  logitScale: field(
+    positive,
+    'Factor on the cosine similarities before the softmax over words',
+    PRESET,
+  ),
+  pamr: field(
+    kind<PamrOptions | false>(
+      'false or { iterations, dilations }',
+      value => value === false || object(value),
+    ),
+    "Refinement along the picture's edges; false for none",
+    PRESET,
+  ),
+  probThreshold: field(
+    fraction,
+    'Pixels whose best probability is lower become background',
+    "the preset's with a background class, else 0",
+  ),
+  areaThreshold: field(
+    fraction,
+    'Foreground classes with a smaller share of the foreground pixels are removed; 0 for none',
+    "the preset's with a background class, else 0",
+  ),
+  closing: field(flag, '3 x 3 morphological closing of the label map', PRESET),
+  logits: field(
+    flag,
+    'Also return the scores of every class and pixel; costs classes x H x W x 4 bytes',
+    'false',
+  ),
+  probabilities: field(
+    flag,
+    'Also return the class probabilities of every pixel; costs classes x H x W x 4 bytes',
+    'false',
+  ),
+} as const
+
+/** See PamrOptions. @internal */
+export const PAMR_FIELDS = {
+  iterations: field(whole(1, 1000), 'Number of smoothing rounds'),
+  dilations: field(listOf(whole(1)), 'Neighbour distances in pixels'),
+} as const
+
+/** See PromptOptions; `templates` is checked by templateList(). @internal */
+export const PROMPT_FIELDS = {
+  definitionWeight: field(
+    fraction,
+    "Share of the definitions or synonyms in a word's features",
+    PRESET,
+  ),
+} as const
+
+/** Names that {@link ResolvedMethod.fromCaller} may hold. @internal */
+export const METHOD_OPTIONS: readonly string[] = [
+  ...Object.keys({
+    ...DENSE_FIELDS,
+    ...PIPELINE_FIELDS,
+    ...POSTPROCESS_FIELDS,
+    ...PROMPT_FIELDS,
+  }),
+  'denseMode',
+  'method',
+  'dataset',
+  'proxy',
+  'templates',
+]
+
+/**
+ * The dense mode that the caller names: `mode`, or `denseMode`, its other name.
+ *
+ * @throws DeclipError ERR_DECLIP_INVALID_ARG where they differ
+ * @internal
+ */
+export function modeOf<T>({ mode, denseMode }: { mode?: T; denseMode?: T }): T | undefined {
+  if (mode !== undefined && denseMode !== undefined && mode !== denseMode) {
+    throw new DeclipError(
+      'ERR_DECLIP_INVALID_ARG',
+      `mode and denseMode are two names of one option, received '${mode}' and '${denseMode}'; give one of them.`,
+    )
+  }
+  return mode ?? denseMode
+}
+
+/**
+ * Types and ranges of the options of the last block, ProxyCLIP's included.
+ *
+ * @throws DeclipError ERR_DECLIP_INVALID_ARG
+ * @internal
+ */
+export function checkDense(options: object): void {
+  const { proxy } = options as { proxy?: unknown }
+  checkFields(options, { ...DENSE_FIELDS, denseMode: DENSE_FIELDS.mode })
+  if (proxy === undefined) return
+  if (!object(proxy)) throw invalid('proxy', '{ model, beta, gamma }', proxy)
+  checkFields(proxy as object, PROXY_FIELDS, 'proxy.')
+}
+
+/**
+ * Types and ranges of everything that a preset fills.
+ *
+ * @throws DeclipError ERR_DECLIP_INVALID_ARG
+ * @internal
+ */
+export function checkMethodOptions(options: object): void {
+  checkDense(options)
+  checkFields(options, { ...PIPELINE_FIELDS, ...POSTPROCESS_FIELDS, ...PROMPT_FIELDS })
+  const { pamr } = options as { pamr?: PamrOptions | false }
+  if (!pamr) return
+  const { iterations = null, dilations = null } = pamr as Partial<PamrOptions>
+  checkFields({ iterations, dilations }, PAMR_FIELDS, 'pamr.')
+}

@@ -1,0 +1,77 @@
+import type { CallOptions } from '../base/call.js'
+import type { NativeCall, NativeQuery, NativeSegmentation } from '../engine/addon-types.js'
+import { callNative } from '../engine/call-native.js'
+import { loadAddon } from '../engine/load-addon.js'
+import type { ModelFacts, ResolvedMethod } from '../methods/resolve.js'
+import {
+  type Segmentation,
+  type SegmentationParts,
+  toSegmentation,
+} from '../result/segmentation.js'
+import type { ClassList, VocabularyOptions } from '../words/options.js'
+import { toVocabulary } from '../words/to-vocabulary.js'
+import type { Vocabulary } from '../words/vocabulary.js'
+import type { TextModel } from '../words/word-features.js'
+
+/** What a picture's features are asked through. @internal */
+export interface EncodedBy {
+  readonly facts: ModelFacts
+  readonly textModel: TextModel
+}
+
+/** A picture that was encoded, or that will be by the same native call. @internal */
+export interface Asked {
+  readonly model: EncodedBy
+  readonly method: ResolvedMethod
+  /** Begin of the caller's call, as performance.now() gives it. */
+  readonly start: number
+  /** Ready to answer words: waited for when these are. */
+  encoded(): Promise<{
+    answer(query: NativeCall & NativeQuery): Promise<NativeSegmentation>
+    /** What decoding took. */
+    decodeMs?: number | undefined
+  }>
+  /** Progress counts of `answer`, in order. */
+  readonly steps: readonly string[]
+  /** Decodes the picture again. */
+  readonly source: SegmentationParts['source']
+}
+
+/**
+ * The label of every pixel by these words: the one way to a Segmentation.
+ *
+ * @internal
+ */
+export async function ask(
+  asked: Asked,
+  classes: ClassList | Vocabulary,
+  options: CallOptions & Omit<VocabularyOptions, keyof CallOptions>,
+): Promise<Segmentation> {
+  const { model, method, start, steps, source } = asked
+  const addon = loadAddon()
+  const begun = performance.now()
+  const vocabulary = await toVocabulary(model.textModel, classes, method, options)
+  try {
+    const textMs = performance.now() - begun
+    const { background, features, wordClass } = vocabulary
+    const post = method.postprocess(background)
+    const { answer, decodeMs } = await asked.encoded()
+    const result = await callNative(
+      addon,
+      options,
+      call => answer({ ...call, text: features.native, wordClass, post }),
+      steps,
+    )
+    const { encodeMs, pixelsMs } = result
+    const totalMs = performance.now() - start
+    return toSegmentation(result, {
+      classes: vocabulary.classes,
+      background,
+      timings: { decodeMs, textMs, encodeMs, pixelsMs, totalMs },
+      source,
+      addon,
+    })
+  } finally {
+    if (vocabulary !== classes) vocabulary.dispose()
+  }
+}
