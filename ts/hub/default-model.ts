@@ -4,7 +4,7 @@ import { dirname, join, resolve } from 'node:path'
 import { ioError, writeFileAtomic } from '../base/files.js'
 import { warnOnce } from '../base/warn.js'
 import { DeclipError, describe } from '../errors.js'
-import { BUNDLED_MODEL } from './resolve-source.js'
+import { BUNDLED_MODEL, canBeHad } from './resolve-source.js'
 
 /** The model that calls use which name none. */
 export interface DefaultModel {
@@ -38,7 +38,10 @@ export async function defaultModel(): Promise<DefaultModel> {
 
 /**
  * The source that was named, else the default one; warns once where that is the bundled model, which
- * gives nonsense for photographs. @internal
+ * gives nonsense for photographs.
+ *
+ * @throws DeclipError ERR_DECLIP_IO where the default is a file that is gone, and as {@link defaultModel}
+ * @internal
  */
 export async function sourceOrDefault<T extends string | URL>(
   named: T | undefined,
@@ -46,6 +49,11 @@ export async function sourceOrDefault<T extends string | URL>(
   if (named !== undefined) return named
   const { source, from } = await defaultModel()
   if (from === 'bundled') warnOnce(BUNDLED_MODEL_USED, BUNDLED_MODEL_WARNING)
+  else if (!(await canBeHad(source))) {
+    const where = from === 'environment' ? 'DECLIP_MODEL' : settingsFile()
+    const message = `The default model ${describe(source)}, which ${where} names, is not there. Name another, or choose one with \`npx declip model use\`.`
+    throw new DeclipError('ERR_DECLIP_IO', message)
+  }
   return source
 }
 

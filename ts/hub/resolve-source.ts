@@ -57,7 +57,7 @@ export async function resolveSource(
   if (text.startsWith('file:')) return { path: await existing(pathOf(text)) }
   const bundled = isBundled(text) ? BUNDLED[text] : undefined
   if (bundled !== undefined) return { path: packagePath(bundled), name: text }
-  const path = text.startsWith('~/') ? join(homedir(), text.slice(2)) : text
+  const path = atHome(text)
   if (await exists(path)) return { path }
   const hint = architectureHint(text)
   if (hint) throw new DeclipError('ERR_DECLIP_INVALID_ARG', hint)
@@ -65,6 +65,16 @@ export async function resolveSource(
   if (repository) return { ...(await download(repository, options)), name: repository.id }
   if (looksLikePath(text)) return { path: await existing(path) }
   throw invalid('source', ACCEPTED, source)
+}
+
+/** Whether a source is a bundled model, on this disk, or the id of a repository. @internal */
+export async function canBeHad(source: string): Promise<boolean> {
+  if (Object.hasOwn(BUNDLED, source) || parseHubId(source)) return true
+  return exists(source.startsWith('file:') ? pathOf(source) : atHome(source))
+}
+
+function atHome(path: string): string {
+  return path.startsWith('~/') ? join(homedir(), path.slice(2)) : path
 }
 
 const ACCEPTED = `the path or file URL of a checkpoint file or folder, the bundled model '${BUNDLED_MODEL}', or a Hugging Face id like 'owner/name', 'owner/name@revision' or 'owner/name/weights.pt'`

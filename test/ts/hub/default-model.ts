@@ -66,6 +66,19 @@ t.test('settings that cannot be written', async t => {
   await t.rejects(keepDefaultModel('a/b'), { code: 'ERR_DECLIP_IO' })
 })
 
+t.test('a default that is gone is named with what names it', async t => {
+  newUser(t)
+  await keepDefaultModel('/nowhere/clip.pt')
+  await t.rejects(sourceOrDefault(undefined), {
+    code: 'ERR_DECLIP_IO',
+    message: /^The default model '\/nowhere\/clip\.pt', which .*config\.json names, is not there/,
+  })
+  process.env['DECLIP_MODEL'] = 'gone.safetensors'
+  await t.rejects(sourceOrDefault(undefined), { message: /which DECLIP_MODEL names, is not there/ })
+  process.env['DECLIP_MODEL'] = 'someone/clip'
+  t.equal(await sourceOrDefault(undefined), 'someone/clip', 'is fetched when it is loaded')
+})
+
 t.test('where settings are kept', async t => {
   newUser(t)
   const { platform } = process
