@@ -10,7 +10,7 @@ const tests = join(dirname(fileURLToPath(import.meta.url)), '..')
 t.test('every code is expected by a test of whatever produces it', t => {
   const sources = ['ts', 'lifetime', 'golden', 'property'].flatMap(folder =>
     readdirSync(join(tests, folder), { recursive: true, encoding: 'utf8' })
-      .filter(name => /\.ts$/.test(name) && name !== 'errors.ts')
+      .filter(name => /\.[jt]s$/.test(name) && !/(^errors|\.d)\.[jt]s$/.test(name))
       .map(name => readFileSync(join(tests, folder, name), 'utf8')),
   )
   for (const code of ERROR_CODES) {

@@ -4,11 +4,19 @@ import { type Command, Option } from 'commander'
 import { ioError } from '../base/files.js'
 import { DENSE_MODES, type DenseMode } from '../base/names.js'
 import { DATASET_NAMES } from '../methods/benchmarks.js'
+import {
+  DENSE_FIELDS,
+  PIPELINE_FIELDS,
+  POSTPROCESS_FIELDS,
+  PROMPT_FIELDS,
+} from '../methods/fields.js'
 import { METHOD_NAMES, type MethodName } from '../methods/list.js'
+import { PAMR } from '../methods/method.js'
 import type { Segmentation } from '../result/segmentation.js'
 import type { SegmentOptions } from '../segment/options.js'
 import { segmentMany } from '../segment/segment-many.js'
 import { parseClasses } from '../text/class-files.js'
+import { fieldOptions } from './field-options.js'
 import { type OutputFlags, type Outputs, planOutputs } from './outputs.js'
 import { Batch, PICTURES_ARGUMENT, type Picture } from './pictures.js'
 import {
@@ -22,7 +30,6 @@ import {
   type Run,
   readClasses,
   readTemplates,
-  real,
   shareTable,
   side,
   usage,
@@ -33,13 +40,16 @@ import {
 export interface SegmentFlags extends ModelFlags, ClassFlags, OutputFlags {
   method?: MethodName
   dataset?: string
+  mode?: DenseMode
   denseMode?: DenseMode
   proxyModel?: string
   /** 0 for the picture's own. */
   shortSide?: number
   window?: number
   stride?: number
+  padTo?: number
   augment?: boolean
+  augmentWeight?: number
   definitions?: string
   synonyms?: string
   definitionWeight?: number
@@ -52,8 +62,12 @@ export interface SegmentFlags extends ModelFlags, ClassFlags, OutputFlags {
   json?: boolean
 }
 
-/** Distances of PAMR's neighbours in pixels, as every paper that uses it has them. */
-const PAMR_DILATIONS = [8, 16]
+/** Options of the API that are flags as they are. */
+const FLAGS = Object.entries({
+  ...PROMPT_FIELDS,
+  ...PIPELINE_FIELDS,
+  ...POSTPROCESS_FIELDS,
+}).filter(([name]) => !['shortSide', 'pamr', 'logits', 'probabilities'].includes(name))
 
 /** Classes with a smaller share of the picture are not listed: it would print as 0.0 %. */
 const SMALLEST_SHARE = 0.0005
@@ -73,9 +87,6 @@ export function addSegment(program: Command, run: Run): void {
       "a line 'name >=text' per foreground class, mixed into its words",
     )
     .option('--synonyms <file>', 'like --definitions, with one synonym each')
-    .addOption(
-      new Option('--definition-weight <x>', 'share of these texts, 0 to 1').argParser(real(0, 1)),
-    )
     .option(
       '--background <class>',
       "a class by name or number, 'none', or words 'sky, wall' that become a class in front",
@@ -87,52 +98,25 @@ export function addSegment(program: Command, run: Run): void {
     .addOption(
       new Option('--dataset <name>', "the preset's values for a benchmark").choices(DATASET_NAMES),
     )
-    .addOption(
-      new Option(
-        '--dense-mode <mode>',
-        "how the last block makes patch features; overrides the preset's",
-      ).choices(DENSE_MODES),
-    )
+    .addOption(new Option('--mode <mode>', DENSE_FIELDS.mode.text).choices(DENSE_MODES))
+    .addOption(new Option('--dense-mode <mode>', 'another name of --mode').choices(DENSE_MODES))
     .option(
       '--proxy-model <source>',
       "for method 'proxyclip': checkpoint of a DINO, DINOv2 or SAM that its attention comes from",
     )
     .addOption(
-      new Option(
-        '--short-side <n>',
-        "resize to this shorter side in pixels, 'none' for the picture's own",
-      ).argParser(side),
-    )
-    .addOption(
-      new Option('--window <n>', 'side of the sliding window in pixels, 0 for one pass').argParser(
-        whole(0),
-      ),
-    )
-    .addOption(new Option('--stride <n>', 'step of the window in pixels').argParser(whole(1)))
-    .option('--augment', 'add grey, blurred and flipped copies of every window (ITACLIP)')
-    .option('--no-augment', 'leave them out')
-    .addOption(
       new Option('--pamr <n>', 'rounds of refinement along edges, 0 for none').argParser(whole(0)),
     )
     .addOption(
       new Option(
-        '--prob-threshold <x>',
-        'pixels with a lower probability become background',
-      ).argParser(real(0, 1)),
+        '--short-side <n>',
+        "shorter side in pixels that the picture is resized to, 'none' for its own size",
+      ).argParser(side),
     )
-    .addOption(
-      new Option(
-        '--area-threshold <x>',
-        'classes with a smaller share of the foreground are dropped',
-      ).argParser(real(0, 1)),
-    )
-    .addOption(
-      new Option('--logit-scale <x>', 'factor on the similarities before the softmax').argParser(
-        real(0),
-      ),
-    )
-    .option('--closing', 'close small gaps in the label map')
-    .option('--no-closing', 'leave the label map as it is')
+  for (const [name, field] of FLAGS) {
+    for (const option of fieldOptions(name, field)) command.addOption(option)
+  }
+  command
     .optionsGroup('Output:')
     .option('--out <file>', 'write the mask: a PNG whose palette indices are the classes')
     .option('--overlay <file>', 'write the picture under the colours of its classes')
@@ -196,23 +180,27 @@ export async function segmentOptions(
   flags: SegmentFlags,
   classes: readonly (readonly string[])[],
 ): Promise<SegmentOptions> {
-  const { method, dataset, denseMode, shortSide, window, stride, augment, closing } = flags
+  const { method, dataset, mode, denseMode, shortSide, window, stride, padTo } = flags
+  const { augment, augmentWeight, closing } = flags
   const { definitions, synonyms, definitionWeight, proxyModel } = flags
   const { probThreshold, areaThreshold, logitScale, pamr } = flags
   if (definitions !== undefined && synonyms !== undefined) {
     throw usage('--definitions and --synonyms exclude each other; give one of them.')
   }
-  if (proxyModel !== undefined && (denseMode ?? method) !== 'proxyclip') {
+  if (proxyModel !== undefined && (mode ?? denseMode ?? method) !== 'proxyclip') {
     throw usage('--proxy-model needs --method proxyclip.')
   }
   return {
     method,
     dataset,
+    mode,
     denseMode,
     shortSide: shortSide === 0 ? null : shortSide,
     window,
     stride,
+    padTo,
     augment,
+    augmentWeight,
     closing,
     definitions,
     synonyms,
@@ -223,7 +211,7 @@ export async function segmentOptions(
     background: backgroundOf(flags.background, classes),
     templates: await readTemplates(flags.templates),
     ...(pamr !== undefined && {
-      pamr: pamr > 0 && { iterations: pamr, dilations: PAMR_DILATIONS },
+      pamr: pamr > 0 && { iterations: pamr, dilations: PAMR.dilations },
     }),
     ...(flags.logits !== undefined && { logits: true }),
     ...(proxyModel !== undefined && { proxy: { model: proxyModel } }),

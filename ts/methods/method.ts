@@ -4,9 +4,9 @@ import type { DatasetName } from './benchmarks.js'
 
 /** PAMR, pixel-adaptive mask refinement. */
 export interface PamrOptions {
-  /** Number of smoothing rounds, 1 to 1000. */
+  /** Number of smoothing rounds: a whole number, 1 to 1000. */
   iterations: number
-  /** Neighbour distances in pixels. */
+  /** Neighbour distances in pixels: a list with at least one item, each a whole number of at least 1. */
   dilations: readonly number[]
 }
 

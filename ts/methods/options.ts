@@ -7,21 +7,31 @@ import type { PamrOptions } from './method.js'
 
 /** Options of the last block, for {@link Model.encodeDense} and the pipelines. */
 export interface DenseOptions {
-  /** Default: the mode the checkpoint was fine-tuned for, else 'vanilla'. */
+  /**
+   * Dense mode: how the last block makes patch features. Default: the mode the checkpoint was fine-tuned for,
+   * else the preset's or 'vanilla'.
+   */
   mode?: DenseMode | undefined
-  /** Default: the rule of the mode's own code base. */
+  /** How the positional table is resized to another grid. Default: the rule of the mode's own code base. */
   positions?: Positions | undefined
-  /** Keeps (true) or drops (false) the residual connection around the last attention. Default: as the mode's paper. */
+  /**
+   * Keeps (true) or drops (false) the residual connection around the last attention. Default: as the mode's
+   * paper.
+   */
   residual?: boolean | undefined
   /** Keeps (true) or drops (false) the last block's MLP. Default: as the mode's paper. */
   feedForward?: boolean | undefined
-  /** 'itaclip': blocks, counted from 1, whose attention maps are averaged with the last one's. Default [7, 8, 10]. */
+  /**
+   * 'itaclip': blocks, counted from 1, whose attention maps are averaged with the last one's: a list with at
+   * least one item, each a whole number of at least 1. Default: [7, 8, 10], in towers of fewer than 12 blocks
+   * those at the same relative depths.
+   */
   layers?: readonly number[] | undefined
-  /** 'itaclip': true (default) for self-self attention maps, false for ordinary q-k maps. */
+  /** 'itaclip': true for self-self attention maps, false for ordinary q-k maps. Default: true. */
   selfAttention?: boolean | undefined
-  /** 'naclip': standard deviation of the Gaussian neighbourhood, in patches. Default 5. */
+  /** 'naclip': standard deviation of the Gaussian neighbourhood, in patches: a finite number above 0. Default: 5. */
   gaussianStd?: number | undefined
-  /** 'naclip': true leaves only the neighbourhood term in the attention logits. Default false. */
+  /** 'naclip': true leaves only the neighbourhood term in the attention logits. Default: false. */
   neighboursOnly?: boolean | undefined
   /** 'proxyclip': a vision foundation model, or its features of the same pixels. */
   proxy?: ProxyOptions | undefined
@@ -45,9 +55,9 @@ export interface ProxyOptions {
   model?: FoundationModel | string | undefined
   /** Float tensor [B, C, Hv, Wv]: one map per picture or, in a pipeline, per window (row by row). */
   features?: Tensor | undefined
-  /** Shift of the similarities, as a multiple of their mean. Default 1.2. */
+  /** Shift of the similarities, as a multiple of their mean: a finite number. Default: 1.2. */
   beta?: number | undefined
-  /** Factor on the shifted similarities. Default 3. */
+  /** Factor on the shifted similarities: a finite number above 0. Default: 3. */
   gamma?: number | undefined
 }
 
@@ -55,7 +65,7 @@ export interface ProxyOptions {
 export interface PromptOptions {
   /** 'imagenet' (80, the default), 'vild' (63), 'subset' (7), 'none' (the bare words), or own prompts with `{}` for the word. */
   templates?: TemplateSetName | readonly string[] | undefined
-  /** Share of the definitions or synonyms in a word's features, 0 to 1. */
+  /** Share of the definitions or synonyms in a word's features: a number from 0 to 1. Default: the preset's. */
   definitionWeight?: number | undefined
 }
 
@@ -71,34 +81,58 @@ export interface PipelineOptions extends DenseOptions {
   dataset?: string | undefined
   /** Dense mode; overrides the preset's. */
   denseMode?: DenseMode | undefined
-  /** Shorter side in pixels that the picture is resized to, or null for its own size. */
+  /**
+   * Shorter side in pixels that the picture is resized to, the longer one at most 2048; null for its own size:
+   * null or a whole number of pixels, 1 to 65535. Default: the preset's.
+   */
   shortSide?: number | null | undefined
-  /** Side of the sliding window in pixels; 0 for one pass over the whole picture. */
+  /**
+   * Side of the sliding window in pixels; 0 for one pass over the whole picture: a whole number, 0 to 65535.
+   * Default: the preset's.
+   */
   window?: number | undefined
-  /** Step of the sliding window in pixels. */
+  /** Step of the sliding window in pixels: a whole number, 1 to 65535. Default: the preset's. */
   stride?: number | undefined
-  /** Windows are padded with zeros to a multiple of this many pixels; 1 for none. */
+  /**
+   * Windows are padded with zeros to a multiple of this many pixels; 1 for none: a whole number, 1 to 65535.
+   * Default: the preset's.
+   */
   padTo?: number | undefined
-  /** ITACLIP's image engineering: grey, blurred and flipped copies of every window. */
+  /** ITACLIP's image engineering: grey, blurred and flipped copies of every window. Default: the preset's. */
   augment?: boolean | undefined
-  /** Share of original, grey and blurred copies against the flipped ones, 0 to 1. */
+  /**
+   * Share of original, grey and blurred copies against the flipped ones: a number from 0 to 1. Default: the
+   * preset's.
+   */
   augmentWeight?: number | undefined
 }
 
 /** What is done with the class scores of every pixel. */
 export interface PostprocessOptions {
-  /** Factor on the cosine similarities before the softmax. */
+  /**
+   * Factor on the cosine similarities before the softmax over words: a finite number above 0. Default: the
+   * preset's.
+   */
   logitScale?: number | undefined
-  /** Refinement along the picture's edges; false for none. */
+  /**
+   * Refinement along the picture's edges; false for none: false or { iterations, dilations }. Default: the
+   * preset's.
+   */
   pamr?: PamrOptions | false | undefined
-  /** Pixels whose best probability is lower become background. 0 to 1. */
+  /**
+   * Pixels whose best probability is lower become background: a number from 0 to 1. Default: the preset's with
+   * a background class, else 0.
+   */
   probThreshold?: number | undefined
-  /** Foreground classes with a smaller share of the foreground pixels are removed. 0 to 1, 0 for none. */
+  /**
+   * Foreground classes with a smaller share of the foreground pixels are removed; 0 for none: a number from 0
+   * to 1. Default: the preset's with a background class, else 0.
+   */
   areaThreshold?: number | undefined
-  /** 3 x 3 morphological closing of the label map. */
+  /** 3 x 3 morphological closing of the label map. Default: the preset's. */
   closing?: boolean | undefined
-  /** Also return the scores of every class and pixel; costs classes x H x W x 4 bytes. */
+  /** Also return the scores of every class and pixel; costs classes x H x W x 4 bytes. Default: false. */
   logits?: boolean | undefined
-  /** Also return the class probabilities of every pixel; costs classes x H x W x 4 bytes. */
+  /** Also return the class probabilities of every pixel; costs classes x H x W x 4 bytes. Default: false. */
   probabilities?: boolean | undefined
 }

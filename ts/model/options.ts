@@ -4,25 +4,28 @@ import type { DenseOptions } from '../methods/options.js'
 
 /** What weights cannot tell about a model; overrides what was found or assumed. */
 export interface ConfigOptions {
-  /** Channels per vision attention head, in channels. */
+  /** Channels of a vision attention head: a whole number of at least 1. Default: what the checkpoint says. */
   headWidth?: number
-  /** Number of text attention heads. */
+  /** Number of text attention heads: a whole number of at least 1. Default: what the checkpoint says. */
   textHeads?: number
-  /** Activation of the vision tower's MLP. */
+  /** Activation of the vision tower's MLP. Default: what the checkpoint says. */
   activation?: 'quick_gelu' | 'gelu'
-  /** Activation of the text tower's MLP. */
+  /** Activation of the text tower's MLP. Default: what the checkpoint says. */
   textActivation?: 'quick_gelu' | 'gelu'
-  /** Epsilon of every LayerNorm of both towers, or of a vision foundation model. */
+  /**
+   * Epsilon of every LayerNorm of both towers, or of a vision foundation model: a number between 0 and 1.
+   * Default: what the checkpoint says.
+   */
   layerNormEps?: number
-  /** Pixel statistics on the 0..1 scale, RGB. */
+  /** Pixel statistics on the 0..1 scale, RGB. Default: what the checkpoint says. */
   preprocess?: { mean: readonly number[]; std: readonly number[] }
 }
 
 /** Options of {@link loadModel}. */
 export interface LoadOptions extends CallOptions {
-  /** Default 'auto'. */
+  /** Where the model computes. Default: 'auto', which is CUDA where this build and machine have it, else the CPU. */
   device?: Device | undefined
-  /** Default 'auto'. */
+  /** Number format of the towers. Default: 'auto', which is float32 on the CPU and float16 on CUDA. */
   dtype?: ModelDType | undefined
   /** Overrides what the weights cannot tell. */
   config?: ConfigOptions | undefined
@@ -30,7 +33,7 @@ export interface LoadOptions extends CallOptions {
 
 /** Options of {@link Model.encodeImage}. */
 export interface EncodeImageOptions extends CallOptions {
-  /** L2-normalises each row. Default true; false for a vision foundation model. */
+  /** L2-normalises every vector. Default: true; false for a vision foundation model. */
   normalize?: boolean | undefined
   /** Default 'size'. */
   positions?: Positions | undefined
@@ -38,21 +41,24 @@ export interface EncodeImageOptions extends CallOptions {
 
 /** Options of {@link Model.encodeDense}. */
 export interface EncodeDenseOptions extends CallOptions, DenseOptions {
-  /** L2-normalises each patch. Default true; false for a vision foundation model. */
+  /** L2-normalises every vector. Default: true; false for a vision foundation model. */
   normalize?: boolean | undefined
 }
 
 /** Options of {@link Model.encodeBoxes} and {@link Model.encodeMasks}. */
 export interface EncodeRegionOptions extends CallOptions, DenseOptions {
-  /** L2-normalises each pooled vector. Default true; false for a vision foundation model. */
+  /** L2-normalises every vector. Default: true; false for a vision foundation model. */
   normalize?: boolean | undefined
   /**
-   * L2-normalises every patch before pooling: CLIPSelf and the plain tower do (default true there),
-   * DeCLIP's EVA tower and vision foundation models do not (default false).
+   * L2-normalises every patch before pooling. Default: true, as CLIPSelf and the plain tower do; false for
+   * DeCLIP's EVA tower and vision foundation models.
    */
   normalizeBeforePooling?: boolean | undefined
-  /** Index of the picture in the batch for each box or mask, all 0 when left out. */
+  /**
+   * Index of the picture in the batch for each box or mask: a list with the number of the picture of every
+   * region. Default: all 0.
+   */
   imageIndex?: readonly number[] | undefined
-  /** Side in pixels of the square that an encoded picture is fitted into; default the model's own. */
+  /** Side in pixels of the square that an encoded picture is fitted into. Default: the model's own. */
   size?: number | undefined
 }

@@ -94,7 +94,10 @@ t.test('wrong usage', async t => {
     [['segment', table], /Classes are missing; give --classes/],
     [['segment', table, '--classes', 'a;;b'], /--classes, class 2: .* blank/],
     [['segment', table, '--classes', 'a; b', '--out', 'x.jpg'], /--out writes \.png files/],
-    [['segment', table, '--classes', 'a; b', '--logit-scale', '0', ...QUICK], /logitScale/],
+    [
+      ['segment', table, '--classes', 'a; b', '--logit-scale', '0', ...QUICK],
+      /'--logit-scale <x>' argument '0'/,
+    ],
     [['encode', table], /Give --out <file>, --json or both/],
     [['info', 'no-such-model'], /'no-such-model'/],
   ]

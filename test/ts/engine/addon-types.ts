@@ -1,10 +1,12 @@
 /** The addon's own surface, where a wrong receiver or a forged handle must be an error, not a crash. */
 import t from 'tap'
+import { DENSE_MODES } from '../../../ts/base/names.js'
 import type { NativeModel, NativeTensor } from '../../../ts/engine/addon-types.js'
 import { callNative } from '../../../ts/engine/call-native.js'
 import { loadAddon } from '../../../ts/engine/load-addon.js'
 import { loadModel, Tensor } from '../../../ts/index.js'
-import { picture } from '../../support/calls.js'
+import { METHOD_NAMES, METHODS } from '../../../ts/methods/list.js'
+import { difference, floats, normalised, picture } from '../../support/calls.js'
 
 type Method = (this: unknown, ...args: unknown[]) => unknown
 
@@ -252,4 +254,26 @@ t.test('Tensor and Model keep their handle to themselves', t => {
   }, TypeError)
   t.equal(native.info, info)
   t.end()
+})
+
+t.test('the dense modes are those of the core, in its order', async t => {
+  await t.rejects(
+    async () => native.encodeDense({ mode: 'none' as never, image: tensor, normalize: true }),
+    { message: `mode must be one of ${DENSE_MODES.join(', ')}; received 'none'.` },
+  )
+})
+
+t.test("a preset's rule for positions is that of its mode in the core", async t => {
+  const image = Tensor.from(normalised(1, 96, 136), [1, 3, 96, 136])
+  const features = Tensor.from(normalised(1, 2, 2).subarray(0, 8), [1, 2, 2, 2])
+  for (const name of METHOD_NAMES) {
+    const { mode, positions } = METHODS[name].preset
+    const options = { mode, ...(mode === 'proxyclip' && { proxy: { features } }) }
+    const own = await floats(await model.encodeDense(image, options))
+    const given = await floats(await model.encodeDense(image, { ...options, positions }))
+    t.same(given, own, `${name}: ${positions}`)
+    const other = positions === 'size' ? 'scale-factor' : 'size'
+    const wrong = await floats(await model.encodeDense(image, { ...options, positions: other }))
+    t.ok(difference(wrong, own) > 0, `${name}: not ${other}`)
+  }
 })

@@ -1,0 +1,120 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import type { Fields, OptionsOf } from '../../../ts/base/field.js'
+import { packageRoot } from '../../../ts/base/package-files.js'
+import {
+  DENSE_FIELDS,
+  METHOD_OPTIONS,
+  PAMR_FIELDS,
+  PIPELINE_FIELDS,
+  POSTPROCESS_FIELDS,
+  PROMPT_FIELDS,
+  PROXY_FIELDS,
+} from '../../../ts/methods/fields.js'
+import { METHOD_NAMES, METHODS } from '../../../ts/methods/list.js'
+import type { PamrOptions } from '../../../ts/methods/method.js'
+import type {
+  DenseOptions,
+  PipelineOptions,
+  PostprocessOptions,
+  PromptOptions,
+  ProxyOptions,
+} from '../../../ts/methods/options.js'
+import { comment, commentsOf, rows } from '../../support/fields.js'
+
+/** Both have the same members of the same types; compiled, not run. */
+type Same<A, B> = [A, B] extends [B, A] ? true : never
+type Loose<T> = { [K in keyof T]: T[K] | undefined }
+const same: true[] = [
+  true satisfies Same<OptionsOf<typeof DENSE_FIELDS>, Omit<DenseOptions, 'proxy'>>,
+  true satisfies Same<OptionsOf<typeof PROXY_FIELDS>, Omit<ProxyOptions, 'model' | 'features'>>,
+  true satisfies Same<
+    OptionsOf<typeof PIPELINE_FIELDS>,
+    Omit<PipelineOptions, keyof DenseOptions | 'method' | 'dataset' | 'denseMode'>
+  >,
+  true satisfies Same<OptionsOf<typeof POSTPROCESS_FIELDS>, PostprocessOptions>,
+  true satisfies Same<OptionsOf<typeof PROMPT_FIELDS>, Omit<PromptOptions, 'templates'>>,
+  true satisfies Same<OptionsOf<typeof PAMR_FIELDS>, Partial<Loose<PamrOptions>>>,
+]
+
+const OPTIONS = 'ts/methods/options.ts'
+const TABLES: [string, string, Fields, others: string[]][] = [
+  [OPTIONS, 'DenseOptions', DENSE_FIELDS, ['proxy']],
+  [OPTIONS, 'ProxyOptions', PROXY_FIELDS, ['model', 'features']],
+  [OPTIONS, 'PipelineOptions', PIPELINE_FIELDS, ['method', 'dataset', 'denseMode']],
+  [OPTIONS, 'PostprocessOptions', POSTPROCESS_FIELDS, []],
+  [OPTIONS, 'PromptOptions', PROMPT_FIELDS, ['templates']],
+  ['ts/methods/method.ts', 'PamrOptions', PAMR_FIELDS, []],
+]
+
+t.test('the comments of the interfaces say what the fields say', async t => {
+  t.ok(same.every(Boolean))
+  for (const [file, name, fields, others] of TABLES) {
+    const comments = commentsOf(file, name)
+    t.strictSame(Object.keys(comments).sort(), [...Object.keys(fields), ...others].sort(), name)
+    for (const [option, field] of Object.entries(fields)) {
+      t.equal(comments[option], comment(field), `${name}.${option}`)
+    }
+  }
+})
+
+t.test('so does the table of the guide', async t => {
+  const guide = readFileSync(join(packageRoot, 'docs/guides/methods.md'), 'utf8')
+  const lines = guide.split('\n')
+  for (const line of [
+    ...rows(PIPELINE_FIELDS),
+    ...rows(DENSE_FIELDS),
+    ...rows(PROXY_FIELDS, 'proxy.'),
+    ...rows(PROMPT_FIELDS),
+    ...rows(POSTPROCESS_FIELDS),
+    ...rows(PAMR_FIELDS, 'pamr.'),
+  ]) {
+    t.ok(lines.includes(line), line)
+  }
+  const described = lines
+    .slice(lines.indexOf('| option | what it is | what it may be | default |') + 2)
+    .map(line => /^\| `([\w.]+)`/.exec(line)?.[1])
+  for (const name of ['templates', 'definitions', 'background']) t.ok(described.includes(name))
+})
+
+t.test('every value of every preset is one that a caller may give', async t => {
+  const fields: Fields = {
+    ...DENSE_FIELDS,
+    ...PIPELINE_FIELDS,
+    ...POSTPROCESS_FIELDS,
+    ...PROMPT_FIELDS,
+    ...PROXY_FIELDS,
+  }
+  for (const method of METHOD_NAMES) {
+    const { preset, datasets } = METHODS[method]
+    for (const values of [preset, ...Object.values(datasets).map(({ changes }) => changes)]) {
+      for (const [name, value] of Object.entries(values)) {
+        if (name === 'templates' || value === 'patch') continue
+        t.ok(fields[name]?.holds(value), `${method}: ${name} ${value}`)
+      }
+    }
+  }
+  t.same(
+    METHOD_OPTIONS.filter(name => fields[name] === undefined),
+    ['denseMode', 'method', 'dataset', 'proxy', 'templates'],
+  )
+})
+
+t.test('defaults that the core repeats are the same there', async t => {
+  const read = (path: string) => readFileSync(join(packageRoot, 'cpp', path), 'utf8')
+  const number = (text: string, name: string) => {
+    const found = new RegExp(`\\b${name}\\s*=\\s*([\\d.]+);`).exec(text)
+    return found ? Number(found[1]) : `no ${name}`
+  }
+  const dense = read('include/declip/dense.h')
+  const { itaclip, naclip, proxyclip } = METHODS
+  t.equal(number(dense, 'gaussian_std'), naclip.preset.gaussianStd)
+  t.equal(number(dense, 'proxy_beta'), proxyclip.preset.beta)
+  t.equal(number(dense, 'proxy_gamma'), proxyclip.preset.gamma)
+  t.match(dense, new RegExp(`self_attention = ${itaclip.preset.selfAttention};`))
+  const post = read('include/declip/pipeline.h')
+  t.equal(number(post, 'logit_scale'), itaclip.preset.logitScale)
+  const { dilations } = itaclip.preset.pamr as PamrOptions
+  t.match(post, new RegExp(`pamr_dilations\\{${dilations.join(', ')}\\};`))
+})
