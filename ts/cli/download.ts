@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline/promises'
 import type { Command } from 'commander'
+import { aborted } from '../errors.js'
 import { SUGGESTED_MODEL } from '../hub/default-model.js'
 import { type DownloadPlan, download } from '../hub/download.js'
 import { architectureHint, parseHubId } from '../hub/resolve-source.js'
@@ -78,9 +79,14 @@ export async function agreed(question: string, signal: AbortSignal): Promise<boo
   const { stdin: input, stderr: output } = process
   if (!input.isTTY || !output.isTTY) return true
   const terminal = createInterface({ input, output })
+  // The terminal is in raw mode, where Ctrl-C is a key.
+  terminal.on('SIGINT', () => process.kill(process.pid, 'SIGINT'))
   try {
-    const answer = await terminal.question(`${question} [Y/n] `, { signal })
-    return !/^\s*n/i.test(answer)
+    return !/^\s*n/i.test(await terminal.question(`${question} [Y/n] `, { signal }))
+  } catch {
+    output.write('\n')
+    if (signal.aborted) throw aborted(signal)
+    return false // Ctrl-D: the input has ended without an answer
   } finally {
     terminal.close()
   }
@@ -91,7 +97,7 @@ export function describePlan({ id, commit, license, files, bytes, missing, folde
   const here = missing < bytes ? `, ${megabytes(missing)} of them not here yet` : ''
   return `${id}\n${table([
     ['licence', license ?? "not stated; see the model's page"],
-    ['size', `${megabytes(bytes)} in ${files} files${here}`],
+    ['size', `${megabytes(bytes)} in ${files} ${files === 1 ? 'file' : 'files'}${here}`],
     ['commit', commit],
     ['into', folder],
   ])}`

@@ -55,7 +55,7 @@ t.test('a model is fetched, used by default, and removed', async t => {
   const fetched = await declip(['download', ID])
   t.equal(fetched.code, 0, fetched.err)
   const size = `${(WEIGHTS.length / 1e6).toFixed(1)} MB`
-  t.match(fetched.err, new RegExp(`^${ID}\\n  licence  mit\\n  size     ${size} in 1 files\\n`))
+  t.match(fetched.err, new RegExp(`^${ID}\\n  licence  mit\\n  size     ${size} in 1 file\\n`))
   t.match(fetched.out, new RegExp(`^${ID} is ready: .*model\\.safetensors\\n.*model use ${ID}`))
   const again = await declip(['download', ID, '--json'])
   t.equal(again.err, '', 'nothing to ask')
