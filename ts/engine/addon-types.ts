@@ -403,9 +403,6 @@ export interface NativeTrainingRegions {
 
 /** How a picture becomes a model's input. */
 export interface NativePreprocess {
-  pixels: Uint8Array
-  width: number
-  height: number
   /**
    * 'crop': short side to `size` (Pillow bicubic), centre crop. 'squash': to size x size (Pillow bilinear).
    * 'pad': long side to `size` (Pillow bicubic), black at the right and bottom.
@@ -467,11 +464,9 @@ export interface NativeAddon {
   trainingRegions(
     options: NativeCall & NativeTrainingRegions,
   ): Promise<{ image: NativeTensor; boxes: NativeTensor; crops: NativeTensor }>
-  preprocess(options: NativeCall & NativePreprocess): Promise<NativeTensor>
+  preprocess(options: NativeCall & NativePixels & NativePreprocess): Promise<NativeTensor>
   /** OpenCV's bilinear resize to a short side (long side at most 2048): uint8 [H, W, 3]. */
-  resize(
-    options: NativeCall & { pixels: Uint8Array; width: number; height: number; shortSide: number },
-  ): Promise<NativeTensor>
+  resize(options: NativeCall & NativePixels & { shortSide: number }): Promise<NativeTensor>
   /** (1 - weight) * names[q] + weight * auxiliary[index[q]], rows with index -1 unchanged; not normalised. */
   mixText(
     options: NativeCall & {

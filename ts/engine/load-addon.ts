@@ -29,6 +29,11 @@ export function loadAddon(): NativeAddon {
   return addon
 }
 
+/** The native part if it is loaded already. @internal */
+export function loadedAddon(): NativeAddon | undefined {
+  return addon
+}
+
 /**
  * As {@link loadAddon}, but LibTorch's libraries (a third of a second) are loaded by another thread,
  * so that the event loop goes on.

@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises'
-import { setImmediate } from 'node:timers/promises'
 import { types } from 'node:util'
 import type { Sharp, SharpConstructor, SharpOptions } from 'sharp'
 import { onAbort } from '../base/abort.js'
 import { ioError, toPath } from '../base/files.js'
+import type { NativePixels } from '../engine/addon-types.js'
+import { loadedAddon } from '../engine/load-addon.js'
 import type { Tensor } from '../engine/tensor.js'
 import { aborted, DeclipError, describe, invalid } from '../errors.js'
 import { foreignFormat, pictureFormat, READ_FORMATS } from './format.js'
@@ -52,6 +53,22 @@ export interface DecodedImage {
   readonly height: number
 }
 
+/** Pixels as a decoder gave them: 1, 3 or 4 interleaved channels. */
+interface Pixels extends DecodedImage {
+  readonly channels: number
+}
+
+/** A picture in the form that the native part takes. @internal */
+export interface NativeImage {
+  readonly pixels: NativePixels
+  /** In pixels. */
+  readonly width: number
+  /** In pixels. */
+  readonly height: number
+  /** To be called once no native call needs it any more. */
+  dispose(): void
+}
+
 const ACCEPTED =
   'a path, a file URL, the bytes of an encoded picture, a Blob, raw pixels { data, width, height, channels }, ' +
   'ImageData, a sharp instance or a Tensor'
@@ -70,7 +87,46 @@ export async function loadImage(
   input: Exclude<ImageInput, Tensor>,
   options: { signal?: AbortSignal | undefined } = {},
 ): Promise<DecodedImage> {
-  const { signal } = options
+  const { data, channels, width, height } = await loadPixels(input, options)
+  return { data: expand(data, channels), width, height }
+}
+
+/**
+ * As {@link loadImage}, for the native part: it reads a decoder's own buffer where it lies, and turns
+ * grey and alpha into RGB off this thread. Raw pixels are copied into its pooled memory, because
+ * fresh memory costs several times what the copy does.
+ *
+ * @internal
+ */
+export async function loadNative(
+  input: Exclude<ImageInput, Tensor>,
+  options: { signal?: AbortSignal | undefined } = {},
+): Promise<NativeImage> {
+  const addon = loadedAddon()
+  if (addon && typeof input === 'object' && !isEncoder(input) && isRaw(input)) {
+    if (options.signal?.aborted) throw aborted(options.signal)
+    const { data, width, height, channels } = checkRaw(input)
+    // Native code cannot read shared memory.
+    const own = data.buffer instanceof SharedArrayBuffer ? data.slice() : data
+    const pixels = addon.tensor(own, [height, width, channels], 'uint8')
+    return { pixels: { pixels }, width, height, dispose: () => pixels.dispose() }
+  }
+  const { data: pixels, width, height } = await loadPixels(input, options)
+  return { pixels: { pixels, width, height }, width, height, dispose: () => {} }
+}
+
+/** The pixels of a picture for the native part as RGB in memory of their own. @internal */
+export async function copyOut({ pixels, width, height }: NativeImage): Promise<DecodedImage> {
+  const given = pixels.pixels
+  const data =
+    given instanceof Uint8Array ? new Uint8Array(given) : new Uint8Array(await given.data())
+  return { data: expand(data, data.length / (width * height)), width, height }
+}
+
+async function loadPixels(
+  input: Exclude<ImageInput, Tensor>,
+  { signal }: { signal?: AbortSignal | undefined },
+): Promise<Pixels> {
   if (signal?.aborted) throw aborted(signal)
   if (typeof input === 'string' || input instanceof URL) return loadFile(input, signal)
   if (types.isAnyArrayBuffer(input) || types.isUint8Array(input)) {
@@ -82,14 +138,13 @@ export async function loadImage(
   }
   if (isEncoder(input)) return loadEncoder(input, signal)
   if (isRaw(input)) {
-    const image = fromRaw(input)
-    await setImmediate() // the native side copies once more, in another turn of the event loop
-    return image
+    const raw = checkRaw(input)
+    return { ...raw, data: new Uint8Array(raw.data) }
   }
   throw invalid('image', ACCEPTED, input)
 }
 
-async function loadFile(input: string | URL, signal?: AbortSignal): Promise<DecodedImage> {
+async function loadFile(input: string | URL, signal?: AbortSignal): Promise<Pixels> {
   if (isAddress(input)) throw refuseDownload(input)
   const path = toPath('image', /^file:/i.test(String(input)) ? parseUrl(input) : input)
   let bytes: Uint8Array
@@ -157,7 +212,7 @@ async function decode(
   bytes: Uint8Array,
   name: string,
   signal: AbortSignal | undefined,
-): Promise<DecodedImage> {
+): Promise<Pixels> {
   if (bytes.length === 0) {
     throw new DeclipError(
       'ERR_DECLIP_IMAGE',
@@ -182,21 +237,22 @@ async function decode(
 }
 
 /** The pixels of a sharp pipeline. */
-async function render(pipeline: Sharp, signal: AbortSignal | undefined): Promise<DecodedImage> {
+async function render(pipeline: Sharp, signal: AbortSignal | undefined): Promise<Pixels> {
   const pixels = pipeline.removeAlpha().toColourspace('srgb').raw({ depth: 'uchar' })
   const { data, info } = await until(pixels.toBuffer({ resolveWithObject: true }), signal)
-  return { data: expand(data, info.channels), width: info.width, height: info.height }
+  const { width, height, channels } = info
+  return { data, width, height, channels }
 }
 
 async function renderTiff(
   picture: Sharp,
   samples: TiffSamples,
   signal: AbortSignal | undefined,
-): Promise<DecodedImage> {
+): Promise<Pixels> {
   if (samples.kind === 'decoded') return render(picture, signal)
   if (samples.kind === 'ycbcr') {
     const { data, width, height } = await render(picture, signal)
-    return { data: await ycbcrToRgb(data, width, height, samples), width, height }
+    return { data: await ycbcrToRgb(data, width, height, samples), width, height, channels: 3 }
   }
   // Left in its own space: floats count as linear light, and would get a gamma on the way to sRGB.
   const space = samples.grey ? 'b-w' : 'scrgb'
@@ -205,7 +261,7 @@ async function renderTiff(
   const { data, info } = await until(floats, signal)
   const { width, height } = info
   const values = new Float32Array(data.buffer, data.byteOffset, data.length / 4)
-  return { data: await floatsToBytes(values, width, height), width, height }
+  return { data: await floatsToBytes(values, width, height), width, height, channels: 3 }
 }
 
 function decodeError(name: string, reason: string, cause?: unknown): DeclipError {
@@ -233,10 +289,7 @@ async function pixelLimit(
   )
 }
 
-async function loadEncoder(
-  input: ImageEncoder,
-  signal: AbortSignal | undefined,
-): Promise<DecodedImage> {
+async function loadEncoder(input: ImageEncoder, signal: AbortSignal | undefined): Promise<Pixels> {
   const name = `the picture of ${describe(input)}`
   try {
     // A sharp instance would encode with loss, so its pixels are asked for.
@@ -262,7 +315,7 @@ function isRaw(input: object): input is RawImage {
   return typeof input === 'object' && input !== null && 'data' in input && 'width' in input
 }
 
-function fromRaw(image: RawImage): DecodedImage {
+function checkRaw(image: RawImage): RawImage & { readonly channels: number } {
   const { data, width, height } = image
   for (const [name, value] of Object.entries({ width, height })) {
     if (!Number.isInteger(value) || value < 1) {
@@ -285,7 +338,7 @@ function fromRaw(image: RawImage): DecodedImage {
         `${data.length === 0 ? ' (was its buffer transferred to another thread?)' : ''}.`,
     )
   }
-  return { data: expand(new Uint8Array(data), channels), width, height }
+  return { data, width, height, channels: channels as 1 | 3 | 4 }
 }
 
 /** Grey repeated, alpha dropped; RGB as it is. */

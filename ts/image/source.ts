@@ -3,11 +3,18 @@ import { fileURLToPath } from 'node:url'
 import { types } from 'node:util'
 import type { Tensor } from '../engine/tensor.js'
 import { DeclipError } from '../errors.js'
-import { type DecodedImage, type ImageInput, loadImage } from './decode.js'
+import {
+  copyOut,
+  type DecodedImage,
+  type ImageInput,
+  loadImage,
+  loadNative,
+  type NativeImage,
+} from './decode.js'
 
 /** A picture that is being decoded, and that can be had again as it was. @internal */
 export interface Picture {
-  readonly decoded: Promise<DecodedImage>
+  readonly decoded: Promise<NativeImage>
   /**
    * The pixels once more, in memory of their own. Of encoded bytes the copy is kept, of pixels and of
    * objects that encode themselves the decoded picture; files are read again.
@@ -31,21 +38,17 @@ export function openImage(
     const bytes = new Uint8Array(input.byteLength)
     // A detached buffer has no bytes, which the decoder reports.
     if (bytes.length > 0) bytes.set(types.isUint8Array(input) ? input : new Uint8Array(input))
-    return { decoded: quiet(loadImage(bytes, options)), again: () => loadImage(bytes) }
+    return { decoded: quiet(loadNative(bytes, options)), again: () => loadImage(bytes) }
   }
-  const decoded = quiet(loadImage(input, options))
+  const decoded = quiet(loadNative(input, options))
   if (input instanceof Blob) return { decoded, again: () => loadImage(input) }
-  const again = async () => {
-    const image = await decoded
-    return { ...image, data: new Uint8Array(image.data) } // slice() of a Buffer shares its memory
-  }
-  return { decoded, again }
+  return { decoded, again: async () => copyOut(await decoded) }
 }
 
 function openFile(input: string | URL, options: { signal?: AbortSignal | undefined }): Picture {
   const seen = stampOf(input)
   return {
-    decoded: quiet(loadImage(input, options)),
+    decoded: quiet(loadNative(input, options)),
     again: async () => {
       if ((await seen) !== (await stampOf(input))) {
         throw new DeclipError(

@@ -14,7 +14,7 @@ import { callNative } from '../engine/call-native.js'
 import { loadAddon } from '../engine/load-addon.js'
 import { Tensor } from '../engine/tensor.js'
 import { DeclipError, describe, invalid } from '../errors.js'
-import { type DecodedImage, type ImageInput, loadImage } from '../image/decode.js'
+import { type ImageInput, loadNative, type NativeImage } from '../image/decode.js'
 import { openImage } from '../image/source.js'
 import { resolveDense } from '../methods/dense.js'
 import { checkDense, DENSE_FIELDS, modeOf } from '../methods/fields.js'
@@ -281,7 +281,7 @@ export class Model {
     const ready = await this.withProxy(options)
     const { pipeline, warning } = resolveMethod({ model: this.facts, options: ready })
     warnOnce(warning)
-    const picture = opened ? toPixels(await opened.decoded) : { tensor: (image as Tensor).native }
+    const picture = opened ? (await opened.decoded).pixels : { tensor: (image as Tensor).native }
     const native = await callNative(this.#addon, ready, call =>
       this.native.encode({ ...call, picture, pipeline }),
     )
@@ -379,18 +379,18 @@ export class Model {
 
   /** Hands `use` the model's input and how much smaller it is than the picture. */
   async #withImage(
-    image: Tensor | Promise<DecodedImage>,
+    image: Tensor | Promise<NativeImage>,
     fit: NativePreprocess['fit'],
     size: number,
     options: CallOptions,
     use: (input: NativeTensor, scale: number) => Promise<Tensor>,
   ): Promise<Tensor> {
     if (image instanceof Tensor) return use(image.native, 1)
-    const { data: pixels, width, height } = await image
+    const { pixels, width, height, dispose } = await image
     const { mean, std } = this.native.info
     const input = await callNative(this.#addon, options, call =>
-      this.#addon.preprocess({ ...call, pixels, width, height, fit, size, mean, std }),
-    )
+      this.#addon.preprocess({ ...call, ...pixels, fit, size, mean, std }),
+    ).finally(dispose)
     try {
       return await use(input, size / Math.max(width, height))
     } finally {
@@ -433,24 +433,11 @@ async function boxRows(boxes: Boxes): Promise<Float32Array> {
 function begin(
   image: ImageInput,
   options: { signal?: AbortSignal | undefined },
-): Tensor | Promise<DecodedImage> {
+): Tensor | Promise<NativeImage> {
   if (image instanceof Tensor) return image
-  const decoding = loadImage(image, options)
+  const decoding = loadNative(image, options)
   decoding.catch(() => {}) // #withImage() waits for it
   return decoding
-}
-
-/** @internal */
-export function toPixels({
-  data,
-  width,
-  height,
-}: {
-  data: Uint8Array
-  width: number
-  height: number
-}) {
-  return { pixels: data, width, height }
 }
 
 /** Where an overlay of a tensor's labels would come from. @internal */

@@ -9,7 +9,7 @@ import { openImage, type Picture } from '../image/source.js'
 import { type ResolvedMethod, resolveMethod } from '../methods/resolve.js'
 import { type Asked, ask } from '../model/ask.js'
 import { modelNamed } from '../model/load.js'
-import { Model, noPicture, toPixels } from '../model/model.js'
+import { Model, noPicture } from '../model/model.js'
 import type { Segmentation } from '../result/segmentation.js'
 import type { ClassList } from '../words/options.js'
 import type { Vocabulary } from '../words/vocabulary.js'
@@ -93,7 +93,7 @@ export function segmentPicture(
     start,
     encoded: async () => {
       const given =
-        picture instanceof Tensor ? { tensor: picture.native } : toPixels(await picture.decoded)
+        picture instanceof Tensor ? { tensor: picture.native } : (await picture.decoded).pixels
       return {
         answer: query => model.native.segment({ ...query, picture: given, pipeline }),
         decodeMs: picture instanceof Tensor ? undefined : await picture.decodeMs,
