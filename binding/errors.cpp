@@ -13,7 +13,8 @@ namespace {
 Failure out_of_memory(const std::string& what) {
   return {code_name(ErrorCode::kOutOfMemory),
           "Out of memory: " + what +
-              " Use a smaller picture, window batch or model."};
+              " Use a smaller picture (shortSide), fewer pictures or texts at a "
+              "time, or a smaller model."};
 }
 
 }  // namespace

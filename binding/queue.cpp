@@ -173,12 +173,12 @@ Napi::Promise Mailbox::submit(Napi::Env env,
     job->call.progress = [self = weak_from_this(),
                           id = job->id,
                           last = std::chrono::steady_clock::time_point()](
-                             int64_t done, int64_t total) mutable {
+                             Step step, int64_t done, int64_t total) mutable {
       const auto now = std::chrono::steady_clock::now();
       if (done < total && now - last < kProgressInterval) return;
       last = now;
       if (const auto mailbox = self.lock()) {
-        mailbox->deliver_progress(id, done, total);
+        mailbox->deliver_progress(id, step, done, total);
       }
     };
   }
@@ -204,14 +204,18 @@ void Mailbox::deliver(std::shared_ptr<Job> job) {
   post([this, job = std::move(job)](Napi::Env env) { settle(env, *job); });
 }
 
-void Mailbox::deliver_progress(uint64_t id, int64_t done, int64_t total) {
-  post([this, id, done, total](Napi::Env env) {
+void Mailbox::deliver_progress(uint64_t id,
+                               Step step,
+                               int64_t done,
+                               int64_t total) {
+  post([this, id, step, done, total](Napi::Env env) {
     const auto it = waiting_.find(id);
     if (it == waiting_.end() || it->second.progress.IsEmpty()) return;
     // The callback may end the process, which clears waiting_: hold the
     // function, not the entry.
     const auto callback = it->second.progress.Value();
-    callback.Call({Napi::Number::New(env, static_cast<double>(done)),
+    callback.Call({Napi::String::New(env, step_name(step)),
+                   Napi::Number::New(env, static_cast<double>(done)),
                    Napi::Number::New(env, static_cast<double>(total))});
   });
 }

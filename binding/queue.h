@@ -50,7 +50,7 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
 
   /// Any thread. No effect once the environment is closing.
   void deliver(std::shared_ptr<Job> job);
-  void deliver_progress(uint64_t id, int64_t done, int64_t total);
+  void deliver_progress(uint64_t id, Step step, int64_t done, int64_t total);
 
   /// JS thread, process exit and environment cleanup: cancels what is left and
   /// waits, within limits, until the inference thread has let go of it.

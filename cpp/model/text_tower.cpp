@@ -70,7 +70,7 @@ at::Tensor TextTower::encode(const at::Tensor& tokens, const Call& call) const {
           grow_prompt_tree(tokens, end, order, done, kTokensPerPass);
       parts.push_back(encode_tree(tree, call));
       done += tree.end.size();
-      call.report(static_cast<int64_t>(done), count);
+      call.report(Step::kText, static_cast<int64_t>(done), count);
     }
   } else {
     // Prompts of like length share a batch, so that short ones stay short.
@@ -81,7 +81,7 @@ at::Tensor TextTower::encode(const at::Tensor& tokens, const Call& call) const {
       const auto rows = sorted.slice(0, at, std::min(at + kBatch, count));
       parts.push_back(encode_batch(
           tokens.index_select(0, rows), end.index_select(0, rows), call));
-      call.report(std::min(at + kBatch, count), count);
+      call.report(Step::kText, std::min(at + kBatch, count), count);
     }
   }
   const auto features = at::cat(parts, 0);

@@ -20,7 +20,7 @@ at::Tensor Weights::stored(const std::string& name) const {
   if (it == tensors_.end()) return {};
   call_.check();
   const auto total = static_cast<int64_t>(tensors_.size());
-  call_.report(std::min(++done_, total), total);
+  call_.report(Step::kLoad, std::min(++done_, total), total);
   if (done_ % kTensorsPerDrop == 0) MappedFile::drop_pages();
   return it->second.to(device_);
 }

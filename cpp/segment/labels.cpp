@@ -125,7 +125,7 @@ Segmentation labels_from_windows(const at::Tensor& low,
         pamr_apply(affinity, planes, count, post.pamr_iterations, call);
       }
       for (int64_t k = 0; k < count; ++k) take(chosen[first + k], planes[k]);
-      call.report(first + count, total);
+      call.report(Step::kPixels, first + count, total);
     }
   };
   each_plane(postprocess.order(),

@@ -179,7 +179,7 @@ at::Tensor encode_windows(const Model& model,
       features = at::empty(shape, part.options());
     }
     features.slice(0, first, last).copy_(part);
-    call.report(last, plan.size());
+    call.report(Step::kEncode, last, plan.size());
   }
   return features;
 }

@@ -326,7 +326,7 @@ TrainStep Trainer::State::accumulate(const std::vector<TrainBatch>& parts,
         1.0 / (static_cast<double>(parts.size()) * ranks.size());
     for (const auto& part : parts) {
       backward(part, share, place, result, call);
-      call.report(++place.part, place.parts);
+      call.report(Step::kTrain, ++place.part, place.parts);
     }
   } catch (const GroupError&) {
     throw;  // the others know

@@ -95,7 +95,8 @@ TEST(reports_every_word_and_stops_when_cancelled) {
   const auto low = random.tensor({plan.size(), 6, 4, 4});
   Call call;
   int64_t last = 0;
-  call.progress = [&](int64_t done, int64_t total) {
+  call.progress = [&](declip::Step step, int64_t done, int64_t total) {
+    CHECK(step == declip::Step::kPixels);
     CHECK(done > last && total == 6);
     last = done;
   };

@@ -26,7 +26,7 @@ export interface NativeCancelToken {
 /** What every queued call takes. */
 export interface NativeCall {
   token?: NativeCancelToken | undefined
-  onProgress?: ((done: number, total: number) => void) | undefined
+  onProgress?: ((step: string, done: number, total: number) => void) | undefined
 }
 
 export interface NativeConfig {

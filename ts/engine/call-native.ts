@@ -7,30 +7,26 @@ import type { NativeAddon, NativeCall } from './addon-types.js'
  * Runs one native call under the caller's signal and progress callback; what it throws becomes a
  * DeclipError with the caller's stack.
  *
- * @param steps - names of the call's progress counts, one after the other
  * @internal
  */
 export async function callNative<T>(
   addon: Pick<NativeAddon, 'CancelToken'>,
   { signal, onProgress }: CallOptions,
   run: (call: NativeCall) => Promise<T>,
-  steps: readonly string[] = ['encode'],
 ): Promise<T> {
   if (signal?.aborted) throw aborted(signal)
   const token = new addon.CancelToken()
   const cancel = () => token.cancel()
   const forget = onAbort(signal, cancel)
-  let step = 0
   let thrown: { error: unknown } | undefined
-  const report = (done: number, total: number) => {
+  const report: NativeCall['onProgress'] = (step, done, total) => {
     try {
-      onProgress?.({ step: steps[step] as string, done, total })
+      onProgress?.({ step, done, total })
     } catch (error) {
       // There is no caller to throw to: the call is stopped and rejects with it.
       thrown ??= { error }
       token.cancel()
     }
-    if (done >= total) step = Math.min(step + 1, steps.length - 1)
   }
   try {
     const result = await run({ token, onProgress: onProgress && report })

@@ -31,8 +31,6 @@ export interface Asked {
     /** What decoding took. */
     decodeMs?: number | undefined
   }>
-  /** Progress counts of `answer`, in order. */
-  readonly steps: readonly string[]
   /** Decodes the picture again. */
   readonly source: SegmentationParts['source']
 }
@@ -47,7 +45,7 @@ export async function ask(
   classes: ClassList | Vocabulary,
   options: CallOptions & Omit<VocabularyOptions, keyof CallOptions>,
 ): Promise<Segmentation> {
-  const { model, method, start, steps, source } = asked
+  const { model, method, start, source } = asked
   const addon = loadAddon()
   const begun = performance.now()
   const vocabulary = await toVocabulary(model.textModel, classes, method, options)
@@ -56,11 +54,8 @@ export async function ask(
     const { background, features, wordClass } = vocabulary
     const post = method.postprocess(background)
     const { answer, decodeMs } = await asked.encoded()
-    const result = await callNative(
-      addon,
-      options,
-      call => answer({ ...call, text: features.native, wordClass, post }),
-      steps,
+    const result = await callNative(addon, options, call =>
+      answer({ ...call, text: features.native, wordClass, post }),
     )
     const { encodeMs, pixelsMs } = result
     const totalMs = performance.now() - start

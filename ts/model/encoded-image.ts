@@ -82,7 +82,6 @@ export class View {
       method,
       start,
       encoded: async () => ({ answer: query => this.#native.segment(query) }),
-      steps: ['pixels'],
       source: this.#source,
     }
     return ask(asked, classes, options)
@@ -116,11 +115,8 @@ export class View {
     for (const [i, row] of rows.entries()) flat.set(row, i * width)
     const text = addon.tensor(flat, [rows.length, width], 'float32')
     try {
-      const planes = await callNative(
-        addon,
-        options,
-        call => this.#native.similarity({ ...call, text }),
-        ['pixels'],
+      const planes = await callNative(addon, options, call =>
+        this.#native.similarity({ ...call, text }),
       )
       if (typeof texts !== 'string') return new Tensor(planes)
       const plane = planes.reshape([this.height, this.width])

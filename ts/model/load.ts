@@ -38,11 +38,8 @@ export async function loadModel(source?: string | URL, options: LoadOptions = {}
   const config = toNativeConfig(options.config)
   const addon = await prepareAddon()
   const { path, name, license } = await resolveSource(await sourceOrDefault(source), options)
-  const native = await callNative(
-    addon,
-    options,
-    call => addon.loadModel({ ...call, path, config: { ...config, name }, device, dtype }),
-    ['load'],
+  const native = await callNative(addon, options, call =>
+    addon.loadModel({ ...call, path, config: { ...config, name }, device, dtype }),
   )
   try {
     const { family, format } = native.info

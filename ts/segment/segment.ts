@@ -99,7 +99,6 @@ export function segmentPicture(
         decodeMs: picture instanceof Tensor ? undefined : await picture.decodeMs,
       }
     },
-    steps: ['encode', 'pixels'],
     source: picture instanceof Tensor ? noPicture : picture.again,
   }
   return ask(asked, classes, options)

@@ -221,7 +221,8 @@ t.test('an allocation that cannot succeed', async t => {
   await t.rejects(call, {
     name: 'DeclipError',
     code: 'ERR_DECLIP_OUT_OF_MEMORY',
-    message: /281474976710656 bytes.*Use a smaller picture/,
+    message:
+      /281474976710656 bytes.*Use a smaller picture \(shortSide\), fewer pictures or texts at a time, or a smaller model/,
   })
   a.dispose()
 })
