@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import zlib from 'node:zlib'
 import { packagePath } from '../base/package-files.js'
 import { DeclipError } from '../errors.js'
-import type { MergeTable } from './byte-pairs.js'
+import { BytePairEncoder, type MergeTable } from './byte-pairs.js'
 import { isPrintable } from './symbols.js'
 
 /** Pairs that CLIP's own vocabulary has learned. */
@@ -38,6 +38,18 @@ export function clipMerges(): MergeTable {
     pairs: readPairs(),
     joined: Int32Array.from({ length: MERGES }, (_, i) => 512 + i),
   }
+}
+
+let encoder: BytePairEncoder | undefined
+
+/**
+ * The encoder of CLIP's own vocabulary, made on first use.
+ *
+ * @throws DeclipError as {@link clipMerges}
+ */
+export function clipEncoder(): BytePairEncoder {
+  encoder ??= new BytePairEncoder(clipMerges())
+  return encoder
 }
 
 function readPairs(): Uint16Array {

@@ -1,10 +1,12 @@
 /** Reads the vocabulary of a tokenizer from the files of a Hugging Face folder. */
 
+import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { inTurns } from '../base/event-loop.js'
 import { DeclipError, describe } from '../errors.js'
 import { BytePairEncoder } from './byte-pairs.js'
+import { CLIP_SYMBOLS, clipEncoder } from './clip-merges.js'
 import { type Merge, parseMerges, toMergeTable } from './symbols.js'
 
 /** A vocabulary: how words are encoded, and ids by name, those of the special tokens at least. */
@@ -18,15 +20,30 @@ export interface Vocabulary {
 /** Ids above this are taken for a damaged file. */
 const LARGEST_ID = 2 ** 24 - 1
 
+/** SHA-256 of CLIP's own files: as OpenAI's models have them, and as transformers saves the ids. */
+const CLIP_IDS: ReadonlySet<string> = new Set([
+  '5047b556ce86ccaf6aa22b3ffccfc52d391ea4accdab9c2f2407da5b742d4363',
+  'e089ad92ba36837a0d31433e555c8f45fe601ab5c221d4f607ded32d9f7a4349',
+])
+const CLIP_MERGES = '9fd691f7c8039210e0fced15865466c65820d09b63988b0174bfe25de299051a'
+
 /** `vocab.json` and `merges.txt` if both are there, else `tokenizer.json`. */
 export async function readVocabulary(folder: string): Promise<Vocabulary> {
   const vocabPath = join(folder, 'vocab.json')
   const mergesPath = join(folder, 'merges.txt')
   const tokenizerPath = join(folder, 'tokenizer.json')
-  const [vocab, mergesText] = await Promise.all([readIfThere(vocabPath), readIfThere(mergesPath)])
-  if (vocab !== undefined && mergesText !== undefined) {
-    const ids = await usable(vocabPath, () => readIds(JSON.parse(vocab), 'the top level'))
-    const merges = await usable(mergesPath, () => parseMerges(mergesText))
+  const [idFile, mergeFile] = await Promise.all([readIfThere(vocabPath), readIfThere(mergesPath)])
+  if (idFile !== undefined && mergeFile !== undefined) {
+    // As most folders do; parsing the file again would hold the event loop for some 40 ms.
+    if (CLIP_IDS.has(sha256(idFile)) && sha256(mergeFile) === CLIP_MERGES) {
+      const ids = new Map([
+        ['<|startoftext|>', CLIP_SYMBOLS],
+        ['<|endoftext|>', CLIP_SYMBOLS + 1],
+      ])
+      return { encoder: clipEncoder(), ids, path: vocabPath }
+    }
+    const ids = await usable(vocabPath, () => readIds(parse(idFile), 'the top level'))
+    const merges = await usable(mergesPath, () => parseMerges(mergeFile.toString()))
     const table = await usable(`${vocabPath} and ${mergesPath}`, () => toMergeTable(ids, merges))
     return { encoder: new BytePairEncoder(table), ids, path: vocabPath }
   }
@@ -39,7 +56,7 @@ export async function readVocabulary(folder: string): Promise<Vocabulary> {
     )
   }
   return usable(tokenizerPath, async () => {
-    const { ids, merges } = await readTokenizer(JSON.parse(tokenizer))
+    const { ids, merges } = await readTokenizer(parse(tokenizer))
     const encoder = new BytePairEncoder(await toMergeTable(ids, merges))
     return { encoder, ids, path: tokenizerPath }
   })
@@ -54,9 +71,17 @@ export function unusable(path: string, why: string, cause?: unknown): DeclipErro
   )
 }
 
-async function readIfThere(path: string): Promise<string | undefined> {
+function sha256(file: Uint8Array): string {
+  return createHash('sha256').update(file).digest('hex')
+}
+
+function parse(file: Buffer): unknown {
+  return JSON.parse(file.toString())
+}
+
+async function readIfThere(path: string): Promise<Buffer | undefined> {
   try {
-    return await readFile(path, 'utf8')
+    return await readFile(path)
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined

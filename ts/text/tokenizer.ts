@@ -1,7 +1,7 @@
 import { DeclipError, describe, invalid } from '../errors.js'
-import { BytePairEncoder } from './byte-pairs.js'
+import type { BytePairEncoder } from './byte-pairs.js'
 import { cleanText } from './cleaning/fix-text.js'
-import { CLIP_MERGES_FILE, CLIP_SYMBOLS, clipMerges } from './clip-merges.js'
+import { CLIP_MERGES_FILE, CLIP_SYMBOLS, clipEncoder } from './clip-merges.js'
 import { readVocabulary, unusable, type Vocabulary } from './tokenizer-files.js'
 
 /**
@@ -203,7 +203,7 @@ function clipVocabulary(): Vocabulary {
     for (const [start, end] of Object.values(SPECIAL_TOKENS)) {
       ids.set(start, CLIP_SYMBOLS).set(end, CLIP_SYMBOLS + 1)
     }
-    clip = { encoder: new BytePairEncoder(clipMerges()), ids, path: CLIP_MERGES_FILE }
+    clip = { encoder: clipEncoder(), ids, path: CLIP_MERGES_FILE }
   }
   return clip
 }

@@ -2,8 +2,11 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
+import { clipEncoder, clipMerges } from '../../../ts/text/clip-merges.js'
 import { BYTE_SYMBOLS } from '../../../ts/text/symbols.js'
 import { defaultTokenizer, Tokenizer } from '../../../ts/text/tokenizer.js'
+import { readVocabulary } from '../../../ts/text/tokenizer-files.js'
+import { symbolNames } from '../../support/symbols.js'
 
 interface Golden {
   text: string
@@ -148,6 +151,35 @@ t.test('a folder with a vocabulary of its own', async t => {
       })
       const tokenizer = await Tokenizer.fromFolder(write(`one-${i}`, { 'tokenizer.json': text }))
       t.strictSame(tokenizer.encode('cat c'), expected)
+    }
+  })
+
+  await t.test("CLIP's own files are taken for what they are", async t => {
+    const { pairs } = clipMerges()
+    const names = symbolNames(pairs)
+    const lines = Array.from(
+      { length: pairs.length / 2 },
+      (_, i) => `${names[pairs[2 * i] as number]} ${names[pairs[2 * i + 1] as number]}\n`,
+    )
+    const special = ['<|startoftext|>', '<|endoftext|>']
+    const entries = [...names, ...special].map((name, id) => [name, id] as const)
+    const line = ([name, id]: readonly [string, number], space = '') =>
+      `${JSON.stringify(name)}:${space}${id}`
+    const sorted = [...entries].sort(([a], [b]) => (a < b ? -1 : 1))
+    for (const [form, text, own] of [
+      ['as published', `{${entries.map(entry => line(entry)).join(',')}}`, true],
+      ['saved again', `{\n  ${sorted.map(entry => line(entry, ' ')).join(',\n  ')}\n}\n`, true],
+      ['with another space', `{ ${entries.map(entry => line(entry)).join(',')}}`, false],
+    ] as const) {
+      const files = { 'vocab.json': text, 'merges.txt': `#version: 0.2\n${lines.join('')}` }
+      const folder = write(form, files)
+      const vocabulary = await readVocabulary(folder)
+      t.equal(vocabulary.ids.size === 2, own, form)
+      t.equal(vocabulary.encoder === clipEncoder(), own, form)
+      const tokenizer = await Tokenizer.fromFolder(folder)
+      for (const text of ['a photo of a Cat.', '<|endoftext|> naïve 猫', '<end_of_text>']) {
+        t.strictSame(tokenizer.encode(text), defaultTokenizer().encode(text), `${form}: ${text}`)
+      }
     }
   })
 
