@@ -53,6 +53,7 @@ const eventLoop = [
   { job: 'text', model: 'vit-b-16', repeat: 1 },
   { job: 'decode', repeat: 5 },
   { job: 'pixels', repeat: 5 },
+  { job: 'rgba', repeat: 5 },
   { job: 'labels', options: camera, repeat: 5 },
   { job: 'toPNG', options: camera, repeat: 3 },
   { job: 'overlay', options: camera, repeat: 3 },
