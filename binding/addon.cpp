@@ -57,6 +57,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   function("runtime", runtime_info);
   function("setThreads", set_threads);
   function("tensor", TensorHandle::create);
+  function("pooledTensor", TensorHandle::create_pooled);
   function("inspect", inspect);
   function("loadModel", ModelHandle::load);
   function("createTrainer", TrainerHandle::create);

@@ -11,10 +11,11 @@ namespace declip {
 namespace {
 
 Failure out_of_memory(const std::string& what) {
-  return {code_name(ErrorCode::kOutOfMemory),
-          "Out of memory: " + what +
-              " Use a smaller picture (shortSide), fewer pictures or texts at a "
-              "time, or a smaller model."};
+  return {
+      code_name(ErrorCode::kOutOfMemory),
+      "Out of memory: " + what +
+          " Use a smaller picture (shortSide), fewer pictures or texts at a "
+          "time, or a smaller model."};
 }
 
 }  // namespace

@@ -165,7 +165,6 @@ Napi::Value TensorHandle::create(const Napi::CallbackInfo& info) {
                       " elements, the array has " +
                       std::to_string(bytes / size) + ".");
     }
-    const MemoryScope pooled;  // fresh pages cost more than the copy
     const auto tensor = at::empty(shape, at::TensorOptions().dtype(type));
     if (bytes > 0) {
       std::memcpy(tensor.mutable_data_ptr(),
@@ -175,6 +174,11 @@ Napi::Value TensorHandle::create(const Napi::CallbackInfo& info) {
     }
     return wrap(env, tensor);
   });
+}
+
+Napi::Value TensorHandle::create_pooled(const Napi::CallbackInfo& info) {
+  const MemoryScope pooled;
+  return create(info);
 }
 
 Napi::Value TensorHandle::data(const Napi::CallbackInfo& info) {

@@ -19,6 +19,10 @@ class TensorHandle : public Napi::ObjectWrap<TensorHandle> {
   static at::Tensor from(const Napi::Value& value);
   /// tensor(typedArray, shape, dtype): copies.
   static Napi::Value create(const Napi::CallbackInfo& info);
+  /// pooledTensor(typedArray, shape, dtype): the same into memory of the pool
+  /// of activations, for what is used by a job and disposed: fresh pages cost
+  /// more than the copy.
+  static Napi::Value create_pooled(const Napi::CallbackInfo& info);
 
  private:
   Napi::Value data(const Napi::CallbackInfo& info);

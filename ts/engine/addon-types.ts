@@ -433,6 +433,8 @@ export interface NativeAddon {
   setThreads(threads: number): void
   /** Copies a typed array. */
   tensor(data: ArrayBufferView, shape: readonly number[], dtype: DType): NativeTensor
+  /** The same into the pool's memory, several times faster for megabytes, for what a call uses up. */
+  pooledTensor(data: ArrayBufferView, shape: readonly number[], dtype: DType): NativeTensor
   inspect(
     options: NativeCall & { path: string; config: NativeConfig },
   ): Promise<NativeCheckpointInfo>

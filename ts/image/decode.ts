@@ -108,7 +108,7 @@ export async function loadNative(
     const { data, width, height, channels } = checkRaw(input)
     // Native code cannot read shared memory.
     const own = data.buffer instanceof SharedArrayBuffer ? data.slice() : data
-    const pixels = addon.tensor(own, [height, width, channels], 'uint8')
+    const pixels = addon.pooledTensor(own, [height, width, channels], 'uint8')
     return { pixels: { pixels }, width, height, dispose: () => pixels.dispose() }
   }
   const { data: pixels, width, height } = await loadPixels(input, options)

@@ -3,7 +3,15 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { crc32 } from 'node:zlib'
 import sharp from 'sharp'
 import t from 'tap'
-import { type DecodedImage, loadImage, loadSharp } from '../../../ts/image/decode.js'
+import { loadAddon } from '../../../ts/engine/load-addon.js'
+import {
+  copyOut,
+  type DecodedImage,
+  loadImage,
+  loadNative,
+  loadSharp,
+  type RawImage,
+} from '../../../ts/image/decode.js'
 
 const FOLDER = fileURLToPath(new URL('../../fixtures/images/', import.meta.url))
 const SIZES = JSON.parse(readFileSync(`${FOLDER}manifest.json`, 'utf8')) as Record<
@@ -84,6 +92,34 @@ t.test('raw pixels are copied, grey repeated and alpha dropped', async t => {
   const loading = loadImage({ data, width: 1, height: 1, channels: 3 })
   data.fill(0)
   t.same(await loading, { data: Uint8Array.of(9, 9, 9), width: 1, height: 1 })
+})
+
+t.test('raw pixels for the native part are copied there at once, with their channels', async t => {
+  const addon = loadAddon()
+  const shared = new Uint8ClampedArray(new SharedArrayBuffer(2))
+  shared.set([1, 2])
+  const inputs: [RawImage, number[]][] = [
+    [{ data: Uint8Array.of(7, 1, 2, 3, 4).subarray(1), width: 1, height: 1 }, [1, 2, 3]],
+    [{ data: shared, width: 2, height: 1 }, [1, 1, 1, 2, 2, 2]],
+    [{ data: Uint8ClampedArray.of(1, 2, 3), width: 1, height: 1 }, [1, 2, 3]],
+  ]
+  for (const [input, rgb] of inputs) {
+    const loading = loadNative(input)
+    input.data.fill(0)
+    const image = await loading
+    t.match(image, { width: input.width, height: input.height })
+    t.same([...(await copyOut(image)).data], rgb)
+    const { height, width, pixels } = image
+    const resized = await addon.resize({ ...pixels, shortSide: 1 })
+    t.same(resized.shape, [height, width, 3])
+    t.same([...new Uint8Array(await resized.data())], rgb)
+    image.dispose()
+    await t.rejects(copyOut(image), { code: 'ERR_DECLIP_DISPOSED' })
+  }
+  const signal = AbortSignal.abort()
+  await t.rejects(loadNative({ data: new Uint8Array(3), width: 1, height: 1 }, { signal }), {
+    code: 'ERR_DECLIP_ABORTED',
+  })
 })
 
 t.test('raw pixels that do not fit are refused', async t => {
