@@ -77,6 +77,8 @@ EncodeOptions to_encode(const Napi::Object& pipeline) {
   EncodeOptions options;
   options.dense = to_dense(get_object(pipeline, "dense"));
   options.short_side = get_integer(pipeline, "shortSide");
+  options.long_side =
+      find_integer(pipeline, "longSide").value_or(options.long_side);
   options.window = get_integer(pipeline, "window");
   options.stride = get_integer(pipeline, "stride");
   options.pad_to = get_integer(pipeline, "padTo");

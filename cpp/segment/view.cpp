@@ -52,7 +52,7 @@ std::array<double, 3> byte_scale(const std::array<double, 3>& unit) {
 
 at::Tensor load_image(const Model& model,
                       const Picture& picture,
-                      int64_t short_side) {
+                      const EncodeOptions& options) {
   if (picture.normalised.defined()) {
     model.check_image(picture.normalised);
     if (picture.normalised.size(0) != 1) {
@@ -66,7 +66,10 @@ at::Tensor load_image(const Model& model,
   }
   const auto rgb = rgb_pixels(picture.pixels);
   const Size from{rgb.size(0), rgb.size(1)};
-  const Size to = short_side > 0 ? keep_ratio_size(from, short_side) : from;
+  const Size to =
+      options.short_side > 0
+          ? keep_ratio_size(from, options.short_side, options.long_side)
+          : from;
   const int64_t patch = model.info().config.vision.patch;
   if (to.height < patch || to.width < patch) {
     throw Error(
@@ -199,7 +202,7 @@ std::shared_ptr<const View> View::encode(const Model& model,
     throw Error(ErrorCode::kInvalidArg, "augmentWeight must be 0..1.");
   }
   auto state = std::make_unique<State>();
-  state->image = load_image(model, picture, options.short_side);
+  state->image = load_image(model, picture, options);
   const int64_t height = state->image.size(2), width = state->image.size(3);
   state->size = picture.normalised.defined()
                     ? Size{height, width}

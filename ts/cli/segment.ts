@@ -45,6 +45,7 @@ export interface SegmentFlags extends ModelFlags, ClassFlags, OutputFlags {
   proxyModel?: string
   /** 0 for the picture's own. */
   shortSide?: number
+  longSide?: number
   window?: number
   stride?: number
   padTo?: number
@@ -180,7 +181,7 @@ export async function segmentOptions(
   flags: SegmentFlags,
   classes: readonly (readonly string[])[],
 ): Promise<SegmentOptions> {
-  const { method, dataset, mode, denseMode, shortSide, window, stride, padTo } = flags
+  const { method, dataset, mode, denseMode, shortSide, longSide, window, stride, padTo } = flags
   const { augment, augmentWeight, closing } = flags
   const { definitions, synonyms, definitionWeight, proxyModel } = flags
   const { probThreshold, areaThreshold, logitScale, pamr } = flags
@@ -196,6 +197,7 @@ export async function segmentOptions(
     mode,
     denseMode,
     shortSide: shortSide === 0 ? null : shortSide,
+    longSide,
     window,
     stride,
     padTo,

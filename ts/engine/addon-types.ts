@@ -121,6 +121,8 @@ export interface NativePipeline {
   dense: NativeDense
   /** 0: keep the picture's own size. */
   shortSide: number
+  /** Unset: 2048. */
+  longSide?: number | undefined
   /** 0: one pass over the whole picture. */
   window: number
   stride: number

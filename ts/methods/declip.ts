@@ -9,13 +9,13 @@ import { EVA_B, type Method, variants } from './method.js'
  */
 export const declip: Method = {
   source: `github.com/xiaomoguhz/DeCLIP, zero-shot segmentation configs; figures of ${DECLIP_TABLES}`,
-  preset: { ...COMPARED, mode: 'csa', logitScale: 40 },
+  preset: { ...COMPARED, mode: 'csa', logitScale: 40, longSide: 4096 },
   datasets: variants(
     {
       ...COMPARED_SETS,
       voc21: { logitScale: 80, probThreshold: 0.4 },
       context60: { probThreshold: 0.15 },
-      'coco-object': { probThreshold: 0.2 },
+      'coco-object': { probThreshold: 0.2, longSide: 2048 },
       cityscapes: { shortSide: 560 },
     },
     [

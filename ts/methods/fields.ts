@@ -93,7 +93,12 @@ export const PIPELINE_FIELDS = {
       `null or a whole number of pixels, 1 to ${MAX_SIDE}`,
       value => value === null || side.holds(value),
     ),
-    'Shorter side in pixels that the picture is resized to, the longer one at most 2048; null for its own size',
+    'Shorter side in pixels that the picture is resized to; null for its own size',
+    PRESET,
+  ),
+  longSide: field(
+    side,
+    'What the longer side of a resized picture may be at most, in pixels; the shorter one is smaller then',
     PRESET,
   ),
   window: field(

@@ -26,6 +26,8 @@ export interface Preset {
   /** 'proxyclip': factor on the shifted similarities. */
   readonly gamma?: number
   readonly shortSide: number
+  /** Of very long pictures: the shorter side is smaller where the longer one would be more. */
+  readonly longSide: number
   /** 0 for one pass over the whole picture. */
   readonly window: number
   readonly stride: number
@@ -121,6 +123,7 @@ export const PAMR: PamrOptions = { iterations: 10, dilations: [8, 16] }
 
 /** No refinement, no thresholds, no image engineering. @internal */
 export const BARE = {
+  longSide: 2048,
   augment: false,
   augmentWeight: 0.75,
   templates: 'imagenet',

@@ -82,10 +82,15 @@ export interface PipelineOptions extends DenseOptions {
   /** Dense mode; overrides the preset's. */
   denseMode?: DenseMode | undefined
   /**
-   * Shorter side in pixels that the picture is resized to, the longer one at most 2048; null for its own size:
-   * null or a whole number of pixels, 1 to 65535. Default: the preset's.
+   * Shorter side in pixels that the picture is resized to; null for its own size: null or a whole number of
+   * pixels, 1 to 65535. Default: the preset's.
    */
   shortSide?: number | null | undefined
+  /**
+   * What the longer side of a resized picture may be at most, in pixels; the shorter one is smaller then: a whole
+   * number, 1 to 65535. Default: the preset's.
+   */
+  longSide?: number | undefined
   /**
    * Side of the sliding window in pixels; 0 for one pass over the whole picture: a whole number, 0 to 65535.
    * Default: the preset's.

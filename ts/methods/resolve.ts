@@ -155,6 +155,7 @@ function resolveWindows(
   return {
     dense,
     shortSide: shortSide ?? 0,
+    longSide: options.longSide ?? preset.longSide,
     window,
     stride,
     padTo: options.padTo ?? padTo,

@@ -18,6 +18,7 @@ t.test('every flag reaches the option of its name', async t => {
     mode: 'csa',
     denseMode: 'csa',
     shortSide: 336,
+    longSide: 1000,
     window: 224,
     stride: 28,
     padTo: 16,

@@ -56,6 +56,7 @@ t.test("ITACLIP's table", async t => {
       dataset,
     )
     t.strictSame([pipeline.window, pipeline.stride, pipeline.padTo], [224, 28, 1])
+    t.equal(pipeline.longSide, 2048)
     t.strictSame([post.pamrIterations, post.pamrDilations], [10, [8, 16]])
     t.strictSame([pipeline.augment, post.closing], [true, true])
     t.match(pipeline.dense, {
@@ -106,6 +107,7 @@ t.test("DeCLIP's zero-shot protocol", async t => {
     const { pipeline, post, templates } = resolve({ method: 'declip', dataset }, EVA)
     t.strictSame([pipeline.shortSide, post.logitScale, post.probThreshold], row, dataset)
     t.match(pipeline, { window: 336, stride: 112, padTo: 16, augment: false })
+    t.equal(pipeline.longSide, dataset === 'coco-object' ? 2048 : 4096)
     t.match(pipeline.dense, { mode: 'csa', positions: 'size' })
     t.match(post, { pamrIterations: 0, areaThreshold: 0, closing: false })
     t.equal(templates, 'imagenet')
@@ -173,6 +175,7 @@ t.test("the caller's values stand for every method, and are told apart", async t
     gaussianStd: 2,
     neighboursOnly: true,
     shortSide: null,
+    longSide: 3000,
     window: 64,
     stride: 32,
     padTo: 4,
@@ -206,6 +209,7 @@ t.test("the caller's values stand for every method, and are told apart", async t
           proxyGamma: 1,
         },
         shortSide: 0,
+        longSide: 3000,
         window: 64,
         stride: 32,
         padTo: 4,

@@ -15,6 +15,21 @@ t.test('what a view tells', async t => {
   t.equal(view.byteLength, 4 * (4 * 144 * 128 + 3 * 130 * 100))
 })
 
+t.test('a very long picture', async t => {
+  const long = picture(600, 20)
+  const options = { shortSide: 96, window: 0, padTo: 8 }
+  // At most 300 pixels long: half its size, 10 pixels high.
+  using small = await model.encode(long, { ...options, longSide: 300 })
+  using large = await model.encode(long, { ...options, longSide: 2400 })
+  t.equal(small.byteLength, 4 * (38 * 2 * 128 + 3 * 300 * 10))
+  t.equal(large.byteLength, 4 * (300 * 10 * 128 + 3 * 2400 * 80))
+  t.same(
+    (await small.segment(classes)).labels.shape,
+    [20, 600],
+    'labels keep the size of the picture',
+  )
+})
+
 t.test('other words and settings, no other pass through the tower', async t => {
   using view = await model.encode(image, { method: 'itaclip', window: 96, stride: 48 })
   for (const options of [{}, { logitScale: 5 }, { pamr: false as const }, { closing: true }]) {
