@@ -19,8 +19,8 @@ const presets = [
   { method: 'naclip' },
   { method: 'proxyclip', proxy: DINO },
   { method: 'clipself' },
-  { method: 'declip', variant: 'qq', options: { denseMode: 'qq' } },
-  { method: 'declip', variant: 'csa', options: { denseMode: 'csa' } },
+  { method: 'declip', variant: 'qq', options: { mode: 'qq' } },
+  { method: 'declip', variant: 'csa', options: { mode: 'csa' } },
   // on the photograph 60 windows in five copies each
   { method: 'itaclip', options: { dataset: 'voc21' }, slow: 'minutes' },
 ]

@@ -1,41 +1,27 @@
 import type { CallOptions } from '../base/call.js'
-import { warnOnce } from '../base/warn.js'
+import { checkFields } from '../base/field.js'
 import type { NativeTensor } from '../engine/addon-types.js'
 import { callNative } from '../engine/call-native.js'
 import { Tensor } from '../engine/tensor.js'
-import { DeclipError, describe, invalid } from '../errors.js'
+import { DeclipError, invalid } from '../errors.js'
+import { PROMPT_FIELDS } from '../methods/fields.js'
 import { itaclip } from '../methods/itaclip.js'
-import {
-  type ClassEntry,
-  doubtAbout,
-  parseClassList,
-  readClassFile,
-  readDefinitionFile,
-} from '../text/class-files.js'
-import { type AuxiliaryKind, askAll } from '../text/definitions.js'
 import type { TemplateSetName } from '../text/templates.js'
 import { templateList } from '../text/templates.js'
-import type { AuxiliaryTexts, ClassList, VocabularyOptions } from './options.js'
-import { encodeTexts, type NamedText, type TextModel, type TextSide } from './word-features.js'
+import { assignTexts, findBackground, readAuxiliary, readClasses } from './classes.js'
+import type { ClassList, VocabularyOptions } from './options.js'
+import {
+  readVocabularyFile,
+  type VocabularyFields,
+  writeVocabularyFile,
+} from './vocabulary-file.js'
+import { encodeTexts, type TextModel, type TextSide } from './word-features.js'
 
 /** Its feature tells text towers apart, whatever precision they run in. */
 const PROBE = { text: 'a photo of an object.', owner: 'the probe' }
 
 /** Cosine of two probes above which they come from the same tower, even in half precision. */
 const SAME_TOWER = 0.99
-
-const FILE_FORMAT = 'declip-native vocabulary 1'
-
-interface Fields {
-  classes: readonly string[]
-  words: readonly string[]
-  wordClass: readonly number[]
-  background: number
-  templates: TemplateSetName | readonly string[]
-  modelKey: string
-  /** Of the text tower; missing in files of earlier versions. */
-  fingerprint?: string | undefined
-}
 
 /**
  * Classes as text features of one model: made once, used for any number of pictures, savable.
@@ -67,7 +53,7 @@ export class Vocabulary {
   readonly #addon: TextModel['addon']
 
   private constructor(
-    fields: Fields,
+    fields: VocabularyFields,
     features: Tensor,
     probe: Float32Array | undefined,
     model: TextModel,
@@ -100,7 +86,8 @@ export class Vocabulary {
     const { signal, onProgress, templates = 'imagenet' } = options
     const call = { signal, onProgress }
     templateList(templates)
-    const weight = checkWeight(options.definitionWeight)
+    checkFields(options, PROMPT_FIELDS)
+    const weight = options.definitionWeight ?? itaclip.preset.definitionWeight
     const { names, words } = await readClasses(classList, options.background)
     const auxiliary = await readAuxiliary(options, names, call)
     const background = findBackground(names, options.background, auxiliary?.length)
@@ -146,19 +133,9 @@ export class Vocabulary {
   ): Promise<Vocabulary> {
     if (typeof path !== 'string') throw invalid('path', 'the path of a vocabulary file', path)
     const text = model.textModel
-    const { tensors, metadata } = await callNative(text.addon, { signal }, call =>
-      text.addon.readSafetensors({ ...call, path }),
-    )
-    const fields = parseFields(path, metadata)
-    const features = await floats(path, 'features', tensors['features'])
-    const probe = await floats(path, 'probe', tensors['probe'])
-    const { shape } = tensors['features'] as NativeTensor
-    if (shape[0] !== fields.words.length || shape[1] !== probe.length || shape.length !== 2) {
-      const expected = `[${fields.words.length}, ${probe.length}]`
-      throw damaged(path, `features must be ${expected}, found [${shape.join(', ')}]`)
-    }
+    const { fields, features, probe } = await readVocabularyFile(text.addon, path, signal)
+    const shape = [fields.words.length, probe.length]
     const tensor = new Tensor(text.addon.tensor(features, shape, 'float32'))
-    for (const read of Object.values(tensors)) read.dispose()
     const vocabulary = new Vocabulary(fields, tensor, probe, text)
     await vocabulary.verify(text, { signal })
     return vocabulary
@@ -177,7 +154,7 @@ export class Vocabulary {
    */
   async save(path: string, { signal }: { signal?: AbortSignal | undefined } = {}): Promise<void> {
     const { classes, words, background, templates, modelKey } = this
-    const fields: Fields = {
+    const fields: VocabularyFields = {
       classes,
       words,
       wordClass: [...this.wordClass],
@@ -186,20 +163,9 @@ export class Vocabulary {
       modelKey,
       fingerprint: this.#fingerprint,
     }
-    const values = this.#probe as Float32Array
-    const probe = this.#addon.tensor(values, [1, values.length], 'float32')
-    try {
-      await callNative(this.#addon, { signal }, call =>
-        this.#addon.writeSafetensors({
-          ...call,
-          path,
-          tensors: { features: this.features.native, probe },
-          metadata: { format: FILE_FORMAT, vocabulary: JSON.stringify(fields) },
-        }),
-      )
-    } finally {
-      probe.dispose()
-    }
+    const probe = this.#probe as Float32Array
+    const features = this.features.native
+    await writeVocabularyFile(this.#addon, path, { fields, features, probe }, signal)
   }
 
   /**
@@ -230,113 +196,6 @@ export class Vocabulary {
   [Symbol.dispose](): void {
     this.dispose()
   }
-}
-
-/** Names and words of every class, with the caller's background words in front. */
-async function readClasses(
-  classList: ClassList,
-  background: VocabularyOptions['background'],
-): Promise<{ names: string[]; words: string[][] }> {
-  const words =
-    typeof classList === 'string'
-      ? await readClassFile(classList)
-      : parseClassList(checkEntries(classList))
-  const names = words.map(group => group[0] as string)
-  if (!Array.isArray(background)) {
-    warnOnce(doubtAbout(words))
-    return { names, words }
-  }
-  const own = background.map((word: unknown) => (typeof word === 'string' ? word.trim() : ''))
-  if (own.length === 0 || own.includes('')) {
-    throw invalid('background', 'a list of words', background)
-  }
-  warnOnce(doubtAbout([own, ...words]))
-  return { names: ['background', ...names], words: [own, ...words] }
-}
-
-function checkEntries(classList: unknown): ClassEntry[] {
-  const expected = 'a list of class names or the path of a class file'
-  if (!Array.isArray(classList)) throw invalid('classes', expected, classList)
-  const isText = (value: unknown) => typeof value === 'string'
-  for (const [i, entry] of classList.entries()) {
-    if (isText(entry) || (Array.isArray(entry) && entry.length > 0 && entry.every(isText))) continue
-    throw invalid(`classes[${i}]`, 'text, or a list of words', entry)
-  }
-  return classList
-}
-
-/** Definitions or synonyms as texts, undefined where the caller gave neither. */
-async function readAuxiliary(
-  options: VocabularyOptions,
-  names: readonly string[],
-  call: CallOptions,
-): Promise<readonly string[] | undefined> {
-  const { definitions, synonyms } = options
-  if (definitions !== undefined && synonyms !== undefined) {
-    throw new DeclipError(
-      'ERR_DECLIP_INVALID_ARG',
-      'definitions and synonyms exclude each other: a word is mixed with one text; give one of them.',
-    )
-  }
-  const kind: AuxiliaryKind = definitions === undefined ? 'synonym' : 'definition'
-  const texts: AuxiliaryTexts | undefined = definitions ?? synonyms
-  if (texts === undefined) return undefined
-  if (typeof texts === 'string') return (await readDefinitionFile(texts)).map(({ text }) => text)
-  if (typeof texts === 'function') {
-    const background = findBackground(names, options.background)
-    return askAll(
-      kind,
-      names.filter((_, c) => c !== background),
-      texts,
-      call,
-    )
-  }
-  const valid = Array.isArray(texts) && texts.every(t => typeof t === 'string' && t.trim() !== '')
-  if (!valid) throw invalid(`${kind}s`, 'a list of texts, a path or an async function', texts)
-  return texts
-}
-
-/**
- * Index of the background class: what the caller says, else the class named 'background', else
- * class 0 where there is one auxiliary text fewer than classes, else -1.
- */
-function findBackground(
-  names: readonly string[],
-  option: VocabularyOptions['background'],
-  texts?: number,
-): number {
-  if (option === false) return -1
-  if (option === true || Array.isArray(option)) return 0
-  if (typeof option === 'number') {
-    if (Number.isInteger(option) && option >= 0 && option < names.length) return option
-    throw invalid('background', `a class index, 0 to ${names.length - 1}`, option)
-  }
-  if (option !== undefined) {
-    throw invalid('background', 'true, false, a class index or a list of words', option)
-  }
-  const named = names.findIndex(name => name.toLowerCase() === 'background')
-  if (named >= 0) return named
-  return texts !== undefined && texts === names.length - 1 ? 0 : -1
-}
-
-/** Texts with the foreground classes that they belong to, in order. */
-function assignTexts(
-  texts: readonly string[],
-  names: readonly string[],
-  background: number,
-): NamedText[] {
-  const foreground = names.filter((_, c) => c !== background)
-  if (texts.length !== foreground.length) {
-    const which = background < 0 ? 'class' : `class but the background '${names[background]}'`
-    throw new DeclipError(
-      'ERR_DECLIP_INVALID_ARG',
-      `There must be one definition or synonym for each ${which}: expected ${foreground.length}, received ${texts.length}.`,
-    )
-  }
-  return texts.map((text, i) => ({
-    text,
-    owner: `the definition or synonym of class '${foreground[i]}'`,
-  }))
 }
 
 /**
@@ -379,11 +238,6 @@ function stack(model: TextModel, rows: readonly Float32Array[]): NativeTensor {
   return model.addon.tensor(flat, [rows.length, width], 'float32')
 }
 
-function checkWeight(weight: unknown = itaclip.preset.definitionWeight): number {
-  if (typeof weight === 'number' && weight >= 0 && weight <= 1) return weight
-  throw invalid('definitionWeight', 'a number from 0 to 1', weight)
-}
-
 function keyOf(model: TextModel): string {
   const { family, embedDim, text } = model.native.info
   return text
@@ -402,69 +256,4 @@ function cosine(a: Float32Array, b: Float32Array): number {
     bb += y * y
   })
   return ab / Math.sqrt(aa * bb)
-}
-
-/** The checked content of a vocabulary file's metadata. */
-function parseFields(path: string, metadata: Readonly<Record<string, string>>): Fields {
-  if (metadata['format'] !== FILE_FORMAT) {
-    throw damaged(
-      path,
-      `metadata.format must be '${FILE_FORMAT}', found ${describe(metadata['format'])}`,
-    )
-  }
-  let json: unknown
-  try {
-    json = JSON.parse(metadata['vocabulary'] ?? '')
-  } catch (cause) {
-    throw damaged(path, 'metadata.vocabulary is not JSON', cause)
-  }
-  const fields = (json ?? {}) as Partial<Record<keyof Fields, unknown>>
-  const { classes, words, wordClass, background, templates, modelKey, fingerprint } = fields
-  const require = (holds: boolean, problem: string) => {
-    if (!holds) throw damaged(path, problem)
-  }
-  require(isTexts(classes), 'classes must be a list of names')
-  require(isTexts(words), 'words must be a list of words')
-  const count = (classes as string[]).length
-  const isClass = (c: unknown) => Number.isInteger(c) && (c as number) >= 0 && (c as number) < count
-  require(Array.isArray(wordClass) &&
-    wordClass.length === (words as string[]).length &&
-    wordClass.every(isClass), `wordClass must give a class, 0 to ${count - 1}, for every word`)
-  require(background === -1 || isClass(background), `background must be -1 to ${count - 1}`)
-  require(typeof templates === 'string' ||
-    isTexts(templates), 'templates must be a name or prompts')
-  require(typeof modelKey === 'string', 'modelKey must be a string')
-  require(fingerprint === undefined ||
-    typeof fingerprint === 'string', 'fingerprint must be a string')
-  return { classes, words, wordClass, background, templates, modelKey, fingerprint } as Fields
-}
-
-const isTexts = (value: unknown): boolean =>
-  Array.isArray(value) &&
-  value.length > 0 &&
-  value.every(text => typeof text === 'string' && text !== '')
-
-/** A float32 tensor's values, all finite. */
-async function floats(
-  path: string,
-  name: string,
-  tensor: NativeTensor | undefined,
-): Promise<Float32Array> {
-  if (!tensor) throw damaged(path, `there is no tensor '${name}'`)
-  if (tensor.dtype !== 'float32')
-    throw damaged(path, `${name} must be float32, found ${tensor.dtype}`)
-  const values = new Float32Array(await tensor.data())
-  if (!values.every(Number.isFinite))
-    throw damaged(path, `${name} holds values that are not finite`)
-  return values
-}
-
-function damaged(path: string, problem: string, cause?: unknown): DeclipError {
-  return new DeclipError(
-    'ERR_DECLIP_INVALID_ARG',
-    `${path} is not a usable vocabulary: ${problem}.`,
-    {
-      cause,
-    },
-  )
 }

@@ -17,12 +17,12 @@ class Model;
 /// From a picture to features of its windows.
 struct EncodeOptions {
   DenseOptions dense;
-  int64_t short_side = 0;  // pixels; 0: the picture's own size
+  int64_t short_side = 0;    // pixels; 0: the picture's own size
   int64_t long_side = 2048;  // pixels; resized pictures are at most this long
-  int64_t window = 224;    // pixels; 0: one pass over the whole picture
-  int64_t stride = 112;    // pixels
-  int64_t pad_to = 1;      // windows are zero-padded to a multiple of this
-  bool augment = false;    // ITACLIP's image engineering
+  int64_t window = 224;      // pixels; 0: one pass over the whole picture
+  int64_t stride = 112;      // pixels
+  int64_t pad_to = 1;        // windows are zero-padded to a multiple of this
+  bool augment = false;      // ITACLIP's image engineering
   double augment_weight = 0.75;  // original, grey, blurred against flipped
 };
 

@@ -26,15 +26,15 @@ import { Confusion } from './confusion.mjs'
  * DeCLIP does; `+` keeps both.
  */
 const MODES = {
-  vanilla: { denseMode: 'vanilla' },
-  maskclip: { denseMode: 'maskclip' },
-  clearclip: { denseMode: 'clearclip' },
-  naclip: { denseMode: 'naclip' },
-  itaclip: { denseMode: 'itaclip' },
+  vanilla: { mode: 'vanilla' },
+  maskclip: { mode: 'maskclip' },
+  clearclip: { mode: 'clearclip' },
+  naclip: { mode: 'naclip' },
+  itaclip: { mode: 'itaclip' },
   ...Object.fromEntries(
-    ['qq', 'kk', 'csa'].flatMap(denseMode => [
-      [denseMode, { denseMode }],
-      [`${denseMode}+`, { denseMode, residual: true, feedForward: true }],
+    ['qq', 'kk', 'csa'].flatMap(mode => [
+      [mode, { mode }],
+      [`${mode}+`, { mode, residual: true, feedForward: true }],
     ]),
   ),
 }
@@ -147,7 +147,7 @@ async function measureRegions(model, vocabularies, set, mode) {
       for (let i = 0; i < truth.length; i++) masks[n * truth.length + i] = truth[i] === k ? 1 : 0
     })
     const boxes = objects.map(k => boxOf(truth, k, width))
-    const options = { ...MODES[mode], mode: MODES[mode].denseMode }
+    const options = MODES[mode]
     const byMask = await model.encodeMasks(
       file,
       Tensor.from(masks, [objects.length, height, width]),
