@@ -3,6 +3,7 @@
 
 #include "kernels/dense_attention.h"
 #include "kernels/layer_norm.h"
+#include "kernels/rope.h"
 #include "model/layers.h"
 #include "task.h"
 
@@ -11,6 +12,7 @@ namespace {
 
 /// Of relative_difference(): a few roundings.
 double tolerance_of(at::ScalarType dtype) {
+  if (dtype == at::kHalf) return 5e-3;
   return dtype == at::kBFloat16 ? 2e-2 : 1e-5;
 }
 
@@ -36,7 +38,8 @@ Task norm(const Request& request) {
 Task attention(const Request& request) {
   const int64_t batch = request.integer("batch");
   const int64_t tokens = request.integer("tokens");
-  const int64_t heads = 12, width = 64, count = request.integer("terms");
+  const int64_t heads = request.has("heads") ? request.integer("heads") : 12;
+  const int64_t width = 64, count = request.integer("terms");
   const auto dtype = request.dtype();
   const auto heads_of = [&] {
     return random({batch, tokens, heads, width}).to(dtype);
@@ -58,6 +61,34 @@ Task attention(const Request& request) {
   task.error = relative_difference(dense_attention(terms, v),
                                    dense_attention_eager(terms, v));
   task.tolerance = tolerance_of(dtype);
+  return task;
+}
+
+/// Rotary positions of one projection, in place.
+Task rotation(const Request& request) {
+  const int64_t batch = request.integer("batch");
+  const int64_t tokens = request.integer("tokens");
+  const int64_t heads = request.has("heads") ? request.integer("heads") : 12;
+  const int64_t width = 64;
+  const auto dtype = request.dtype();
+  const auto x = random({batch, tokens, heads, width});
+  const auto angle = random({tokens - 1, width});
+  const auto cos = angle.cos(), sin = angle.sin();
+  const auto patches = x.slice(1, 1);
+  const auto pairs = patches.unflatten(-1, {width / 2, 2});
+  const auto turned =
+      at::stack({-pairs.select(-1, 1), pairs.select(-1, 0)}, -1).flatten(-2);
+  const auto expected = patches * cos.unsqueeze(1) + turned * sin.unsqueeze(1);
+  const auto got = x.to(dtype, /*non_blocking=*/false, /*copy=*/true);
+  rotate_pairs(got, cos, sin);
+  Task task;
+  task.error = relative_difference(got.slice(1, 1), expected);
+  task.tolerance = tolerance_of(dtype);
+  task.run = [=] {
+    rotate_pairs(got, cos, sin);
+    return at::Tensor();
+  };
+  task.moved = 2.0 * static_cast<double>(got.nbytes());
   return task;
 }
 
@@ -94,6 +125,7 @@ MakeTask find_layer_task(const std::string& name) {
   static const std::map<std::string, MakeTask> tasks{
       {"layer-norm", norm},
       {"attention", attention},
+      {"rope", rotation},
       {"linear", linear},
   };
   const auto found = tasks.find(name);

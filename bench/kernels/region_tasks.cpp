@@ -10,7 +10,7 @@ namespace {
 
 reference::Planes planes_of(const at::Tensor& chw) {
   reference::Planes planes(chw.size(0), chw.size(1), chw.size(2));
-  const auto t = chw.to(at::kDouble).contiguous();
+  const auto t = chw.to(at::kCPU, at::kDouble).contiguous();
   std::copy_n(t.const_data_ptr<double>(), t.numel(), planes.data.begin());
   return planes;
 }
@@ -33,7 +33,7 @@ Task roi(const Request& request) {
                        (static_cast<double>(sizes.side) / 4);
   const auto extent = random({sizes.regions, 2}).abs().clamp(0.2, 2) *
                       (static_cast<double>(sizes.side) / 5);
-  const auto boxes = at::cat({corners, corners + extent}, 1);
+  const auto boxes = at::cat({corners, corners + extent}, 1).cpu();
   const auto batch = at::zeros({sizes.regions}, at::kLong);
   Task task;
   task.run = [=] { return roi_align(features, boxes, batch, 1.0, 1.0); };
@@ -51,7 +51,8 @@ Task roi(const Request& request) {
 Task pool(const Request& request) {
   const Sizes sizes(request);
   const auto features = random({1, sizes.channels, sizes.side, sizes.side});
-  const auto masks = random({sizes.regions, sizes.side, sizes.side}).gt(0.5);
+  const auto masks =
+      random({sizes.regions, sizes.side, sizes.side}).gt(0.5).cpu();
   const auto batch = at::zeros({sizes.regions}, at::kLong);
   Task task;
   task.run = [=] { return mask_pool(features, masks, batch); };

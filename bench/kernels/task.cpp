@@ -47,16 +47,30 @@ at::Tensor Request::file(const std::string& key,
 }
 
 at::ScalarType Request::dtype() const {
-  return has("dtype") && text("dtype") == "bfloat16" ? at::kBFloat16
-                                                     : at::kFloat;
+  const auto name = has("dtype") ? text("dtype") : "float32";
+  if (name == "float16") return at::kHalf;
+  return name == "bfloat16" ? at::kBFloat16 : at::kFloat;
+}
+
+at::Device& device() {
+  static at::Device chosen(at::kCPU);
+  return chosen;
 }
 
 at::Tensor random(at::IntArrayRef shape) {
-  return at::randn(shape, at::detail::createCPUGenerator(/*seed=*/1));
+  return at::randn(shape, at::detail::createCPUGenerator(/*seed=*/1))
+      .to(device());
+}
+
+at::Tensor unwritten(at::IntArrayRef shape) {
+  return at::empty(shape, at::TensorOptions(at::kFloat).device(device()));
 }
 
 double largest_difference(const at::Tensor& a, const at::Tensor& b) {
-  return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
+  return (a.to(at::kCPU, at::kDouble) - b.to(at::kCPU, at::kDouble))
+      .abs()
+      .max()
+      .item<double>();
 }
 
 double relative_difference(const at::Tensor& got, const at::Tensor& expected) {

@@ -49,8 +49,14 @@ MakeTask find_layer_task(const std::string& name);
 MakeTask find_region_task(const std::string& name);
 MakeTask find_ceiling_task(const std::string& name);
 
-/// Normally distributed, the same in every process.
+/// Where the kernels run: the CPU, unless a program sets another.
+at::Device& device();
+
+/// float32 on device(), normally distributed, the same in every process.
 at::Tensor random(at::IntArrayRef shape);
+
+/// float32 on device(), to be written.
+at::Tensor unwritten(at::IntArrayRef shape);
 
 /// Largest difference of two tensors, NaN if either has one.
 double largest_difference(const at::Tensor& a, const at::Tensor& b);

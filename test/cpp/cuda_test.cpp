@@ -5,10 +5,12 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
 
+#include "checkpoint_files.h"
 #include "declip/model.h"
 #include "declip/view.h"
 #include "kernels/cuda/twin.h"
@@ -23,6 +25,7 @@
 #include "model/device.h"
 #include "random_planes.h"
 #include "segment/labels.h"
+#include "small_models.h"
 #include "tap.h"
 
 namespace {
@@ -91,20 +94,36 @@ std::vector<at::Tensor> device_heads(
   return heads;
 }
 
-std::shared_ptr<const declip::Model> load_on(const std::string& file,
+declip::ModelConfig device_config(declip::Family family) {
+  auto config = small::config(family);
+  config.vision.width = 64;
+  config.vision.heads = 4;
+  config.vision.mlp_hidden = family == declip::Family::kEva ? 96 : 256;
+  config.vision.embed_dim = config.text->embed_dim = 32;
+  config.text->width = 32;
+  config.text->context = 20;
+  config.text->vocab = 100;
+  return config;
+}
+
+/// Small models in files of their own, so that no fixture is needed.
+std::shared_ptr<const declip::Model> load_on(declip::Family family,
                                              const char* device,
                                              const char* dtype,
                                              bool graphs = false) {
+  static const files::TempFolder folder;
+  const auto path =
+      folder.file(std::string(declip::family_name(family)) + ".safetensors");
+  if (!std::filesystem::exists(path))
+    declip::write_initial_checkpoint(path, device_config(family), 1);
   declip::LoadOptions options;
   options.device = device;
   options.dtype = dtype;
   options.cuda_graphs = graphs;
-  return declip::Model::load(
-      std::string(DECLIP_FIXTURES) + "/" + file, options, {});
+  options.overrides.head_width = 16;
+  options.overrides.text_heads = 2;
+  return declip::Model::load(path, options, {});
 }
-
-const std::vector<std::string> kDeviceCheckpoints{
-    "clip-tiny/state_dict.pt", "eva-tiny/eva-tiny.safetensors"};
 
 }  // namespace
 
@@ -283,14 +302,14 @@ TEST(cuda_labels_are_those_of_the_cpu) {
 
 TEST(cuda_towers_are_those_of_the_cpu) {
   on_cuda([] {
-    for (const auto& file : kDeviceCheckpoints) {
-      const auto cpu = load_on(file, "cpu", "float32");
+    for (const auto family : small::kFamilies) {
+      const auto cpu = load_on(family, "cpu", "float32");
       const auto& vision = cpu->info().config.vision;
       Random random;
       const auto image =
           random.tensor({2, 3, 3 * vision.patch, vision.image_size + 2});
       for (const char* dtype : {"float32", "bfloat16", "float16"}) {
-        const auto cuda = load_on(file, "cuda", dtype);
+        const auto cuda = load_on(family, "cuda", dtype);
         const double closest =
             std::string(dtype) == "float32" ? 0.99999 : 0.998;
         const auto alike = [&](const at::Tensor& a, const at::Tensor& b) {
@@ -321,8 +340,8 @@ TEST(cuda_towers_are_those_of_the_cpu) {
 
 TEST(cuda_pipeline_labels_a_picture_as_the_cpu_does) {
   on_cuda([] {
-    for (const auto& file : kDeviceCheckpoints) {
-      const auto cpu = load_on(file, "cpu", "float32");
+    for (const auto family : small::kFamilies) {
+      const auto cpu = load_on(family, "cpu", "float32");
       Random random;
       declip::Picture picture;
       picture.pixels = at::empty({70, 90, 3}, at::kByte);
@@ -339,13 +358,14 @@ TEST(cuda_pipeline_labels_a_picture_as_the_cpu_does) {
       post.pamr_iterations = 2;
       post.logits = true;
       // Recorded passes: computed, recorded, replayed.
-      const auto recording = load_on(file, "cuda", "float32", /*graphs=*/true);
+      const auto recording =
+          load_on(family, "cuda", "float32", /*graphs=*/true);
       const auto run = [&](const declip::Model& model) {
         return declip::View::encode(model, picture, options, {})
             ->segment(text, {0, 1, 2, 3}, post, {});
       };
       const auto expected = run(*cpu);
-      const auto plain = run(*load_on(file, "cuda", "float32"));
+      const auto plain = run(*load_on(family, "cuda", "float32"));
       CHECK_CLOSE(distance(plain.logits, expected.logits), 0, 1e-3);
       for (int round = 0; round < 3; ++round) {
         const auto replayed = run(*recording);

@@ -246,8 +246,7 @@ TEST(exported_checkpoints_are_models) {
                   1e-6);
     }
     const auto model = declip::Model::load(path, load, {});
-    CHECK(model->encode_image(small::batch().images, {}, {}).size(1) ==
-          12);
+    CHECK(model->encode_image(small::batch().images, {}, {}).size(1) == 12);
     CHECK(model->encode_text(small::batch().tokens, true, {}).size(0) == 2);
     t.export_checkpoint(path);
     CHECK(same(declip::load_checkpoint(path, load.overrides).tensors, own));
