@@ -6,6 +6,7 @@
 
 #include "addon_data.h"
 #include "declip/error.h"
+#include "declip/resize.h"
 #include "model_options.h"
 #include "queued.h"
 #include "view_handle.h"
@@ -61,6 +62,7 @@ Napi::Function ModelHandle::define(Napi::Env env) {
                      "NativeModel",
                      {InstanceMethod("encodeText", &ModelHandle::encode_text),
                       InstanceMethod("encodeWords", &ModelHandle::encode_words),
+                      InstanceMethod("preprocess", &ModelHandle::preprocess),
                       InstanceMethod("encodeImage", &ModelHandle::encode_image),
                       InstanceMethod("encodeDense", &ModelHandle::encode_dense),
                       InstanceMethod("encodeBoxes", &ModelHandle::encode_boxes),
@@ -117,6 +119,20 @@ Napi::Value ModelHandle::encode_words(const Napi::CallbackInfo& info) {
             tokens = get_tensor(o, "tokens"),
             templates = get_integer(o, "templates")](const Call& call) {
       return model->encode_words(tokens, templates, call);
+    };
+  });
+}
+
+Napi::Value ModelHandle::preprocess(const Napi::CallbackInfo& info) {
+  return queued(info, [this](const Napi::Object& o) {
+    return [model = model(), pixels = get_pixels(o)](const Call&) {
+      const auto rgb = rgb_pixels(pixels);
+      const auto& config = model->info().config;
+      return declip::preprocess(rgb.const_data_ptr<uint8_t>(),
+                                {rgb.size(0), rgb.size(1)},
+                                config.preprocess,
+                                config.vision.image_size,
+                                config.pixels);
     };
   });
 }

@@ -26,6 +26,7 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
  private:
   Napi::Value encode_text(const Napi::CallbackInfo& info);
   Napi::Value encode_words(const Napi::CallbackInfo& info);
+  Napi::Value preprocess(const Napi::CallbackInfo& info);
   Napi::Value encode_image(const Napi::CallbackInfo& info);
   Napi::Value encode_dense(const Napi::CallbackInfo& info);
   Napi::Value encode_boxes(const Napi::CallbackInfo& info);

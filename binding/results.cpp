@@ -33,16 +33,59 @@ Napi::Array numbers(Napi::Env env, const std::vector<int64_t>& values) {
   return array;
 }
 
+std::optional<std::string> tokenizer_name(TokenizerKind kind) {
+  switch (kind) {
+    case TokenizerKind::kOpenAi:
+      return "openai";
+    case TokenizerKind::kOpenClip:
+      return "open_clip";
+    case TokenizerKind::kFolder:
+      return "folder";
+    case TokenizerKind::kNone:
+      break;
+  }
+  return {};
+}
+
+const char* resize_name(Preprocess::Resize resize) {
+  switch (resize) {
+    case Preprocess::Resize::kNone:
+      return "none";
+    case Preprocess::Resize::kShortest:
+      return "shortest";
+    case Preprocess::Resize::kLongest:
+      return "longest";
+    case Preprocess::Resize::kSquash:
+      break;
+  }
+  return "squash";
+}
+
+Napi::Object resize_to_js(Napi::Env env,
+                          const Preprocess& how,
+                          int64_t image_size) {
+  const auto side = [&](int64_t told) {
+    return static_cast<double>(told > 0 ? told : image_size);
+  };
+  auto o = Napi::Object::New(env);
+  o.Set("resize", resize_name(how.resize));
+  o.Set("size", side(how.side));
+  o.Set("crop",
+        how.crop ? Napi::Value::From(env, side(how.crop_side)) : env.Null());
+  o.Set("interpolation", how.bicubic ? "bicubic" : "bilinear");
+  return o;
+}
+
 }  // namespace
 
 Napi::Object to_js(Napi::Env env, const CheckpointInfo& info) {
   auto o = Napi::Object::New(env);
   const auto& vision = info.config.vision;
-  const bool swiglu =
-      info.config.family == Family::kEva || info.config.foundation.gated_mlp;
   o.Set("path", info.path);
   o.Set("format", info.format);
-  o.Set("family", family_name(info.config.family));
+  o.Set("family", info.family);
+  o.Set("textSpace", info.text_space);
+  o.Set("tokenizer", or_null(env, tokenizer_name(info.tokenizer)));
   o.Set("imageSize", static_cast<double>(vision.image_size));
   o.Set("patchSize", static_cast<double>(vision.patch));
   o.Set("embedDim", static_cast<double>(vision.embed_dim));
@@ -52,7 +95,7 @@ Napi::Object to_js(Napi::Env env, const CheckpointInfo& info) {
   tower.Set("heads", static_cast<double>(vision.heads));
   tower.Set("mlp", static_cast<double>(vision.mlp_hidden));
   tower.Set("activation",
-            swiglu ? "swiglu" : activation_name(vision.activation));
+            info.swiglu ? "swiglu" : activation_name(vision.activation));
   o.Set("vision", tower);
   if (info.config.text) {
     const auto& text = *info.config.text;
@@ -63,10 +106,16 @@ Napi::Object to_js(Napi::Env env, const CheckpointInfo& info) {
     t.Set("contextLength", static_cast<double>(text.context));
     t.Set("vocab", static_cast<double>(text.vocab));
     t.Set("activation", activation_name(text.activation));
+    t.Set("endToken",
+          text.eot_token < 0
+              ? env.Null()
+              : Napi::Value::From(env, static_cast<double>(text.eot_token)));
     o.Set("text", t);
   } else {
     o.Set("text", env.Null());
   }
+  o.Set("preprocess",
+        resize_to_js(env, info.config.preprocess, vision.image_size));
   o.Set("mean", triple(env, info.config.pixels.mean));
   o.Set("std", triple(env, info.config.pixels.std));
   o.Set("storedDtype", info.stored_dtype);

@@ -97,8 +97,7 @@ std::optional<ProcessGroupOptions> to_process_group(const Napi::Object& o) {
 
 ModelConfig to_model(const Napi::Object& o) {
   ModelConfig out;
-  const bool eva = get_string(o, "family") == "eva";
-  out.family = eva ? Family::kEva : Family::kPlain;
+  out.family = &family_named(get_string(o, "family"));
   const auto known = to_overrides(o);  // activation, mean and std
   if (known.pixels) out.pixels = *known.pixels;
   auto& v = out.vision;

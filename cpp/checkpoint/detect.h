@@ -5,35 +5,23 @@
 #include <map>
 #include <string>
 
-#include "checkpoint/key_map.h"
-#include "declip/config.h"
+#include "checkpoint/family.h"
 
 namespace declip {
 
-/// How a file names its tensors; the last three are those of vision foundation
-/// models.
-enum class Naming {
-  kClip,
-  kHuggingFace,
-  kBareTower,
-  kDetector,
-  kOriginal,
-  kTimm,
-  kTransformers,
+/// What a file was found to be.
+struct Detected {
+  const FamilySpec* family;
+  const Layout* layout;
+  std::string prefix;  // what the names that the key map speaks of begin with
 };
 
-struct Layout {
-  Naming naming = Naming::kClip;
-  Family family = Family::kPlain;
-  KeyMap key_map;
-  std::string prefix;  // what the keys of a foundation model begin with
-};
-
-/// Tells the layout from the names of the tensors.
+/// Tells family and layout from the names of the tensors.
 /// Throws Error(kWeights) that begins with `path` and says what the file holds
 /// where that is something else: a timm tower, EVA01, a ResNet, SigLIP, a
 /// vision foundation model that this package does not run, or nothing known.
-Layout detect_layout(const std::map<std::string, at::Tensor>& tensors,
-                     const std::string& path);
+Detected detect(const std::map<std::string, at::Tensor>& tensors,
+                const std::string& path,
+                Families families);
 
 }  // namespace declip

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "declip/error.h"
 #include "files/text.h"
@@ -172,7 +173,7 @@ TowerTensors to_internal(const std::map<std::string, at::Tensor>& tensors,
       }
       break;
     }
-    if (!mapped) out.unused.push_back(key);
+    if (!mapped) out.unused.emplace(key, tensor);
   }
   for (const auto& [internal, parts] : fused) {
     add(out, internal, fuse(parts, out, internal));

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <map>
 #include <string>
-#include <vector>
 
 #include "checkpoint/key_map.h"
 
@@ -18,7 +17,7 @@ struct TowerTensors {
   KeyMap key_map;
   std::string prefix;  // of every key in the file that the map speaks of
   std::map<std::string, at::Tensor> tensors;
-  std::vector<std::string> unused;  // keys that no rule maps
+  std::map<std::string, at::Tensor> unused;  // what no rule maps, by its key
 
   bool has(const std::string& internal) const {
     return tensors.contains(internal);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <optional>
 #include <span>
 #include <string>
@@ -36,37 +38,26 @@ struct KeyRule {
   Transform transform = Transform::kNone;
 };
 
-/// Rules of one checkpoint family; the first that matches a key applies.
+/// Rules of one layout; the first that matches a key applies.
 using KeyMap = std::span<const KeyRule>;
 
-/// OpenAI, and OpenCLIP or EVA-CLIP with the text keys at the top level.
-KeyMap openai_key_map();
-/// OpenCLIP and EVA-CLIP with the text keys under `text.` ("custom text").
-KeyMap custom_text_key_map();
-/// Hugging Face CLIPModel.
-KeyMap hugging_face_key_map();
-/// A vision tower without the `visual.` prefix.
-KeyMap bare_tower_key_map();
-/// The vision tower inside an F-ViT detector of MMDetection.
-KeyMap detector_key_map();
+/// The rules of several parts as one map.
+template <size_t... Sizes>
+constexpr auto joined(const std::array<KeyRule, Sizes>&... parts) {
+  std::array<KeyRule, (Sizes + ...)> all{};
+  size_t next = 0;
+  const auto append = [&](const auto& part) {
+    for (const KeyRule& rule : part) all[next++] = rule;
+  };
+  (append(parts), ...);
+  return all;
+}
 
-// Vision foundation models: keys without what the whole file has in front of
-// them (Layout::prefix).
+/// What no rule before it takes is unknown in the image tower, and must not
+/// pass silently.
+inline constexpr std::array kRestOfTower{KeyRule{"*", "visual.*"}};
 
-/// DINO and DINOv2, original and timm; `gated`: DINOv2 g of the original.
-KeyMap vit_key_map(bool gated);
-/// timm's DINOv2 with registers.
-KeyMap timm_registers_key_map();
-/// transformers' ViTModel, by version of its module names.
-KeyMap transformers_vit_key_map(bool version5);
-/// transformers' Dinov2Model and Dinov2WithRegistersModel.
-KeyMap transformers_dinov2_key_map(bool version5, bool gated);
-/// SAM's image encoder.
-KeyMap sam_key_map();
-KeyMap timm_sam_key_map();
-KeyMap transformers_sam_key_map();
-
-/// The name that `internal` would have in a file of this family, for messages;
+/// The name that `internal` would have in a file of this layout, for messages;
 /// `internal` itself if no rule yields it.
 std::string source_key(KeyMap map, std::string_view internal);
 

@@ -1,58 +1,10 @@
 #pragma once
 
-#include <cstdint>
-#include <vector>
+#include "checkpoint/family.h"
 
-#include "families/block.h"
-#include "families/positions.h"
-#include "model/encoder.h"
+namespace declip::families {
 
-namespace declip {
+/// DINO's ViTs, as their authors and transformers keep them.
+extern const FamilySpec dino;
 
-/// DINO's ViT: class token and patches, each with its position; ordinary
-/// attention; a final norm. Caron et al., arXiv:2104.14294.
-class Dino : public VisionEncoder, public Blocks {
- public:
-  Dino(const ModelConfig& config,
-       const Weights& weights,
-       const Numerics& numerics)
-      : Dino(config, weights, numerics, TableResize::kScaleFactor) {}
-
-  /// The class token after the final norm.
-  at::Tensor class_features(const at::Tensor& image,
-                            Positions positions,
-                            const Call& call) const override;
-  Stages stages(const at::Tensor& image,
-                const StageOptions& options,
-                const Call& call) const override;
-
-  /// Input of block 0, [B, 1 + registers + h * w, C]. Registers stand behind
-  /// the class token and have no position.
-  at::Tensor embed(const at::Tensor& image) const;
-  int64_t depth() const override { return config_.vision.layers; }
-  at::Tensor block(int64_t i,
-                   const at::Tensor& x,
-                   Grid grid,
-                   const Call& call,
-                   Heads* heads) const override;
-
- protected:
-  Dino(const ModelConfig& config,
-       const Weights& weights,
-       const Numerics& numerics,
-       TableResize rule);
-
-  /// Throws Error(kInvalidArg) for a picture that the model cannot take.
-  virtual void check(const at::Tensor& image) const;
-
- private:
-  TableResize rule_;
-  Linear patches_;
-  at::Tensor class_;      // [C], its position added
-  at::Tensor registers_;  // [R, C], or undefined
-  at::Tensor table_;      // [N, N, C], positions of the patches
-  std::vector<FoundationBlock> blocks_;
-  LayerNorm norm_;
-};
-
-}  // namespace declip
+}  // namespace declip::families

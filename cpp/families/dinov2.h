@@ -1,21 +1,11 @@
 #pragma once
 
-#include "families/dino.h"
+#include "checkpoint/family.h"
 
-namespace declip {
+namespace declip::families {
 
-/// DINOv2: DINO with LayerScale, in its largest size SwiGLU, and in some files
-/// registers, which come with another rule for the positions. Sides must be
-/// multiples of the patch. Oquab et al., arXiv:2304.07193; registers: Darcet et
-/// al., arXiv:2309.16588.
-class DinoV2 final : public Dino {
- public:
-  DinoV2(const ModelConfig& config,
-         const Weights& weights,
-         const Numerics& numerics);
+/// DINOv2's ViTs, with and without registers, as their authors, timm and
+/// transformers keep them.
+extern const FamilySpec dinov2;
 
- protected:
-  void check(const at::Tensor& image) const override;
-};
-
-}  // namespace declip
+}  // namespace declip::families

@@ -6,8 +6,9 @@
 
 namespace declip {
 
-/// How a teacher's authors resize a learned table of positions. All of them are
-/// bicubic with half-pixel centres and clamped borders.
+/// How the authors of a vision foundation model resize a learned table of
+/// positions. All of them are bicubic with half-pixel centres and clamped
+/// borders.
 enum class TableResize {
   /// a = -0.75; output i samples (i + 0.5) * N / (h + 0.1) - 0.5: DINO, DINOv2
   /// without registers.

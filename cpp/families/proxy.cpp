@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "checkpoint/family.h"
 #include "declip/model.h"
 
 namespace declip {
@@ -25,7 +26,7 @@ at::Tensor proxy_features(const Model& model,
                     per_channel(pixels.mean, image);
   auto input = (unit - per_channel(config.pixels.mean, image)) /
                per_channel(config.pixels.std, image);
-  if (config.family == Family::kSam) {
+  if (config.family->proxies_native_size) {
     const int64_t side = config.vision.image_size;
     input =
         at::upsample_bilinear2d(input, {side, side}, /*align_corners=*/false);

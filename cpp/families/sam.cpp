@@ -1,166 +1,218 @@
 #include "families/sam.h"
 
-#include <ATen/ATen.h>
+#include <algorithm>
+#include <array>
+#include <vector>
 
-#include <string>
-
+#include "checkpoint/processor_config.h"
 #include "declip/error.h"
-#include "families/positions.h"
-#include "families/relative_attention.h"
-#include "model/patches.h"
+#include "families/foundation_config.h"
+#include "families/sam_encoder.h"
 
-namespace declip {
+namespace declip::sam_family {
 namespace {
 
-int64_t up_to_multiple(int64_t length, int64_t of) {
-  return (length + of - 1) / of * of;
-}
+// --- names ---
 
-/// y [1, h * w, C] -> windows of side x side tokens [windows, side * side, C],
-/// zeros at the right and bottom, which take part in attention.
-at::Tensor to_windows(const at::Tensor& y, int64_t h, int64_t w, int64_t side) {
-  const int64_t width = y.size(2);
-  const int64_t padded_h = up_to_multiple(h, side);
-  const int64_t padded_w = up_to_multiple(w, side);
-  return at::constant_pad_nd(
-             y.view({h, w, width}), {0, 0, 0, padded_w - w, 0, padded_h - h}, 0)
-      .view({padded_h / side, side, padded_w / side, side, width})
-      .transpose(1, 2)
-      .reshape({-1, side * side, width});
-}
+// facebookresearch/segment-anything, modeling/image_encoder.py: the neck is a
+// numbered sequence there.
+constexpr std::array kNeck{
+    KeyRule{"neck.0.weight", "visual.neck.conv1.weight"},
+    KeyRule{"neck.1.*", "visual.neck.norm1.*"},
+    KeyRule{"neck.2.weight", "visual.neck.conv2.weight"},
+    KeyRule{"neck.3.*", "visual.neck.norm2.*"},
+};
+constexpr std::array kMlp{
+    KeyRule{"blocks.#.mlp.lin1.*", "visual.blocks.#.mlp.fc1.*"},
+    KeyRule{"blocks.#.mlp.lin2.*", "visual.blocks.#.mlp.fc2.*"},
+};
+constexpr std::array kTransformers{
+    KeyRule{"patch_embed.projection.*", "visual.patch_embed.proj.*"},
+    KeyRule{"layers.#.layer_norm1.*", "visual.blocks.#.norm1.*"},
+    KeyRule{"layers.#.layer_norm2.*", "visual.blocks.#.norm2.*"},
+    KeyRule{"layers.#.mlp.lin1.*", "visual.blocks.#.mlp.fc1.*"},
+    KeyRule{"layers.#.mlp.lin2.*", "visual.blocks.#.mlp.fc2.*"},
+    KeyRule{"layers.#.attn.*", "visual.blocks.#.attn.*"},
+    KeyRule{"neck.conv1.weight", "visual.neck.conv1.weight"},
+    KeyRule{"neck.layer_norm1.*", "visual.neck.norm1.*"},
+    KeyRule{"neck.conv2.weight", "visual.neck.conv2.weight"},
+    KeyRule{"neck.layer_norm2.*", "visual.neck.norm2.*"},
+};
 
-/// The inverse; what was padded is cut off.
-at::Tensor from_windows(const at::Tensor& y,
-                        int64_t h,
-                        int64_t w,
-                        int64_t side) {
-  const int64_t width = y.size(2);
-  const int64_t rows = up_to_multiple(h, side) / side;
-  const int64_t columns = up_to_multiple(w, side) / side;
-  return y.view({rows, columns, side, side, width})
-      .transpose(1, 2)
-      .reshape({rows * side, columns * side, width})
-      .slice(0, 0, h)
-      .slice(1, 0, w)
-      .reshape({1, h * w, width});
-}
+constexpr auto kOriginalNames = joined(kNeck, kMlp, kRestOfTower);
+constexpr auto kTimmNames = joined(kNeck, kRestOfTower);
+constexpr auto kTransformersNames = joined(kTransformers, kRestOfTower);
 
-/// What single pictures gave, as one batch.
-Stages batched(std::vector<Stages> pictures) {
-  if (pictures.size() == 1) return std::move(pictures[0]);
-  const auto all = [&](const auto& part) {
-    std::vector<at::Tensor> parts;
-    for (const auto& picture : pictures) parts.push_back(part(picture));
-    return at::cat(parts);
+// --- configuration ---
+
+/// What config.json says of attention; nothing without one.
+struct Attention {
+  int64_t window = 14;
+  std::vector<int64_t> global_blocks{2, 5, 8, 11};
+};
+
+Attention read_attention(const Fields& f) {
+  constexpr int64_t kMaxBlock = int64_t{1} << 24;
+  Attention out;
+  out.window = f.size("window_size", out.window);
+  const Json* blocks = f.find("global_attn_indexes");
+  if (blocks == nullptr) return out;
+  const auto refuse = [&] {
+    f.reject("global_attn_indexes", "a list of block numbers");
   };
-  Stages out;
-  for (size_t s = 0; s < pictures[0].blocks.size(); ++s) {
-    out.blocks.push_back(
-        {all([&](const Stages& p) { return p.blocks[s].map; }),
-         all([&](const Stages& p) { return p.blocks[s].prefix; })});
-  }
-  if (pictures[0].features.defined()) {
-    out.features = all([](const Stages& p) { return p.features; });
+  if (blocks->array() == nullptr) refuse();
+  out.global_blocks.clear();
+  for (const Json& item : *blocks->array()) {
+    const auto block = item.integer();
+    if (!block || *block < 0 || *block > kMaxBlock) refuse();
+    out.global_blocks.push_back(*block);
   }
   return out;
 }
 
-}  // namespace
-
-Sam::Sam(const ModelConfig& config,
-         const Weights& weights,
-         const Numerics& numerics)
-    : VisionEncoder(config, numerics, {}) {
-  const Scope visual(weights, "visual.");
+// A table has 2 a - 1 rows for an attention over a x a tokens.
+void read_windows(const TowerTensors& weights,
+                  const std::optional<Attention>& told,
+                  ModelConfig& config) {
   const VisionConfig& v = config.vision;
-  patches_ = Linear(visual["patch_embed.proj.weight"].flatten(1),
-                    visual["patch_embed.proj.bias"],
-                    numerics.ends());
-  table_ = visual["pos_embed"].squeeze(0);
+  FoundationConfig& f = config.foundation;
   for (int64_t i = 0; i < v.layers; ++i) {
-    const Scope scope = visual / "blocks" / std::to_string(i);
-    const Scope attention = scope / "attn";
-    layers_.push_back(
-        {FoundationBlock(scope, config, numerics),
-         attention["rel_pos_h"],
-         attention["rel_pos_w"],
-         config.foundation.global_blocks[static_cast<size_t>(i)]});
+    const std::string name =
+        "visual.blocks." + std::to_string(i) + ".attn.rel_pos_h";
+    const int64_t rows = weights.need(name, 2).size(0);
+    const bool global = told ? std::count(told->global_blocks.begin(),
+                                          told->global_blocks.end(),
+                                          i) > 0
+                             : rows == 2 * v.grid - 1;
+    f.global_blocks.push_back(global);
+    if (global) continue;
+    const int64_t window = (rows + 1) / 2;
+    if (rows % 2 == 0 || (f.window != 0 && f.window != window) ||
+        (told && told->window != window)) {
+      weights.reject(name,
+                     "must have the same odd number of rows in every block "
+                     "with attention windows, found " +
+                         std::to_string(rows));
+    }
+    f.window = window;
   }
-  const auto stream = numerics.ends().in_stream();
-  const Scope neck = visual / "neck";
-  conv1_ = Linear(neck["conv1.weight"].flatten(1), {}, stream);
-  norm1_ = LayerNorm(neck / "norm1", v.layer_norm_eps, stream);
-  conv2_ = neck["conv2.weight"];
-  norm2_ = LayerNorm(neck / "norm2", v.layer_norm_eps, stream);
 }
 
-at::Tensor Sam::class_features(const at::Tensor&,
-                               Positions,
-                               const Call&) const {
-  throw Error(ErrorCode::kWeights,
-              "SAM's image encoder has no class token, so there is no vector "
-              "of a whole picture; use encodeDense(), encodeBoxes() or "
-              "encodeMasks().");
-}
-
-Stages Sam::stages(const at::Tensor& image,
-                   const StageOptions& options,
-                   const Call& call) const {
-  const auto patches = grid(image.size(2), image.size(3));
-  // One picture has thousands of tokens: together they would only take memory.
-  std::vector<Stages> pictures;
-  for (int64_t b = 0; b < image.size(0); ++b) {
-    StageTap tap(options.blocks, depth(), /*prefix=*/0, patches);
-    const int64_t end = options.features ? depth() : tap.end();
-    const auto x = walk(
-        *this, embed(image.slice(0, b, b + 1)), 0, end, patches, call, {&tap});
-    pictures.push_back(
-        {tap.take(), options.features ? neck(x, patches) : at::Tensor()});
+/// The relative positions tell the channels of a head.
+int64_t read_head_width(const CheckpointSource& source, int64_t width) {
+  const std::string name = "visual.blocks.0.attn.rel_pos_h";
+  const int64_t head_width = source.weights.need(name, 2).size(1);
+  if (head_width < 1 || width % head_width != 0) {
+    source.weights.reject(
+        name,
+        "must have a divisor of the width " + std::to_string(width) +
+            " as its columns, found " + std::to_string(head_width));
   }
-  return batched(std::move(pictures));
+  const auto& given = source.overrides.head_width;
+  if (given && *given != head_width) {
+    throw Error(ErrorCode::kInvalidArg,
+                "config.headWidth must be " + std::to_string(head_width) +
+                    ", as the relative positions have it, received " +
+                    std::to_string(*given) + ".");
+  }
+  return head_width;
 }
 
-at::Tensor Sam::embed(const at::Tensor& image) const {
-  const auto [h, w] = grid(image.size(2), image.size(3));
-  return patches_(patch_pixels(image, config_.vision.patch).to(numerics_.dtype))
-             .to(numerics_.stream()) +
-         resize_table(table_, h, w, TableResize::kSize);
+void read_told(const CheckpointSource& source,
+               const FoundationFields& told,
+               Checkpoint& out) {
+  const TowerTensors& weights = source.weights;
+  ModelConfig& config = out.config;
+  VisionConfig& v = config.vision;
+  std::optional<Attention> attention;
+  if (told.file) attention = read_attention(told.encoder());
+  read_foundation_blocks(weights, /*may_be_gated=*/false, config);
+  const at::Tensor& positions = weights.need("visual.pos_embed", 4);
+  v.grid = positions.size(1);
+  if (v.grid < 1 || positions.size(2) != v.grid) {
+    weights.reject("visual.pos_embed",
+                   "must have shape [1, grid, grid, width], found " +
+                       c10::str(positions.sizes()));
+  }
+  v.image_size = v.grid * v.patch;
+  v.embed_dim = weights.need("visual.neck.conv1.weight", 4).size(0);
+  if (v.embed_dim < 1) {
+    weights.reject("visual.neck.conv1.weight", "must not be empty");
+  }
+  read_windows(weights, attention, config);
+  v.heads = v.width / read_head_width(source, v.width);
+  complete_foundation_config(source,
+                             told,
+                             told.transformers
+                                 ? read_processor_pixels(source.files.folder)
+                                 : std::nullopt,
+                             out);
 }
 
-at::Tensor Sam::block(int64_t i,
-                      const at::Tensor& x,
-                      Grid grid,
-                      const Call& call,
-                      Heads* heads) const {
-  const Layers& own = layers_[static_cast<size_t>(i)];
-  const auto attend_on = [&](const at::Tensor& y, int64_t a, int64_t b) {
-    const auto projected = own.block.project(y);
-    if (heads != nullptr) *heads = projected;
-    return relative_attention(
-        projected, own.rows, own.columns, a, b, numerics_, call);
-  };
-  const auto y = own.block.norm1(x);
-  if (own.global) return own.block.finish(x, attend_on(y, grid.h, grid.w));
-  const int64_t side = config_.foundation.window;
-  const auto merged =
-      attend_on(to_windows(y, grid.h, grid.w, side), side, side);
-  return own.block.finish(x, from_windows(merged, grid.h, grid.w, side));
+void read(const CheckpointSource& source, Checkpoint& out) {
+  read_told(source, {}, out);
 }
 
-/// 1 x 1 convolution, norm, 3 x 3 convolution, norm; both norms over the
-/// channels of a pixel. [1, h * w, C] -> [1, E, h, w].
-at::Tensor Sam::neck(const at::Tensor& x, Grid grid) const {
-  const auto as_map = [&](const at::Tensor& tokens) {
-    return tokens.transpose(1, 2).reshape(
-        {1, config_.vision.embed_dim, grid.h, grid.w});
-  };
-  const auto narrow = norm1_(conv1_(x.to(numerics_.stream())));
-  const auto mixed = at::conv2d(as_map(narrow),
-                                conv2_,
-                                /*bias=*/{},
-                                /*stride=*/1,
-                                /*padding=*/1);
-  return as_map(norm2_(mixed.flatten(2).transpose(1, 2).contiguous()));
+void read_transformers(const CheckpointSource& source, Checkpoint& out) {
+  read_told(source, read_foundation_fields(source, 1e-6, out), out);
 }
+
+constexpr Layout kOriginal{"original", kOriginalNames, read};
+constexpr Layout kTimm{"timm", kTimmNames, read};
+constexpr Layout kTransformersModel{
+    "huggingface", kTransformersNames, read_transformers};
+
+constexpr std::array kSignatures{
+    Signature{.key = "blocks.#.mlp.lin1.weight",
+              .layout = &kOriginal,
+              .prefixes = kFoundationPrefixes},
+    Signature{.key = "blocks.#.attn.rel_pos_h",
+              .layout = &kTimm,
+              .prefixes = kFoundationPrefixes},
+    Signature{.key = "layers.#.attn.rel_pos_h",
+              .layout = &kTransformersModel,
+              .prefixes = kFoundationPrefixes},
+};
+
+void check_shapes(ShapeChecker& check, const ModelConfig& config) {
+  const VisionConfig& v = config.vision;
+  const FoundationConfig& f = config.foundation;
+  check.need("visual.pos_embed", {1, v.grid, v.grid, v.width});
+  check.need_pair("visual.patch_embed.proj", {v.width, 3, v.patch, v.patch});
+  for (int64_t i = 0; i < v.layers; ++i) {
+    const std::string block = "visual.blocks." + std::to_string(i) + ".";
+    check_foundation_block(check, block, config);
+    const bool global = f.global_blocks[static_cast<size_t>(i)];
+    const int64_t rows = 2 * (global ? v.grid : f.window) - 1;
+    for (const char* side : {"attn.rel_pos_h", "attn.rel_pos_w"}) {
+      check.need(block + side, {rows, v.width / v.heads});
+    }
+  }
+  check.need("visual.neck.conv1.weight", {v.embed_dim, v.width, 1, 1});
+  check.need_pair("visual.neck.norm1", {v.embed_dim});
+  check.need("visual.neck.conv2.weight", {v.embed_dim, v.embed_dim, 3, 3});
+  check.need_pair("visual.neck.norm2", {v.embed_dim});
+}
+
+std::unique_ptr<VisionEncoder> make_encoder(const ModelConfig& config,
+                                            const Weights& weights,
+                                            const Numerics& numerics) {
+  return std::make_unique<Sam>(config, weights, numerics);
+}
+
+}  // namespace
+}  // namespace declip::sam_family
+
+namespace declip {
+
+const FamilySpec families::sam{
+    .name = "sam",
+    .title = "SAM",
+    .signatures = sam_family::kSignatures,
+    .check_shapes = sam_family::check_shapes,
+    .has_swiglu = [](const ModelConfig&) { return false; },
+    .make_encoder = sam_family::make_encoder,
+    .proxies_native_size = true,
+};
 
 }  // namespace declip

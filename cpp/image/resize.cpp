@@ -223,6 +223,57 @@ Size long_side_size(Size size, int64_t side) {
           std::max<int64_t>(round_half_even(size.width * scale), 1)};
 }
 
+/// timm's ResizeKeepRatio for the long side.
+Size longest_side_size(Size size, int64_t side) {
+  const double ratio = std::max(static_cast<double>(size.height) / side,
+                                static_cast<double>(size.width) / side);
+  return {std::max<int64_t>(round_half_even(size.height / ratio), 1),
+          std::max<int64_t>(round_half_even(size.width / ratio), 1)};
+}
+
+Size resized_size(Size size, Preprocess::Resize resize, int64_t side) {
+  switch (resize) {
+    case Preprocess::Resize::kNone:
+      return size;
+    case Preprocess::Resize::kShortest:
+      return short_side_size(size, side);
+    case Preprocess::Resize::kLongest:
+      return longest_side_size(size, side);
+    case Preprocess::Resize::kSquash:
+      break;
+  }
+  return {side, side};
+}
+
+/// Where `side` pixels lie on an axis of `length`, or the other way round.
+struct Middle {
+  int64_t from = 0;  // first pixel of the picture
+  int64_t to = 0;    // its place in the result
+  int64_t count = 0;
+};
+
+Middle middle_of(int64_t length, int64_t side, bool rounds) {
+  if (length <= side) return {0, (side - length) / 2, length};
+  const int64_t beyond = length - side;
+  return {rounds ? round_half_even(beyond / 2.0) : beyond / 2, 0, side};
+}
+
+/// The middle of [H, W, 3] bytes, or all of it with `fill` around.
+at::Tensor middle_square(const at::Tensor& pixels,
+                         int64_t side,
+                         const Preprocess& how) {
+  auto out = at::empty({side, side, kChannels}, at::kByte);
+  for (int64_t c = 0; c < kChannels; ++c) {
+    out.select(2, c).fill_(how.fill[static_cast<size_t>(c)]);
+  }
+  const Middle y = middle_of(pixels.size(0), side, how.crop_rounds);
+  const Middle x = middle_of(pixels.size(1), side, how.crop_rounds);
+  out.narrow(0, y.to, y.count)
+      .narrow(1, x.to, x.count)
+      .copy_(pixels.narrow(0, y.from, y.count).narrow(1, x.from, x.count));
+  return out;
+}
+
 /// (float(pixel) / divisor - mean) / std, bytes [H, W, 3] -> [1, 3, H, W].
 at::Tensor normalize(const at::Tensor& rgb,
                      float divisor,
@@ -380,15 +431,8 @@ at::Tensor preprocess(const uint8_t* rgb,
   const Size square{side, side};
   at::Tensor pixels;
   switch (fit) {
-    case Fit::kCrop: {
-      const Size size = short_side_size(from, side);
-      const auto resized =
-          resize_pillow(rgb, from, size, PillowFilter::kBicubic);
-      const int64_t top = round_half_even((size.height - side) / 2.0);
-      const int64_t left = round_half_even((size.width - side) / 2.0);
-      pixels = resized.narrow(0, top, side).narrow(1, left, side);
-      break;
-    }
+    case Fit::kCrop:
+      return preprocess(rgb, from, Preprocess{}, side, {mean, std});
     case Fit::kSquash:
       pixels = resize_pillow(rgb, from, square, PillowFilter::kBilinear);
       break;
@@ -404,6 +448,24 @@ at::Tensor preprocess(const uint8_t* rgb,
     }
   }
   return normalize_unit(pixels, mean, std);
+}
+
+at::Tensor preprocess(const uint8_t* rgb,
+                      Size from,
+                      const Preprocess& how,
+                      int64_t side,
+                      const PixelStats& pixels) {
+  check_size(from, "The picture");
+  const Size to =
+      resized_size(from, how.resize, how.side > 0 ? how.side : side);
+  const auto filter =
+      how.bicubic ? PillowFilter::kBicubic : PillowFilter::kBilinear;
+  auto picture = resize_pillow(rgb, from, to, filter);
+  if (how.crop) {
+    picture =
+        middle_square(picture, how.crop_side > 0 ? how.crop_side : side, how);
+  }
+  return normalize_unit(picture, pixels.mean, pixels.std);
 }
 
 }  // namespace declip

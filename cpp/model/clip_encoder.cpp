@@ -13,8 +13,7 @@ ClipEncoder::ClipEncoder(const ModelConfig& config,
                          std::unique_ptr<const VisionTower> tower)
     : VisionEncoder(config,
                     tower->numerics(),
-                    {.text_space = true,
-                     .dense_modes = true,
+                    {.dense_modes = true,
                      .pools_unit_patches = tower->traits().unit_patches}),
       tower_(std::move(tower)) {}
 

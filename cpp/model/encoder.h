@@ -24,8 +24,6 @@ namespace declip {
 class VisionEncoder {
  public:
   struct Info {
-    /// Features can be compared with those of texts.
-    bool text_space = false;
     /// Dense options mean something; without, patches are made in one way.
     bool dense_modes = false;
     /// What regions are pooled from, unless the caller says: patches of unit

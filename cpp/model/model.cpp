@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "checkpoint/family.h"
 #include "declip/memory.h"
-#include "families/make_encoder.h"
 #include "families/proxy.h"
 #include "kernels/cpu/level.h"
 #include "kernels/cuda/twin.h"
@@ -96,8 +96,13 @@ CheckpointInfo describe(const Checkpoint& checkpoint) {
   CheckpointInfo info;
   info.path = checkpoint.path;
   info.format = checkpoint.format;
+  info.tokenizer = checkpoint.tokenizer;
   info.stored_dtype = checkpoint.stored_dtype;
   info.config = checkpoint.config;
+  const FamilySpec& family = *info.config.family;
+  info.family = family.name;
+  info.text_space = family.text != nullptr;
+  info.swiglu = family.has_swiglu(info.config);
   info.epoch = checkpoint.epoch;
   info.dense_mode = checkpoint.dense_mode;
   info.license = checkpoint.license;
@@ -120,7 +125,8 @@ std::shared_ptr<const Model> Model::load(const std::string& path,
                                          const Call& call) {
   const c10::InferenceMode guard;
   const auto placement = place(options.device, options.dtype);
-  const auto checkpoint = load_checkpoint(path, options.overrides);
+  const auto checkpoint =
+      load_checkpoint(path, options.overrides, options.families);
   call.check();
 
   Numerics numerics;
@@ -141,7 +147,7 @@ std::shared_ptr<const Model> Model::load(const std::string& path,
                                         placement.device,
                                         numerics);
   }
-  model->encoder_ = make_encoder(config, weights, numerics);
+  model->encoder_ = config.family->make_encoder(config, weights, numerics);
   model->dtype_ = placement.dtype;
   model->int8_ = placement.int8;
   model->device_ = placement.device;
@@ -182,11 +188,10 @@ std::string Model::engine() const {
 }
 
 void Model::check_text_space() const {
-  if (encoder_->info().text_space) return;
+  if (info_.text_space) return;
   throw Error(
       ErrorCode::kWeights,
-      info_.path + " is a vision foundation model (" +
-          family_name(info_.config.family) +
+      info_.path + " is a vision foundation model (" + info_.family +
           ") and has no text tower, nor one of its family: its features "
           "cannot be compared with words. Load a CLIP checkpoint for "
           "that, and give it this one as proxy: { model } with method "

@@ -4,6 +4,7 @@
 #include <sstream>
 #include <system_error>
 
+#include "checkpoint/family.h"
 #include "checkpoint/key_map.h"
 #include "declip/error.h"
 #include "declip/safetensors.h"
@@ -20,11 +21,33 @@ std::string json_numbers(const std::array<double, 3>& values) {
   return out.str();
 }
 
+/// What open_clip takes for granted is left out.
+std::string norm_text(double eps) {
+  if (eps == 1e-5) return "";
+  std::ostringstream out;
+  out.precision(17);
+  out << ", \"norm_kwargs\": {\"eps\": " << eps << "}";
+  return out.str();
+}
+
+std::string preprocess_text(const Preprocess& how) {
+  std::ostringstream out;
+  if (!how.bicubic) out << ", \"interpolation\": \"bilinear\"";
+  if (how.resize == Preprocess::Resize::kSquash) {
+    out << ", \"resize_mode\": \"squash\"";
+  } else if (how.resize == Preprocess::Resize::kLongest) {
+    out << ", \"resize_mode\": \"longest\", \"fill_color\": ["
+        << int{how.fill[0]} << ", " << int{how.fill[1]} << ", "
+        << int{how.fill[2]} << "]";
+  }
+  return out.str();
+}
+
 /// open_clip_config.json.
 std::string config_text(const ModelConfig& config) {
   const auto& v = config.vision;
-  const bool quick =
-      config.family == Family::kPlain && v.activation == Activation::kQuickGelu;
+  const bool quick = !config.family->has_swiglu(config) &&
+                     v.activation == Activation::kQuickGelu;
   std::ostringstream out;
   out.precision(17);
   out << "{\n  \"model_cfg\": {\n    \"embed_dim\": " << v.embed_dim
@@ -34,16 +57,18 @@ std::string config_text(const ModelConfig& config) {
       << ", \"head_width\": " << v.width / v.heads
       << ", \"patch_size\": " << v.patch << ", \"mlp_ratio\": "
       << static_cast<double>(v.mlp_hidden) / static_cast<double>(v.width)
-      << "}";
+      << norm_text(v.layer_norm_eps) << "}";
   if (config.text) {
     const auto& t = *config.text;
     out << ",\n    \"text_cfg\": {\"context_length\": " << t.context
         << ", \"vocab_size\": " << t.vocab << ", \"width\": " << t.width
-        << ", \"heads\": " << t.heads << ", \"layers\": " << t.layers << "}";
+        << ", \"heads\": " << t.heads << ", \"layers\": " << t.layers
+        << norm_text(t.layer_norm_eps) << "}";
   }
   out << "\n  },\n  \"preprocess_cfg\": {\"mean\": "
       << json_numbers(config.pixels.mean)
-      << ", \"std\": " << json_numbers(config.pixels.std) << "}\n}\n";
+      << ", \"std\": " << json_numbers(config.pixels.std)
+      << preprocess_text(config.preprocess) << "}\n}\n";
   return out.str();
 }
 
@@ -53,8 +78,7 @@ void export_open_clip(const std::string& path,
                       const ModelConfig& config,
                       const std::map<std::string, at::Tensor>& tensors,
                       std::optional<DenseMode> mode) {
-  const auto names =
-      config.family == Family::kEva ? custom_text_key_map() : openai_key_map();
+  const auto names = config.family->training->exported_names;
   std::map<std::string, at::Tensor> out;
   for (const auto& [name, tensor] : tensors) {
     out.emplace(source_key(names, name), tensor);

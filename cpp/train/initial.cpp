@@ -1,7 +1,6 @@
 #include "declip/initial.h"
 
 #include <ATen/ATen.h>
-#include <ATen/CPUGeneratorImpl.h>
 
 #include <algorithm>
 #include <array>
@@ -10,77 +9,16 @@
 #include <utility>
 #include <vector>
 
+#include "checkpoint/family.h"
 #include "checkpoint/internal_names.h"
 #include "checkpoint/tower_shapes.h"
 #include "declip/error.h"
+#include "families/clip.h"
+#include "families/initial_weights.h"
 #include "train/export.h"
 
 namespace declip {
 namespace {
-
-class Builder {
- public:
-  explicit Builder(uint64_t seed)
-      : random_(at::detail::createCPUGenerator(seed)) {}
-
-  void normal(const std::string& name, at::IntArrayRef sizes, double std) {
-    tensors.emplace(name, at::randn(sizes, random_, at::kFloat).mul_(std));
-  }
-  void zeros(const std::string& name, at::IntArrayRef sizes) {
-    tensors.emplace(name, at::zeros(sizes, at::kFloat));
-  }
-  /// A weight [out, in] and its bias [out].
-  void linear(const std::string& name, int64_t out, int64_t in, double std) {
-    normal(name + ".weight", {out, in}, std);
-    zeros(name + ".bias", {out});
-  }
-  void norm(const std::string& name, int64_t width) {
-    tensors.emplace(name + ".weight", at::ones({width}, at::kFloat));
-    zeros(name + ".bias", {width});
-  }
-
-  std::map<std::string, at::Tensor> tensors;
-
- private:
-  at::Generator random_;
-};
-
-double root(int64_t x) { return std::sqrt(static_cast<double>(x)); }
-
-/// OpenCLIP's transformer: branches that end in the residual stream begin
-/// smaller the deeper the model is.
-void clip_blocks(Builder& build,
-                 const std::string& prefix,
-                 int64_t layers,
-                 int64_t width,
-                 int64_t hidden) {
-  const double attention = 1 / root(width);
-  const double branch = attention / root(2 * layers);
-  for (int64_t i = 0; i < layers; ++i) {
-    const auto block = prefix + "transformer.resblocks." + std::to_string(i);
-    build.norm(block + ".ln_1", width);
-    build.normal(block + ".attn.in_proj_weight", {3 * width, width}, attention);
-    build.zeros(block + ".attn.in_proj_bias", {3 * width});
-    build.linear(block + ".attn.out_proj", width, width, branch);
-    build.norm(block + ".ln_2", width);
-    build.linear(block + ".mlp.c_fc", hidden, width, 1 / root(2 * width));
-    build.linear(block + ".mlp.c_proj", width, hidden, branch);
-  }
-}
-
-void plain_tower(Builder& build, const VisionConfig& v) {
-  const double scale = 1 / root(v.width);
-  build.normal("visual.conv1.weight",
-               {v.width, 3, v.patch, v.patch},
-               1 / root(3 * v.patch * v.patch));
-  build.normal("visual.class_embedding", {v.width}, scale);
-  build.normal(
-      "visual.positional_embedding", {1 + v.grid * v.grid, v.width}, scale);
-  build.norm("visual.ln_pre", v.width);
-  clip_blocks(build, "visual.", v.layers, v.width, v.mlp_hidden);
-  build.norm("visual.ln_post", v.width);
-  build.normal("visual.proj", {v.width, v.embed_dim}, scale);
-}
 
 /// Patch filters [width, 3, p, p] of unit response to pictures whose spectrum
 /// falls as 1 / frequency: a DCT basis in the colours grey, red - green and
@@ -160,54 +98,17 @@ void structure(std::map<std::string, at::Tensor>& tensors,
   }
 }
 
-void eva_tower(Builder& build, const VisionConfig& v) {
-  constexpr double kStd = 0.02;
-  const int64_t c = v.width;
-  build.normal("visual.cls_token", {1, 1, c}, kStd);
-  build.normal("visual.pos_embed", {1, 1 + v.grid * v.grid, c}, kStd);
-  build.normal("visual.patch_embed.proj.weight",
-               {c, 3, v.patch, v.patch},
-               1 / root(3 * v.patch * v.patch));
-  build.zeros("visual.patch_embed.proj.bias", {c});
-  for (int64_t i = 0; i < v.layers; ++i) {
-    const auto block = "visual.blocks." + std::to_string(i);
-    const double branch = kStd / root(2 * (i + 1));
-    build.norm(block + ".norm1", c);
-    for (const char* part : {"q", "k", "v"}) {
-      build.normal(block + ".attn." + part + "_proj.weight", {c, c}, kStd);
-    }
-    build.zeros(block + ".attn.q_bias", {c});
-    build.zeros(block + ".attn.v_bias", {c});
-    build.norm(block + ".attn.inner_attn_ln", c);
-    build.linear(block + ".attn.proj", c, c, branch);
-    build.norm(block + ".norm2", c);
-    build.linear(block + ".mlp.w1", v.mlp_hidden, c, kStd);
-    build.linear(block + ".mlp.w2", v.mlp_hidden, c, kStd);
-    build.norm(block + ".mlp.ffn_ln", v.mlp_hidden);
-    build.linear(block + ".mlp.w3", c, v.mlp_hidden, branch);
-  }
-  build.norm("visual.norm", c);
-  build.linear("visual.head", v.embed_dim, c, kStd);
-}
-
-void text_tower(Builder& build, const TextConfig& t) {
-  build.normal("text.token_embedding.weight", {t.vocab, t.width}, 0.02);
-  build.normal("text.positional_embedding", {t.context, t.width}, 0.01);
-  clip_blocks(build, "text.", t.layers, t.width, 4 * t.width);
-  build.norm("text.ln_final", t.width);
-  build.normal(
-      "text.text_projection", {t.width, t.embed_dim}, 1 / root(t.width));
-  build.tensors.emplace("logit_scale",
-                        at::full({}, std::log(1 / 0.07), at::kFloat));
-}
-
 void check(const ModelConfig& config) {
+  if (config.family->training == nullptr) {
+    throw Error(ErrorCode::kInvalidArg,
+                "A model of family '" + std::string(config.family->name) +
+                    "' cannot be trained here; 'clip' and 'eva' can.");
+  }
   const auto& v = config.vision;
   bool fits = v.patch > 0 && v.grid > 0 && v.layers > 0 && v.heads > 0 &&
               v.width > 0 && v.width % v.heads == 0 && v.mlp_hidden > 0 &&
               v.embed_dim > 0 && v.image_size == v.grid * v.patch &&
-              (config.family == Family::kPlain ||
-               v.width / v.heads % 4 == 0);  // two axes of rotated pairs
+              v.width / v.heads % config.family->training->head_multiple == 0;
   if (config.text) {
     const auto& t = *config.text;
     fits = fits && t.width > 0 && t.layers > 0 && t.heads > 0 &&
@@ -238,19 +139,15 @@ Checkpoint initial_checkpoint(const ModelConfig& config,
   check(config);
   const auto& v = config.vision;
   if (start == Start::kStructured &&
-      (config.family != Family::kPlain || v.width % 4 != 0)) {
+      (config.family != &families::clip || v.width % 4 != 0)) {
     throw Error(ErrorCode::kInvalidArg,
                 "start 'structured' is for CLIP's image tower with a width "
                 "that is a multiple of 4. Use 'random'.");
   }
-  Builder build(seed);
-  if (config.family == Family::kEva) {
-    eva_tower(build, config.vision);
-  } else {
-    plain_tower(build, config.vision);
-  }
-  if (config.text) text_tower(build, *config.text);
-  if (start == Start::kStructured) structure(build.tensors, v);
+  InitialWeights weights(seed);
+  config.family->training->make_initial(weights, v);
+  if (config.text) initial_text_tower(weights, *config.text);
+  if (start == Start::kStructured) structure(weights.tensors, v);
 
   Checkpoint out;
   out.path = "a new model";
@@ -259,7 +156,7 @@ Checkpoint initial_checkpoint(const ModelConfig& config,
   out.stored_dtype = "float32";
   TowerTensors towers;
   towers.path = out.path;
-  towers.tensors = std::move(build.tensors);
+  towers.tensors = std::move(weights.tensors);
   check_towers(towers, config);
   out.tensors = std::move(towers.tensors);
   return out;

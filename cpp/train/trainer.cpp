@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "checkpoint/family.h"
 #include "declip/error.h"
 #include "declip/memory.h"
 #include "declip/safetensors.h"
@@ -46,14 +47,6 @@ struct TrainingMode {
   const c10::InferenceMode normal_tensors{false};
   const c10::AutoGradMode record{true};
 };
-
-std::unique_ptr<VisionTower> make_tower(const ModelConfig& config,
-                                        const Weights& weights,
-                                        const Numerics& numerics) {
-  return config.family == Family::kEva
-             ? make_eva_tower(config.vision, weights, numerics)
-             : make_plain_tower(config.vision, weights, numerics);
-}
 
 at::ScalarType product_type(const std::string& dtype) {
   if (dtype == "float32") return at::kFloat;
@@ -95,14 +88,12 @@ void check_range(const char* name, double value, double low, double high) {
                        "."));
 }
 
-/// The defaults of the papers' programs, which go by the model's name: the
-/// values of OpenAI's ViT are for names with "vit", which EVA's have not.
-AdamW::Options adamw_options(const TrainOptions& options, Family family) {
-  const bool plain = family == Family::kPlain;
+AdamW::Options adamw_options(const TrainOptions& options,
+                             const TrainingSide& side) {
   AdamW::Options out;
   out.beta1 = options.beta1.value_or(0.9);
-  out.beta2 = options.beta2.value_or(plain ? 0.98 : 0.999);
-  out.epsilon = options.epsilon.value_or(plain ? 1e-6 : 1e-8);
+  out.beta2 = options.beta2.value_or(side.beta2);
+  out.epsilon = options.epsilon.value_or(side.epsilon);
   out.weight_decay = options.weight_decay;
   constexpr double kBelowOne = 1 - 1e-9;
   check_range("beta1", out.beta1, 0, kBelowOne);
@@ -259,7 +250,8 @@ void Trainer::State::backward(const TrainBatch& part,
   Call quiet = call;
   quiet.progress = nullptr;
   const Weights weights(tensors, device, at::kFloat, quiet);
-  const auto student = make_tower(config, weights, numerics);
+  const auto student =
+      config.family->training->make_tower(config.vision, weights, numerics);
   std::unique_ptr<TextTower> text;
   if (options.objective == Objective::kContrastive) {
     text = std::make_unique<TextTower>(*config.text, weights, numerics);
@@ -359,10 +351,10 @@ Trainer::Trainer(const Checkpoint& student,
   s.options = options;
   s.options.class_features = recordable(options.class_features);
   s.config = student.config;
-  if (is_foundation(s.config.family)) {
+  if (s.config.family->training == nullptr) {
     throw Error(ErrorCode::kWeights,
                 student.path + " is a vision foundation model (" +
-                    family_name(s.config.family) +
+                    std::string(s.config.family->name) +
                     "), which is not trained here. The student must be a CLIP "
                     "checkpoint; this one can make the features of its "
                     "context loss.");
@@ -391,7 +383,8 @@ Trainer::Trainer(const Checkpoint& student,
     tensor.requires_grad_();
     s.learning.push_back({name, tensor, has_weight_decay(name, tensor)});
   }
-  s.optimiser = AdamW(s.learning, adamw_options(options, s.config.family));
+  s.optimiser =
+      AdamW(s.learning, adamw_options(options, *s.config.family->training));
   if (options.ema_decay > 0) {
     const c10::NoGradGuard guard;
     for (const auto& value : s.values()) s.average.push_back(value.clone());
@@ -404,7 +397,8 @@ Trainer::Trainer(const Checkpoint& student,
     numerics.fused = true;
     const Call call;
     const Weights weights(reference.tensors, s.device, numerics.stream(), call);
-    s.teacher = make_tower(reference.config, weights, numerics);
+    s.teacher = reference.config.family->training->make_tower(
+        reference.config.vision, weights, numerics);
   }
   MappedFile::drop_pages();  // all that a step needs was copied
 }

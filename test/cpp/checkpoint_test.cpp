@@ -7,9 +7,9 @@
 
 #include "checkpoint/dense_mode_name.h"
 #include "checkpoint/detect.h"
-#include "checkpoint/internal_names.h"
-#include "checkpoint/model_config.h"
 #include "checkpoint_files.h"
+#include "families/clip.h"
+#include "families/eva.h"
 #include "files/safetensors.h"
 #include "tap.h"
 #include "tensor_maps.h"
@@ -18,7 +18,7 @@ using declip::Activation;
 using declip::Checkpoint;
 using declip::ConfigOverrides;
 using declip::ErrorCode;
-using declip::Family;
+namespace families = declip::families;
 using declip::load_checkpoint;
 using declip::read_safetensors;
 using declip::write_safetensors;
@@ -84,7 +84,7 @@ std::string torch_save(const Tensors& tensors) {
 
 void check_clip_formats_config(const declip::ModelConfig& config) {
   const auto& v = config.vision;
-  CHECK(config.family == Family::kPlain);
+  CHECK(config.family == &families::clip);
   CHECK(v.image_size == 64 && v.patch == 16 && v.grid == 4);
   CHECK(v.width == 128 && v.layers == 2 && v.heads == 2);
   CHECK(v.mlp_hidden == 512 && v.embed_dim == 32);
@@ -160,7 +160,7 @@ TEST(checkpoint_bundled_model) {
 TEST(checkpoint_eva_clip) {
   const Checkpoint c = load_checkpoint(fixture(kEva));
   const auto& v = c.config.vision;
-  CHECK(c.format == "eva-clip" && c.config.family == Family::kEva);
+  CHECK(c.format == "eva-clip" && c.config.family == &families::eva);
   CHECK(v.image_size == 224 && v.patch == 16 && v.grid == 14);
   CHECK(v.width == 128 && v.layers == 3 && v.heads == 2);
   CHECK(v.mlp_hidden == 341 && v.embed_dim == 64);
@@ -529,12 +529,11 @@ TEST(checkpoint_head_counts_by_width) {
         {block + "attn.in_proj_weight", shape({3 * width, width})},
         {block + "mlp.c_fc.weight", shape({4 * width, width})},
         {"visual.proj", shape({width, 1024})}};
-    const auto layout = declip::detect_layout(tensors, "x");
-    const auto weights = declip::to_internal(tensors, layout.key_map, "x");
-    std::vector<std::string> notes;
-    return declip::derive_config(
-               weights, layout.family, {}, overrides, false, notes)
-        .vision.heads;
+    const auto found = declip::detect(tensors, "x", declip::all_families());
+    auto weights = declip::to_internal(tensors, found.layout->key_map, "x");
+    Checkpoint out;
+    found.layout->read({{}, *found.layout, overrides, weights}, out);
+    return out.config.vision.heads;
   };
   CHECK(heads(768, {}) == 12);
   CHECK(heads(1024, {}) == 16);

@@ -12,11 +12,11 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/family.h"
 #include "checkpoint_files.h"
 #include "declip/model.h"
-#include "families/dino.h"
-#include "families/make_encoder.h"
-#include "families/sam.h"
+#include "families/dino_encoder.h"
+#include "families/sam_encoder.h"
 #include "model/dense_mode.h"
 #include "random_planes.h"
 #include "tap.h"
@@ -24,7 +24,6 @@
 using declip::Call;
 using declip::Checkpoint;
 using declip::ErrorCode;
-using declip::Family;
 using declip::Numerics;
 using declip::StageOptions;
 using declip::VisionEncoder;
@@ -60,16 +59,15 @@ Numerics numerics(bool fused) {
 std::unique_ptr<VisionEncoder> encoder(const Checkpoint& from, bool fused) {
   const Call call;
   const declip::Weights weights(from.tensors, at::kCPU, at::kFloat, call);
-  return declip::make_encoder(from.config, weights, numerics(fused));
+  return from.config.family->make_encoder(
+      from.config, weights, numerics(fused));
 }
 
 std::unique_ptr<VisionTower> tower(const Checkpoint& from, bool fused) {
   const Call call;
   const declip::Weights weights(from.tensors, at::kCPU, at::kFloat, call);
-  const auto make = from.config.family == Family::kEva
-                        ? declip::make_eva_tower
-                        : declip::make_plain_tower;
-  return make(from.config.vision, weights, numerics(fused));
+  return from.config.family->training->make_tower(
+      from.config.vision, weights, numerics(fused));
 }
 
 at::Tensor pictures(const Checkpoint& of) {
@@ -85,7 +83,7 @@ struct ByHand {
   const declip::Blocks* blocks = nullptr;
 
   ByHand(const Checkpoint& from, bool fused) {
-    if (!declip::is_foundation(from.config.family)) {
+    if (from.config.family->text != nullptr) {
       clip = tower(from, fused);
       blocks = clip.get();
     } else {

@@ -12,13 +12,16 @@
 #include "checkpoint_files.h"
 #include "declip/checkpoint.h"
 #include "declip/safetensors.h"
+#include "families/dino.h"
+#include "families/dinov2.h"
+#include "families/sam.h"
 #include "tap.h"
 #include "tensor_maps.h"
 
 using declip::Checkpoint;
 using declip::ConfigOverrides;
 using declip::ErrorCode;
-using declip::Family;
+namespace families = declip::families;
 using declip::load_checkpoint;
 using declip::write_safetensors;
 using files::fixture;
@@ -268,7 +271,7 @@ TEST(foundation_sizes_come_from_the_shapes) {
         .config;
   };
   const auto dino = load("dino.safetensors");
-  CHECK(dino.family == Family::kDino);
+  CHECK(dino.family == &families::dino);
   CHECK(dino.vision.image_size == 64 && dino.vision.patch == 8);
   CHECK(dino.vision.width == 96 && dino.vision.heads == 3);
   CHECK(dino.vision.layers == 3 && dino.vision.mlp_hidden == 384);
@@ -277,11 +280,11 @@ TEST(foundation_sizes_come_from_the_shapes) {
   CHECK_CLOSE(dino.pixels.mean[0], 0.485, 0);
   CHECK_CLOSE(dino.pixels.std[2], 0.225, 0);
   const auto gated = load("dinov2-swiglu.safetensors");
-  CHECK(gated.family == Family::kDino2 && gated.foundation.gated_mlp);
+  CHECK(gated.family == &families::dinov2 && gated.foundation.gated_mlp);
   CHECK(gated.foundation.registers == 4 && gated.foundation.class_position);
   CHECK(gated.vision.mlp_hidden == 176 && gated.vision.image_size == 98);
   const auto sam = load("sam.safetensors");
-  CHECK(sam.family == Family::kSam && sam.foundation.window == 5);
+  CHECK(sam.family == &families::sam && sam.foundation.window == 5);
   CHECK((sam.foundation.global_blocks ==
          std::vector<bool>{false, true, false, true}));
   CHECK(sam.vision.embed_dim == 32 && sam.vision.image_size == 128);

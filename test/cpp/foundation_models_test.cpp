@@ -14,13 +14,16 @@
 #include "checkpoint_files.h"
 #include "declip/model.h"
 #include "declip/safetensors.h"
+#include "families/dino.h"
+#include "families/dinov2.h"
 #include "families/positions.h"
 #include "families/relative_attention.h"
+#include "families/sam.h"
 #include "random_planes.h"
 #include "tap.h"
 
 using declip::Checkpoint;
-using declip::Family;
+namespace families = declip::families;
 using declip::Heads;
 using declip::Numerics;
 using declip::TableResize;
@@ -153,8 +156,8 @@ class SlowModel {
   at::Tensor operator()(const at::Tensor& image) const {
     const int64_t p = c_.config.vision.patch;
     const int64_t h = image.size(1) / p, w = image.size(2) / p;
-    return c_.config.family == Family::kSam ? sam(image, h, w)
-                                            : dino(image, h, w);
+    return c_.config.family == &families::sam ? sam(image, h, w)
+                                              : dino(image, h, w);
   }
 
  private:
@@ -182,7 +185,7 @@ class SlowModel {
         .t();  // (h * w, C)
   }
   at::Tensor scale(const std::string& name, const at::Tensor& x) const {
-    return c_.config.family == Family::kDino2 ? x * get(name) : x;
+    return c_.config.family == &families::dinov2 ? x * get(name) : x;
   }
   at::Tensor mlp(const std::string& block, const at::Tensor& x) const {
     auto hidden = linear(block + "mlp.fc1", norm(block + "norm2", x));
@@ -408,7 +411,8 @@ TEST(foundation_models_whole_models_as_the_slow_version_has_them) {
     for (const auto& [h, w] : grids) {
       Random random;
       // DINO and SAM drop what is beyond whole patches
-      const int64_t beyond = checkpoint.config.family == Family::kDino2 ? 0 : 3;
+      const int64_t beyond =
+          checkpoint.config.family == &families::dinov2 ? 0 : 3;
       const auto image =
           random.tensor({2, 3, h * p + beyond, w * p + beyond}) * 2.0;
       for (int64_t k = 0; k < 2; ++k) {

@@ -22,7 +22,7 @@
 #include "train/ranks.h"
 
 using declip::ErrorCode;
-using declip::Family;
+namespace families = declip::families;
 using declip::Objective;
 using declip::TrainBatch;
 using declip::Trainer;
@@ -46,7 +46,7 @@ TEST(ranks_with_other_models_or_objectives_are_refused) {
     const auto ends = ranks::run(2, [&](const Group& group) {
       const bool other = group->rank() == 1;
       Trainer(
-          small::model(other && other_model ? Family::kPlain : Family::kEva),
+          small::model(other && other_model ? &families::clip : &families::eva),
           {},
           small::options(other && !other_model ? Objective::kDeClip
                                                : Objective::kClipSelf),
@@ -90,7 +90,7 @@ TEST(a_rank_that_fails_stops_the_step_of_all_and_all_can_go_on) {
     const auto options = small::options(one.objective);
     const auto ends = ranks::run(2, [&](const Group& group) {
       const int rank = group->rank();
-      Trainer trainer(small::model(Family::kEva), {}, options, group);
+      Trainer trainer(small::model(&families::eva), {}, options, group);
       const auto before = copy(trainer.parameters());
       auto batch = small::batch(static_cast<uint64_t>(rank + 1));
       declip::Call call;
@@ -116,7 +116,7 @@ TEST(features_that_are_not_finite_stop_all_ranks) {
   const auto options = small::options(Objective::kContrastive);
   std::vector<ranks::End> failures(2);
   ranks::run(2, [&](const Group& group) {
-    Trainer trainer(small::model(Family::kEva), {}, options, group);
+    Trainer trainer(small::model(&families::eva), {}, options, group);
     auto batch = small::batch();
     if (group->rank() == 1) {
       batch.images.fill_(std::numeric_limits<float>::quiet_NaN());
@@ -155,7 +155,7 @@ TEST(ranks_at_different_places_are_told_so) {
   for (const auto& one : cases) {
     const auto options = small::options(one.objective);
     const auto ends = ranks::run(2, [&](const Group& group) {
-      Trainer trainer(small::model(Family::kEva), {}, options, group);
+      Trainer trainer(small::model(&families::eva), {}, options, group);
       trainer.step(one.parts(group->rank()), {});
     });
     for (const auto& end : ends) {
@@ -171,7 +171,7 @@ TEST(a_rank_that_leaves_is_noticed_at_once) {
     const auto options = small::options(Objective::kClipSelf);
     std::vector<bool> unchanged(3, false);
     const auto ends = ranks::run(size, [&](const Group& group) {
-      Trainer trainer(small::model(Family::kEva), {}, options, group);
+      Trainer trainer(small::model(&families::eva), {}, options, group);
       trainer.step({small::batch()}, {});
       if (group->rank() == 1) return;
       const auto before = copy(trainer.parameters());

@@ -20,7 +20,7 @@
 #include "tensor_maps.h"
 
 using declip::ErrorCode;
-using declip::Family;
+namespace families = declip::families;
 using declip::Objective;
 using declip::TrainBatch;
 using declip::Trainer;
@@ -51,7 +51,7 @@ declip::TrainOptions options_for(Objective objective) {
 /// `steps` steps of `size` ranks; batches(step, rank, size) are a rank's.
 std::vector<Learnt> learn(
     int size,
-    Family family,
+    const declip::FamilySpec* family,
     const declip::TrainOptions& options,
     int steps,
     const std::function<std::vector<TrainBatch>(int, int, int)>& batches) {
@@ -111,7 +111,7 @@ Tensors gradients_of(int size,
                      declip::TrainStep* step) {
   Tensors out;
   const auto ends = ranks::run(size, [&](const Group& group) {
-    Trainer trainer(small::model(Family::kEva), {}, options, group);
+    Trainer trainer(small::model(&families::eva), {}, options, group);
     Tensors own;
     const auto result = trainer.gradients(parts(rank_of(group)), own, {});
     if (rank_of(group) != size - 1) return;
@@ -215,7 +215,7 @@ TEST(captions_of_all_ranks_are_one_batch) {
 TEST(all_ranks_hold_the_same_after_contrastive_steps) {
   const auto two =
       learn(2,
-            Family::kPlain,
+            &families::clip,
             options_for(Objective::kContrastive),
             3,
             [](int step, int rank, int) {
@@ -255,11 +255,11 @@ TEST(all_ranks_start_from_the_first_ones_weights) {
   const auto options = small::options(Objective::kClipSelf);
   const auto ends = ranks::run(2, [&](const Group& group) {
     const auto seed = static_cast<uint64_t>(group->rank() + 1);
-    Trainer trainer(small::model(Family::kEva, seed), {}, options, group);
+    Trainer trainer(small::model(&families::eva, seed), {}, options, group);
     parameters[static_cast<size_t>(group->rank())] = used(trainer.parameters());
   });
   CHECK(ends[0].message.empty() && ends[1].message.empty());
-  CHECK(same(parameters[0], used(small::model(Family::kEva, 1).tensors)));
+  CHECK(same(parameters[0], used(small::model(&families::eva, 1).tensors)));
   CHECK(same(parameters[1], parameters[0]));
 }
 
@@ -303,13 +303,13 @@ TEST(a_state_that_one_rank_saved_goes_on_at_all) {
   const auto batches = [](int step, int rank, int) {
     return std::vector{small::batch(seed_of(step, rank))};
   };
-  const auto whole = learn(2, Family::kEva, options, 3, batches);
+  const auto whole = learn(2, &families::eva, options, 3, batches);
   std::vector<Tensors> got(2);
   for (const bool resumed : {false, true}) {
     const auto ends = ranks::run(2, [&](const Group& group) {
       const int rank = group->rank();
-      Trainer trainer(small::model(Family::kEva),
-                      small::model(Family::kEva, 2),
+      Trainer trainer(small::model(&families::eva),
+                      small::model(&families::eva, 2),
                       options,
                       group);
       if (resumed) trainer.load(path);

@@ -7,12 +7,14 @@
 
 #include "declip/initial.h"
 #include "declip/train.h"
+#include "families/clip.h"
+#include "families/eva.h"
 #include "random_planes.h"
 
 /// Models and batches small enough to train in a test.
 namespace small {
 
-inline declip::ModelConfig config(declip::Family family) {
+inline declip::ModelConfig config(const declip::FamilySpec* family) {
   declip::ModelConfig out;
   out.family = family;
   auto& v = out.vision;
@@ -25,7 +27,7 @@ inline declip::ModelConfig config(declip::Family family) {
   v.mlp_hidden = 24;
   v.embed_dim = 12;
   v.activation = declip::Activation::kGelu;
-  if (family == declip::Family::kEva) v.layer_norm_eps = 1e-6;
+  if (family == &declip::families::eva) v.layer_norm_eps = 1e-6;
   declip::TextConfig t;
   t.width = 16;
   t.heads = 2;
@@ -40,10 +42,11 @@ inline declip::ModelConfig config(declip::Family family) {
 
 /// Its weights, moved about so that no norm is one and no bias zero; the plain
 /// tower has LayerScale.
-inline declip::Checkpoint model(declip::Family family, uint64_t seed = 1) {
+inline declip::Checkpoint model(const declip::FamilySpec* family,
+                                uint64_t seed = 1) {
   auto out = declip::initial_checkpoint(config(family), seed);
   Random random;
-  for (int64_t i = 0; family == declip::Family::kPlain && i < 3; ++i) {
+  for (int64_t i = 0; family == &declip::families::clip && i < 3; ++i) {
     for (const char* scale : {"1", "2"}) {
       out.tensors[c10::str(
           "visual.transformer.resblocks.", i, ".ls_", scale, ".gamma")] =
@@ -104,7 +107,7 @@ inline constexpr std::array kObjectives{declip::Objective::kClipSelf,
                                         declip::Objective::kDeClip,
                                         declip::Objective::kRegionText,
                                         declip::Objective::kContrastive};
-inline constexpr std::array kFamilies{declip::Family::kPlain,
-                                      declip::Family::kEva};
+inline constexpr std::array kFamilies{&declip::families::clip,
+                                      &declip::families::eva};
 
 }  // namespace small

@@ -40,7 +40,7 @@ double loss_of(const Tensors& parameters,
   numerics.dtype = at::kDouble;
   const declip::Weights weights(parameters, at::kCPU, at::kDouble, call);
   const auto student =
-      config.family == declip::Family::kEva
+      config.family == &declip::families::eva
           ? declip::make_eva_tower(config.vision, weights, numerics)
           : declip::make_plain_tower(config.vision, weights, numerics);
   const declip::TextTower text(*config.text, weights, numerics);
@@ -64,14 +64,14 @@ double loss_of(const Tensors& parameters,
 }
 
 /// Compares the slope along a random direction of everything that learns.
-void check_slope(declip::Family family,
+void check_slope(const declip::FamilySpec* family,
                  const declip::TrainOptions& options,
                  bool checkpoints) {
   const auto checkpoint = small::model(family);
   const declip::Call call;
   const declip::Weights weights(checkpoint.tensors, at::kCPU, at::kFloat, call);
   const auto teacher =
-      family == declip::Family::kEva
+      family == &declip::families::eva
           ? declip::make_eva_tower(checkpoint.config.vision, weights, {})
           : declip::make_plain_tower(checkpoint.config.vision, weights, {});
   const auto names = declip::trainable_parameters(

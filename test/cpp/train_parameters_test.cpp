@@ -13,12 +13,12 @@
 #include "train/parameters.h"
 
 using declip::ErrorCode;
-using declip::Family;
+namespace families = declip::families;
 using declip::Objective;
 
 namespace {
 
-std::set<std::string> learning(Family family,
+std::set<std::string> learning(const declip::FamilySpec* family,
                                Objective objective,
                                std::optional<int64_t> groups,
                                declip::DenseMode mode = declip::DenseMode::kQq,
@@ -64,24 +64,24 @@ struct Reference {
 }  // namespace
 
 TEST(groups_of_the_eva_tower_are_its_blocks) {
-  const auto two = learning(Family::kEva, Objective::kClipSelf, 2);
+  const auto two = learning(&families::eva, Objective::kClipSelf, 2);
   CHECK(starting(two, "visual.blocks.0.") == 0);
   CHECK(starting(two, "visual.blocks.1.") == kEvaBlock);
   CHECK(starting(two, "visual.blocks.2.") == kEvaBlock);
   CHECK(two.contains("logit_scale"));
   CHECK(two.size() == 2 * kEvaBlock + 1);
-  CHECK(learning(Family::kEva, Objective::kClipSelf, {}).size() ==
+  CHECK(learning(&families::eva, Objective::kClipSelf, {}).size() ==
         3 * kEvaBlock + 1);
 }
 
 TEST(groups_of_the_plain_tower_have_two_more) {
-  const auto blocks = learning(Family::kPlain, Objective::kClipSelf, 3);
+  const auto blocks = learning(&families::clip, Objective::kClipSelf, 3);
   CHECK(blocks.size() == 3 * kPlainBlock);
-  CHECK(blocks == learning(Family::kPlain, Objective::kClipSelf, {}));
-  const auto positions = learning(Family::kPlain, Objective::kClipSelf, 4);
+  CHECK(blocks == learning(&families::clip, Objective::kClipSelf, {}));
+  const auto positions = learning(&families::clip, Objective::kClipSelf, 4);
   CHECK(positions.size() == blocks.size() + 1);
   CHECK(positions.contains("visual.positional_embedding"));
-  const auto all = learning(Family::kPlain, Objective::kClipSelf, 5);
+  const auto all = learning(&families::clip, Objective::kClipSelf, 5);
   CHECK(all.size() == positions.size() + 4);
   CHECK(all.contains("visual.conv1.weight"));
   CHECK(all.contains("visual.ln_pre.bias"));
@@ -98,7 +98,7 @@ TEST(declip_locks_what_its_last_block_does_not_use) {
         {DenseMode::kVv, {}},
         {DenseMode::kCsa, {}},
         {DenseMode::kAll, {}}}) {
-    const auto names = learning(Family::kEva, Objective::kDeClip, 1, mode);
+    const auto names = learning(&families::eva, Objective::kDeClip, 1, mode);
     CHECK(names.size() == kEvaBlock - 10 - missing.size());
     CHECK(starting(names, last + "mlp.") == 0);
     CHECK(starting(names, last + "norm2.") == 0);
@@ -106,7 +106,7 @@ TEST(declip_locks_what_its_last_block_does_not_use) {
       CHECK(!names.contains(last + "attn." + name));
     }
   }
-  const auto plain = learning(Family::kPlain, Objective::kDeClip, 2);
+  const auto plain = learning(&families::clip, Objective::kDeClip, 2);
   CHECK(plain.size() == 2 * kPlainBlock - 7);
   CHECK(starting(plain, "visual.transformer.resblocks.2.mlp.") == 0);
   CHECK(starting(plain, "visual.transformer.resblocks.1.mlp.") == 4);
@@ -127,10 +127,10 @@ TEST(contrastive_training_locks_nothing_unless_asked) {
 
 TEST(impossible_groups_are_refused) {
   for (const int64_t groups : {int64_t{0}, int64_t{4}, int64_t{-1}}) {
-    CHECK_THROWS_CODE(learning(Family::kEva, Objective::kClipSelf, groups),
+    CHECK_THROWS_CODE(learning(&families::eva, Objective::kClipSelf, groups),
                       ErrorCode::kInvalidArg);
   }
-  CHECK_THROWS_CODE(learning(Family::kPlain, Objective::kClipSelf, 6),
+  CHECK_THROWS_CODE(learning(&families::clip, Objective::kClipSelf, 6),
                     ErrorCode::kInvalidArg);
 }
 

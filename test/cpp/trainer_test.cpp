@@ -18,7 +18,7 @@
 #include "tensor_maps.h"
 
 using declip::ErrorCode;
-using declip::Family;
+namespace families = declip::families;
 using declip::Objective;
 using declip::Trainer;
 
@@ -29,7 +29,8 @@ using tensor_maps::Tensors;
 
 namespace {
 
-Trainer trainer(Family family, const declip::TrainOptions& options) {
+Trainer trainer(const declip::FamilySpec* family,
+                const declip::TrainOptions& options) {
   return {small::model(family), small::model(family, 2), options};
 }
 
@@ -134,7 +135,7 @@ TEST(captions_can_be_learnt_without_regions) {
 }
 
 TEST(gradients_of_parts_are_averaged) {
-  auto t = trainer(Family::kEva, small::options(Objective::kDeClip));
+  auto t = trainer(&families::eva, small::options(Objective::kDeClip));
   const auto a = small::batch(1), b = small::batch(2);
   const auto of_a = gradients(t, {a}), of_b = gradients(t, {b});
   Tensors mean;
@@ -164,7 +165,7 @@ TEST(the_average_follows_the_parameters) {
   const files::TempFolder folder;
   auto options = small::options(Objective::kClipSelf);
   options.ema_decay = 0.75;
-  auto t = trainer(Family::kPlain, options);
+  auto t = trainer(&families::clip, options);
   const std::string name = "visual.transformer.resblocks.2.attn.in_proj_weight";
   auto expected = t.parameters().at(name).clone();
   for (int i = 0; i < 3; ++i) {
@@ -183,7 +184,7 @@ TEST(exported_checkpoints_say_what_dense_mode_they_are_for) {
   const files::TempFolder folder;
   const auto path = folder.file("whole");  // a folder, which says the heads
   const auto mode = [&](const declip::TrainOptions& options) {
-    trainer(Family::kEva, options).export_checkpoint(path);
+    trainer(&families::eva, options).export_checkpoint(path);
     return declip::load_checkpoint(path).dense_mode;
   };
   CHECK(mode(small::options(Objective::kClipSelf)) == "maskclip");
@@ -200,7 +201,7 @@ TEST(exported_checkpoints_say_what_dense_mode_they_are_for) {
 
 TEST(a_text_tower_that_does_not_learn_is_kept_as_it_was_stored) {
   const files::TempFolder folder;
-  auto student = small::model(Family::kPlain, 1);
+  auto student = small::model(&families::clip, 1);
   for (auto& [name, tensor] : student.tensors) {
     if (name.starts_with("text.")) tensor = tensor.to(at::kHalf);
   }
@@ -258,7 +259,7 @@ TEST(exported_checkpoints_are_models) {
     CHECK(same(read.tensors, own));
     CHECK(read.config.vision.heads == 2);
     CHECK(read.config.text->heads == 2);
-    if (family == Family::kPlain) {
+    if (family == &families::clip) {
       CHECK(read.config.vision.activation == declip::Activation::kGelu);
     }
     CHECK(read.config.pixels.mean == t.config().pixels.mean);
@@ -271,7 +272,7 @@ TEST(a_failed_step_changes_nothing) {
   for (const auto objective : small::kObjectives) {
     auto options = small::options(objective);
     options.ema_decay = 0.9;
-    auto t = trainer(Family::kEva, options);
+    auto t = trainer(&families::eva, options);
     t.step({small::batch()}, {});
     const auto before = bytes(t, folder);
     auto broken = small::batch(2);
@@ -286,7 +287,7 @@ TEST(a_failed_step_changes_nothing) {
     CHECK_THROWS_CODE(t.step({small::batch()}, cancelled), ErrorCode::kAborted);
     CHECK(bytes(t, folder) == before);
 
-    auto again = trainer(Family::kEva, options);
+    auto again = trainer(&families::eva, options);
     again.step({small::batch()}, {});
     again.step({small::batch(2)}, {});
     t.step({small::batch(2)}, {});
@@ -296,7 +297,7 @@ TEST(a_failed_step_changes_nothing) {
 
 TEST(logit_scale_stays_within_bounds) {
   auto options = small::options(Objective::kContrastive);
-  auto student = small::model(Family::kPlain);
+  auto student = small::model(&families::clip);
   student.tensors["logit_scale"] = at::full({}, 4.605f);
   options.schedule.rate = 1.0;
   options.schedule.warmup = 0;
@@ -315,14 +316,14 @@ TEST(trains_on_the_inference_thread) {
   const c10::InferenceMode guard;
   auto options = small::options(Objective::kDeClip);
   options.ema_decay = 0.5;
-  auto t = trainer(Family::kEva, options);
+  auto t = trainer(&families::eva, options);
   const auto before = copy(t.parameters());
   CHECK(t.step({small::batch()}, {}).total > 0);
   CHECK(!same(t.parameters(), before));
 }
 
 TEST(without_features_there_is_no_context_loss) {
-  auto t = trainer(Family::kEva, small::options(Objective::kDeClip));
+  auto t = trainer(&families::eva, small::options(Objective::kDeClip));
   auto batch = small::batch();
   CHECK(t.step({batch}, {}).losses.size() == 2);
   batch.vfm_features = at::Tensor();
@@ -335,18 +336,18 @@ TEST(without_features_there_is_no_context_loss) {
 TEST(foreign_states_are_refused) {
   const files::TempFolder folder;
   const auto path = folder.file("state.safetensors");
-  auto t = trainer(Family::kEva, small::options(Objective::kClipSelf));
+  auto t = trainer(&families::eva, small::options(Objective::kClipSelf));
   t.step({small::batch()}, {});
   t.save(path);
   const auto before = bytes(t, folder);
 
-  auto plain = trainer(Family::kPlain, small::options(Objective::kClipSelf));
+  auto plain = trainer(&families::clip, small::options(Objective::kClipSelf));
   CHECK_THROWS_CODE(plain.load(path), ErrorCode::kWeights);
-  auto other = trainer(Family::kEva, small::options(Objective::kDeClip));
+  auto other = trainer(&families::eva, small::options(Objective::kDeClip));
   CHECK_THROWS_CODE(other.load(path), ErrorCode::kWeights);
   auto averaged = small::options(Objective::kClipSelf);
   averaged.ema_decay = 0.9;
-  auto with_average = trainer(Family::kEva, averaged);
+  auto with_average = trainer(&families::eva, averaged);
   CHECK_THROWS_CODE(with_average.load(path), ErrorCode::kWeights);
 
   const auto state = declip::read_safetensors(path);
@@ -383,7 +384,7 @@ TEST(wrong_options_are_refused) {
          Objective objective = Objective::kDeClip) {
         auto options = small::options(objective);
         spoil(options);
-        CHECK_THROWS_CODE(trainer(Family::kEva, options),
+        CHECK_THROWS_CODE(trainer(&families::eva, options),
                           ErrorCode::kInvalidArg);
       };
   using Options = declip::TrainOptions;
@@ -404,13 +405,13 @@ TEST(wrong_options_are_refused) {
   refuse([](Options& o) { o.class_features = at::ones({4, 5}); },
          Objective::kRegionText);
 
-  auto vision = small::model(Family::kPlain);
+  auto vision = small::model(&families::clip);
   vision.config.text.reset();
   CHECK_THROWS_CODE(
       Trainer(vision, std::nullopt, small::options(Objective::kContrastive)),
       ErrorCode::kInvalidArg);
-  CHECK_THROWS_CODE(Trainer(small::model(Family::kPlain),
-                            small::model(Family::kEva),
+  CHECK_THROWS_CODE(Trainer(small::model(&families::clip),
+                            small::model(&families::eva),
                             small::options(Objective::kClipSelf)),
                     ErrorCode::kInvalidArg);
   CHECK_THROWS_CODE(declip::objective_from("DeCLIP"), ErrorCode::kInvalidArg);
@@ -419,7 +420,7 @@ TEST(wrong_options_are_refused) {
           objective);
   }
   const files::TempFolder folder;
-  auto t = trainer(Family::kEva, small::options(Objective::kClipSelf));
+  auto t = trainer(&families::eva, small::options(Objective::kClipSelf));
   CHECK_THROWS_CODE(t.export_checkpoint(folder.file("a"), 1.5),
                     ErrorCode::kInvalidArg);
   CHECK_THROWS_CODE(t.export_checkpoint(folder.file("a"), 1, true),
@@ -436,7 +437,7 @@ TEST(wrong_batches_are_refused) {
   const auto refuse =
       [](Objective objective,
          const std::function<void(declip::TrainBatch&)>& spoil) {
-        auto t = trainer(Family::kEva, small::options(objective));
+        auto t = trainer(&families::eva, small::options(objective));
         auto batch = small::batch();
         spoil(batch);
         CHECK_THROWS_CODE(t.step({batch}, {}), ErrorCode::kInvalidArg);
@@ -471,12 +472,12 @@ TEST(wrong_batches_are_refused) {
   refuse(Objective::kContrastive,
          [](Batch& b) { b.tokens = b.tokens.slice(0, 1); });
   refuse(Objective::kContrastive, [](Batch& b) { b.tokens = b.tokens + 90; });
-  auto t = trainer(Family::kEva, small::options(kDeclip));
+  auto t = trainer(&families::eva, small::options(kDeclip));
   CHECK_THROWS_CODE(t.step({}, {}), ErrorCode::kInvalidArg);
 }
 
 TEST(structured_weights_begin_with_a_basis_and_alike_heads) {
-  auto config = small::model(Family::kPlain).config;
+  auto config = small::model(&families::clip).config;
   config.vision.width = 48;  // 3 colours, 4 x 4 pixels
   config.vision.mlp_hidden = 96;
   config.vision.heads = 4;
@@ -506,12 +507,12 @@ TEST(structured_weights_begin_with_a_basis_and_alike_heads) {
 
   CHECK_THROWS_CODE(
       declip::initial_checkpoint(
-          small::model(Family::kEva).config, 1, declip::Start::kStructured),
+          small::model(&families::eva).config, 1, declip::Start::kStructured),
       ErrorCode::kInvalidArg);
 }
 
 TEST(new_models_are_the_same_for_the_same_seed) {
-  const auto config = small::config(Family::kPlain);
+  const auto config = small::config(&families::clip);
   const auto one = declip::initial_checkpoint(config, 4).tensors;
   CHECK(same(one, declip::initial_checkpoint(config, 4).tensors));
   CHECK(!same(one, declip::initial_checkpoint(config, 5).tensors));

@@ -1,8 +1,7 @@
 import { dirname, join } from 'node:path'
 import type { Command } from 'commander'
-import type { NativeCheckpointInfo, NativeTowerInfo } from '../engine/addon-types.js'
+import type { NativeCheckpointInfo, NativeResize, NativeTowerInfo } from '../engine/addon-types.js'
 import { BUNDLED_MODEL } from '../hub/resolve-source.js'
-import { isFoundation } from '../methods/proxy.js'
 import { inspectCheckpoint } from '../model/load.js'
 import { readClassFile } from '../text/class-files.js'
 import { examples, type Run, table } from './shared.js'
@@ -30,6 +29,18 @@ async function bundledWords(path: string): Promise<string[]> {
   return (await readClassFile(join(dirname(path), 'classes.txt'))).map(([name = '']) => name)
 }
 
+/** How a whole picture becomes an input, in words. */
+function fit({ resize, size, crop, interpolation }: NativeResize): string {
+  const side = {
+    none: '',
+    shortest: 'short side to ',
+    longest: 'long side to ',
+    squash: 'both sides to ',
+  }
+  const resized = resize === 'none' ? 'as it is' : `${side[resize]}${size} (${interpolation})`
+  return crop === null ? resized : `${resized}, middle ${crop} x ${crop}`
+}
+
 /** What a reader wants to know, as aligned lines. */
 export function describeCheckpoint(
   info: NativeCheckpointInfo,
@@ -52,11 +63,14 @@ export function describeCheckpoint(
       'text tower',
       text
         ? `${tower(text)}, ${text.activation}, ${text.contextLength} tokens of ${text.vocab}`
-        : isFoundation(info.family)
-          ? 'none: a vision foundation model has no texts in its space'
-          : 'none: text features must be supplied',
+        : info.textSpace
+          ? 'none: text features must be supplied'
+          : 'none: a vision foundation model has no texts in its space',
     ],
-    ['preprocessing', `mean ${rounded(info.mean)}, std ${rounded(info.std)}`],
+    [
+      'preprocessing',
+      `${fit(info.preprocess)}, mean ${rounded(info.mean)}, std ${rounded(info.std)}`,
+    ],
     ['logit scale', info.logitScale?.toFixed(3) ?? 'none'],
     ['dense mode', info.denseMode ?? 'not fine-tuned for one, as far as name and metadata tell'],
     ['licence', info.license ?? 'not stated in the file'],

@@ -11,7 +11,6 @@ import {
   settingsFile,
 } from '../hub/default-model.js'
 import { BUNDLED_MODEL, parseHubId, resolveSource } from '../hub/resolve-source.js'
-import { isFoundation } from '../methods/proxy.js'
 import { inspectCheckpoint } from '../model/load.js'
 import { agreed, fetchModel, megabytes } from './download.js'
 import { examples, type Run, table, usage } from './shared.js'
@@ -93,9 +92,12 @@ async function use(source: string, flags: ModelCommandFlags, run: Run): Promise<
   const { signal, progress } = run
   const isHere = source === BUNDLED_MODEL || source.startsWith('file:') || (await exists(source))
   if (!isHere && parseHubId(source)) await fetchModel(source, flags, run)
-  const { family } = await inspectCheckpoint(source, { signal, onProgress: progress.update })
+  const { family, textSpace } = await inspectCheckpoint(source, {
+    signal,
+    onProgress: progress.update,
+  })
   progress.clear()
-  if (isFoundation(family)) {
+  if (!textSpace) {
     throw new DeclipError(
       'ERR_DECLIP_WEIGHTS',
       `${source} is a vision foundation model (${family}), which knows no words; the default must be a CLIP model. Give this one as --proxy-model with --method proxyclip.`,

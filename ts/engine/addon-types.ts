@@ -48,6 +48,17 @@ export interface NativeTowerInfo {
   readonly heads: number
 }
 
+/** Sides in pixels. */
+export interface NativeResize {
+  /** Which side becomes `size`: the short one, the long one, both ('squash'), or none. */
+  readonly resize: 'none' | 'shortest' | 'longest' | 'squash'
+  readonly size: number
+  /** Side of the square that is then cut from the middle, with padding around what is smaller. */
+  readonly crop: number | null
+  /** Pillow's, antialiased. */
+  readonly interpolation: 'bicubic' | 'bilinear'
+}
+
 export interface NativeCheckpointInfo {
   /** File or folder. */
   readonly path: string
@@ -58,6 +69,10 @@ export interface NativeCheckpointInfo {
   readonly format: string
   /** 'clip' for OpenAI/OpenCLIP ViTs, 'eva' for EVA02; vision foundation models: 'dino', 'dinov2', 'sam'. */
   readonly family: ModelFamily
+  /** False of a vision foundation model: no text is compared with its features. */
+  readonly textSpace: boolean
+  /** Whose vocabulary texts are made with; 'folder': the files beside the weights. Null without a text space. */
+  readonly tokenizer: 'openai' | 'open_clip' | 'folder' | null
   /** Side of the training pictures in pixels. */
   readonly imageSize: number
   /** Side of a patch in pixels. */
@@ -70,8 +85,12 @@ export interface NativeCheckpointInfo {
         readonly contextLength: number
         readonly vocab: number
         readonly activation: string
+        /** Id whose first place is pooled; null: the largest id's. */
+        readonly endToken: number | null
       })
     | null
+  /** How `encodeImage` makes its input of a picture, as the checkpoint's configuration says. */
+  readonly preprocess: NativeResize
   /** Pixel statistics on the 0..1 scale, RGB. */
   readonly mean: readonly number[]
   readonly std: readonly number[]
@@ -228,6 +247,8 @@ export interface NativeModel {
   encodeWords(
     options: NativeCall & { tokens: NativeTensor; templates: number },
   ): Promise<NativeTensor>
+  /** Pixels as encodeImage takes them, by info.preprocess; returns [1, 3, S, S]. */
+  preprocess(options: NativeCall & NativePixels): Promise<NativeTensor>
   /** image: normalised [B, 3, H, W]; returns [B, D]. */
   encodeImage(
     options: NativeCall & {

@@ -7,6 +7,7 @@ import { isPlainPath } from './repository.js'
 const COMPANIONS = [
   'config.json',
   'preprocessor_config.json',
+  'processor_config.json',
   'open_clip_config.json',
   'tokenizer.json',
   'tokenizer_config.json',

@@ -40,7 +40,11 @@ export interface DenseOptions {
 /** A loaded vision foundation model: what {@link loadModel} gives for a DINO, DINOv2 or SAM. */
 export interface FoundationModel {
   /** What the pipeline has to know of it. */
-  readonly info: { readonly family: ModelFamily; readonly patchSize: number }
+  readonly info: {
+    readonly family: ModelFamily
+    readonly textSpace: boolean
+    readonly patchSize: number
+  }
   /** @internal */
   readonly native: NativeModel
 }

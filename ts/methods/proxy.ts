@@ -1,13 +1,7 @@
-import type { ModelFamily } from '../base/names.js'
 import type { NativeDense } from '../engine/addon-types.js'
 import { Tensor } from '../engine/tensor.js'
 import { DeclipError, invalid } from '../errors.js'
 import type { FoundationModel, ProxyOptions } from './options.js'
-
-/** True for the families whose features no text can be compared with. @internal */
-export function isFoundation(family: ModelFamily): boolean {
-  return family === 'dino' || family === 'dinov2' || family === 'sam'
-}
 
 /**
  * The foundation model of `proxy.model`, which has been loaded by now; undefined without one.
@@ -20,7 +14,7 @@ export function proxyModel(proxy: ProxyOptions | undefined): FoundationModel | u
   if (family === undefined || model.native === undefined) {
     throw invalid('proxy.model', FOUNDATION_MODEL, model)
   }
-  if (isFoundation(family)) return model
+  if (!model.info.textSpace) return model
   throw new DeclipError(
     'ERR_DECLIP_INVALID_ARG',
     `proxy.model must be ${FOUNDATION_MODEL}, received a model of family '${family}'.`,

@@ -5,10 +5,9 @@ import { checkFields } from '../base/field.js'
 import type { NativeConfig } from '../engine/addon-types.js'
 import { callNative } from '../engine/call-native.js'
 import { prepareAddon } from '../engine/load-addon.js'
-import { invalid } from '../errors.js'
+import { DeclipError, invalid } from '../errors.js'
 import { sourceOrDefault } from '../hub/default-model.js'
 import { resolveSource } from '../hub/resolve-source.js'
-import { isFoundation } from '../methods/proxy.js'
 import { defaultTokenizer, Tokenizer } from '../text/tokenizer.js'
 import { CONFIG_FIELDS, LOAD_FIELDS } from './fields.js'
 import { type CheckpointInfo, describeCheckpoint } from './info.js'
@@ -42,8 +41,8 @@ export async function loadModel(source?: string | URL, options: LoadOptions = {}
     addon.loadModel({ ...call, path, config: { ...config, name }, device, dtype }),
   )
   try {
-    const { family, format } = native.info
-    const tokenizer = isFoundation(family) ? undefined : await tokenizerFor(path, format)
+    const { info } = native
+    const tokenizer = info.textSpace ? await tokenizerFor(path, info) : undefined
     return new Model({ native, tokenizer, license, loadProxy: modelNamed })
   } catch (error) {
     native.dispose()
@@ -82,15 +81,36 @@ export function modelNamed(source: string, options: LoadOptions): Promise<Model>
   return keptModel(source, device, dtype, () => loadModel(source, { device, dtype, onProgress }))
 }
 
-/** The tokenizer files of a Hugging Face folder where it has them, else CLIP's own vocabulary. @internal */
-export async function tokenizerFor(path: string, format: string): Promise<Tokenizer> {
-  if (format === 'huggingface') {
-    const folder = (await stat(path)).isDirectory() ? path : dirname(path)
-    const files = await readdir(folder)
-    const bringsOwn = files.some(name => name === 'vocab.json' || name === 'tokenizer.json')
-    if (bringsOwn) return Tokenizer.fromFolder(folder)
-  }
-  return defaultTokenizer(format === 'open_clip' ? 'open_clip' : 'openai')
+/**
+ * The tokenizer that makes a checkpoint's texts: its folder's files where it brings some, else CLIP's own
+ * vocabulary.
+ *
+ * @throws DeclipError ERR_DECLIP_WEIGHTS for files that are no CLIP tokenizer's, and for a text tower that
+ * looks for another end of a text than the tokenizer makes
+ * @internal
+ */
+export async function tokenizerFor(
+  path: string,
+  { tokenizer: kind, text }: Pick<CheckpointInfo, 'tokenizer' | 'text'>,
+): Promise<Tokenizer> {
+  const folder = kind === 'folder' ? await tokenizerFolder(path) : undefined
+  const tokenizer = folder
+    ? await Tokenizer.fromFolder(folder)
+    : defaultTokenizer(kind === 'open_clip' ? 'open_clip' : 'openai')
+  const wanted = text?.endToken ?? tokenizer.endId
+  if (wanted === tokenizer.endId) return tokenizer
+  throw new DeclipError(
+    'ERR_DECLIP_WEIGHTS',
+    `${path}: its configuration pools token ${wanted} (eos_token_id), and ${folder ? `the tokenizer in ${folder}` : "CLIP's tokenizer"} ends a text with ${tokenizer.endId}. Put the model's own tokenizer files beside its weights, or correct the configuration.`,
+  )
+}
+
+/** The folder of a checkpoint, if it holds a tokenizer. */
+async function tokenizerFolder(path: string): Promise<string | undefined> {
+  const folder = (await stat(path)).isDirectory() ? path : dirname(path)
+  const files = await readdir(folder)
+  const bringsOwn = files.some(name => name === 'vocab.json' || name === 'tokenizer.json')
+  return bringsOwn ? folder : undefined
 }
 
 function toNativeConfig(config: ConfigOptions = {}): NativeConfig {

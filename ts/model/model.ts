@@ -24,7 +24,6 @@ import type {
   PipelineOptions,
   ProxyOptions,
 } from '../methods/options.js'
-import { isFoundation } from '../methods/proxy.js'
 import { resolveMethod } from '../methods/resolve.js'
 import type { Tokenizer } from '../text/tokenizer.js'
 import type { ClassList, VocabularyOptions } from '../words/options.js'
@@ -131,8 +130,9 @@ export class Model {
    * Embeds pictures by their class token: float32 [B, D]. Of DINO and DINOv2 it is the class token after
    * the final norm; SAM has none (ERR_DECLIP_WEIGHTS).
    *
-   * @param image - a picture (short side to the model's size, centre crop, as CLIP does), or a
-   * normalised float tensor [B, 3, H, W] of any size
+   * @param image - a picture, which is resized and cropped as the checkpoint's configuration says (short
+   * side to the model's size and centre crop, as CLIP does, if it has none), or a normalised float tensor
+   * [B, 3, H, W] of any size
    * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG, ERR_DECLIP_IMAGE, ERR_DECLIP_IO, ERR_DECLIP_ABORTED,
    * ERR_DECLIP_DISPOSED
    */
@@ -141,7 +141,7 @@ export class Model {
     const { normalize = this.#normalizes, positions } = options
     checkFields(options, { ...ENCODE_FIELDS, positions: DENSE_FIELDS.positions })
     this.#checkOptions({ positions })
-    return this.#withImage(begin(image, options), 'crop', this.info.imageSize, options, input =>
+    return this.#withImage(begin(image, options), 'own', this.info.imageSize, options, input =>
       this.#tensor(options, call =>
         this.native.encodeImage({ ...call, image: input, normalize, positions }),
       ),
@@ -315,8 +315,8 @@ export class Model {
 
   /** A vision foundation model has no space for texts. @internal */
   checkTextSpace(): void {
-    const { family, path } = this.info
-    if (!isFoundation(family)) return
+    const { family, path, textSpace } = this.info
+    if (textSpace) return
     throw new DeclipError(
       'ERR_DECLIP_WEIGHTS',
       `${path} is a vision foundation model (${family}) without a text tower: its features cannot be compared with words. Load a CLIP checkpoint for that, and give it this one as proxy: { model } with method 'proxyclip'.`,
@@ -340,12 +340,12 @@ export class Model {
 
   /** Whether features are scaled to length 1 unless the caller says so. */
   get #normalizes(): boolean {
-    return !isFoundation(this.info.family)
+    return this.info.textSpace
   }
 
   /** Refuses what only CLIP's towers understand. */
   #checkOptions(options: DenseOptions): void {
-    if (!isFoundation(this.info.family)) return
+    if (this.info.textSpace) return
     const name = DENSE_OPTIONS.find(option => options[option] !== undefined)
     if (name === undefined) return
     throw new DeclipError(
@@ -380,7 +380,7 @@ export class Model {
   /** Hands `use` the model's input and how much smaller it is than the picture. */
   async #withImage(
     image: Tensor | Promise<NativeImage>,
-    fit: NativePreprocess['fit'],
+    fit: NativePreprocess['fit'] | 'own',
     size: number,
     options: CallOptions,
     use: (input: NativeTensor, scale: number) => Promise<Tensor>,
@@ -389,7 +389,9 @@ export class Model {
     const { pixels, width, height, dispose } = await image
     const { mean, std } = this.native.info
     const input = await callNative(this.#addon, options, call =>
-      this.#addon.preprocess({ ...call, ...pixels, fit, size, mean, std }),
+      fit === 'own'
+        ? this.native.preprocess({ ...call, ...pixels })
+        : this.#addon.preprocess({ ...call, ...pixels, fit, size, mean, std }),
     ).finally(dispose)
     try {
       return await use(input, size / Math.max(width, height))

@@ -1,6 +1,5 @@
 import type { NativeAddon } from '../engine/addon-types.js'
 import { DeclipError } from '../errors.js'
-import { isFoundation } from '../methods/proxy.js'
 import type { Model } from '../model/model.js'
 import type { ResolvedConfig } from './config-fields.js'
 import type { TeacherFeatures } from './data/batches.js'
@@ -30,16 +29,15 @@ export function teacherFeatures(
   grid: number,
   mode: TeacherMode = 'vanilla',
 ): TeacherFeatures {
-  const { family, patchSize } = model.info
+  const { family, patchSize, textSpace } = model.info
   const { mean, std } = model.native.info
-  const foundation = isFoundation(family)
-  if (foundation && mode !== 'vanilla') {
+  if (!textSpace && mode !== 'vanilla') {
     throw new DeclipError(
       'ERR_DECLIP_INVALID_ARG',
       `teacher.mode must be 'vanilla' for a model of family '${family}', received '${mode}'.`,
     )
   }
-  const statistics = foundation ? IMAGENET : { mean, std }
+  const statistics = textSpace ? { mean, std } : IMAGENET
   return async images => {
     const image = await padded(addon, images, { size: grid * patchSize, ...statistics })
     try {

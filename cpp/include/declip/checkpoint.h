@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -11,16 +12,34 @@
 
 namespace declip {
 
+/// Families of checkpoints, in the order in which a file is compared with them.
+using Families = std::span<const FamilySpec* const>;
+
+/// Those of this package.
+Families all_families();
+
+/// Which tokenizer makes a checkpoint's texts.
+enum class TokenizerKind {
+  kNone,      // features of no text space
+  kOpenAi,    // CLIP's vocabulary; special tokens as OpenAI spells them
+  kOpenClip,  // the same vocabulary; special tokens as open_clip spells them
+  kFolder,    // the files beside the weights, CLIP's vocabulary without them
+};
+
 /// A checkpoint in the package's own naming (docs/architecture.md): towers
 /// under `visual.` and `text.`, plus `logit_scale`. Tensors keep the dtype they
 /// have in the file; tensors of safetensors files alias the memory map, which
 /// lives as long as any of them.
 struct Checkpoint {
   std::string path;
-  std::string format;  // 'openai-jit', 'openai', 'open_clip', 'huggingface',
-                       // 'eva-clip', 'trainer' (DeCLIP/CLIPSelf epoch file)...
+  std::string format;  // for people: 'openai-jit', 'openai', 'open_clip',
+                       // 'huggingface', 'eva-clip', 'trainer'
+                       // (DeCLIP/CLIPSelf epoch file)...
+  TokenizerKind tokenizer = TokenizerKind::kNone;
   ModelConfig config;
   std::map<std::string, at::Tensor> tensors;
+  /// What belongs to no tower, such as a detector's heads, as the file has it.
+  std::map<std::string, at::Tensor> others;
   std::string stored_dtype;      // 'float16', 'float32', 'bfloat16' or 'mixed'
   std::optional<int64_t> epoch;  // trainer files
   std::optional<std::string> dense_mode;  // from the file's name (DeCLIP)
@@ -34,6 +53,7 @@ struct Checkpoint {
 /// Throws Error(kWeights) naming file, key, expected and found; Error(kIo) when
 /// the file cannot be opened.
 Checkpoint load_checkpoint(const std::string& path,
-                           const ConfigOverrides& overrides = {});
+                           const ConfigOverrides& overrides = {},
+                           Families families = all_families());
 
 }  // namespace declip

@@ -8,31 +8,15 @@
 
 namespace declip {
 
-/// OpenAI/OpenCLIP ViT and EVA02 ViT; then vision foundation models, which have
-/// no text space.
-enum class Family { kPlain, kEva, kDino, kDino2, kSam };
+/// What a family's models compute and how its files are told and read
+/// (cpp/checkpoint/family.h, cpp/families).
+struct FamilySpec;
+
+/// A family of this package by its name, 'clip' for one.
+/// Throws Error(kInvalidArg) for any other name.
+const FamilySpec& family_named(const std::string& name);
+
 enum class Activation { kQuickGelu, kGelu };  // of the MLP; EVA's is SwiGLU
-
-inline bool is_foundation(Family family) {
-  return family != Family::kPlain && family != Family::kEva;
-}
-
-/// As `info.family` has it.
-inline const char* family_name(Family family) {
-  switch (family) {
-    case Family::kEva:
-      return "eva";
-    case Family::kDino:
-      return "dino";
-    case Family::kDino2:
-      return "dinov2";
-    case Family::kSam:
-      return "sam";
-    case Family::kPlain:
-      break;
-  }
-  return "clip";
-}
 
 /// Shape of a vision tower. `grid` = image_size / patch at training time.
 struct VisionConfig {
@@ -44,11 +28,11 @@ struct VisionConfig {
   int64_t heads = 0;
   int64_t mlp_hidden = 0;
   int64_t embed_dim = 0;
-  Activation activation = Activation::kQuickGelu;  // plain family only
+  Activation activation = Activation::kQuickGelu;  // not for EVA
   double layer_norm_eps = 1e-5;                    // 1e-6 for EVA
 };
 
-/// Shape of a text tower (both families share the graph).
+/// Shape of a text tower (CLIP and EVA02 share the graph).
 struct TextConfig {
   int64_t width = 0;
   int64_t layers = 0;
@@ -78,16 +62,40 @@ struct PixelStats {
   std::array<double, 3> std{0.26862954, 0.26130258, 0.27577711};
 };
 
+/// How the picture as a whole becomes a tower's input: what a checkpoint's
+/// configuration says, and CLIP's own way without one. Lengths in pixels, 0 for
+/// the tower's image_size.
+struct Preprocess {
+  enum class Resize {
+    kNone,      // its own size
+    kShortest,  // short side to `side`
+    kLongest,   // long side to `side`
+    kSquash,    // both sides to `side`
+  };
+  Resize resize = Resize::kShortest;
+  int64_t side = 0;
+  bool bicubic = true;  // or bilinear; Pillow's, both antialiased
+  /// Then the middle `crop_side` x `crop_side`, with `fill` around what is
+  /// smaller. Without, the picture must be square by now.
+  bool crop = true;
+  int64_t crop_side = 0;
+  /// Half a pixel at the upper left of the middle: rounded to even as
+  /// torchvision does, or cut as transformers does.
+  bool crop_rounds = true;
+  std::array<uint8_t, 3> fill{0, 0, 0};
+};
+
 /// ImageNet's, which every vision foundation model here was trained with.
 inline constexpr PixelStats kImageNetPixels{{0.485, 0.456, 0.406},
                                             {0.229, 0.224, 0.225}};
 
 struct ModelConfig {
-  Family family = Family::kPlain;
+  const FamilySpec* family = nullptr;  // one of a list that outlives the model
   VisionConfig vision;
   FoundationConfig foundation;     // vision foundation models only
   std::optional<TextConfig> text;  // absent: vision-only file
   PixelStats pixels;
+  Preprocess preprocess;
 };
 
 /// What weights cannot tell, given by the caller (`loadModel(..., {config})`).

@@ -21,6 +21,7 @@ class VisionEncoder;
 
 struct LoadOptions {
   ConfigOverrides overrides;
+  Families families = all_families();
   std::string device = "auto";  // 'auto', 'cpu', 'cuda', 'cuda:1'
   // 'auto', 'float32', 'bfloat16', 'float16', or 'int8': linear layers of 8
   // bits, the rest in float32 (CPUs with VNNI)
@@ -32,6 +33,10 @@ struct LoadOptions {
 /// What a checkpoint is, without its weights.
 struct CheckpointInfo {
   std::string path, format, stored_dtype;
+  std::string family;       // its name: 'clip', 'eva', 'dino' ...
+  bool text_space = false;  // features may be compared with texts
+  TokenizerKind tokenizer = TokenizerKind::kNone;
+  bool swiglu = false;  // the MLPs of the image tower are SwiGLU
   ModelConfig config;
   int64_t parameters = 0;
   int64_t tensors = 0;

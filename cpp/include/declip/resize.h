@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 
+#include "declip/config.h"
 #include "declip/size.h"
 
 namespace declip {
@@ -62,5 +63,13 @@ at::Tensor preprocess(const uint8_t* rgb,
                       int64_t side,
                       const std::array<double, 3>& mean,
                       const std::array<double, 3>& std);
+
+/// What `how` says of a tower of image_size `side`, normalised with `pixels`.
+/// Returns float32 [1, 3, S, S].
+at::Tensor preprocess(const uint8_t* rgb,
+                      Size from,
+                      const Preprocess& how,
+                      int64_t side,
+                      const PixelStats& pixels);
 
 }  // namespace declip

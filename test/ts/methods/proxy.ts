@@ -10,7 +10,7 @@ import {
   segmentMany,
   Tensor,
 } from '../../../ts/index.js'
-import { isFoundation, proxyModel, toNativeProxy } from '../../../ts/methods/proxy.js'
+import { proxyModel, toNativeProxy } from '../../../ts/methods/proxy.js'
 import { difference, fixture, floats, labelsOf, normalised, picture } from '../../support/calls.js'
 
 const code = 'ERR_DECLIP_INVALID_ARG'
@@ -226,13 +226,6 @@ t.test('misuse', async t => {
 })
 
 t.test('the parts', async t => {
-  t.same((['clip', 'eva', 'dino', 'dinov2', 'sam'] as const).map(isFoundation), [
-    false,
-    false,
-    true,
-    true,
-    true,
-  ])
   t.equal(proxyModel(undefined), undefined)
   t.equal(proxyModel({ beta: 1 }), undefined)
   t.equal(proxyModel({ model: dino }), dino)

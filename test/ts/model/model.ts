@@ -35,6 +35,7 @@ t.test('info', async t => {
   t.match(info, {
     format: 'openai',
     family: 'clip',
+    textSpace: true,
     imageSize: 96,
     patchSize: 8,
     width: 192,

@@ -127,6 +127,7 @@ function fakeModel(seed = 1, text = true): TextModel & Counts {
               contextLength: CONTEXT,
               vocab: 49408,
               activation: 'gelu',
+              endToken: null,
             }
           : null,
       },

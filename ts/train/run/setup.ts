@@ -200,7 +200,7 @@ async function readInputs(config: ResolvedConfig, path: string): Promise<Inputs>
     cropSize: info.imageSize,
     mean: info.mean,
     std: info.std,
-    tokenizer: await tokenizerFor(path, info.format),
+    tokenizer: await tokenizerFor(path, { ...info, text }),
     contextLength: text?.contextLength ?? 77,
   }
 }

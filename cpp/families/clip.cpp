@@ -1,0 +1,169 @@
+#include "families/clip.h"
+
+#include <array>
+#include <cmath>
+#include <string>
+
+#include "checkpoint/tower_shapes.h"
+#include "families/clip_config.h"
+#include "families/clip_text.h"
+#include "families/hugging_face_clip.h"
+#include "families/initial_weights.h"
+#include "families/open_clip_config.h"
+#include "families/open_clip_names.h"
+#include "files/mapped_file.h"
+#include "model/clip_encoder.h"
+
+namespace declip::clip_family {
+namespace {
+
+std::string format_of(const CheckpointSource& source, bool has_config) {
+  if (source.files.torchscript) return "openai-jit";
+  const std::string format(source.layout.format);
+  if (format == "detector") return format;
+  if (source.files.trainer) return "trainer";
+  const auto file_name = utf8_path(source.files.path).filename().u8string();
+  const bool open_clip = format == "open_clip" || has_config ||
+                         file_name.starts_with(u8"open_clip");
+  return open_clip ? "open_clip" : "openai";
+}
+
+void read(const CheckpointSource& source, Checkpoint& out) {
+  const auto told = read_open_clip_config(source.files.folder);
+  ModelConfig& config = out.config;
+  config.vision = read_clip_vision(source.weights);
+  config.text = read_text_tower(source.weights);
+  ToldOfTowers towers;
+  towers.activation = told.has_value() || source.files.torchscript;
+  if (told) {
+    towers.head_width = told->head_width;
+    towers.text_heads = told->text_heads;
+    config.vision.activation = told->activation;
+    if (config.text) config.text->activation = told->activation;
+    apply(*told, config);
+  }
+  complete_clip_config(source, towers, out);
+  check_clip_vocabulary(source.weights, config);
+  out.format = format_of(source, told.has_value());
+  out.tokenizer = out.format == "open_clip" ? TokenizerKind::kOpenClip
+                                            : TokenizerKind::kOpenAi;
+}
+
+constexpr Layout kTopLevel{"", kTopLevelNames, read};
+constexpr Layout kCustomText{"open_clip", kCustomTextNames, read};
+constexpr Layout kBareTower{"", kBareTowerNames, read};
+constexpr Layout kDetector{"detector", kDetectorNames, read};
+
+constexpr std::string_view kResNet =
+    "it is a CLIP with a ResNet vision tower; a ViT tower is needed for dense "
+    "features";
+constexpr std::string_view kSiglip =
+    "it is a SigLIP model, whose towers are built differently from CLIP's";
+constexpr std::string_view kBert =
+    "its text tower is BERT's (ChineseCLIP, AltCLIP), which needs a tokenizer "
+    "that this package does not have";
+constexpr std::string_view kLongClip =
+    "it is Long-CLIP, whose text tower has two tables of positions";
+
+const std::array kSignatures{
+    Signature{.key = "vision_model.head.*", .refusal = kSiglip},
+    Signature{.key = "text_model.head.*", .refusal = kSiglip},
+    Signature{.key = "text_model.embeddings.word_embeddings.weight",
+              .refusal = kBert},
+    Signature{.key = "vision_model.embeddings.*", .layout = &kHuggingFaceClip},
+    Signature{.key = "vision_model.encoder.*", .layout = &kHuggingFaceClip},
+    Signature{.key = "visual_projection.weight", .layout = &kHuggingFaceClip},
+    Signature{.key = "embeddings.class_embedding",
+              .layout = &kHuggingFaceVision},
+    Signature{.key = "positional_embedding_res", .refusal = kLongClip},
+    Signature{.key = "visual.layer1.#.conv1.weight", .refusal = kResNet},
+    Signature{.key = "visual.transformer.resblocks.*",
+              .layout = &kCustomText,
+              .also = "text.*"},
+    Signature{.key = "visual.transformer.resblocks.*", .layout = &kTopLevel},
+    Signature{
+        .key = "visual.conv1.weight", .layout = &kCustomText, .also = "text.*"},
+    Signature{.key = "visual.conv1.weight", .layout = &kTopLevel},
+    Signature{.key = "backbone.visual.layer1.#.conv1.weight",
+              .refusal = kResNet},
+    Signature{.key = "backbone.visual.transformer.resblocks.*",
+              .layout = &kDetector},
+    Signature{.key = "backbone.visual.conv1.weight", .layout = &kDetector},
+    Signature{.key = "layer1.#.conv1.weight", .refusal = kResNet},
+    Signature{.key = "class_embedding", .layout = &kBareTower},
+    Signature{.key = "conv1.weight", .layout = &kBareTower},
+};
+
+void check_shapes(ShapeChecker& check, const ModelConfig& config) {
+  const VisionConfig& v = config.vision;
+  check.need("visual.conv1.weight", {v.width, 3, v.patch, v.patch});
+  check.need("visual.class_embedding", {v.width});
+  check.need("visual.positional_embedding", {1 + v.grid * v.grid, v.width});
+  check.need_pair("visual.ln_pre", {v.width});
+  check_clip_blocks(check, "visual.", v.layers, v.width, v.mlp_hidden);
+  check.need_pair("visual.ln_post", {v.width});
+  check.need("visual.proj", {v.width, v.embed_dim});
+}
+
+int64_t stem_group(std::string_view name) {
+  if (name == "visual.positional_embedding") return 1;
+  if (name == "visual.conv1.weight" || name == "visual.class_embedding" ||
+      name.starts_with("visual.ln_pre.")) {
+    return 0;
+  }
+  return -1;
+}
+
+bool is_unused(std::string_view part, DenseMode) {
+  return part.starts_with("ln_2.") || part.starts_with("mlp.") ||
+         part.starts_with("ls_2.");
+}
+
+void make_initial(InitialWeights& out, const VisionConfig& v) {
+  const auto root = [](int64_t x) { return std::sqrt(static_cast<double>(x)); };
+  const double scale = 1 / root(v.width);
+  out.normal("visual.conv1.weight",
+             {v.width, 3, v.patch, v.patch},
+             1 / root(3 * v.patch * v.patch));
+  out.normal("visual.class_embedding", {v.width}, scale);
+  out.normal(
+      "visual.positional_embedding", {1 + v.grid * v.grid, v.width}, scale);
+  out.norm("visual.ln_pre", v.width);
+  initial_clip_blocks(out, "visual.", v.layers, v.width, v.mlp_hidden);
+  out.norm("visual.ln_post", v.width);
+  out.normal("visual.proj", {v.width, v.embed_dim}, scale);
+}
+
+// CLIPSelf's and DeCLIP's programs, whose optimizer goes by the model's name:
+// these are its values for names with "vit".
+constexpr TrainingSide kTraining{
+    .block_prefix = "visual.transformer.resblocks.",
+    .stem_groups = 2,
+    .stem_group = stem_group,
+    .is_unused = is_unused,
+    .learns_logit_scale = false,
+    .beta2 = 0.98,
+    .epsilon = 1e-6,
+    .exported_names = kTopLevelNames,
+    .make_tower = make_plain_tower,
+    .make_initial = make_initial,
+    .head_multiple = 1,
+};
+
+}  // namespace
+}  // namespace declip::clip_family
+
+namespace declip {
+
+const FamilySpec families::clip{
+    .name = "clip",
+    .title = "OpenAI, OpenCLIP, Hugging Face CLIP",
+    .signatures = clip_family::kSignatures,
+    .check_shapes = clip_family::check_shapes,
+    .has_swiglu = [](const ModelConfig&) { return false; },
+    .make_encoder = make_plain_encoder,
+    .text = &kClipText,
+    .training = &clip_family::kTraining,
+};
+
+}  // namespace declip

@@ -1,0 +1,85 @@
+#include "families/dino_encoder.h"
+
+#include <ATen/ATen.h>
+
+#include <string>
+
+#include "model/patches.h"
+
+namespace declip {
+
+Dino::Dino(const ModelConfig& config,
+           const Weights& weights,
+           const Numerics& numerics,
+           TableResize rule)
+    : VisionEncoder(config, numerics, {}), rule_(rule) {
+  const Scope visual(weights, "visual.");
+  const VisionConfig& v = config.vision;
+  patches_ = Linear(visual["patch_embed.proj.weight"].flatten(1),
+                    visual["patch_embed.proj.bias"],
+                    numerics.ends());
+  class_ = visual["cls_token"].flatten();
+  auto positions = visual["pos_embed"].squeeze(0);
+  if (config.foundation.class_position) {
+    class_ = class_ + positions[0];
+    positions = positions.slice(0, 1);
+  }
+  table_ = positions.view({v.grid, v.grid, v.width});
+  if (config.foundation.registers > 0) {
+    registers_ = visual["register_tokens"].squeeze(0);
+  }
+  for (int64_t i = 0; i < v.layers; ++i) {
+    blocks_.emplace_back(
+        visual / "blocks" / std::to_string(i), config, numerics);
+  }
+  norm_ = LayerNorm(visual / "norm", v.layer_norm_eps, numerics.in_stream());
+}
+
+void Dino::check(const at::Tensor&) const {}
+
+at::Tensor Dino::embed(const at::Tensor& image) const {
+  check(image);
+  const int64_t p = config_.vision.patch, batch = image.size(0);
+  const auto patches = patches_(patch_pixels(image, p).to(numerics_.dtype))
+                           .to(numerics_.stream());
+  const auto table =
+      resize_table(table_, image.size(2) / p, image.size(3) / p, rule_);
+  std::vector<at::Tensor> parts{class_.expand({batch, 1, -1})};
+  if (registers_.defined()) parts.push_back(registers_.expand({batch, -1, -1}));
+  parts.push_back(patches + table);
+  return at::cat(parts, 1);
+}
+
+at::Tensor Dino::block(
+    int64_t i, const at::Tensor& x, Grid, const Call&, Heads* heads) const {
+  const auto& layers = blocks_[static_cast<size_t>(i)];
+  const auto own = layers.project(layers.norm1(x));
+  if (heads != nullptr) *heads = own;
+  return layers.finish(x, attend(own, numerics_));
+}
+
+at::Tensor Dino::class_features(const at::Tensor& image,
+                                Positions,
+                                const Call& call) const {
+  const auto patches = grid(image.size(2), image.size(3));
+  const auto x = walk(*this, embed(image), 0, depth(), patches, call);
+  return norm_(x).select(1, 0).contiguous();
+}
+
+Stages Dino::stages(const at::Tensor& image,
+                    const StageOptions& options,
+                    const Call& call) const {
+  const auto patches = grid(image.size(2), image.size(3));
+  const int64_t prefix = 1 + config_.foundation.registers;
+  StageTap tap(options.blocks, depth(), prefix, patches);
+  const int64_t end = options.features ? depth() : tap.end();
+  const auto x = walk(*this, embed(image), 0, end, patches, call, {&tap});
+  Stages out{tap.take(), {}};
+  if (options.features) {
+    out.features = norm_(x).slice(1, prefix).transpose(1, 2).reshape(
+        {image.size(0), -1, patches.h, patches.w});
+  }
+  return out;
+}
+
+}  // namespace declip

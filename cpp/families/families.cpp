@@ -1,0 +1,39 @@
+#include <array>
+#include <string>
+
+#include "checkpoint/family.h"
+#include "declip/error.h"
+#include "families/clip.h"
+#include "families/dino.h"
+#include "families/dinov2.h"
+#include "families/eva.h"
+#include "families/sam.h"
+
+namespace declip {
+namespace {
+
+// A file is compared with them in this order: SAM and DINOv2 have DINO's names
+// and more.
+constexpr std::array<const FamilySpec*, 5> kFamilies{
+    &families::clip,
+    &families::eva,
+    &families::sam,
+    &families::dinov2,
+    &families::dino,
+};
+
+}  // namespace
+
+Families all_families() { return kFamilies; }
+
+const FamilySpec& family_named(const std::string& name) {
+  std::string names;
+  for (const FamilySpec* family : kFamilies) {
+    if (family->name == name) return *family;
+    names += (names.empty() ? "'" : ", '") + std::string(family->name) + "'";
+  }
+  throw Error(ErrorCode::kInvalidArg,
+              "family must be one of " + names + ", received '" + name + "'.");
+}
+
+}  // namespace declip

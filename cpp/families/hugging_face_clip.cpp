@@ -1,0 +1,381 @@
+#include "families/hugging_face_clip.h"
+
+#include <ATen/ops/eye.h>
+
+#include <array>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "checkpoint/json_fields.h"
+#include "checkpoint/processor_config.h"
+#include "declip/error.h"
+#include "families/clip_config.h"
+#include "files/text.h"
+
+namespace declip::hugging_face_clip {
+namespace {
+
+// --- names: transformers models/clip/modeling_clip.py ---
+
+constexpr std::array kPositionIds{
+    KeyRule{"*embeddings.position_ids", "", Transform::kDrop}};
+
+// "pre_layrnorm" is its spelling.
+constexpr std::array kVision{
+    KeyRule{"vision_model.embeddings.class_embedding",
+            "visual.class_embedding"},
+    KeyRule{"vision_model.embeddings.patch_embedding.weight",
+            "visual.conv1.weight"},
+    KeyRule{"vision_model.embeddings.position_embedding.weight",
+            "visual.positional_embedding"},
+    KeyRule{"vision_model.pre_layrnorm.*", "visual.ln_pre.*"},
+    KeyRule{"vision_model.encoder.layers.#.self_attn.q_proj.*",
+            "visual.transformer.resblocks.#.attn.in_proj_*",
+            Transform::kQuery},
+    KeyRule{"vision_model.encoder.layers.#.self_attn.k_proj.*",
+            "visual.transformer.resblocks.#.attn.in_proj_*",
+            Transform::kKey},
+    KeyRule{"vision_model.encoder.layers.#.self_attn.v_proj.*",
+            "visual.transformer.resblocks.#.attn.in_proj_*",
+            Transform::kValue},
+    KeyRule{"vision_model.encoder.layers.#.self_attn.out_proj.*",
+            "visual.transformer.resblocks.#.attn.out_proj.*"},
+    KeyRule{"vision_model.encoder.layers.#.layer_norm1.*",
+            "visual.transformer.resblocks.#.ln_1.*"},
+    KeyRule{"vision_model.encoder.layers.#.layer_norm2.*",
+            "visual.transformer.resblocks.#.ln_2.*"},
+    KeyRule{"vision_model.encoder.layers.#.mlp.fc1.*",
+            "visual.transformer.resblocks.#.mlp.c_fc.*"},
+    KeyRule{"vision_model.encoder.layers.#.mlp.fc2.*",
+            "visual.transformer.resblocks.#.mlp.c_proj.*"},
+    KeyRule{"vision_model.post_layernorm.*", "visual.ln_post.*"},
+};
+
+constexpr std::array kProjection{
+    KeyRule{"visual_projection.weight", "visual.proj", Transform::kTranspose}};
+
+constexpr std::array kText{
+    KeyRule{"text_model.embeddings.token_embedding.weight",
+            "text.token_embedding.weight"},
+    KeyRule{"text_model.embeddings.position_embedding.weight",
+            "text.positional_embedding"},
+    KeyRule{"text_model.encoder.layers.#.self_attn.q_proj.*",
+            "text.transformer.resblocks.#.attn.in_proj_*",
+            Transform::kQuery},
+    KeyRule{"text_model.encoder.layers.#.self_attn.k_proj.*",
+            "text.transformer.resblocks.#.attn.in_proj_*",
+            Transform::kKey},
+    KeyRule{"text_model.encoder.layers.#.self_attn.v_proj.*",
+            "text.transformer.resblocks.#.attn.in_proj_*",
+            Transform::kValue},
+    KeyRule{"text_model.encoder.layers.#.self_attn.out_proj.*",
+            "text.transformer.resblocks.#.attn.out_proj.*"},
+    KeyRule{"text_model.encoder.layers.#.layer_norm1.*",
+            "text.transformer.resblocks.#.ln_1.*"},
+    KeyRule{"text_model.encoder.layers.#.layer_norm2.*",
+            "text.transformer.resblocks.#.ln_2.*"},
+    KeyRule{"text_model.encoder.layers.#.mlp.fc1.*",
+            "text.transformer.resblocks.#.mlp.c_fc.*"},
+    KeyRule{"text_model.encoder.layers.#.mlp.fc2.*",
+            "text.transformer.resblocks.#.mlp.c_proj.*"},
+    KeyRule{"text_model.final_layer_norm.*", "text.ln_final.*"},
+    KeyRule{"text_projection.weight",
+            "text.text_projection",
+            Transform::kTranspose},
+    KeyRule{"logit_scale", "logit_scale"},
+};
+
+// What is left of the towers is unknown there and must not pass silently.
+constexpr std::array kRest{
+    KeyRule{"vision_model.*", "visual.*"},
+    KeyRule{"text_model.*", "text.*"},
+};
+
+constexpr auto kWholeNames =
+    joined(kPositionIds, kVision, kProjection, kText, kRest);
+
+/// The image tower's names without what whole models have in front of them.
+constexpr auto bare() {
+  constexpr std::string_view kPrefix = "vision_model.";
+  auto rules = kVision;
+  for (KeyRule& rule : rules) rule.source.remove_prefix(kPrefix.size());
+  return rules;
+}
+constexpr auto kBareNames = joined(kPositionIds, bare(), kRestOfTower);
+
+// --- configuration ---
+
+// Fields of transformers' CLIPConfig, CLIPVisionConfig and CLIPTextConfig.
+constexpr std::array kModelFields{
+    KnownField{"model_type"},
+    KnownField{"projection_dim"},
+    KnownField{"vision_config"},
+    KnownField{"text_config"},
+    KnownField{"vision_config_dict"},
+    KnownField{"text_config_dict"},
+    KnownField{"logit_scale_init_value"},
+    KnownField{"initializer_factor"},
+};
+constexpr std::array kTowerFields{
+    KnownField{"hidden_size"},
+    KnownField{"intermediate_size"},
+    KnownField{"projection_dim"},
+    KnownField{"num_hidden_layers"},
+    KnownField{"num_attention_heads"},
+    KnownField{"hidden_act"},
+    KnownField{"layer_norm_eps"},
+    KnownField{"attention_dropout"},
+    KnownField{"initializer_range"},
+    KnownField{"initializer_factor"},
+};
+constexpr std::array kVisionFields{
+    KnownField{"model_type", "\"clip_vision_model\""},
+    KnownField{"num_channels", "3"},
+    KnownField{"image_size"},
+    KnownField{"patch_size"},
+};
+constexpr std::array kTextFields{
+    KnownField{"model_type", "\"clip_text_model\""},
+    KnownField{"vocab_size"},
+    KnownField{"max_position_embeddings"},
+    KnownField{"bos_token_id"},
+    KnownField{"eos_token_id"},
+    KnownField{"pad_token_id"},
+};
+
+// Fields that every configuration of transformers may have; of CLIP's features
+// none of them changes anything.
+constexpr std::array kAnyFields{
+    KnownField{"architectures"},
+    KnownField{"dtype"},
+    KnownField{"torch_dtype"},
+    KnownField{"transformers_version"},
+    KnownField{"add_cross_attention"},
+    KnownField{"auto_map"},
+    KnownField{"bad_words_ids"},
+    KnownField{"begin_suppress_tokens"},
+    KnownField{"bos_token_id"},
+    KnownField{"chunk_size_feed_forward"},
+    KnownField{"cross_attention_hidden_size"},
+    KnownField{"decoder_start_token_id"},
+    KnownField{"diversity_penalty"},
+    KnownField{"do_sample"},
+    KnownField{"dropout"},
+    KnownField{"early_stopping"},
+    KnownField{"encoder_no_repeat_ngram_size"},
+    KnownField{"eos_token_id"},
+    KnownField{"exponential_decay_length_penalty"},
+    KnownField{"finetuning_task"},
+    KnownField{"forced_bos_token_id"},
+    KnownField{"forced_eos_token_id"},
+    KnownField{"gradient_checkpointing"},
+    KnownField{"id2label"},
+    KnownField{"is_decoder"},
+    KnownField{"is_encoder_decoder"},
+    KnownField{"label2id"},
+    KnownField{"length_penalty"},
+    KnownField{"max_length"},
+    KnownField{"min_length"},
+    KnownField{"no_repeat_ngram_size"},
+    KnownField{"num_beam_groups"},
+    KnownField{"num_beams"},
+    KnownField{"num_return_sequences"},
+    KnownField{"output_attentions"},
+    KnownField{"output_hidden_states"},
+    KnownField{"output_scores"},
+    KnownField{"pad_token_id"},
+    KnownField{"prefix"},
+    KnownField{"problem_type"},
+    KnownField{"pruned_heads"},
+    KnownField{"remove_invalid_values"},
+    KnownField{"repetition_penalty"},
+    KnownField{"return_dict"},
+    KnownField{"return_dict_in_generate"},
+    KnownField{"return_loss"},
+    KnownField{"sep_token_id"},
+    KnownField{"suppress_tokens"},
+    KnownField{"task_specific_params"},
+    KnownField{"temperature"},
+    KnownField{"tf_legacy_loss"},
+    KnownField{"tie_encoder_decoder"},
+    KnownField{"tie_word_embeddings"},
+    KnownField{"tokenizer_class"},
+    KnownField{"top_k"},
+    KnownField{"top_p"},
+    KnownField{"torchscript"},
+    KnownField{"typical_p"},
+    KnownField{"use_bfloat16"},
+    KnownField{"use_cache"},
+};
+
+template <size_t... Sizes>
+std::vector<KnownField> fields_of(
+    const std::array<KnownField, Sizes>&... parts) {
+  std::vector<KnownField> all;
+  (all.insert(all.end(), parts.begin(), parts.end()), ...);
+  return all;
+}
+
+int64_t heads(const Fields& fields, int64_t width, int64_t missing) {
+  const int64_t count = fields.size("num_attention_heads", missing);
+  if (width % count != 0) {
+    fields.reject("num_attention_heads",
+                  "a divisor of hidden_size " + std::to_string(width) +
+                      ", found " + std::to_string(count));
+  }
+  return count;
+}
+
+// Missing fields have the defaults of transformers' CLIPVisionConfig and
+// CLIPTextConfig, which published files rely on.
+VisionConfig vision_config(const Fields& f, int64_t embed_dim) {
+  VisionConfig v;
+  v.image_size = f.size("image_size", 224);
+  v.patch = f.size("patch_size", 32);
+  v.grid = v.image_size / v.patch;
+  v.width = f.size("hidden_size", 768);
+  v.layers = f.size("num_hidden_layers", 12);
+  v.heads = heads(f, v.width, 12);
+  v.mlp_hidden = f.size("intermediate_size", 3072);
+  v.embed_dim = embed_dim;
+  v.activation = f.activation("hidden_act");
+  v.layer_norm_eps = f.epsilon("layer_norm_eps", 1e-5);
+  if (v.grid < 1) {
+    f.reject("patch_size",
+             "at most image_size " + std::to_string(v.image_size) + ", found " +
+                 std::to_string(v.patch));
+  }
+  return v;
+}
+
+TextConfig text_config(const Fields& f, int64_t embed_dim) {
+  // transformers pools the largest id for this value, which older configs
+  // carry though it is not CLIP's end token.
+  constexpr int64_t kLegacyEos = 2;
+  TextConfig t;
+  t.width = f.size("hidden_size", 512);
+  t.layers = f.size("num_hidden_layers", 12);
+  t.heads = heads(f, t.width, 8);
+  t.context = f.size("max_position_embeddings", 77);
+  t.vocab = f.size("vocab_size", 49408);
+  t.embed_dim = embed_dim;
+  t.activation = f.activation("hidden_act");
+  t.layer_norm_eps = f.epsilon("layer_norm_eps", 1e-5);
+  const auto eos = f.integer("eos_token_id");
+  if (eos && *eos != kLegacyEos) {
+    if (*eos < 0 || *eos >= t.vocab) {
+      f.reject("eos_token_id",
+               "0 to vocab_size-1 = " + std::to_string(t.vocab - 1) +
+                   ", found " + std::to_string(*eos));
+    }
+    t.eot_token = *eos;
+  }
+  return t;
+}
+
+struct Config {
+  VisionConfig vision;
+  std::optional<TextConfig> text;  // absent for a CLIPVisionModel
+};
+
+/// Fields that are ignored here as transformers ignores them.
+void note_unknown(const Fields& fields,
+                  const std::vector<KnownField>& known,
+                  std::vector<std::string>& notes) {
+  std::string names;
+  for (const std::string& name : fields.unknown(known)) {
+    if (name.starts_with('_')) continue;  // of the program that wrote it
+    names += (names.empty() ? "" : ", ") + in_quotes(name);
+  }
+  if (names.empty()) return;
+  notes.push_back(
+      "config.json has fields that transformers' CLIP does not know and that "
+      "are ignored: " +
+      names);
+}
+
+Config read_config(const JsonFile& file, std::vector<std::string>& notes) {
+  const Fields top(file);
+  const auto vision_fields = fields_of(kTowerFields, kVisionFields, kAnyFields);
+  const std::string* type = top.text("model_type");
+  if (type != nullptr && *type == "clip_vision_model") {
+    top.check(vision_fields);
+    note_unknown(top, vision_fields, notes);
+    return {vision_config(top, top.size("projection_dim", 512)), std::nullopt};
+  }
+  if (type != nullptr && *type != "clip") {
+    top.refuse("model_type",
+               "whose text or image tower is not CLIP's; of transformers' "
+               "models, those of type \"clip\" and \"clip_vision_model\" are "
+               "run");
+  }
+  Fields vision = top.inner("vision_config");
+  Fields text = top.inner("text_config");
+  vision.override_with(top.find("vision_config_dict"));
+  text.override_with(top.find("text_config_dict"));
+  const auto text_fields = fields_of(kTowerFields, kTextFields, kAnyFields);
+  vision.check(vision_fields);
+  text.check(text_fields);
+  note_unknown(top, fields_of(kModelFields, kAnyFields), notes);
+  note_unknown(vision, vision_fields, notes);
+  note_unknown(text, text_fields, notes);
+  const int64_t embed_dim = top.size("projection_dim", 512);
+  return {vision_config(vision, embed_dim), text_config(text, embed_dim)};
+}
+
+/// A CLIPVisionModel has no projection: its features are what would go into
+/// one.
+bool complete_projection(TowerTensors& weights) {
+  if (weights.has("visual.proj")) return false;
+  const auto norm = weights.tensors.find("visual.ln_post.weight");
+  if (norm == weights.tensors.end() || norm->second.dim() != 1) return false;
+  weights.tensors.emplace(
+      "visual.proj", at::eye(norm->second.size(0), norm->second.options()));
+  return true;
+}
+
+void read(const CheckpointSource& source, Checkpoint& out) {
+  ModelConfig& config = out.config;
+  TowerTensors& weights = source.weights;
+  const bool has_text = has_text_tower(weights);
+  if (!has_text && complete_projection(weights)) {
+    out.notes.emplace_back(
+        "no visual_projection.weight: features are those of the image tower "
+        "before the projection, which no text shares");
+  }
+  ToldOfTowers towers;
+  if (const auto file =
+          read_json_if_there(source.files.folder, "config.json")) {
+    const Config told = read_config(*file, out.notes);
+    config.vision = told.vision;
+    if (has_text) config.text = told.text;
+    if (!has_text)
+      config.vision.embed_dim = weights.need("visual.proj", 2).size(1);
+    towers.activation = true;
+  } else {
+    out.notes.emplace_back(kNoConfig);
+    config.vision = read_clip_vision(weights);
+  }
+  if (has_text && !config.text) config.text = read_text_tower(weights);
+  if (const auto processor =
+          read_processor_config(source.files.folder, config.pixels)) {
+    config.pixels = processor->pixels;
+    config.preprocess = processor->preprocess;
+  }
+  complete_clip_config(source, towers, out);
+  out.tokenizer = TokenizerKind::kFolder;
+}
+
+}  // namespace
+}  // namespace declip::hugging_face_clip
+
+namespace declip {
+
+const Layout kHuggingFaceClip{
+    "huggingface", hugging_face_clip::kWholeNames, hugging_face_clip::read};
+const Layout kHuggingFaceVision{
+    "huggingface", hugging_face_clip::kBareNames, hugging_face_clip::read};
+
+}  // namespace declip

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <array>
+
+#include "checkpoint/key_map.h"
+
+namespace declip {
+
+// Names in files of OpenAI, open_clip and EVA-CLIP. The causal mask, rotary
+// tables (recomputed in float32) and, in OpenAI's archives, sizes (read from
+// the shapes instead) are stored by some versions.
+
+/// The text tower's keys at the top level.
+inline constexpr std::array kTopLevelNames{
+    KeyRule{"*freqs_cos", "", Transform::kDrop},
+    KeyRule{"*freqs_sin", "", Transform::kDrop},
+    KeyRule{"attn_mask", "", Transform::kDrop},
+    KeyRule{"input_resolution", "", Transform::kDrop},
+    KeyRule{"context_length", "", Transform::kDrop},
+    KeyRule{"vocab_size", "", Transform::kDrop},
+    KeyRule{"visual.*", "visual.*"},
+    KeyRule{"logit_scale", "logit_scale"},
+    KeyRule{"token_embedding.*", "text.token_embedding.*"},
+    KeyRule{"positional_embedding", "text.positional_embedding"},
+    KeyRule{"transformer.*", "text.transformer.*"},
+    KeyRule{"ln_final.*", "text.ln_final.*"},
+    KeyRule{"text_projection", "text.text_projection"},
+};
+
+/// The text tower's keys under `text.` ("custom text").
+inline constexpr std::array kCustomTextNames{
+    KeyRule{"*freqs_cos", "", Transform::kDrop},
+    KeyRule{"*freqs_sin", "", Transform::kDrop},
+    KeyRule{"text.attn_mask", "", Transform::kDrop},
+    KeyRule{"text.transformer.embeddings.position_ids", "", Transform::kDrop},
+    KeyRule{"visual.*", "visual.*"},
+    KeyRule{"text.*", "text.*"},
+    KeyRule{"logit_scale", "logit_scale"},
+};
+
+/// An image tower without the `visual.` prefix.
+inline constexpr std::array kBareTowerNames{
+    KeyRule{"*freqs_cos", "", Transform::kDrop},
+    KeyRule{"*freqs_sin", "", Transform::kDrop},
+    KeyRule{"*", "visual.*"},
+};
+
+/// The image tower inside an F-ViT detector of MMDetection.
+inline constexpr std::array kDetectorNames{
+    KeyRule{"*freqs_cos", "", Transform::kDrop},
+    KeyRule{"*freqs_sin", "", Transform::kDrop},
+    KeyRule{"backbone.visual.*", "visual.*"},
+};
+
+}  // namespace declip
