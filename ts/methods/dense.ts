@@ -7,23 +7,17 @@ import type { DenseOptions } from './options.js'
 import { toNativeProxy } from './proxy.js'
 import { proxyclip } from './proxyclip.js'
 
-/** The blocks of the towers that ITACLIP's layer numbers are meant for. */
-const PAPER_LAYERS = 12
-
 /**
  * What the addon is told of the last block. What the caller leaves out is the value of the paper that the
  * mode is from, whichever method asks for the mode.
  *
  * @param options - checked by checkDense()
- * @param model - `layers`: blocks of the vision tower; with fewer than 12 the core takes ITACLIP's layers at
- * the same relative depths
  * @param positions - the preset's; undefined for the rule of the mode's own code base
  * @throws DeclipError ERR_DECLIP_INVALID_ARG
  * @internal
  */
 export function resolveDense(
   options: DenseOptions & { mode: DenseMode },
-  model: { readonly layers: number },
   positions?: Positions,
 ): NativeDense {
   const { mode, proxy } = options
@@ -41,7 +35,7 @@ export function resolveDense(
     feedForward: options.feedForward,
     neighboursOnly: options.neighboursOnly ?? false,
     ...toNativeProxy(proxy),
-    ...settings(options, mode, model.layers),
+    ...settings(options, mode),
   }
 }
 
@@ -49,13 +43,10 @@ export function resolveDense(
 function settings(
   options: DenseOptions,
   mode: DenseMode,
-  layers: number,
 ): Pick<NativeDense, 'layers' | 'selfAttention' | 'gaussianStd' | 'proxyBeta' | 'proxyGamma'> {
   const own = (name: DenseMode) => mode === name || undefined
   return {
-    layers:
-      options.layers ??
-      (own('itaclip') && layers >= PAPER_LAYERS ? itaclip.preset.layers : undefined),
+    layers: options.layers, // ITACLIP's are the core's, which knows the tower's depth
     selfAttention: options.selfAttention ?? (own('itaclip') && itaclip.preset.selfAttention),
     gaussianStd: options.gaussianStd ?? (own('naclip') && naclip.preset.gaussianStd),
     proxyBeta: options.proxy?.beta ?? (own('proxyclip') && proxyclip.preset.beta),

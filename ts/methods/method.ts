@@ -15,7 +15,7 @@ export interface Preset {
   /** Dense mode: how the last block makes patch features. */
   readonly mode: DenseMode
   readonly positions: Positions
-  /** 'itaclip': blocks, counted from 1, whose attention maps are averaged with the last one's. */
+  /** 'itaclip': blocks, counted from 1, whose attention maps are averaged with the last one's: the core's default. */
   readonly layers?: readonly number[]
   /** 'itaclip': self-self attention maps. */
   readonly selfAttention?: boolean

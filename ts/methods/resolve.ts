@@ -19,8 +19,6 @@ export interface ModelFacts {
   readonly family: ModelFamily
   /** Mode that the checkpoint was fine-tuned for, where it says so. */
   readonly denseMode: DenseMode | null
-  /** Blocks of the vision tower. */
-  readonly layers: number
 }
 
 /** Options that a preset fills. @internal */
@@ -76,7 +74,7 @@ export function resolveMethod(request: {
   const { preset, dataset } = presetFor(method, options.dataset)
   checkMethodOptions(options)
   const mode = modeOf(options) ?? presetMode(method, preset, model)
-  const dense = resolveDense({ ...options, mode }, model, preset.positions)
+  const dense = resolveDense({ ...options, mode }, preset.positions)
   return {
     method,
     dataset,

@@ -300,8 +300,8 @@ export class Model {
 
   /** What presets need to know. @internal */
   get facts() {
-    const { imageSize, patchSize, family, denseMode, layers } = this.info
-    return { imageSize, patchSize, family, denseMode, layers }
+    const { imageSize, patchSize, family, denseMode } = this.info
+    return { imageSize, patchSize, family, denseMode }
   }
 
   /** What the text side needs. @internal */
@@ -367,7 +367,7 @@ export class Model {
     checkFields(options, ENCODE_FIELDS)
     checkDense(options)
     const mode = modeOf(options) ?? this.info.denseMode ?? 'vanilla'
-    return resolveDense({ ...options, mode }, this.info)
+    return resolveDense({ ...options, mode })
   }
 
   async #tensor(

@@ -16,10 +16,9 @@ const VIT_B: ModelFacts = {
   patchSize: 16,
   family: 'clip',
   denseMode: null,
-  layers: 12,
 }
 const EVA: ModelFacts = { ...VIT_B, family: 'eva' }
-const SMALL: ModelFacts = { ...VIT_B, imageSize: 96, patchSize: 8, layers: 6 }
+const SMALL: ModelFacts = { ...VIT_B, imageSize: 96, patchSize: 8 }
 const code = 'ERR_DECLIP_INVALID_ARG'
 
 const resolve = (options: MethodOptions, model = VIT_B, background = 0) => {
@@ -61,7 +60,7 @@ t.test("ITACLIP's table", async t => {
     t.strictSame([pipeline.augment, post.closing], [true, true])
     t.match(pipeline.dense, {
       mode: 'itaclip',
-      layers: [7, 8, 10],
+      layers: undefined, // the engine's, which fit the tower
       selfAttention: true,
       positions: 'scale-factor',
     })
@@ -147,8 +146,6 @@ t.test('models for small pictures', async t => {
   t.equal(stride('vanilla'), 32) // 96 * 112 / 336
   t.equal(resolve({ method: 'naclip', dataset: 'voc21' }, SMALL).pipeline.window, 96)
   t.equal(resolve({ method: 'itaclip' }, { ...SMALL, imageSize: 2 }).pipeline.stride, 1)
-  // fewer blocks than the paper's: the engine takes the same relative depths
-  t.equal(resolve({ method: 'itaclip' }, SMALL).pipeline.dense.layers, undefined)
   t.equal(resolve({ method: 'sclip', shortSide: 300 }, SMALL).pipeline.shortSide, 300)
 })
 
@@ -245,7 +242,7 @@ t.test("settings of a mode's last block do not reach another mode", async t => {
 t.test("a mode has its own paper's settings in every method", async t => {
   const dense = (mode: DenseMode) =>
     resolve({ method: 'declip', mode, proxy: { features } }).pipeline.dense
-  t.match(dense('itaclip'), { layers: [7, 8, 10], selfAttention: true, gaussianStd: undefined })
+  t.match(dense('itaclip'), { layers: undefined, selfAttention: true, gaussianStd: undefined })
   t.match(dense('naclip'), { gaussianStd: 5, neighboursOnly: false, layers: undefined })
   t.match(dense('proxyclip'), { proxyBeta: 1.2, proxyGamma: 3 })
 })

@@ -431,6 +431,38 @@ t.test('words are encoded once per model', async t => {
   view.dispose()
 })
 
+t.test('proxyclip on a flat wall, where no similarity passes its threshold', async t => {
+  const wall = { data: new Uint8Array(96 * 96 * 3).fill(200), width: 96, height: 96 }
+  const features = Tensor.from(new Float32Array(4 * 12 * 12).fill(1), [1, 4, 12, 12])
+  const map = await floats(await model.encodeDense(x, { mode: 'proxyclip', proxy: { features } }))
+  t.ok(map.every(Number.isFinite), 'features')
+  const seg = await segment(wall, ['sky', 'wall'], {
+    model,
+    method: 'proxyclip',
+    proxy: { features },
+    window: 0,
+    probabilities: true,
+  })
+  t.ok((await floats(seg.probabilities as Tensor)).every(Number.isFinite), 'probabilities')
+})
+
+t.test('ITACLIP takes the blocks that fit the tower', async t => {
+  // 7, 8 and 10 of twelve: of this tower's six, the fourth, again the fourth, and the fifth.
+  const own = await floats(await model.encodeDense(x, { mode: 'itaclip' }))
+  const told = await floats(await model.encodeDense(x, { mode: 'itaclip', layers: [4, 5] }))
+  t.same(own, told)
+})
+
+t.test('DECLIP_ENGINE is read when a model is loaded', async t => {
+  const { env } = process
+  env['DECLIP_ENGINE'] = 'eager'
+  t.teardown(() => delete env['DECLIP_ENGINE'])
+  using eager = await loadModel()
+  t.match(eager.info.engine, /^eager/)
+  const [a, b] = await Promise.all([model, eager].map(async m => floats(await m.encodeDense(x))))
+  t.ok(difference(a as Float32Array, b as Float32Array) < 2e-5)
+})
+
 t.test('boxes and masks of an encoded picture', async t => {
   const wide = picture(150, 90)
   const side = 96
