@@ -187,7 +187,7 @@ Napi::Value ModelHandle::encode(const Napi::CallbackInfo& info) {
     return [model = model(),
             picture = to_picture(get_object(o, "picture")),
             options = to_encode(get_object(o, "pipeline"))](const Call& call) {
-      return View::encode(*model, picture, options, call);
+      return EncodedImage::encode(*model, picture, options, call);
     };
   });
 }
@@ -202,7 +202,7 @@ Napi::Value ModelHandle::segment(const Napi::CallbackInfo& info) {
             post = to_post(get_object(o, "post"))](const Call& call) {
       TimedSegmentation out;
       const auto start = std::chrono::steady_clock::now();
-      const auto view = View::encode(*model, picture, options, call);
+      const auto view = EncodedImage::encode(*model, picture, options, call);
       out.encode_ms = elapsed_ms(start);
       const auto encoded = std::chrono::steady_clock::now();
       out.result = view->segment(text, words, post, call);

@@ -4,8 +4,8 @@
 
 #include "declip/checkpoint.h"
 #include "declip/dense.h"
+#include "declip/encoded_image.h"
 #include "declip/model.h"
-#include "declip/view.h"
 
 namespace declip {
 

@@ -21,7 +21,8 @@ ViewHandle::ViewHandle(const Napi::CallbackInfo& info)
   if (info.Length() != 1 || !info[0].IsExternal()) {
     throw Napi::TypeError::New(env, "Views are made with model.encode().");
   }
-  view_ = *info[0].As<Napi::External<std::shared_ptr<const View>>>().Data();
+  view_ =
+      *info[0].As<Napi::External<std::shared_ptr<const EncodedImage>>>().Data();
   const auto number = [&](const char* name, int64_t value) {
     return Napi::PropertyDescriptor::Value(
         name,
@@ -53,13 +54,14 @@ Napi::Function ViewHandle::define(Napi::Env env) {
                       InstanceMethod("dispose", &ViewHandle::dispose)});
 }
 
-Napi::Value to_js(Napi::Env env, const std::shared_ptr<const View>& view) {
+Napi::Value to_js(Napi::Env env,
+                  const std::shared_ptr<const EncodedImage>& view) {
   auto held = view;
   return addon_data(env).view.New(
-      {Napi::External<std::shared_ptr<const View>>::New(env, &held)});
+      {Napi::External<std::shared_ptr<const EncodedImage>>::New(env, &held)});
 }
 
-std::shared_ptr<const View> ViewHandle::view() const {
+std::shared_ptr<const EncodedImage> ViewHandle::view() const {
   if (!view_) throw Error(ErrorCode::kDisposed, "This view was disposed.");
   return view_;
 }

@@ -5,7 +5,7 @@
 #include <chrono>
 #include <memory>
 
-#include "declip/view.h"
+#include "declip/encoded_image.h"
 
 namespace declip {
 
@@ -20,13 +20,14 @@ class ViewHandle : public Napi::ObjectWrap<ViewHandle> {
   Napi::Value segment(const Napi::CallbackInfo& info);
   Napi::Value similarity(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
-  std::shared_ptr<const View> view() const;
+  std::shared_ptr<const EncodedImage> view() const;
   void release(Napi::Env env);
 
-  std::shared_ptr<const View> view_;
+  std::shared_ptr<const EncodedImage> view_;
 };
 
-Napi::Value to_js(Napi::Env env, const std::shared_ptr<const View>& view);
+Napi::Value to_js(Napi::Env env,
+                  const std::shared_ptr<const EncodedImage>& view);
 
 /// Milliseconds since `start`.
 double elapsed_ms(std::chrono::steady_clock::time_point start);

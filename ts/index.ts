@@ -8,7 +8,10 @@ export {
   type ModelFamily,
   type Positions,
 } from './base/names.js'
-export type { NativeResize as ResizeInfo, NativeTowerInfo as TowerInfo } from './engine/addon-types.js'
+export type {
+  NativeResize as ResizeInfo,
+  NativeTowerInfo as TowerInfo,
+} from './engine/addon-types.js'
 export { Tensor, type TensorData } from './engine/tensor.js'
 export { DeclipError, ERROR_CODES, type ErrorCode } from './errors.js'
 export type { DecodedImage, ImageEncoder, ImageInput, RawImage } from './image/decode.js'

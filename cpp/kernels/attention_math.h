@@ -3,7 +3,7 @@
 #include <cmath>
 #include <cstdint>
 
-#include "kernels/dense_attention_view.h"
+#include "kernels/dense_attention_args.h"
 #include "kernels/exp_math.h"
 #include "kernels/host_device.h"
 

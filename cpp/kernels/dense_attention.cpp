@@ -129,60 +129,60 @@ at::Tensor dense_attention(const std::vector<AttentionTerm>& terms,
     return dense_attention({terms.begin(), middle}, v, options) +
            dense_attention({middle, terms.end()}, v, options);
   }
-  AttentionView view;
-  view.v = rows_of(v, v);
-  view.batch = v.size(0);
-  view.keys = v.size(1);
-  view.heads = v.size(2);
-  view.value_width = v.size(3);
-  view.queries = view.keys;
+  AttentionArgs args;
+  args.v = rows_of(v, v);
+  args.batch = v.size(0);
+  args.keys = v.size(1);
+  args.heads = v.size(2);
+  args.value_width = v.size(3);
+  args.queries = args.keys;
   for (const auto& term : terms) {
     if (term.parts.size() > kAttentionParts) refuse_heads("too many parts.");
-    auto& one = view.terms[view.term_count++];
+    auto& one = args.terms[args.term_count++];
     one.scale = static_cast<float>(term.scale);
     one.weight = static_cast<float>(term.weight);
     for (const auto& part : term.parts) {
       one.a[one.parts] = rows_of(part.a, v);
       one.b[one.parts] = rows_of(part.b, v);
       ++one.parts;
-      if (part.b.size(1) != view.keys || part.a.size(3) != part.b.size(3)) {
+      if (part.b.size(1) != args.keys || part.a.size(3) != part.b.size(3)) {
         refuse_heads("keys do not fit the values.");
       }
-      view.queries = part.a.size(1);
-      view.width = part.a.size(3);
+      args.queries = part.a.size(1);
+      args.width = part.a.size(3);
     }
   }
   for (const auto& term : terms) {
     for (const auto& part : term.parts) {
-      if (part.a.size(1) != view.queries || part.a.size(3) != view.width) {
+      if (part.a.size(1) != args.queries || part.a.size(3) != args.width) {
         refuse_heads("all terms must have the same queries.");
       }
     }
   }
-  view.type = *type;
-  view.causal = options.causal;
-  view.drop_negative = options.drop_negative;
-  view.shift = static_cast<float>(options.shift);
+  args.type = *type;
+  args.causal = options.causal;
+  args.drop_negative = options.drop_negative;
+  args.shift = static_cast<float>(options.shift);
   at::Tensor factor;
   if (options.prior) {
     const auto& prior = *options.prior;
-    if (view.keys != 1 + prior.rows * prior.columns ||
-        view.queries != view.keys) {
+    if (args.keys != 1 + prior.rows * prior.columns ||
+        args.queries != args.keys) {
       refuse_heads("the prior's grid does not fit the tokens.");
     }
-    view.grid_rows = prior.rows;
-    view.grid_columns = prior.columns;
-    view.prior_std = prior.std;
+    args.grid_rows = prior.rows;
+    args.grid_columns = prior.columns;
+    args.prior_std = prior.std;
     if (prior.factor.defined()) {
       factor = prior.factor.to(v.device(), at::kFloat).contiguous();
-      view.prior_factor = factor.const_data_ptr<float>();
+      args.prior_factor = factor.const_data_ptr<float>();
     }
   }
   auto out = at::empty(
-      {view.batch, view.queries, view.heads * view.value_width}, v.options());
-  view.out = out.mutable_data_ptr();
+      {args.batch, args.queries, args.heads * args.value_width}, v.options());
+  args.out = out.mutable_data_ptr();
   if (out.numel() == 0) return out;
-  DECLIP_RUN_TWIN(v, dense_attention, view);
+  DECLIP_RUN_TWIN(v, dense_attention, args);
   return out;
 }
 

@@ -5,7 +5,7 @@
 #include "declip/error.h"
 #include "kernels/cuda/on_device.h"
 #include "kernels/element_type.h"
-#include "kernels/layer_norm_view.h"
+#include "kernels/layer_norm_args.h"
 
 namespace declip {
 namespace {
@@ -29,20 +29,20 @@ at::Tensor run(const at::Tensor& x,
   auto sizes = x.sizes().vec();
   sizes.back() = width;
   auto out = at::empty(sizes, x.options().dtype(dtype));
-  LayerNormView view;
-  view.x = rows.const_data_ptr();
-  view.row = rows.size(-1);
-  view.rows = out.numel() / width;
-  view.width = width;
-  view.gated = gated;
-  view.weight = weight.const_data_ptr<float>();
-  view.bias = bias.const_data_ptr<float>();
-  view.eps = static_cast<float>(eps);
-  view.out = out.mutable_data_ptr();
-  view.in_type = *element_type(x.scalar_type());
-  view.out_type = *element_type(dtype);
-  if (view.rows == 0) return out;
-  DECLIP_RUN_TWIN(x, layer_norm, view);
+  LayerNormArgs args;
+  args.x = rows.const_data_ptr();
+  args.row = rows.size(-1);
+  args.rows = out.numel() / width;
+  args.width = width;
+  args.gated = gated;
+  args.weight = weight.const_data_ptr<float>();
+  args.bias = bias.const_data_ptr<float>();
+  args.eps = static_cast<float>(eps);
+  args.out = out.mutable_data_ptr();
+  args.in_type = *element_type(x.scalar_type());
+  args.out_type = *element_type(dtype);
+  if (args.rows == 0) return out;
+  DECLIP_RUN_TWIN(x, layer_norm, args);
   return out;
 }
 

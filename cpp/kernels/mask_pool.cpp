@@ -5,7 +5,7 @@
 #include "declip/error.h"
 #include "declip/size.h"
 #include "kernels/cuda/on_device.h"
-#include "kernels/mask_pool_view.h"
+#include "kernels/mask_pool_args.h"
 #include "kernels/region_pool.h"
 
 namespace declip {
@@ -13,15 +13,15 @@ namespace {
 
 /// masks [k, h, w], bool or float32 -> [k, h * w], on their device.
 at::Tensor weights_of(const at::Tensor& masks) {
-  MaskPoolView view;
-  view.masks = masks.const_data_ptr();
-  view.bytes = masks.scalar_type() == at::kBool;
-  view.count = masks.size(0);
-  view.pixels = masks.size(1) * masks.size(2);
+  MaskPoolArgs args;
+  args.masks = masks.const_data_ptr();
+  args.bytes = masks.scalar_type() == at::kBool;
+  args.count = masks.size(0);
+  args.pixels = masks.size(1) * masks.size(2);
   const auto weights =
-      at::empty({view.count, view.pixels}, masks.options().dtype(at::kFloat));
-  view.weights = weights.mutable_data_ptr<float>();
-  if (weights.numel() > 0) DECLIP_RUN_TWIN(masks, mask_pool_weights, view);
+      at::empty({args.count, args.pixels}, masks.options().dtype(at::kFloat));
+  args.weights = weights.mutable_data_ptr<float>();
+  if (weights.numel() > 0) DECLIP_RUN_TWIN(masks, mask_pool_weights, args);
   return weights;
 }
 

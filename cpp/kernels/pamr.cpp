@@ -8,7 +8,7 @@
 #include "declip/error.h"
 #include "declip/size.h"
 #include "kernels/cuda/on_device.h"
-#include "kernels/pamr_view.h"
+#include "kernels/pamr_args.h"
 
 namespace declip {
 namespace {

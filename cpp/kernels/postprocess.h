@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "declip/pipeline.h"
-#include "kernels/postprocess_view.h"
+#include "kernels/postprocess_args.h"
 
 namespace declip {
 

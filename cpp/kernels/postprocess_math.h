@@ -5,7 +5,7 @@
 
 #include "kernels/exp_math.h"
 #include "kernels/host_device.h"
-#include "kernels/postprocess_view.h"
+#include "kernels/postprocess_args.h"
 
 namespace declip {
 

@@ -25,20 +25,20 @@ at::Tensor prefix_attention(const at::Tensor& q,
                 "one path per token.");
   }
   auto out = at::empty({q.size(0), q.size(1) * q.size(2)}, q.options());
-  PrefixAttentionView view;
-  view.q = q.const_data_ptr<float>();
-  view.k = k.const_data_ptr<float>();
-  view.v = v.const_data_ptr<float>();
-  view.token = q.stride(0);
-  view.head = q.stride(1);
-  view.tokens = q.size(0);
-  view.heads = q.size(1);
-  view.width = q.size(2);
-  view.path = path.data();
-  view.path_begin = path_begin.data();
-  view.scale = static_cast<float>(scale);
-  view.out = out.mutable_data_ptr<float>();
-  cpu::prefix_attention(view);
+  PrefixAttentionArgs args;
+  args.q = q.const_data_ptr<float>();
+  args.k = k.const_data_ptr<float>();
+  args.v = v.const_data_ptr<float>();
+  args.token = q.stride(0);
+  args.head = q.stride(1);
+  args.tokens = q.size(0);
+  args.heads = q.size(1);
+  args.width = q.size(2);
+  args.path = path.data();
+  args.path_begin = path_begin.data();
+  args.scale = static_cast<float>(scale);
+  args.out = out.mutable_data_ptr<float>();
+  cpu::prefix_attention(args);
   return out;
 }
 

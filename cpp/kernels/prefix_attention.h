@@ -22,7 +22,7 @@ at::Tensor prefix_attention(const at::Tensor& q,
                             const std::vector<int64_t>& path_begin,
                             double scale);
 
-struct PrefixAttentionView {
+struct PrefixAttentionArgs {
   const float* q = nullptr;  // token u, head h starts at u * token + h * head
   const float* k = nullptr;
   const float* v = nullptr;
@@ -40,7 +40,7 @@ struct PrefixAttentionView {
 namespace cpu {
 DECLIP_CPU_TWIN(void,
                 prefix_attention,
-                (const PrefixAttentionView& attention),
+                (const PrefixAttentionArgs& attention),
                 (attention))
 }  // namespace cpu
 

@@ -13,14 +13,14 @@ QuantizedRows quantize_rows(const at::Tensor& x) {
   }
   QuantizedRows rows{at::empty(x.sizes(), x.options().dtype(at::kByte)),
                      at::empty({x.size(0)}, x.options().dtype(at::kFloat))};
-  QuantizeView view;
-  view.x = x.const_data_ptr();
-  view.bfloat16 = x.scalar_type() == at::kBFloat16;
-  view.rows = x.size(0);
-  view.width = x.size(1);
-  view.values = rows.values.mutable_data_ptr<uint8_t>();
-  view.scales = rows.scales.mutable_data_ptr<float>();
-  cpu::quantize_rows(view);
+  QuantizeArgs args;
+  args.x = x.const_data_ptr();
+  args.bfloat16 = x.scalar_type() == at::kBFloat16;
+  args.rows = x.size(0);
+  args.width = x.size(1);
+  args.values = rows.values.mutable_data_ptr<uint8_t>();
+  args.scales = rows.scales.mutable_data_ptr<float>();
+  cpu::quantize_rows(args);
   return rows;
 }
 
@@ -37,17 +37,17 @@ at::Tensor dequantize_rows(const at::Tensor& x,
                 "dequantize_rows() takes contiguous rows.");
   }
   auto out = at::empty(x.sizes(), x.options().dtype(dtype));
-  DequantizeView view;
-  view.x = x.const_data_ptr<float>();
-  view.scales = scales.const_data_ptr<float>();
-  if (bias.defined()) view.bias = bias.const_data_ptr<float>();
-  if (residual.defined()) view.residual = residual.const_data_ptr<float>();
-  view.epilogue = epilogue;
-  view.rows = x.size(0);
-  view.width = x.size(1);
-  view.out = out.mutable_data_ptr();
-  view.bfloat16 = dtype == at::kBFloat16;
-  cpu::dequantize_rows(view);
+  DequantizeArgs args;
+  args.x = x.const_data_ptr<float>();
+  args.scales = scales.const_data_ptr<float>();
+  if (bias.defined()) args.bias = bias.const_data_ptr<float>();
+  if (residual.defined()) args.residual = residual.const_data_ptr<float>();
+  args.epilogue = epilogue;
+  args.rows = x.size(0);
+  args.width = x.size(1);
+  args.out = out.mutable_data_ptr();
+  args.bfloat16 = dtype == at::kBFloat16;
+  cpu::dequantize_rows(args);
   return out;
 }
 

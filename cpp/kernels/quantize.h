@@ -37,7 +37,7 @@ at::Tensor dequantize_rows(const at::Tensor& x,
                            const at::Tensor& residual,
                            at::ScalarType dtype);
 
-struct QuantizeView {
+struct QuantizeArgs {
   const void* x = nullptr;
   bool bfloat16 = false;
   int64_t rows = 0;
@@ -46,7 +46,7 @@ struct QuantizeView {
   float* scales = nullptr;
 };
 
-struct DequantizeView {
+struct DequantizeArgs {
   const float* x = nullptr;
   const float* scales = nullptr;
   const float* bias = nullptr;      // or null
@@ -59,8 +59,8 @@ struct DequantizeView {
 };
 
 namespace cpu {
-DECLIP_CPU_TWIN(void, quantize_rows, (const QuantizeView& view), (view))
-DECLIP_CPU_TWIN(void, dequantize_rows, (const DequantizeView& view), (view))
+DECLIP_CPU_TWIN(void, quantize_rows, (const QuantizeArgs& args), (args))
+DECLIP_CPU_TWIN(void, dequantize_rows, (const DequantizeArgs& args), (args))
 }  // namespace cpu
 
 }  // namespace declip

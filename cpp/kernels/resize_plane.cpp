@@ -5,7 +5,7 @@
 #include "declip/error.h"
 #include "declip/size.h"
 #include "kernels/cuda/on_device.h"
-#include "kernels/resize_plane_view.h"
+#include "kernels/resize_plane_args.h"
 
 namespace declip {
 
@@ -19,13 +19,13 @@ void resize_plane(const at::Tensor& in, const at::Tensor& out) {
     }
     check_size({plane->size(0), plane->size(1)}, "A plane");
   }
-  const ResizeView view{in.const_data_ptr<float>(),
+  const ResizeArgs args{in.const_data_ptr<float>(),
                         in.size(0),
                         in.size(1),
                         out.mutable_data_ptr<float>(),
                         out.size(0),
                         out.size(1)};
-  DECLIP_RUN_TWIN(in, resize_plane, view);
+  DECLIP_RUN_TWIN(in, resize_plane, args);
 }
 
 }  // namespace declip

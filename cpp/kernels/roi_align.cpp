@@ -8,7 +8,7 @@
 #include "declip/error.h"
 #include "kernels/cuda/on_device.h"
 #include "kernels/region_pool.h"
-#include "kernels/roi_align_view.h"
+#include "kernels/roi_align_args.h"
 
 namespace declip {
 namespace {
@@ -32,18 +32,18 @@ at::Tensor weights_of(const at::Tensor& boxes,
                       const at::Tensor& features,
                       int64_t out_height,
                       int64_t out_width) {
-  RoiAlignView view;
-  view.boxes = boxes.const_data_ptr<float>();
-  view.count = boxes.size(0);
-  view.height = features.size(2);
-  view.width = features.size(3);
-  view.out_height = out_height;
-  view.out_width = out_width;
+  RoiAlignArgs args;
+  args.boxes = boxes.const_data_ptr<float>();
+  args.count = boxes.size(0);
+  args.height = features.size(2);
+  args.width = features.size(3);
+  args.out_height = out_height;
+  args.out_width = out_width;
   const auto weights =
-      at::empty({view.count * out_height * out_width, view.height * view.width},
+      at::empty({args.count * out_height * out_width, args.height * args.width},
                 boxes.options());
-  view.weights = weights.mutable_data_ptr<float>();
-  if (weights.numel() > 0) DECLIP_RUN_TWIN(boxes, roi_align_weights, view);
+  args.weights = weights.mutable_data_ptr<float>();
+  if (weights.numel() > 0) DECLIP_RUN_TWIN(boxes, roi_align_weights, args);
   return weights;
 }
 

@@ -5,7 +5,7 @@
 #include "declip/error.h"
 #include "kernels/cuda/on_device.h"
 #include "kernels/element_type.h"
-#include "kernels/rope_view.h"
+#include "kernels/rope_args.h"
 
 namespace declip {
 
@@ -21,20 +21,20 @@ void rotate_pairs(const at::Tensor& x,
     throw Error(ErrorCode::kInternal,
                 "rotate_pairs(): the table does not fit.");
   }
-  RopeView view;
-  view.x = x.mutable_data_ptr();
-  view.batch = x.stride(0);
-  view.token = x.stride(1);
-  view.head = x.stride(2);
-  view.batches = x.size(0);
-  view.patches = x.size(1) - 1;
-  view.heads = x.size(2);
-  view.width = x.size(3);
-  view.cos = cos.const_data_ptr<float>();
-  view.sin = sin.const_data_ptr<float>();
-  view.type = *type;
+  RopeArgs args;
+  args.x = x.mutable_data_ptr();
+  args.batch = x.stride(0);
+  args.token = x.stride(1);
+  args.head = x.stride(2);
+  args.batches = x.size(0);
+  args.patches = x.size(1) - 1;
+  args.heads = x.size(2);
+  args.width = x.size(3);
+  args.cos = cos.const_data_ptr<float>();
+  args.sin = sin.const_data_ptr<float>();
+  args.type = *type;
   if (x.numel() == 0) return;
-  DECLIP_RUN_TWIN(x, rotate_pairs, view);
+  DECLIP_RUN_TWIN(x, rotate_pairs, args);
 }
 
 }  // namespace declip

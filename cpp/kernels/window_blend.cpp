@@ -12,7 +12,7 @@ namespace declip {
 namespace {
 
 template <class Axis>
-BlendAxisView view_of(const Axis& axis) {
+BlendAxisArgs args_of(const Axis& axis) {
   return {axis.extent,
           axis.grid,
           axis.starts.size(0),
@@ -88,7 +88,7 @@ WindowBlend::WindowBlend(const WindowPlan& plan,
                         device);
 }
 
-BlendView WindowBlend::view(const at::Tensor& low,
+BlendArgs WindowBlend::args(const at::Tensor& low,
                             const at::Tensor& out) const {
   const int64_t windows = rows_.starts.size(0) * columns_.starts.size(0);
   if (low.dim() != 3 || low.size(0) != windows || low.size(1) != rows_.grid ||
@@ -100,15 +100,15 @@ BlendView WindowBlend::view(const at::Tensor& low,
     throw Error(ErrorCode::kInternal,
                 "WindowBlend: the maps or the plane do not fit the plan.");
   }
-  return {view_of(rows_),
-          view_of(columns_),
+  return {args_of(rows_),
+          args_of(columns_),
           low.const_data_ptr<float>(),
           low.stride(0),
           out.mutable_data_ptr<float>()};
 }
 
 void WindowBlend::plane(const at::Tensor& low, const at::Tensor& out) const {
-  DECLIP_RUN_TWIN(low, window_blend, view(low, out));
+  DECLIP_RUN_TWIN(low, window_blend, args(low, out));
 }
 
 }  // namespace declip

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/window_blend_view.h"
+#include "kernels/window_blend_args.h"
 #include "segment/windows.h"
 
 namespace declip {
@@ -28,10 +28,10 @@ class WindowBlend {
 
   /// What the twins get of the same. Throws Error(kInternal) if a tensor does
   /// not fit the plan.
-  BlendView view(const at::Tensor& low, const at::Tensor& out) const;
+  BlendArgs args(const at::Tensor& low, const at::Tensor& out) const;
 
  private:
-  /// Tables of one axis, as BlendAxisView points to them.
+  /// Tables of one axis, as BlendAxisArgs points to them.
   struct Axis {
     int64_t extent = 0;
     int64_t grid = 0;

@@ -23,13 +23,13 @@ at::Tensor blur_taps(const at::TensorOptions& options) {
 
 }  // namespace
 
-at::Tensor grey_view(const at::Tensor& x) {
+at::Tensor grey_copy(const at::Tensor& x) {
   const auto grey =
       0.2989 * x.select(1, 0) + 0.587 * x.select(1, 1) + 0.114 * x.select(1, 2);
   return grey.unsqueeze(1).expand_as(x).contiguous();
 }
 
-at::Tensor blur_view(const at::Tensor& x) {
+at::Tensor blurred_copy(const at::Tensor& x) {
   const int64_t channels = x.size(1);
   if (x.size(2) <= kBlurRadius || x.size(3) <= kBlurRadius) {
     throw Error(ErrorCode::kInvalidArg,

@@ -145,7 +145,9 @@ function arrow(x1, y1, x2, y2) {
 function print() {
   for (const folder of ['ts', 'cpp', 'binding', 'scripts', 'models/recipe', 'test']) {
     const rooms = new Map()
-    for (const file of filesUnder(folder).filter(path => /\.(ts|mjs|cpp|h|cu|cuh|py)$/.test(path))) {
+    for (const file of filesUnder(folder).filter(path =>
+      /\.(ts|mjs|cpp|h|cu|cuh|py)$/.test(path),
+    )) {
       const rest = file.slice(folder.length + 1).split('/')
       const room = rest.length > 1 ? `${folder}/${rest[0]}` : folder
       const own = rooms.get(room) ?? { files: 0, lines: 0 }
@@ -154,7 +156,9 @@ function print() {
       rooms.set(room, own)
     }
     for (const [room, { files, lines }] of [...rooms].sort())
-      console.log(`${room.padEnd(24)} ${`${files}`.padStart(4)} files ${`${lines}`.padStart(6)} lines`)
+      console.log(
+        `${room.padEnd(24)} ${`${files}`.padStart(4)} files ${`${lines}`.padStart(6)} lines`,
+      )
   }
 }
 

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "checkpoint_files.h"
+#include "declip/encoded_image.h"
 #include "declip/model.h"
-#include "declip/view.h"
 #include "kernels/cuda/twin.h"
 #include "kernels/dense_attention.h"
 #include "kernels/layer_norm.h"
@@ -361,7 +361,7 @@ TEST(cuda_pipeline_labels_a_picture_as_the_cpu_does) {
       const auto recording =
           load_on(family, "cuda", "float32", /*graphs=*/true);
       const auto run = [&](const declip::Model& model) {
-        return declip::View::encode(model, picture, options, {})
+        return declip::EncodedImage::encode(model, picture, options, {})
             ->segment(text, {0, 1, 2, 3}, post, {});
       };
       const auto expected = run(*cpu);

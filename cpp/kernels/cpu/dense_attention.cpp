@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "kernels/attention_math.h"
-#include "kernels/dense_attention_view.h"
+#include "kernels/dense_attention_args.h"
 #include "kernels/element_math.h"
 #include "kernels/exp_math.h"
 
@@ -163,7 +163,7 @@ void pack_values(const T* from,
 /// The prior's Gaussians of every distance along the grid's two sides.
 class Prior {
  public:
-  explicit Prior(const AttentionView& x)
+  explicit Prior(const AttentionArgs& x)
       : columns_(x.grid_columns), down_(x.grid_rows) {
     for (int64_t d = 0; d < x.grid_rows; ++d)
       down_[d] = gaussian(d, x.prior_std);
@@ -213,7 +213,7 @@ float row_sum(const float* row, int64_t padded) {
 
 /// weight * softmax of a row of scores into `out`, or added to it. `visible`
 /// keys take part; the rest up to `padded` get 0.
-void softmax(const AttentionView& x,
+void softmax(const AttentionArgs& x,
              float weight,
              float* __restrict scores,
              int64_t visible,
@@ -245,7 +245,7 @@ void softmax(const AttentionView& x,
 template <typename T>
 class Head {
  public:
-  explicit Head(const AttentionView& x)
+  explicit Head(const AttentionArgs& x)
       : x_(x),
         prior_(x),
         key_columns_(round_up(x.keys, kWidth)),
@@ -346,7 +346,7 @@ class Head {
     }
   }
 
-  const AttentionView& x_;
+  const AttentionArgs& x_;
   Prior prior_;
   int64_t key_columns_;
   int64_t value_columns_;
@@ -365,7 +365,7 @@ constexpr int64_t kTasks = 16;
 constexpr int64_t kShortestTask = 8 * kBlock;
 
 template <typename T>
-void attend(const AttentionView& x) {
+void attend(const AttentionArgs& x) {
   const int64_t heads = x.batch * x.heads;
   const int64_t wanted = (kTasks + heads - 1) / heads;
   const int64_t most = (x.queries + kShortestTask - 1) / kShortestTask;
@@ -387,7 +387,7 @@ void attend(const AttentionView& x) {
 
 }  // namespace
 
-void dense_attention(const AttentionView& attention) {
+void dense_attention(const AttentionArgs& attention) {
   if (attention.type == ElementType::kBFloat16) {
     attend<BFloat16>(attention);
   } else {

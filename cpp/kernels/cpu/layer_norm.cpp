@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "kernels/element_math.h"
+#include "kernels/layer_norm_args.h"
 #include "kernels/layer_norm_math.h"
-#include "kernels/layer_norm_view.h"
 
 namespace declip::cpu::DECLIP_CPU_LEVEL {
 namespace {
@@ -47,7 +47,7 @@ void load_gated(const T* __restrict x, int64_t width, float* __restrict row) {
 }
 
 template <typename In, typename Out>
-void run(const LayerNormView& norm) {
+void run(const LayerNormArgs& norm) {
   const int64_t width = norm.width;
   const float* __restrict weight = norm.weight;
   const float* __restrict bias = norm.bias;
@@ -81,7 +81,7 @@ void run(const LayerNormView& norm) {
 
 }  // namespace
 
-void layer_norm(const LayerNormView& norm) {
+void layer_norm(const LayerNormArgs& norm) {
   const bool half_out = norm.out_type == ElementType::kBFloat16;
   if (norm.in_type == ElementType::kBFloat16) {
     half_out ? run<BFloat16, BFloat16>(norm) : run<BFloat16, float>(norm);

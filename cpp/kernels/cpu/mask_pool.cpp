@@ -3,23 +3,23 @@
 
 #include <ATen/Parallel.h>
 
-#include "kernels/mask_pool_view.h"
+#include "kernels/mask_pool_args.h"
 
 namespace declip::cpu::DECLIP_CPU_LEVEL {
 namespace {
 
 /// T is float, or bool as a byte.
 template <typename T>
-void run(const MaskPoolView& view) {
-  at::parallel_for(0, view.count, 1, [&](int64_t begin, int64_t end) {
+void run(const MaskPoolArgs& args) {
+  at::parallel_for(0, args.count, 1, [&](int64_t begin, int64_t end) {
     for (int64_t k = begin; k < end; ++k) {
       const T* __restrict mask =
-          static_cast<const T*>(view.masks) + k * view.pixels;
-      float* __restrict out = view.weights + k * view.pixels;
+          static_cast<const T*>(args.masks) + k * args.pixels;
+      float* __restrict out = args.weights + k * args.pixels;
       double area = 1e-12;
-      for (int64_t i = 0; i < view.pixels; ++i) area += mask[i];
+      for (int64_t i = 0; i < args.pixels; ++i) area += mask[i];
       const auto share = static_cast<float>(1.0 / area);
-      for (int64_t i = 0; i < view.pixels; ++i) {
+      for (int64_t i = 0; i < args.pixels; ++i) {
         out[i] = static_cast<float>(mask[i]) * share;
       }
     }
@@ -28,11 +28,11 @@ void run(const MaskPoolView& view) {
 
 }  // namespace
 
-void mask_pool_weights(const MaskPoolView& view) {
-  if (view.bytes) {
-    run<uint8_t>(view);
+void mask_pool_weights(const MaskPoolArgs& args) {
+  if (args.bytes) {
+    run<uint8_t>(args);
   } else {
-    run<float>(view);
+    run<float>(args);
   }
 }
 

@@ -17,8 +17,8 @@
 #include <vector>
 
 #include "kernels/exp_math.h"
+#include "kernels/pamr_args.h"
 #include "kernels/pamr_math.h"
-#include "kernels/pamr_view.h"
 
 namespace declip::cpu::DECLIP_CPU_LEVEL {
 namespace {

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "kernels/pamr_math.h"
+#include "kernels/postprocess_args.h"
 #include "kernels/postprocess_math.h"
-#include "kernels/postprocess_view.h"
 
 namespace declip::cpu::DECLIP_CPU_LEVEL {
 namespace {

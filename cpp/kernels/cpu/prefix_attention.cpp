@@ -34,7 +34,7 @@ float dot(const float* a, const float* b, int64_t width) {
 
 }  // namespace
 
-void prefix_attention(const PrefixAttentionView& x) {
+void prefix_attention(const PrefixAttentionArgs& x) {
   at::parallel_for(0, x.tokens, 32, [&](int64_t begin, int64_t end) {
     std::vector<float> scores;
     for (int64_t u = begin; u < end; ++u) {

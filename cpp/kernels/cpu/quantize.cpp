@@ -37,36 +37,36 @@ float largest_magnitude(const float* row, int64_t width) {
 }
 
 template <typename Activation>
-void dequantize_row(const DequantizeView& view,
+void dequantize_row(const DequantizeArgs& args,
                     int64_t r,
                     float* __restrict row,
                     Activation&& activation) {
-  const float* __restrict x = view.x + r * view.width;
-  const float scale = view.scales[r];
-  if (view.bias) {
-    const float* __restrict bias = view.bias;
-    for (int64_t i = 0; i < view.width; ++i) {
+  const float* __restrict x = args.x + r * args.width;
+  const float scale = args.scales[r];
+  if (args.bias) {
+    const float* __restrict bias = args.bias;
+    for (int64_t i = 0; i < args.width; ++i) {
       row[i] = activation(scale * x[i] + bias[i]);
     }
   } else {
-    for (int64_t i = 0; i < view.width; ++i) row[i] = activation(scale * x[i]);
+    for (int64_t i = 0; i < args.width; ++i) row[i] = activation(scale * x[i]);
   }
-  if (view.residual) {
-    const float* __restrict residual = view.residual + r * view.width;
-    for (int64_t i = 0; i < view.width; ++i) row[i] += residual[i];
+  if (args.residual) {
+    const float* __restrict residual = args.residual + r * args.width;
+    for (int64_t i = 0; i < args.width; ++i) row[i] += residual[i];
   }
 }
 
 }  // namespace
 
-void quantize_rows(const QuantizeView& view) {
-  const int64_t width = view.width;
-  at::parallel_for(0, view.rows, 16, [&](int64_t begin, int64_t end) {
+void quantize_rows(const QuantizeArgs& args) {
+  const int64_t width = args.width;
+  at::parallel_for(0, args.rows, 16, [&](int64_t begin, int64_t end) {
     std::vector<float> buffer(width);
     for (int64_t r = begin; r < end; ++r) {
-      const float* row = static_cast<const float*>(view.x) + r * width;
-      if (view.bfloat16) {
-        const auto* bits = static_cast<const uint16_t*>(view.x) + r * width;
+      const float* row = static_cast<const float*>(args.x) + r * width;
+      if (args.bfloat16) {
+        const auto* bits = static_cast<const uint16_t*>(args.x) + r * width;
         float* __restrict values = buffer.data();
         for (int64_t i = 0; i < width; ++i) values[i] = from_bfloat16(bits[i]);
         row = values;
@@ -74,8 +74,8 @@ void quantize_rows(const QuantizeView& view) {
       const float largest = largest_magnitude(row, width);
       const float scale = largest > 0.0f ? largest / 127.0f : 1.0f;
       const float factor = 1.0f / scale;
-      view.scales[r] = scale;
-      uint8_t* __restrict out = view.values + r * width;
+      args.scales[r] = scale;
+      uint8_t* __restrict out = args.values + r * width;
       for (int64_t i = 0; i < width; ++i) {
         // 128.5: truncation rounds to nearest, as the sum is positive.
         out[i] = static_cast<uint8_t>(
@@ -85,25 +85,25 @@ void quantize_rows(const QuantizeView& view) {
   });
 }
 
-void dequantize_rows(const DequantizeView& view) {
-  const int64_t width = view.width;
-  at::parallel_for(0, view.rows, 16, [&](int64_t begin, int64_t end) {
+void dequantize_rows(const DequantizeArgs& args) {
+  const int64_t width = args.width;
+  at::parallel_for(0, args.rows, 16, [&](int64_t begin, int64_t end) {
     std::vector<float> buffer(width);
     for (int64_t r = begin; r < end; ++r) {
-      float* row = view.bfloat16 ? buffer.data()
-                                 : static_cast<float*>(view.out) + r * width;
-      switch (view.epilogue) {
+      float* row = args.bfloat16 ? buffer.data()
+                                 : static_cast<float*>(args.out) + r * width;
+      switch (args.epilogue) {
         case Epilogue::kSilu:
-          dequantize_row(view, r, row, [](float x) { return silu(x); });
+          dequantize_row(args, r, row, [](float x) { return silu(x); });
           break;
         case Epilogue::kGelu:
-          dequantize_row(view, r, row, [](float x) { return gelu(x); });
+          dequantize_row(args, r, row, [](float x) { return gelu(x); });
           break;
         default:
-          dequantize_row(view, r, row, [](float x) { return x; });
+          dequantize_row(args, r, row, [](float x) { return x; });
       }
-      if (!view.bfloat16) continue;
-      uint16_t* __restrict out = static_cast<uint16_t*>(view.out) + r * width;
+      if (!args.bfloat16) continue;
+      uint16_t* __restrict out = static_cast<uint16_t*>(args.out) + r * width;
       const float* __restrict values = row;
       for (int64_t i = 0; i < width; ++i) out[i] = to_bfloat16(values[i]);
     }

@@ -9,15 +9,15 @@
 #include <vector>
 
 #include "kernels/bilinear_math.h"
-#include "kernels/resize_plane_view.h"
+#include "kernels/resize_plane_args.h"
 
 namespace declip::cpu::DECLIP_CPU_LEVEL {
 
-void resize_plane(const ResizeView& view) {
-  const float* in = view.in;
-  float* out = view.out;
-  const int64_t in_height = view.in_height, in_width = view.in_width;
-  const int64_t out_height = view.out_height, out_width = view.out_width;
+void resize_plane(const ResizeArgs& args) {
+  const float* in = args.in;
+  float* out = args.out;
+  const int64_t in_height = args.in_height, in_width = args.in_width;
+  const int64_t out_height = args.out_height, out_width = args.out_width;
   // Indices of 32 bits: what AVX2 gathers with.
   std::vector<int32_t> first(out_width), second(out_width);
   std::vector<float> weight(out_width);

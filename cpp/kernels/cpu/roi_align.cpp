@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "kernels/roi_align_args.h"
 #include "kernels/roi_align_math.h"
-#include "kernels/roi_align_view.h"
 
 namespace declip::cpu::DECLIP_CPU_LEVEL {
 namespace {
@@ -28,23 +28,23 @@ void axis_weights(float low,
 
 }  // namespace
 
-void roi_align_weights(const RoiAlignView& view) {
-  const int64_t map = view.height * view.width;
-  at::parallel_for(0, view.count, 1, [&](int64_t begin, int64_t end) {
-    std::vector<float> rows(view.out_height * view.height);
-    std::vector<float> columns(view.out_width * view.width);
+void roi_align_weights(const RoiAlignArgs& args) {
+  const int64_t map = args.height * args.width;
+  at::parallel_for(0, args.count, 1, [&](int64_t begin, int64_t end) {
+    std::vector<float> rows(args.out_height * args.height);
+    std::vector<float> columns(args.out_width * args.width);
     for (int64_t k = begin; k < end; ++k) {
-      const float* box = view.boxes + 4 * k;
-      axis_weights(box[0], box[2], view.width, view.out_width, columns);
-      axis_weights(box[1], box[3], view.height, view.out_height, rows);
-      float* out = view.weights + k * view.out_height * view.out_width * map;
-      for (int64_t ph = 0; ph < view.out_height; ++ph) {
-        for (int64_t pw = 0; pw < view.out_width; ++pw) {
-          const float* __restrict across = columns.data() + pw * view.width;
-          for (int64_t y = 0; y < view.height; ++y, out += view.width) {
-            const float down = rows[ph * view.height + y];
+      const float* box = args.boxes + 4 * k;
+      axis_weights(box[0], box[2], args.width, args.out_width, columns);
+      axis_weights(box[1], box[3], args.height, args.out_height, rows);
+      float* out = args.weights + k * args.out_height * args.out_width * map;
+      for (int64_t ph = 0; ph < args.out_height; ++ph) {
+        for (int64_t pw = 0; pw < args.out_width; ++pw) {
+          const float* __restrict across = columns.data() + pw * args.width;
+          for (int64_t y = 0; y < args.height; ++y, out += args.width) {
+            const float down = rows[ph * args.height + y];
             float* __restrict target = out;
-            for (int64_t x = 0; x < view.width; ++x) {
+            for (int64_t x = 0; x < args.width; ++x) {
               target[x] = down * across[x];
             }
           }

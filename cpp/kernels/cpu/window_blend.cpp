@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "kernels/bilinear_math.h"
-#include "kernels/window_blend_view.h"
+#include "kernels/window_blend_args.h"
 
 namespace declip::cpu::DECLIP_CPU_LEVEL {
 namespace {
@@ -25,7 +25,7 @@ struct Run {
   int32_t second;
 };
 
-std::vector<Run> runs_of(const BlendAxisView& axis) {
+std::vector<Run> runs_of(const BlendAxisArgs& axis) {
   std::vector<Run> runs;
   for (int64_t x = 0; x < axis.pixels; ++x) {
     if (x == 0 || axis.first[x] != axis.first[x - 1]) {
@@ -38,12 +38,12 @@ std::vector<Run> runs_of(const BlendAxisView& axis) {
 
 }  // namespace
 
-void window_blend(const BlendView& view) {
-  const BlendAxisView& rows = view.rows;
-  const BlendAxisView& columns = view.columns;
-  const float* low = view.low;
-  const int64_t window_step = view.window_step;
-  float* out = view.out;
+void window_blend(const BlendArgs& args) {
+  const BlendAxisArgs& rows = args.rows;
+  const BlendAxisArgs& columns = args.columns;
+  const float* low = args.low;
+  const int64_t window_step = args.window_step;
+  float* out = args.out;
   const int64_t window_columns = columns.windows;
   const int64_t grid = columns.grid;
   const float* weights = columns.weight;

@@ -18,7 +18,7 @@
 
 #include "kernels/attention_math.h"
 #include "kernels/cuda/cuda_common.cuh"
-#include "kernels/dense_attention_view.h"
+#include "kernels/dense_attention_args.h"
 
 namespace declip::cuda::DECLIP_CUDA_TARGET {
 namespace {
@@ -61,7 +61,7 @@ __device__ void load_tile(const T* rows,
 
 /// kValues: columns of v that a block takes.
 template <typename T, int kValues>
-__global__ void __launch_bounds__(kThreads) attend(AttentionView x) {
+__global__ void __launch_bounds__(kThreads) attend(AttentionArgs x) {
   static_assert(kQueries == kKeys, "a and b share load_tile()");
   constexpr int kWide = kValues / kSide;  // columns of v per thread
   constexpr int kTiles = 2 * kQueries * kPitch;
@@ -87,7 +87,7 @@ __global__ void __launch_bounds__(kThreads) attend(AttentionView x) {
 
   float total[kRows][kWide] = {};
   for (int64_t t = 0; t < x.term_count; ++t) {
-    const AttentionTermView& term = x.terms[t];
+    const AttentionTermArgs& term = x.terms[t];
     float largest[kRows], sum[kRows];
     float summed[kRows][kWide] = {};
 #pragma unroll
@@ -220,7 +220,7 @@ __global__ void __launch_bounds__(kThreads) attend(AttentionView x) {
 }
 
 template <typename T, int kValues>
-void run(const AttentionView& x, Stream stream) {
+void run(const AttentionArgs& x, Stream stream) {
   const int64_t blocks =
       (x.queries + kQueries - 1) / kQueries * x.heads * x.batch;
   const int64_t chunks = (x.value_width + kValues - 1) / kValues;
@@ -233,13 +233,13 @@ void run(const AttentionView& x, Stream stream) {
 }
 
 template <typename T>
-void run_for_width(const AttentionView& x, Stream stream) {
+void run_for_width(const AttentionArgs& x, Stream stream) {
   x.value_width <= 64 ? run<T, 64>(x, stream) : run<T, 128>(x, stream);
 }
 
 }  // namespace
 
-void dense_attention(const AttentionView& attention, Stream stream) {
+void dense_attention(const AttentionArgs& attention, Stream stream) {
   switch (attention.type) {
     case ElementType::kBFloat16:
       return run_for_width<BFloat16>(attention, stream);

@@ -4,8 +4,8 @@
 // is computed anew each time: two exponentials more per value, no memory.
 
 #include "kernels/cuda/cuda_common.cuh"
+#include "kernels/layer_norm_args.h"
 #include "kernels/layer_norm_math.h"
-#include "kernels/layer_norm_view.h"
 
 namespace declip::cuda::DECLIP_CUDA_TARGET {
 namespace {
@@ -18,7 +18,7 @@ __device__ float load(const In* x, int64_t i, int64_t width, bool is_gated) {
 }
 
 template <typename In, typename Out>
-__global__ void norm_rows(LayerNormView norm) {
+__global__ void norm_rows(LayerNormArgs norm) {
   const int lane = threadIdx.x;
   const int64_t r = static_cast<int64_t>(blockIdx.x) * kRows + threadIdx.y;
   if (r >= norm.rows) return;  // all lanes of a warp together
@@ -44,7 +44,7 @@ __global__ void norm_rows(LayerNormView norm) {
 }
 
 template <typename In, typename Out>
-void run(const LayerNormView& norm, Stream stream) {
+void run(const LayerNormArgs& norm, Stream stream) {
   const auto blocks = static_cast<unsigned>((norm.rows + kRows - 1) / kRows);
   launch("layer_norm",
          norm_rows<In, Out>,
@@ -55,7 +55,7 @@ void run(const LayerNormView& norm, Stream stream) {
 }
 
 template <typename In>
-void run_from(const LayerNormView& norm, Stream stream) {
+void run_from(const LayerNormArgs& norm, Stream stream) {
   switch (norm.out_type) {
     case ElementType::kBFloat16:
       return run<In, BFloat16>(norm, stream);
@@ -68,7 +68,7 @@ void run_from(const LayerNormView& norm, Stream stream) {
 
 }  // namespace
 
-void layer_norm(const LayerNormView& norm, Stream stream) {
+void layer_norm(const LayerNormArgs& norm, Stream stream) {
   switch (norm.in_type) {
     case ElementType::kBFloat16:
       return run_from<BFloat16>(norm, stream);

@@ -12,8 +12,8 @@
 
 #include "kernels/cuda/cuda_common.cuh"
 #include "kernels/exp_math.h"
+#include "kernels/pamr_args.h"
 #include "kernels/pamr_math.h"
-#include "kernels/pamr_view.h"
 
 namespace declip::cuda::DECLIP_CUDA_TARGET {
 namespace {

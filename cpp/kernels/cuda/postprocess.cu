@@ -5,8 +5,8 @@
 
 #include "kernels/cuda/cuda_common.cuh"
 #include "kernels/pamr_math.h"
+#include "kernels/postprocess_args.h"
 #include "kernels/postprocess_math.h"
-#include "kernels/postprocess_view.h"
 
 namespace declip::cuda::DECLIP_CUDA_TARGET {
 namespace {

@@ -3,34 +3,34 @@
 
 #include "kernels/bilinear_math.h"
 #include "kernels/cuda/cuda_common.cuh"
-#include "kernels/resize_plane_view.h"
+#include "kernels/resize_plane_args.h"
 
 namespace declip::cuda::DECLIP_CUDA_TARGET {
 namespace {
 
-__global__ void resize(ResizeView view) {
+__global__ void resize(ResizeArgs args) {
   const int64_t item = item_index();
-  if (item >= view.out_height * view.out_width) return;
+  if (item >= args.out_height * args.out_width) return;
   const BilinearTap y =
-      bilinear_tap(item / view.out_width, view.in_height, view.out_height);
+      bilinear_tap(item / args.out_width, args.in_height, args.out_height);
   const BilinearTap x =
-      bilinear_tap(item % view.out_width, view.in_width, view.out_width);
-  const float* upper = view.in + y.first * view.in_width;
-  const float* lower = view.in + y.second * view.in_width;
-  view.out[item] = lerp(lerp(upper[x.first], lower[x.first], y.weight),
+      bilinear_tap(item % args.out_width, args.in_width, args.out_width);
+  const float* upper = args.in + y.first * args.in_width;
+  const float* lower = args.in + y.second * args.in_width;
+  args.out[item] = lerp(lerp(upper[x.first], lower[x.first], y.weight),
                         lerp(upper[x.second], lower[x.second], y.weight),
                         x.weight);
 }
 
 }  // namespace
 
-void resize_plane(const ResizeView& view, Stream stream) {
+void resize_plane(const ResizeArgs& args, Stream stream) {
   launch("resize_plane",
          resize,
-         blocks_for(view.out_height * view.out_width),
+         blocks_for(args.out_height * args.out_width),
          dim3(kItemBlock, 1, 1),
          stream,
-         view);
+         args);
 }
 
 }  // namespace declip::cuda::DECLIP_CUDA_TARGET

@@ -5,7 +5,7 @@
 // GPU. The tests compile the same files once more, as plain C++ that a small
 // emulator runs (test/cpp/emulator), into the namespace `emulated`.
 //
-// A NAME_view.h declares both twins with DECLIP_TWINS(name, (parameters),
+// A NAME_args.h declares both twins with DECLIP_TWINS(name, (parameters),
 // (arguments)) inside namespace declip. The CUDA twin takes the stream as its
 // last parameter and is defined inside declip::cuda::DECLIP_CUDA_TARGET. In a
 // build without CUDA calling it throws Error(kDevice), and this header is the

@@ -7,14 +7,14 @@
 
 #include "kernels/bilinear_math.h"
 #include "kernels/cuda/cuda_common.cuh"
-#include "kernels/window_blend_view.h"
+#include "kernels/window_blend_args.h"
 
 namespace declip::cuda::DECLIP_CUDA_TARGET {
 namespace {
 
-__global__ void blend(BlendView view) {
-  const BlendAxisView& rows = view.rows;
-  const BlendAxisView& columns = view.columns;
+__global__ void blend(BlendArgs args) {
+  const BlendAxisArgs& rows = args.rows;
+  const BlendAxisArgs& columns = args.columns;
   const int64_t item = item_index();
   if (item >= rows.extent * columns.extent) return;
   const int64_t y = item / columns.extent;
@@ -28,7 +28,7 @@ __global__ void blend(BlendView view) {
     for (int64_t i = rows.cover_begin[y]; i < rows.cover_end[y]; ++i) {
       const int64_t down = y - rows.starts[i];
       const float* map =
-          view.low + (i * columns.windows + j) * view.window_step;
+          args.low + (i * columns.windows + j) * args.window_step;
       const float* upper = map + rows.first[down] * columns.grid;
       const float* lower = map + rows.second[down] * columns.grid;
       left += lerp(upper[first], lower[first], rows.weight[down]);
@@ -38,18 +38,18 @@ __global__ void blend(BlendView view) {
   }
   const int32_t windows_down = rows.cover_end[y] - rows.cover_begin[y];
   const int32_t windows_across = columns.cover_end[x] - columns.cover_begin[x];
-  view.out[item] = sum / static_cast<float>(windows_down * windows_across);
+  args.out[item] = sum / static_cast<float>(windows_down * windows_across);
 }
 
 }  // namespace
 
-void window_blend(const BlendView& view, Stream stream) {
+void window_blend(const BlendArgs& args, Stream stream) {
   launch("window_blend",
          blend,
-         blocks_for(view.rows.extent * view.columns.extent),
+         blocks_for(args.rows.extent * args.columns.extent),
          dim3(kItemBlock, 1, 1),
          stream,
-         view);
+         args);
 }
 
 }  // namespace declip::cuda::DECLIP_CUDA_TARGET

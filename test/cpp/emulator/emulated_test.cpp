@@ -13,17 +13,17 @@
 
 #include "cuda_runtime.h"
 #include "kernels/dense_attention.h"
-#include "kernels/dense_attention_view.h"
+#include "kernels/dense_attention_args.h"
 #include "kernels/element_type.h"
-#include "kernels/layer_norm_view.h"
-#include "kernels/mask_pool_view.h"
-#include "kernels/pamr_view.h"
-#include "kernels/postprocess_view.h"
-#include "kernels/resize_plane_view.h"
-#include "kernels/roi_align_view.h"
-#include "kernels/rope_view.h"
+#include "kernels/layer_norm_args.h"
+#include "kernels/mask_pool_args.h"
+#include "kernels/pamr_args.h"
+#include "kernels/postprocess_args.h"
+#include "kernels/resize_plane_args.h"
+#include "kernels/roi_align_args.h"
+#include "kernels/rope_args.h"
 #include "kernels/window_blend.h"
-#include "kernels/window_blend_view.h"
+#include "kernels/window_blend_args.h"
 #include "random_planes.h"
 #include "segment/windows.h"
 #include "tap.h"
@@ -61,41 +61,41 @@ declip::HeadRows rows_of(const at::Tensor& x) {
   return {x.const_data_ptr(), x.stride(0), x.stride(1), x.stride(2)};
 }
 
-declip::AttentionView attention_view(
+declip::AttentionArgs attention_args(
     const std::vector<declip::AttentionTerm>& terms,
     const at::Tensor& v,
     const declip::AttentionOptions& options,
     const at::Tensor& out) {
-  declip::AttentionView view;
-  view.batch = v.size(0);
-  view.heads = v.size(2);
-  view.keys = v.size(1);
-  view.queries = out.size(1);
-  view.value_width = v.size(3);
-  view.v = rows_of(v);
+  declip::AttentionArgs args;
+  args.batch = v.size(0);
+  args.heads = v.size(2);
+  args.keys = v.size(1);
+  args.queries = out.size(1);
+  args.value_width = v.size(3);
+  args.v = rows_of(v);
   for (const auto& term : terms) {
-    auto& one = view.terms[view.term_count++];
+    auto& one = args.terms[args.term_count++];
     one.scale = static_cast<float>(term.scale);
     one.weight = static_cast<float>(term.weight);
     for (const auto& part : term.parts) {
       one.a[one.parts] = rows_of(part.a);
       one.b[one.parts++] = rows_of(part.b);
-      view.width = part.a.size(3);
+      args.width = part.a.size(3);
     }
   }
-  view.out = out.mutable_data_ptr();
-  view.type = *declip::element_type(v.scalar_type());
-  view.causal = options.causal;
-  view.drop_negative = options.drop_negative;
-  view.shift = static_cast<float>(options.shift);
+  args.out = out.mutable_data_ptr();
+  args.type = *declip::element_type(v.scalar_type());
+  args.causal = options.causal;
+  args.drop_negative = options.drop_negative;
+  args.shift = static_cast<float>(options.shift);
   if (options.prior) {
-    view.grid_rows = options.prior->rows;
-    view.grid_columns = options.prior->columns;
-    view.prior_std = options.prior->std;
+    args.grid_rows = options.prior->rows;
+    args.grid_columns = options.prior->columns;
+    args.prior_std = options.prior->std;
     if (options.prior->factor.defined())
-      view.prior_factor = options.prior->factor.const_data_ptr<float>();
+      args.prior_factor = options.prior->factor.const_data_ptr<float>();
   }
-  return view;
+  return args;
 }
 
 /// The emulated twin against LibTorch's operators in float32.
@@ -119,7 +119,7 @@ void compare_emulated(const std::vector<declip::AttentionTerm>& terms,
     const auto out = at::empty(expected.sizes(), values.options());
     in_both_orders([&] {
       out.fill_(7);
-      emulated::dense_attention(attention_view(rounded, values, options, out),
+      emulated::dense_attention(attention_args(rounded, values, options, out),
                                 nullptr);
       CHECK_CLOSE(distance(out, expected), 0, 2 * step_of(type) + 1e-5);
     });
@@ -184,7 +184,7 @@ TEST(emulated_layer_norm_is_the_cpu_twin) {
         const auto exact = x.to(at::kFloat);
         const auto wanted = at::empty({rows, width});
         const auto got = at::empty({rows, width}, at::dtype(out_type));
-        declip::LayerNormView view{exact.const_data_ptr(),
+        declip::LayerNormArgs args{exact.const_data_ptr(),
                                    exact.size(1),
                                    rows,
                                    width,
@@ -193,12 +193,12 @@ TEST(emulated_layer_norm_is_the_cpu_twin) {
                                    bias.const_data_ptr<float>(),
                                    1e-5f,
                                    wanted.mutable_data_ptr()};
-        declip::cpu::layer_norm(view);
-        view.x = x.const_data_ptr();
-        view.out = got.mutable_data_ptr();
-        view.in_type = *declip::element_type(in_type);
-        view.out_type = *declip::element_type(out_type);
-        emulated::layer_norm(view, nullptr);
+        declip::cpu::layer_norm(args);
+        args.x = x.const_data_ptr();
+        args.out = got.mutable_data_ptr();
+        args.in_type = *declip::element_type(in_type);
+        args.out_type = *declip::element_type(out_type);
+        emulated::layer_norm(args, nullptr);
         // values of a few units
         CHECK_CLOSE(distance(got, wanted), 0, 4 * step_of(out_type));
       }
@@ -214,8 +214,8 @@ TEST(emulated_rotation_is_the_cpu_twin) {
     const auto angle = 3 * random.tensor({7, 10});
     const auto cos = angle.cos(), sin = angle.sin();
     const auto wanted = x.to(at::kFloat).contiguous();
-    const auto view_of = [&](const at::Tensor& t) {
-      return declip::RopeView{t.mutable_data_ptr(),
+    const auto args_of = [&](const at::Tensor& t) {
+      return declip::RopeArgs{t.mutable_data_ptr(),
                               t.stride(0),
                               t.stride(1),
                               t.stride(2),
@@ -227,8 +227,8 @@ TEST(emulated_rotation_is_the_cpu_twin) {
                               sin.const_data_ptr<float>(),
                               *declip::element_type(t.scalar_type())};
     };
-    declip::cpu::rotate_pairs(view_of(wanted));
-    emulated::rotate_pairs(view_of(x), nullptr);
+    declip::cpu::rotate_pairs(args_of(wanted));
+    emulated::rotate_pairs(args_of(x), nullptr);
     CHECK_CLOSE(distance(x, wanted), 0, step_of(type));
   }
 }
@@ -241,16 +241,16 @@ TEST(emulated_resize_is_the_cpu_twin) {
     const auto wanted =
         at::empty({random.integer(1, 50), random.integer(1, 50)});
     const auto got = at::empty_like(wanted);
-    const auto view_of = [&](const at::Tensor& out) {
-      return declip::ResizeView{in.const_data_ptr<float>(),
+    const auto args_of = [&](const at::Tensor& out) {
+      return declip::ResizeArgs{in.const_data_ptr<float>(),
                                 in.size(0),
                                 in.size(1),
                                 out.mutable_data_ptr<float>(),
                                 out.size(0),
                                 out.size(1)};
     };
-    declip::cpu::resize_plane(view_of(wanted));
-    emulated::resize_plane(view_of(got), nullptr);
+    declip::cpu::resize_plane(args_of(wanted));
+    emulated::resize_plane(args_of(got), nullptr);
     // weights are rounded with and without fused multiply-adds
     CHECK_CLOSE(distance(got, wanted), 0, 3e-6);
   }
@@ -271,7 +271,7 @@ TEST(emulated_pamr_is_the_cpu_twin) {
     const auto padded_of = [&](const at::Tensor& planes) {
       return at::replication_pad1d(planes, {margin, margin}).contiguous();
     };
-    const auto view_of = [&](const at::Tensor& padded) {
+    const auto args_of = [&](const at::Tensor& padded) {
       return declip::PaddedPlanes{padded.mutable_data_ptr<float>() + margin,
                                   padded.size(2),
                                   padded.size(1) * padded.size(2),
@@ -282,18 +282,18 @@ TEST(emulated_pamr_is_the_cpu_twin) {
         at::empty({shape.height, 8 * shape.dilation_count, shape.width});
     const auto got = at::empty_like(wanted);
     declip::cpu::pamr_affinity(
-        shape, view_of(image), wanted.mutable_data_ptr<float>());
+        shape, args_of(image), wanted.mutable_data_ptr<float>());
     emulated::pamr_affinity(
-        shape, view_of(image), got.mutable_data_ptr<float>(), nullptr);
+        shape, args_of(image), got.mutable_data_ptr<float>(), nullptr);
     CHECK_CLOSE(distance(got, wanted), 0, 1e-6);
     for (int64_t count = 1; count <= 4; ++count) {
       const auto in =
           padded_of(random.tensor({count, shape.height, shape.width}));
       const auto a = at::zeros_like(in), b = at::zeros_like(in);
       const float* weights = wanted.const_data_ptr<float>();
-      declip::cpu::pamr_step(shape, weights, view_of(in), view_of(a), count);
+      declip::cpu::pamr_step(shape, weights, args_of(in), args_of(a), count);
       emulated::pamr_step(
-          shape, weights, view_of(in), view_of(b), count, nullptr);
+          shape, weights, args_of(in), args_of(b), count, nullptr);
       CHECK_CLOSE(distance(a.narrow(2, margin, shape.width),
                            b.narrow(2, margin, shape.width)),
                   0,
@@ -360,8 +360,8 @@ TEST(emulated_blending_is_the_cpu_twin) {
     const declip::WindowBlend blend(plan, low.size(1), low.size(2), at::kCPU);
     const auto wanted = at::empty({plan.height, plan.width});
     const auto got = at::empty_like(wanted);
-    declip::cpu::window_blend(blend.view(low, wanted));
-    emulated::window_blend(blend.view(low, got), nullptr);
+    declip::cpu::window_blend(blend.args(low, wanted));
+    emulated::window_blend(blend.args(low, got), nullptr);
     CHECK_CLOSE(distance(got, wanted), 0, 2e-6);
   }
 }
@@ -487,8 +487,8 @@ TEST(emulated_region_weights_are_the_cpu_twins) {
         at::cat({corners, corners + 12 * random.tensor({count, 2}).abs()}, 1);
     const auto wanted = at::empty({count * ph * pw, h * w});
     const auto got = at::empty_like(wanted);
-    const auto view_of = [&](const at::Tensor& out) {
-      return declip::RoiAlignView{boxes.const_data_ptr<float>(),
+    const auto args_of = [&](const at::Tensor& out) {
+      return declip::RoiAlignArgs{boxes.const_data_ptr<float>(),
                                   count,
                                   h,
                                   w,
@@ -496,8 +496,8 @@ TEST(emulated_region_weights_are_the_cpu_twins) {
                                   pw,
                                   out.mutable_data_ptr<float>()};
     };
-    declip::cpu::roi_align_weights(view_of(wanted));
-    emulated::roi_align_weights(view_of(got), nullptr);
+    declip::cpu::roi_align_weights(args_of(wanted));
+    emulated::roi_align_weights(args_of(got), nullptr);
     CHECK_CLOSE(distance(got, wanted), 0, 2e-5);
 
     for (const bool bytes : {false, true}) {
@@ -505,14 +505,14 @@ TEST(emulated_region_weights_are_the_cpu_twins) {
       const auto masks = bytes ? values.gt(0) : values.abs();
       const auto shares = at::empty({count, h * w});
       const auto again = at::empty_like(shares);
-      declip::MaskPoolView view{masks.const_data_ptr(),
+      declip::MaskPoolArgs args{masks.const_data_ptr(),
                                 bytes,
                                 count,
                                 h * w,
                                 shares.mutable_data_ptr<float>()};
-      declip::cpu::mask_pool_weights(view);
-      view.weights = again.mutable_data_ptr<float>();
-      emulated::mask_pool_weights(view, nullptr);
+      declip::cpu::mask_pool_weights(args);
+      args.weights = again.mutable_data_ptr<float>();
+      emulated::mask_pool_weights(args, nullptr);
       // An empty mask has weights of 0 / 1e-12.
       CHECK_CLOSE(distance(again, shares), 0, 1e-6);
     }

@@ -19,7 +19,7 @@ constexpr int64_t kAttentionParts = 3;
 /// Terms of one call: they travel in a CUDA kernel's arguments, 4 KB at most.
 constexpr int64_t kAttentionTerms = 16;
 
-struct AttentionTermView {
+struct AttentionTermArgs {
   HeadRows a[kAttentionParts];
   HeadRows b[kAttentionParts];
   int64_t parts = 0;
@@ -27,14 +27,14 @@ struct AttentionTermView {
   float weight = 1.0f;
 };
 
-struct AttentionView {
+struct AttentionArgs {
   int64_t batch = 0;
   int64_t heads = 0;
   int64_t queries = 0;
   int64_t keys = 0;
   int64_t width = 0;        // of a and b
   int64_t value_width = 0;  // of v
-  AttentionTermView terms[kAttentionTerms];
+  AttentionTermArgs terms[kAttentionTerms];
   int64_t term_count = 0;
   HeadRows v;
   void* out = nullptr;  // contiguous [B, Lq, n, value_width]
@@ -49,8 +49,8 @@ struct AttentionView {
   const float* prior_factor = nullptr;  // [B], or null for 1
 };
 
-static_assert(sizeof(AttentionView) <= 4096);
+static_assert(sizeof(AttentionArgs) <= 4096);
 
-DECLIP_TWINS(dense_attention, (const AttentionView& attention), (attention))
+DECLIP_TWINS(dense_attention, (const AttentionArgs& attention), (attention))
 
 }  // namespace declip

@@ -7,7 +7,7 @@
 namespace declip {
 
 /// Contiguous planes.
-struct ResizeView {
+struct ResizeArgs {
   const float* in = nullptr;
   int64_t in_height = 0;
   int64_t in_width = 0;
@@ -16,6 +16,6 @@ struct ResizeView {
   int64_t out_width = 0;
 };
 
-DECLIP_TWINS(resize_plane, (const ResizeView& view), (view))
+DECLIP_TWINS(resize_plane, (const ResizeArgs& args), (args))
 
 }  // namespace declip

@@ -8,7 +8,7 @@ namespace declip {
 
 /// One product of the weights with a picture's features, [K * bins, h * w]
 /// times [h * w, C], is the whole of RoIAlign.
-struct RoiAlignView {
+struct RoiAlignArgs {
   const float* boxes = nullptr;  // [K, 4] xyxy in patches
   int64_t count = 0;             // K
   int64_t height = 0;            // h
@@ -18,6 +18,6 @@ struct RoiAlignView {
   float* weights = nullptr;  // [K, out_height * out_width, h * w]
 };
 
-DECLIP_TWINS(roi_align_weights, (const RoiAlignView& view), (view))
+DECLIP_TWINS(roi_align_weights, (const RoiAlignArgs& args), (args))
 
 }  // namespace declip

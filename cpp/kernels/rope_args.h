@@ -7,7 +7,7 @@
 
 namespace declip {
 
-struct RopeView {
+struct RopeArgs {
   void* x = nullptr;  // of token 0, which stays
   int64_t batch = 0;  // strides in elements
   int64_t token = 0;
@@ -21,6 +21,6 @@ struct RopeView {
   ElementType type = ElementType::kFloat32;
 };
 
-DECLIP_TWINS(rotate_pairs, (const RopeView& view), (view))
+DECLIP_TWINS(rotate_pairs, (const RopeArgs& args), (args))
 
 }  // namespace declip

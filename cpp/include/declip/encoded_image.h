@@ -35,13 +35,14 @@ struct Picture {
 
 /// An encoded picture. Any number of vocabularies can be asked of it without
 /// another pass through the tower. Immutable.
-class View {
+class EncodedImage {
  public:
-  static std::shared_ptr<const View> encode(const Model& model,
-                                            const Picture& picture,
-                                            const EncodeOptions& options,
-                                            const Call& call);
-  ~View();
+  static std::shared_ptr<const EncodedImage> encode(
+      const Model& model,
+      const Picture& picture,
+      const EncodeOptions& options,
+      const Call& call);
+  ~EncodedImage();
 
   int64_t height() const;
   int64_t width() const;
@@ -61,7 +62,7 @@ class View {
 
  private:
   struct State;
-  explicit View(std::unique_ptr<State> state);
+  explicit EncodedImage(std::unique_ptr<State> state);
   at::Tensor window_logits(const at::Tensor& text) const;
 
   std::unique_ptr<const State> state_;

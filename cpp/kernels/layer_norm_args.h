@@ -7,7 +7,7 @@
 
 namespace declip {
 
-struct LayerNormView {
+struct LayerNormArgs {
   const void* x = nullptr;  // row r starts at r * row elements
   int64_t row = 0;
   int64_t rows = 0;
@@ -21,6 +21,6 @@ struct LayerNormView {
   ElementType out_type = ElementType::kFloat32;
 };
 
-DECLIP_TWINS(layer_norm, (const LayerNormView& norm), (norm))
+DECLIP_TWINS(layer_norm, (const LayerNormArgs& norm), (norm))
 
 }  // namespace declip

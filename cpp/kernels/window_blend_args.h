@@ -8,7 +8,7 @@ namespace declip {
 
 /// One axis of a window plan: how window pixels are made from the patch grid
 /// and which windows cover an image pixel.
-struct BlendAxisView {
+struct BlendAxisArgs {
   int64_t extent = 0;               // of the image
   int64_t grid = 0;                 // patches along a padded window
   int64_t windows = 0;              // along this axis
@@ -25,14 +25,14 @@ struct BlendAxisView {
   const int32_t* cover_end = nullptr;
 };
 
-struct BlendView {
-  BlendAxisView rows;
-  BlendAxisView columns;
+struct BlendArgs {
+  BlendAxisArgs rows;
+  BlendAxisArgs columns;
   const float* low = nullptr;  // window n's map starts at n * window_step
   int64_t window_step = 0;
   float* out = nullptr;  // [rows.extent, columns.extent]
 };
 
-DECLIP_TWINS(window_blend, (const BlendView& view), (view))
+DECLIP_TWINS(window_blend, (const BlendArgs& args), (args))
 
 }  // namespace declip

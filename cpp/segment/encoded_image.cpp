@@ -1,4 +1,4 @@
-#include "declip/view.h"
+#include "declip/encoded_image.h"
 
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
@@ -17,7 +17,7 @@
 
 namespace declip {
 
-struct View::State {
+struct EncodedImage::State {
   Size size;  // of the picture as it came
   // On the model's device:
   at::Tensor image;  // normalised, resized [1, 3, Hr, Wr], for PAMR
@@ -107,8 +107,11 @@ class WindowEncoder {
                     int64_t first,
                     const Call& call) const {
     if (!options_.augment) return unit_features(x, first, 1, call);
-    const auto copies = at::cat(
-        {x, grey_view(x), blur_view(x), flip_vertical(x), flip_horizontal(x)});
+    const auto copies = at::cat({x,
+                                 grey_copy(x),
+                                 blurred_copy(x),
+                                 flip_vertical(x),
+                                 flip_horizontal(x)});
     const auto f = unit_features(copies, first, 5, call).chunk(5, 0);
     const double weight = options_.augment_weight;
     const auto upright = (f[0] + f[1] + f[2]) * (weight / 3.0);
@@ -189,13 +192,15 @@ at::Tensor encode_windows(const Model& model,
 
 }  // namespace
 
-View::View(std::unique_ptr<State> state) : state_(std::move(state)) {}
-View::~View() = default;
+EncodedImage::EncodedImage(std::unique_ptr<State> state)
+    : state_(std::move(state)) {}
+EncodedImage::~EncodedImage() = default;
 
-std::shared_ptr<const View> View::encode(const Model& model,
-                                         const Picture& picture,
-                                         const EncodeOptions& options,
-                                         const Call& call) {
+std::shared_ptr<const EncodedImage> EncodedImage::encode(
+    const Model& model,
+    const Picture& picture,
+    const EncodeOptions& options,
+    const Call& call) {
   const c10::InferenceMode guard;
   model.check_text_space();
   if (!(options.augment_weight >= 0 && options.augment_weight <= 1)) {
@@ -214,18 +219,19 @@ std::shared_ptr<const View> View::encode(const Model& model,
   check_proxy(options, state->plan.size());
   state->features =
       encode_windows(model, state->image, state->plan, options, call);
-  return std::shared_ptr<const View>(new View(std::move(state)));
+  return std::shared_ptr<const EncodedImage>(
+      new EncodedImage(std::move(state)));
 }
 
-int64_t View::height() const { return state_->size.height; }
-int64_t View::width() const { return state_->size.width; }
-int64_t View::windows() const { return state_->plan.size(); }
-int64_t View::bytes() const {
+int64_t EncodedImage::height() const { return state_->size.height; }
+int64_t EncodedImage::width() const { return state_->size.width; }
+int64_t EncodedImage::windows() const { return state_->plan.size(); }
+int64_t EncodedImage::bytes() const {
   return static_cast<int64_t>(state_->features.nbytes() +
                               state_->image.nbytes());
 }
 
-at::Tensor View::window_logits(const at::Tensor& text) const {
+at::Tensor EncodedImage::window_logits(const at::Tensor& text) const {
   const auto& f = state_->features;
   if (text.dim() != 2 || text.size(0) < 1 || text.size(1) != f.size(1)) {
     throw Error(ErrorCode::kInvalidArg,
@@ -237,10 +243,10 @@ at::Tensor View::window_logits(const at::Tensor& text) const {
       .contiguous();  // (nW, Q, h, w)
 }
 
-Segmentation View::segment(const at::Tensor& text,
-                           const std::vector<int64_t>& word_class,
-                           const PostOptions& options,
-                           const Call& call) const {
+Segmentation EncodedImage::segment(const at::Tensor& text,
+                                   const std::vector<int64_t>& word_class,
+                                   const PostOptions& options,
+                                   const Call& call) const {
   const c10::InferenceMode guard;
   return labels_from_windows(window_logits(text),
                              state_->plan,
@@ -251,7 +257,8 @@ Segmentation View::segment(const at::Tensor& text,
                              call);
 }
 
-at::Tensor View::similarity(const at::Tensor& text, const Call& call) const {
+at::Tensor EncodedImage::similarity(const at::Tensor& text,
+                                    const Call& call) const {
   const c10::InferenceMode guard;
   return planes_from_windows(
              window_logits(text), state_->plan, state_->size, call)
