@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "declip/encoded_image.h"
 #include "declip/model.h"
 #include "declip/safetensors.h"
-#include "declip/view.h"
 #include "kernels/task.h"
 #include "line.h"
 #include "programs.h"
@@ -114,7 +114,7 @@ at::Tensor logits_of(const Model& model, const Questions& ask) {
   post.logits = true;
   std::vector<int64_t> classes(kWords);
   std::iota(classes.begin(), classes.end(), 0);
-  return View::encode(model, ask.picture, encode, {})
+  return EncodedImage::encode(model, ask.picture, encode, {})
       ->segment(ask.words, classes, post, {})
       .logits;
 }

@@ -94,11 +94,11 @@ std::vector<at::Tensor> device_heads(
   return heads;
 }
 
-declip::ModelConfig device_config(declip::Family family) {
+declip::ModelConfig device_config(const declip::FamilySpec* family) {
   auto config = small::config(family);
   config.vision.width = 64;
   config.vision.heads = 4;
-  config.vision.mlp_hidden = family == declip::Family::kEva ? 96 : 256;
+  config.vision.mlp_hidden = family == &declip::families::eva ? 96 : 256;
   config.vision.embed_dim = config.text->embed_dim = 32;
   config.text->width = 32;
   config.text->context = 20;
@@ -107,13 +107,12 @@ declip::ModelConfig device_config(declip::Family family) {
 }
 
 /// Small models in files of their own, so that no fixture is needed.
-std::shared_ptr<const declip::Model> load_on(declip::Family family,
+std::shared_ptr<const declip::Model> load_on(const declip::FamilySpec* family,
                                              const char* device,
                                              const char* dtype,
                                              bool graphs = false) {
   static const files::TempFolder folder;
-  const auto path =
-      folder.file(std::string(declip::family_name(family)) + ".safetensors");
+  const auto path = folder.file(std::string(family->name) + ".safetensors");
   if (!std::filesystem::exists(path))
     declip::write_initial_checkpoint(path, device_config(family), 1);
   declip::LoadOptions options;

@@ -241,7 +241,8 @@ async function render(pipeline: Sharp, signal: AbortSignal | undefined): Promise
   const pixels = pipeline.removeAlpha().toColourspace('srgb').raw({ depth: 'uchar' })
   const { data, info } = await until(pixels.toBuffer({ resolveWithObject: true }), signal)
   const { width, height, channels } = info
-  return { data, width, height, channels }
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+  return { data: bytes, width, height, channels }
 }
 
 async function renderTiff(

@@ -114,7 +114,7 @@ t.test('defaults that the core repeats are the same there', async t => {
   t.equal(number(dense, 'proxy_gamma'), proxyclip.preset.gamma)
   t.match(dense, new RegExp(`self_attention = ${itaclip.preset.selfAttention};`))
   const post = read('include/declip/pipeline.h')
-  t.equal(number(read('include/declip/view.h'), 'long_side'), itaclip.preset.longSide)
+  t.equal(number(read('include/declip/encoded_image.h'), 'long_side'), itaclip.preset.longSide)
   t.equal(number(post, 'logit_scale'), itaclip.preset.logitScale)
   const { dilations } = itaclip.preset.pamr as PamrOptions
   t.match(
