@@ -4,8 +4,9 @@
  *   node scripts/make/fixtures.mjs          unpack what is new, beside the compressed file
  *   node scripts/make/fixtures.mjs --pack   compress again what was changed
  *
- * `name.br` is one file; `name.tar.br` a folder whose files repeat each other, such as one
- * checkpoint in several containers.
+ * `name.br` is one file; `name.planes4.br` one whose numbers have four bytes each: the first of all
+ * numbers, then the second of all and so on, which compresses better; `name.tar.br` a folder whose
+ * files repeat each other, such as one checkpoint in several containers.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
@@ -24,7 +25,7 @@ export function unpackFixtures() {
     const bytes = brotliDecompressSync(readFileSync(packed))
     if (packed.endsWith('.tar.br')) tar(['-xmf', '-', '-C', dirname(target)], bytes)
     else {
-      writeFileSync(`${target}.part`, bytes)
+      writeFileSync(`${target}.part`, fromPlanes(bytes, planesOf(packed)))
       renameSync(`${target}.part`, target)
     }
   }
@@ -45,7 +46,7 @@ function packFixtures() {
           dirname(target),
           basename(target),
         ])
-      : readFileSync(target)
+      : toPlanes(readFileSync(target), planesOf(packed))
     const params = {
       [constants.BROTLI_PARAM_LGWIN]: constants.BROTLI_MAX_WINDOW_BITS,
       [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length,
@@ -61,7 +62,28 @@ function packedFiles() {
 }
 
 function targetOf(packed) {
-  return packed.replace(/(\.tar)?\.br$/, '')
+  return packed.replace(/(\.tar|\.planes\d)?\.br$/, '')
+}
+
+function planesOf(packed) {
+  return Number(/\.planes(\d)\.br$/.exec(packed)?.[1] ?? 1)
+}
+
+/** Byte j of every number, for all j in turn; bytes that make up no whole number stay at the end. */
+function toPlanes(bytes, size) {
+  const count = Math.floor(bytes.length / size)
+  const out = Buffer.from(bytes)
+  for (let i = 0; i < count; i++)
+    for (let j = 0; j < size; j++) out[j * count + i] = bytes[i * size + j]
+  return out
+}
+
+function fromPlanes(bytes, size) {
+  const count = Math.floor(bytes.length / size)
+  const out = Buffer.from(bytes)
+  for (let i = 0; i < count; i++)
+    for (let j = 0; j < size; j++) out[i * size + j] = bytes[j * count + i]
+  return out
 }
 
 function tar(args, input) {
