@@ -213,6 +213,34 @@ t.test('lengths and ranges that memory safety needs', async t => {
   }
 })
 
+t.test('words that name one of several things', async t => {
+  const encode = (given: object) =>
+    failure(() => native.encodeImage({ image: tensor, normalize: true, ...given }))
+  t.equal(await encode({ positions: 'size' }), undefined)
+  for (const positions of ['sizes', '', 5, null]) {
+    t.match(await encode({ positions }), { ...invalid, message: /positions must be/ })
+  }
+  const dense = { image: tensor, normalize: true, mode: 'vanilla' as const }
+  t.match(await failure(() => native.encodeDense({ ...dense, positions: 'x' as never })), {
+    ...invalid,
+    message: "positions must be 'scale-factor' or 'size'.",
+  })
+})
+
+t.test('label maps', async t => {
+  const labels = addon.tensor(Uint8Array.of(0, 1, 1, 0), [2, 2], 'uint8')
+  const calls = (given: object) =>
+    [addon.labelRuns, addon.labelStrings, addon.labelPolygons].map(call =>
+      failure(() => call({ labels, classes: 2, tolerance: 0, ...given })),
+    )
+  t.same(await Promise.all(calls({})), [undefined, undefined, undefined])
+  for (const given of [{ classes: 0 }, { classes: 65537 }, { classes: 1.5 }, { labels: tensor }]) {
+    for (const error of await Promise.all(calls(given))) t.match(error, invalid)
+  }
+  labels.dispose()
+  for (const error of await Promise.all(calls({}))) t.match(error, { code: 'ERR_DECLIP_DISPOSED' })
+})
+
 t.test('an allocation that cannot succeed', async t => {
   // 2^23 squared floats: more than a 64-bit process can address
   const rows = 2 ** 23
