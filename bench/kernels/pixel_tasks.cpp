@@ -8,7 +8,7 @@
 #include "kernels/window_blend.h"
 #include "reference.h"
 #include "segment/labels.h"
-#include "segment/windows.h"
+#include "image/windows.h"
 #include "task.h"
 
 namespace declip::bench {

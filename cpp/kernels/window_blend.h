@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "kernels/window_blend_args.h"
-#include "segment/windows.h"
+#include "image/windows.h"
 
 namespace declip {
 

@@ -8,7 +8,7 @@
 
 #include "checkpoint/family.h"
 #include "declip/memory.h"
-#include "families/proxy.h"
+#include "model/proxy.h"
 #include "kernels/cpu/level.h"
 #include "kernels/cuda/twin.h"
 #include "kernels/mask_pool.h"

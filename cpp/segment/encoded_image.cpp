@@ -13,7 +13,7 @@
 #include "model/recipe.h"
 #include "segment/image_engineering.h"
 #include "segment/labels.h"
-#include "segment/windows.h"
+#include "image/windows.h"
 
 namespace declip {
 

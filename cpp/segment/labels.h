@@ -8,7 +8,7 @@
 #include "declip/call.h"
 #include "declip/pipeline.h"
 #include "declip/size.h"
-#include "segment/windows.h"
+#include "image/windows.h"
 
 namespace declip {
 

@@ -28,17 +28,16 @@ const TS = {
   cli: 'the declip command',
 }
 
-/** Of cpp/, from what uses nothing to what uses most. */
+/** Of cpp/, in the order in which they may include: each those before it. */
 const CPP = {
   include: 'include/declip: what the core offers',
   files: 'safetensors, PyTorch archives, JSON',
   image: 'sizes, resizing, windows',
   kernels: 'loops over pixels and tokens, CPU and CUDA',
-  checkpoint: 'from names and shapes to a configuration',
+  checkpoint: 'what a family is; configurations',
   model: 'towers, dense modes, the walk over blocks',
   families: 'one file a family of checkpoints',
-  segment: 'from a picture to labels',
-  result: 'run lengths and outlines of labels',
+  segment: 'from a picture to labels, masks, outlines',
   evaluate: 'intersections over unions',
   train: 'objectives, steps, ranks',
   runtime: 'threads, memory, what the engine is',
@@ -92,6 +91,16 @@ function withoutDetours(uses) {
 }
 
 const [ROW, BOX, WIDTH, ARCS] = [40, 30, 400, 110]
+
+/** Rooms of cpp/ that include one after them, as 'from -> to'. */
+export function upwardIncludes() {
+  const order = Object.keys(CPP)
+  return [...coreRooms()].flatMap(([room, used]) =>
+    [...used]
+      .filter(name => order.indexOf(name) > order.indexOf(room))
+      .map(name => `${room} -> ${name}`),
+  )
+}
 
 /** The picture as text. */
 export function draw() {

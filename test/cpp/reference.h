@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "declip/pipeline.h"
-#include "segment/windows.h"
+#include "image/windows.h"
 
 /// Every kernel once more as plain loops in double precision, written from the
 /// papers' definitions and sharing no code with the kernels. For tests and

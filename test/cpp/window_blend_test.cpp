@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "random_planes.h"
-#include "segment/windows.h"
+#include "image/windows.h"
 #include "tap.h"
 
 using declip::WindowPlan;

@@ -25,7 +25,7 @@
 #include "kernels/window_blend.h"
 #include "kernels/window_blend_args.h"
 #include "random_planes.h"
-#include "segment/windows.h"
+#include "image/windows.h"
 #include "tap.h"
 
 namespace emulated = declip::cuda::emulated;

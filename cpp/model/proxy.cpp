@@ -1,4 +1,4 @@
-#include "families/proxy.h"
+#include "model/proxy.h"
 
 #include <ATen/ATen.h>
 

@@ -1,4 +1,4 @@
-#include "segment/windows.h"
+#include "image/windows.h"
 
 #include <ATen/ATen.h>
 
