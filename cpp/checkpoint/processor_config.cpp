@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <utility>
 
 #include "checkpoint/json_fields.h"
 #include "declip/error.h"
@@ -12,23 +11,22 @@ namespace declip {
 namespace {
 
 struct ProcessorFile {
-  JsonFile file;
-  bool nested;  // transformers 5's file of a whole processor
+  std::optional<JsonFile> file;
+  bool nested = false;  // transformers 5's file of a whole processor
+
+  explicit ProcessorFile(const std::string& folder)
+      : file(read_json_if_there(folder, "preprocessor_config.json")) {
+    if (file) return;
+    file = read_json_if_there(folder, "processor_config.json");
+    nested = true;
+    if (file && file->json.find("image_processor") == nullptr) file.reset();
+  }
 
   Fields fields() const {
-    const Fields top(file);
+    const Fields top(*file);
     return nested ? top.inner("image_processor") : top;
   }
 };
-
-std::optional<ProcessorFile> read_file(const std::string& folder) {
-  if (auto file = read_json_if_there(folder, "preprocessor_config.json")) {
-    return ProcessorFile{std::move(*file), false};
-  }
-  auto file = read_json_if_there(folder, "processor_config.json");
-  if (!file || file->json.find("image_processor") == nullptr) return {};
-  return ProcessorFile{std::move(*file), true};
-}
 
 // What a kind of processor does where its file says nothing.
 struct Kind {
@@ -158,9 +156,9 @@ PixelStats read_pixels(const Fields& f, const PixelStats& usual) {
 
 std::optional<ProcessorConfig> read_processor_config(const std::string& folder,
                                                      const PixelStats& usual) {
-  const auto file = read_file(folder);
-  if (!file) return std::nullopt;
-  const Fields f = file->fields();
+  const ProcessorFile processor(folder);
+  if (!processor.file) return std::nullopt;
+  const Fields f = processor.fields();
   const Kind kind = kind_of(f);
   f.check(kNotDone);
   ProcessorConfig out;
@@ -171,9 +169,9 @@ std::optional<ProcessorConfig> read_processor_config(const std::string& folder,
 }
 
 std::optional<PixelStats> read_processor_pixels(const std::string& folder) {
-  const auto file = read_file(folder);
-  if (!file) return std::nullopt;
-  return pixel_stats(file->fields(), "image_mean", "image_std");
+  const ProcessorFile processor(folder);
+  if (!processor.file) return std::nullopt;
+  return pixel_stats(processor.fields(), "image_mean", "image_std");
 }
 
 }  // namespace declip
