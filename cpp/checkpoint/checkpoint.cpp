@@ -1,11 +1,16 @@
 #include "declip/checkpoint.h"
 
+#include <functional>
 #include <set>
 #include <utility>
 
 #include "checkpoint/dense_mode_name.h"
 #include "checkpoint/detect.h"
 #include "checkpoint/tower_shapes.h"
+#include "checkpoint/wrapper_names.h"
+#include "declip/error.h"
+#include "files/finite.h"
+#include "files/mapped_file.h"
 #include "files/weight_files.h"
 
 namespace declip {
@@ -43,12 +48,30 @@ std::string unused_note(const std::map<std::string, at::Tensor>& tensors) {
   return note;
 }
 
+std::function<void(const std::string&, const at::Tensor&)> finite_check(
+    const TowerTensors& weights) {
+  return [names =
+              TowerTensors{
+                  weights.path, weights.key_map, weights.prefix, {}, {}}](
+             const std::string& name, const at::Tensor& tensor) {
+    if (all_finite(tensor)) return;
+    names.reject(name,
+                 "holds NaN or infinite numbers: the training that wrote it "
+                 "diverged, or the file is damaged. Use an earlier checkpoint, "
+                 "or download it again");
+  };
+}
+
 }  // namespace
 
 Checkpoint load_checkpoint(const std::string& path,
                            const ConfigOverrides& overrides,
                            Families families) {
-  const WeightFiles files = read_weight_files(path);
+  WeightFiles files = read_weight_files(path);
+  const auto known = [&](const auto& tensors) {
+    return has_known_names(tensors, families);
+  };
+  strip_wrapper_names(files.tensors, known, files.path, files.notes);
   const Detected found = detect(files.tensors, files.path, families);
   const Layout& layout = *found.layout;
   TowerTensors weights =
@@ -56,6 +79,7 @@ Checkpoint load_checkpoint(const std::string& path,
 
   Checkpoint out;
   out.path = files.path;
+  out.notes = files.notes;
   out.format = layout.format;
   out.config.family = found.family;
   layout.read({files, layout, overrides, weights}, out);
@@ -64,6 +88,13 @@ Checkpoint load_checkpoint(const std::string& path,
     out.notes.push_back(unused_note(weights.unused));
   }
   out.stored_dtype = stored_dtype(weights.tensors);
+  out.check_finite = finite_check(weights);
+  const auto scale = weights.tensors.find("logit_scale");
+  if (scale != weights.tensors.end()) {
+    out.check_finite(scale->first, scale->second);
+  }
+  out.files.assign(files.files.begin(), files.files.end());
+  check_files(out.files);
   out.tensors = std::move(weights.tensors);
   out.others = std::move(weights.unused);
   out.epoch = files.epoch;

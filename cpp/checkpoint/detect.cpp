@@ -91,7 +91,33 @@ std::string titles(Families families) {
   return out;
 }
 
+/// What all names begin with, for a message; empty if they share nothing.
+std::string shared_beginning(const std::map<std::string, at::Tensor>& tensors) {
+  const std::string& first = tensors.begin()->first;
+  const std::string& last = tensors.rbegin()->first;  // names are in order
+  const auto end =
+      std::mismatch(first.begin(), first.end(), last.begin(), last.end()).first;
+  const size_t dot = std::string(first.begin(), end).rfind('.');
+  if (dot == std::string::npos || tensors.size() < 2) return "";
+  return "; all begin with " + in_quotes(first.substr(0, dot + 1)) +
+         ", and no name is known without that either";
+}
+
 }  // namespace
+
+bool has_known_names(const Tensors& tensors, Families families) {
+  const auto known = [&](const Signature& signature) {
+    return match(tensors, signature).has_value();
+  };
+  return std::any_of(families.begin(),
+                     families.end(),
+                     [&](const FamilySpec* family) {
+                       return std::any_of(family->signatures.begin(),
+                                          family->signatures.end(),
+                                          known);
+                     }) ||
+         std::any_of(kOthers.begin(), kOthers.end(), known);
+}
 
 Detected detect(const Tensors& tensors,
                 const std::string& path,
@@ -114,7 +140,8 @@ Detected detect(const Tensors& tensors,
              ? "it holds no tensors"
              : "none of its " + std::to_string(tensors.size()) +
                    " tensors has a name of " + titles(families) +
-                   " (the first is " + in_quotes(tensors.begin()->first) + ")");
+                   " (the first is " + in_quotes(tensors.begin()->first) +
+                   shared_beginning(tensors) + ")");
 }
 
 }  // namespace declip

@@ -87,7 +87,9 @@ std::optional<JsonFile> read_json_if_there(const std::string& folder,
   const auto u8 = path.u8string();
   const std::string text(u8.begin(), u8.end());
   const auto file = MappedFile::open(text);
-  return JsonFile{parse_json(file->view(0, file->size()), text), text};
+  JsonFile read{parse_json(file->view(0, file->size()), text), text};
+  file->check();
+  return read;
 }
 
 std::string json_text(const Json& value) {

@@ -52,6 +52,8 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
 
 MappedFile::~MappedFile() = default;
 
+void MappedFile::check() const {}
+
 void MappedFile::drop_pages() {}
 
 #else
@@ -109,6 +111,7 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   file->path_ = path;
   file->data_ = static_cast<uint8_t*>(data);
   file->size_ = size;
+  file->guard_ = std::make_unique<MappingGuard>(data, size);
   const std::lock_guard lock(mappings().mutex);
   mappings().sizes[data] = size;
   return file;
@@ -118,7 +121,18 @@ MappedFile::~MappedFile() {
   if (data_ == nullptr) return;
   const std::lock_guard lock(mappings().mutex);
   mappings().sizes.erase(data_);
+  guard_.reset();
   ::munmap(data_, size_);
+}
+
+void MappedFile::check() const {
+  if (!guard_ || !guard_->lost()) return;
+  throw Error(ErrorCode::kIo,
+              path_ +
+                  ": the file could not be read to its end: another program "
+                  "made it shorter while it was in use, or its disk failed. "
+                  "Load it again; write a new file and rename it rather than "
+                  "writing into one that is in use.");
 }
 
 void MappedFile::drop_pages() {
@@ -129,5 +143,11 @@ void MappedFile::drop_pages() {
 }
 
 #endif
+
+void check_files(const std::vector<std::weak_ptr<const MappedFile>>& files) {
+  for (const auto& held : files) {
+    if (const auto file = held.lock()) file->check();
+  }
+}
 
 }  // namespace declip

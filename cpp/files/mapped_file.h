@@ -6,6 +6,9 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "files/mapping_guard.h"
 
 namespace declip {
 
@@ -14,9 +17,8 @@ std::filesystem::path utf8_path(const std::string& path);
 
 /// A whole regular file in memory: mapped where the platform has mmap, read
 /// elsewhere. Pages are private, so a write through a tensor that aliases them
-/// changes this process's copy and never the file. A file that another process
-/// shortens in place while it is mapped is beyond protection (SIGBUS): replace
-/// weight files by renaming, as write_safetensors() does.
+/// changes this process's copy and never the file. What another process cuts
+/// off a mapped file reads as zeros: who has used the bytes calls check().
 class MappedFile {
  public:
   /// Throws Error(kIo) if the file cannot be opened, is not a regular file or
@@ -38,6 +40,9 @@ class MappedFile {
     return {reinterpret_cast<const char*>(data_) + offset, length};
   }
 
+  /// Throws Error(kIo) if some of what was read was no longer in the file.
+  void check() const;
+
   /// Throws Error(kWeights): the file's path, then `why`.
   [[noreturn]] void reject(const std::string& why) const;
 
@@ -48,6 +53,10 @@ class MappedFile {
   uint8_t* data_ = nullptr;
   size_t size_ = 0;
   std::unique_ptr<uint8_t[]> read_;  // set where the file was read, not mapped
+  std::unique_ptr<MappingGuard> guard_;  // set where it is mapped
 };
+
+/// Checks those of some files that are still mapped.
+void check_files(const std::vector<std::weak_ptr<const MappedFile>>& files);
 
 }  // namespace declip

@@ -1,6 +1,7 @@
 #include "files/safetensors.h"
 
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/clone.h>
 
 #include <algorithm>
 #include <array>
@@ -294,7 +295,11 @@ Safetensors read_safetensors(const std::shared_ptr<const MappedFile>& file) {
 }
 
 Safetensors read_safetensors(const std::string& path) {
-  return read_safetensors(MappedFile::open(path));
+  const auto file = MappedFile::open(path);
+  Safetensors out = read_safetensors(file);
+  for (auto& [name, tensor] : out.tensors) tensor = tensor.clone();
+  file->check();
+  return out;
 }
 
 void write_safetensors(const std::string& path,

@@ -7,7 +7,8 @@
 
 namespace declip {
 
-/// The same of a file that is mapped already.
+/// The same of a file that is mapped already. Tensors alias its memory where
+/// that is aligned to their element, and keep it alive.
 Safetensors read_safetensors(const std::shared_ptr<const MappedFile>& file);
 
 }  // namespace declip

@@ -35,9 +35,29 @@ constexpr std::array<StorageClass, 9> kStorageClasses{{
 }};
 constexpr std::string_view kBoolStorage = "Bool";
 
-// Entries of a training file beside the weights.
-constexpr std::array<std::string_view, 3> kWrappers{
-    "model", "module", "state_dict"};
+// What training files hold the weights under, the first that is there; averages
+// of the weights only where there is nothing else.
+constexpr std::array<std::string_view, 20> kWrappers{"model",
+                                                     "module",
+                                                     "state_dict",
+                                                     "model_state_dict",
+                                                     "model_state",
+                                                     "model_dict",
+                                                     "net",
+                                                     "network",
+                                                     "net_state_dict",
+                                                     "weights",
+                                                     "params",
+                                                     "model_weights",
+                                                     "checkpoint",
+                                                     "state_dict_ema",
+                                                     "model_ema",
+                                                     "ema_state_dict",
+                                                     "ema_model",
+                                                     "model_ema_state_dict",
+                                                     "params_ema",
+                                                     "ema"};
+constexpr int kMaxWrappers = 4;  // one inside the other
 constexpr std::array<std::string_view, 8> kSkipped{"optimizer",
                                                    "optimizer_states",
                                                    "scaler",
@@ -46,6 +66,11 @@ constexpr std::array<std::string_view, 8> kSkipped{"optimizer",
                                                    "lr_schedulers",
                                                    "args",
                                                    "meta"};
+
+bool holds_no_weights(std::string_view key) {
+  return std::find(kSkipped.begin(), kSkipped.end(), key) != kSkipped.end() ||
+         key.starts_with("optim") || key.starts_with("lr_sched");
+}
 
 class StateDict {
  public:
@@ -71,7 +96,8 @@ class StateDict {
       case Kind::kDict:
         for (size_t i = 0; i < value.items.size(); i += 2) {
           const PickleValue& key = *value.items[i];
-          if (!key.is(Kind::kString) || (depth == 0 && skipped(key.text))) {
+          if (!key.is(Kind::kString) ||
+              (depth == 0 && holds_no_weights(key.text))) {
             continue;
           }
           collect(*value.items[i + 1],
@@ -87,10 +113,6 @@ class StateDict {
   std::map<std::string, at::Tensor> take() { return std::move(tensors_); }
 
  private:
-  static bool skipped(std::string_view key) {
-    return std::find(kSkipped.begin(), kSkipped.end(), key) != kSkipped.end();
-  }
-
   [[noreturn]] void reject(const std::string& name,
                            const std::string& why) const {
     zip_.file()->reject("tensor " + in_quotes(name) + ": " + why + ".");
@@ -172,6 +194,50 @@ std::optional<int64_t> find_epoch(const PickleValue& root) {
   return epoch->integer;
 }
 
+// Tensors directly in a dict.
+int64_t tensors_in(const PickleValue& dict) {
+  int64_t count = 0;
+  for (size_t i = 1; i < dict.items.size(); i += 2) {
+    count += dict.items[i]->is(Kind::kTensor) ? 1 : 0;
+  }
+  return count;
+}
+
+// What a training file holds its weights under; null where the dict is the
+// weights already. Other weights beside them are named in `note`.
+const PickleValue* unwrap(const PickleValue& root, std::string& note) {
+  const PickleValue* found = nullptr;
+  std::string name;
+  for (const std::string_view wrapper : kWrappers) {
+    const PickleValue* inner = root.find(wrapper);
+    if (inner == nullptr || !inner->is(Kind::kDict) || inner->items.empty()) {
+      continue;
+    }
+    found = inner;
+    name = wrapper;
+    break;
+  }
+  if (found == nullptr) return nullptr;
+  // As many tensors as the weights, or more: other weights, not moments.
+  const int64_t enough = std::max<int64_t>(1, tensors_in(*found) / 2);
+  std::string others;
+  for (size_t i = 0; i < root.items.size(); i += 2) {
+    const PickleValue& key = *root.items[i];
+    const PickleValue& value = *root.items[i + 1];
+    if (!key.is(Kind::kString) || key.text == name ||
+        holds_no_weights(key.text) || !value.is(Kind::kDict) ||
+        tensors_in(value) < enough) {
+      continue;
+    }
+    others += (others.empty() ? "" : ", ") + in_quotes(key.text);
+  }
+  if (!others.empty()) {
+    note = "took the weights under " + in_quotes(name) +
+           "; the file also holds weights under " + others;
+  }
+  return found;
+}
+
 }  // namespace
 
 bool is_zip(const MappedFile& file) {
@@ -201,12 +267,10 @@ TorchArchive read_torch_archive(const std::shared_ptr<const MappedFile>& file) {
   out.torchscript = zip.contains_folder(folder + "code/");
   out.epoch = find_epoch(*root);
   out.trainer = out.epoch || root->find("optimizer") != nullptr;
-  for (const std::string_view wrapper : kWrappers) {
-    const PickleValue* inner = root->find(wrapper);
-    if (inner != nullptr && inner->is(Kind::kDict)) {
-      root = inner;
-      break;
-    }
+  for (int level = 0; level < kMaxWrappers; ++level) {
+    const PickleValue* inner = unwrap(*root, out.note);
+    if (inner == nullptr) break;
+    root = inner;
   }
   StateDict state(zip, folder);
   state.collect(*root, "", 0);

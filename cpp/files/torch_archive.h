@@ -14,11 +14,13 @@ namespace declip {
 
 struct TorchArchive {
   /// The state dict, keys of nested dicts and modules joined with '.'. Where
-  /// the file wraps it (`model`, `module` or `state_dict`), what is inside.
+  /// the file wraps it (`model`, `state_dict`, `model_state_dict`...), what is
+  /// inside.
   std::map<std::string, at::Tensor> tensors;
   bool torchscript = false;
   bool trainer = false;  // the file also holds an epoch or an optimizer
   std::optional<int64_t> epoch;
+  std::string note;  // which weights were taken of several, or empty
 };
 
 /// Whether the file begins as a zip file does.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "declip/error.h"
+#include "files/foreign_formats.h"
 #include "files/json.h"
 #include "files/mapped_file.h"
 #include "files/safetensors.h"
@@ -31,25 +32,9 @@ constexpr std::array<std::string_view, 6> kFolderNames{
     "pytorch_model.bin.index.json",
     "open_clip_model.safetensors",
     "open_clip_pytorch_model.bin"};
+// As WEIGHTS_FILE of ts/hub/select-files.ts has them.
 constexpr std::array<std::string_view, 5> kExtensions{
     ".safetensors", ".pt", ".pth", ".bin", ".ckpt"};
-
-// First bytes of files that are often given by mistake.
-struct KnownStart {
-  std::string_view bytes;
-  std::string_view what;
-};
-constexpr std::array<KnownStart, 5> kKnownStarts{{
-    {{"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 14},
-     "a file in torch.save's legacy format (before PyTorch 1.6); load it with "
-     "PyTorch and torch.save() it again"},
-    {"\x80", "a bare pickle; load it with PyTorch and torch.save() it again"},
-    {"version https://git-lfs",
-     "a Git LFS pointer, not the weights; run `git lfs pull` or download the "
-     "file itself"},
-    {"<", "a web page; download the file itself"},
-    {"\x89HDF", "an HDF5 file"},
-}};
 
 std::string to_utf8(const fs::path& path) {
   const auto text = path.u8string();
@@ -58,23 +43,22 @@ std::string to_utf8(const fs::path& path) {
 
 void read_one(const std::string& path, WeightFiles& out) {
   const auto file = MappedFile::open(path);
+  out.files.push_back(file);
   if (is_zip(*file)) {
     TorchArchive archive = read_torch_archive(file);
     out.tensors.merge(archive.tensors);
     out.torchscript = archive.torchscript;
     out.trainer = archive.trainer;
     out.epoch = archive.epoch;
+    if (!archive.note.empty()) out.notes.push_back(archive.note);
     return;
   }
   // A safetensors header begins right after its length, which is any bytes.
   const bool json_follows = file->size() > 8 && file->data()[8] == '{';
-  for (const KnownStart& start : kKnownStarts) {
-    if (!json_follows &&
-        file->view(0, std::min(file->size(), start.bytes.size())) ==
-            start.bytes) {
-      file->reject("expected safetensors or a torch.save file, found " +
-                   std::string(start.what) + ".");
-    }
+  const std::string foreign = json_follows ? "" : foreign_format(*file);
+  if (!foreign.empty()) {
+    file->reject("expected safetensors or a torch.save file, found " + foreign +
+                 ".");
   }
   Safetensors read = read_safetensors(file);
   out.tensors.merge(read.tensors);
@@ -119,6 +103,23 @@ void read_sharded(const std::string& index_path, WeightFiles& out) {
   }
 }
 
+// Weights for other programs, which are often all that a folder holds.
+std::string others_in(const std::string& folder) {
+  constexpr std::array<std::string_view, 6> kOthers{
+      ".h5", ".msgpack", ".onnx", ".gguf", ".pb", ".tflite"};
+  std::error_code error;
+  for (fs::directory_iterator it(utf8_path(folder), error), end;
+       !error && it != end;
+       it.increment(error)) {
+    const std::string extension = to_utf8(it->path().extension());
+    if (std::find(kOthers.begin(), kOthers.end(), extension) != kOthers.end()) {
+      return " but " + to_utf8(it->path().filename()) +
+             ", which is for other programs";
+    }
+  }
+  return "";
+}
+
 std::string find_in_folder(const std::string& folder) {
   std::error_code error;
   for (const std::string_view name : kFolderNames) {
@@ -150,25 +151,11 @@ std::string find_in_folder(const std::string& folder) {
       ErrorCode::kWeights,
       folder +
           ": expected one file of weights (model.safetensors, "
-          "pytorch_model.bin, *.safetensors, *.pt), found " +
-          (found.empty() ? "none" : names + "; give the path of the file") +
+          "pytorch_model.bin, or one *.safetensors, *.pt, *.pth, *.bin, "
+          "*.ckpt), found " +
+          (found.empty() ? std::string("none") + others_in(folder)
+                         : names + "; give the path of the file") +
           ".");
-}
-
-// Data-parallel training prefixes every key.
-void strip_module_prefix(std::map<std::string, at::Tensor>& tensors) {
-  constexpr std::string_view kPrefix = "module.";
-  const bool wrapped =
-      !tensors.empty() &&
-      std::all_of(tensors.begin(), tensors.end(), [&](const auto& named) {
-        return named.first.starts_with(kPrefix);
-      });
-  if (!wrapped) return;
-  std::map<std::string, at::Tensor> stripped;
-  for (auto& [key, tensor] : tensors) {
-    stripped.emplace(key.substr(kPrefix.size()), std::move(tensor));
-  }
-  tensors = std::move(stripped);
 }
 
 }  // namespace
@@ -193,7 +180,6 @@ WeightFiles read_weight_files(const std::string& path) {
                       ").");
     }
   }
-  strip_module_prefix(out.tensors);
   return out;
 }
 

@@ -4,8 +4,12 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
+#include <vector>
+
+#include "files/mapped_file.h"
 
 namespace declip {
 
@@ -19,12 +23,13 @@ struct WeightFiles {
   bool trainer = false;
   std::optional<int64_t> epoch;
   std::optional<std::string> license, dense_mode;  // safetensors metadata
+  std::vector<std::string> notes;                  // what was taken of several
+  std::vector<std::shared_ptr<const MappedFile>> files;  // all that was read
 };
 
 /// Reads a .safetensors file, a torch.save or TorchScript file, a sharded
 /// checkpoint by its *.index.json, or the weights found in a folder. The
-/// container is told by its first bytes, not by its name. A `module.` prefix
-/// from data-parallel training is removed.
+/// container is told by its first bytes, not by its name.
 /// Throws Error(kIo) if nothing can be opened, Error(kWeights) otherwise.
 WeightFiles read_weight_files(const std::string& path);
 

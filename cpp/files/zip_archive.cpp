@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "files/foreign_formats.h"
 #include "files/text.h"
 
 namespace declip {
@@ -155,6 +156,12 @@ bool ZipArchive::contains_folder(const std::string& folder) const {
   return it != directory_.end() && it->first.starts_with(folder);
 }
 
+std::vector<std::string> ZipArchive::names() const {
+  std::vector<std::string> out;
+  for (const auto& [name, record] : directory_) out.push_back(name);
+  return out;
+}
+
 std::string ZipArchive::folder_of(const std::string& name) const {
   std::string folder;
   int found = 0;
@@ -163,6 +170,13 @@ std::string ZipArchive::folder_of(const std::string& name) const {
     if (slash == std::string::npos || entry.substr(slash + 1) != name) continue;
     folder = entry.substr(0, slash + 1);
     ++found;
+  }
+  if (found == 0) {
+    const std::string foreign = foreign_zip(names());
+    if (!foreign.empty()) {
+      file_->reject("expected safetensors or a torch.save file, found " +
+                    foreign + ".");
+    }
   }
   if (found != 1) {
     file_->reject("expected a zip file from torch.save with one */" + name +

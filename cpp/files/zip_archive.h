@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "files/mapped_file.h"
 
@@ -28,6 +29,7 @@ class ZipArchive {
   }
   /// Whether any entry lies under `folder` (ends in '/').
   bool contains_folder(const std::string& folder) const;
+  std::vector<std::string> names() const;
   /// The folder, with its '/', of the one entry called `name` that lies exactly
   /// one folder deep. Throws Error(kWeights) if there is not exactly one.
   std::string folder_of(const std::string& name) const;

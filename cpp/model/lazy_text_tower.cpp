@@ -23,10 +23,14 @@ std::string settings(const TextConfig& config) {
 LazyTextTower::LazyTextTower(const TextConfig& config,
                              std::map<std::string, at::Tensor> tensors,
                              at::Device device,
-                             const Numerics& numerics)
+                             const Numerics& numerics,
+                             TensorCheck check,
+                             std::vector<std::weak_ptr<const MappedFile>> files)
     : config_(config),
       device_(device),
       numerics_(numerics),
+      check_(std::move(check)),
+      files_(std::move(files)),
       fingerprint_(declip::fingerprint(tensors, settings(config))),
       tensors_(std::move(tensors)) {}
 
@@ -35,8 +39,10 @@ const TextTower& LazyTextTower::get(const Call& call) const {
   if (tower_ == nullptr) {
     // What the caller hears of is its texts.
     const Call quiet{call.cancelled, {}};
-    const Weights weights(tensors_, device_, numerics_.stream(), quiet);
-    tower_ = std::make_unique<const TextTower>(config_, weights, numerics_);
+    const Weights weights(tensors_, device_, numerics_.stream(), quiet, check_);
+    auto tower = std::make_unique<const TextTower>(config_, weights, numerics_);
+    check_files(files_);
+    tower_ = std::move(tower);
     tensors_.clear();
   }
   return *tower_;

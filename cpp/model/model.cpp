@@ -8,7 +8,7 @@
 
 #include "checkpoint/family.h"
 #include "declip/memory.h"
-#include "model/proxy.h"
+#include "files/mapped_file.h"
 #include "kernels/cpu/level.h"
 #include "kernels/cuda/twin.h"
 #include "kernels/mask_pool.h"
@@ -17,6 +17,7 @@
 #include "model/encoder.h"
 #include "model/graphs.h"
 #include "model/lazy_text_tower.h"
+#include "model/proxy.h"
 #include "model/recipe.h"
 
 namespace declip {
@@ -136,7 +137,11 @@ std::shared_ptr<const Model> Model::load(const std::string& path,
   numerics.int8 = placement.int8 && numerics.fused;
 
   const auto visual = tower_of(checkpoint, "visual.");
-  const Weights weights(visual, placement.device, numerics.stream(), call);
+  const Weights weights(visual,
+                        placement.device,
+                        numerics.stream(),
+                        call,
+                        checkpoint.check_finite);
   auto model = std::shared_ptr<Model>(new Model());
   model->info_ = describe(checkpoint);
   const auto& config = model->info_.config;
@@ -145,7 +150,9 @@ std::shared_ptr<const Model> Model::load(const std::string& path,
         std::make_unique<LazyTextTower>(*config.text,
                                         tower_of(checkpoint, "text."),
                                         placement.device,
-                                        numerics);
+                                        numerics,
+                                        checkpoint.check_finite,
+                                        checkpoint.files);
   }
   model->encoder_ = config.family->make_encoder(config, weights, numerics);
   model->dtype_ = placement.dtype;
@@ -156,6 +163,8 @@ std::shared_ptr<const Model> Model::load(const std::string& path,
       model->graphs_ = make_graphs();
   }
   model->device_reason_ = placement.reason;
+  model->files_ = checkpoint.files;
+  check_files(model->files_);
   give_back_memory();  // of weights on their way
   return model;
 }
@@ -218,6 +227,22 @@ void Model::check_image(const at::Tensor& image) const {
   }
 }
 
+at::Tensor Model::usable(const at::Tensor& features) const {
+  check_files(files_);
+  if (features.numel() == 0) return features;
+  const auto [low, high] = at::aminmax(features);
+  if (std::isfinite((high - low).item<float>())) return features;
+  throw Error(ErrorCode::kWeights,
+              info_.path +
+                  ": its features of this input are not finite numbers (NaN or "
+                  "infinity), so nothing can be told from them. " +
+                  (dtype_ == at::kHalf
+                       ? "Numbers above 65504 do not fit into float16: load "
+                         "the model with dtype 'bfloat16' or 'float32'."
+                       : "Its weights make numbers that are too large, or the "
+                         "input was not finite itself: check both."));
+}
+
 at::Tensor Model::encode_text(const at::Tensor& tokens,
                               bool normalize,
                               const Call& call) const {
@@ -238,7 +263,7 @@ at::Tensor Model::encode_text(const at::Tensor& tokens,
   const auto features = text_->get(call)
                             .encode(tokens.to(at::kCPU, at::kLong), call)
                             .to(at::kFloat);
-  return normalize ? l2_normalize(features, 1) : features;
+  return usable(normalize ? l2_normalize(features, 1) : features);
 }
 
 at::Tensor Model::encode_words(const at::Tensor& tokens,
@@ -265,7 +290,7 @@ at::Tensor Model::encode_image(const at::Tensor& image,
   const auto features =
       encoder_->class_features(prepared(image), options.positions, call)
           .to(at::kFloat);
-  return options.normalize ? l2_normalize(features, 1) : features;
+  return usable(options.normalize ? l2_normalize(features, 1) : features);
 }
 
 DenseOptions Model::with_proxy(const DenseOptions& options,
@@ -293,11 +318,14 @@ at::Tensor Model::encode_dense(const at::Tensor& image,
     return normalize ? l2_normalize(features, 1) : features;
   };
   // No graph can read a number back.
-  if (!graphs_ || recipe_of(dense.mode).needs_proxy()) return pass(x, call);
+  if (!graphs_ || recipe_of(dense.mode).needs_proxy()) {
+    return usable(pass(x, call));
+  }
   call.check();
-  return graphs_->run(pass_key(x, dense, normalize),
-                      x,
-                      [&](const at::Tensor& in) { return pass(in, Call()); });
+  return usable(
+      graphs_->run(pass_key(x, dense, normalize), x, [&](const at::Tensor& in) {
+        return pass(in, Call());
+      }));
 }
 
 Stages Model::encode_stages(const at::Tensor& image,
@@ -313,7 +341,7 @@ Stages Model::encode_stages(const at::Tensor& image,
     stage.prefix = stage.prefix.to(at::kFloat);
   }
   if (stages.features.defined()) {
-    stages.features = stages.features.to(at::kFloat);
+    stages.features = usable(stages.features.to(at::kFloat));
   }
   return stages;
 }

@@ -21,6 +21,7 @@ at::Tensor Weights::stored(const std::string& name) const {
   call_.check();
   const auto total = static_cast<int64_t>(tensors_.size());
   call_.report(Step::kLoad, std::min(++done_, total), total);
+  if (check_) check_(name, it->second);
   if (done_ % kTensorsPerDrop == 0) MappedFile::drop_pages();
   return it->second.to(device_);
 }

@@ -3,23 +3,35 @@
 #include <ATen/core/Tensor.h>
 #include <c10/core/Device.h>
 
+#include <functional>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "declip/call.h"
 
 namespace declip {
 
+/// Throws where a tensor cannot be used.
+using TensorCheck =
+    std::function<void(const std::string& name, const at::Tensor&)>;
+
 /// A checkpoint's tensors on their way into layers: each is brought to the
 /// device and dtype when it is asked for, so that no second copy of all of them
-/// ever exists. Asking counts as progress and may be cancelled.
+/// ever exists. `check` sees each as it is in the file. Asking counts as
+/// progress and may be cancelled.
 class Weights {
  public:
   Weights(const std::map<std::string, at::Tensor>& tensors,
           at::Device device,
           at::ScalarType dtype,
-          const Call& call)
-      : tensors_(tensors), device_(device), dtype_(dtype), call_(call) {}
+          const Call& call,
+          TensorCheck check = {})
+      : tensors_(tensors),
+        device_(device),
+        dtype_(dtype),
+        call_(call),
+        check_(std::move(check)) {}
 
   /// Undefined when absent.
   at::Tensor find(const std::string& name) const;
@@ -31,6 +43,7 @@ class Weights {
   at::Device device_;
   at::ScalarType dtype_;
   const Call& call_;
+  TensorCheck check_;
   mutable int64_t done_ = 0;
 };
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "declip/error.h"
+#include "files/finite.h"
 
 namespace declip {
 namespace {
@@ -107,6 +108,13 @@ void AdamW::check_state(const std::map<std::string, at::Tensor>& tensors,
       throw Error(ErrorCode::kWeights,
                   path + ": optimiser state '" + name +
                       "' is missing or does not fit its parameter.");
+    }
+    for (const auto& [name, sizes] : parts) {
+      if (!any || all_finite(tensors.at(name))) continue;
+      throw Error(ErrorCode::kWeights,
+                  path + ": optimiser state '" + name +
+                      "' holds NaN or infinite numbers: training diverged, or "
+                      "the file is damaged. Go on from an earlier state.");
     }
   }
 }

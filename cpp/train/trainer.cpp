@@ -13,7 +13,9 @@
 #include "declip/memory.h"
 #include "declip/safetensors.h"
 #include "declip/train.h"
+#include "files/finite.h"
 #include "files/mapped_file.h"
+#include "files/safetensors.h"
 #include "model/device.h"
 #include "model/layers.h"
 #include "train/adamw.h"
@@ -206,11 +208,12 @@ struct Trainer::State {
   TrainOptions options;
   ModelConfig config;
   at::Device device = at::kCPU;
-  Numerics numerics;                             // of the student
-  std::map<std::string, at::Tensor> tensors;     // float32 leaves
-  std::map<std::string, at::Tensor> unused;      // as stored in the file
-  std::map<std::string, at::Tensor> pretrained;  // as stored in its file
-  std::unique_ptr<VisionTower> teacher;          // null if not needed
+  Numerics numerics;                                   // of the student
+  std::map<std::string, at::Tensor> tensors;           // float32 leaves
+  std::map<std::string, at::Tensor> unused;            // as stored in the file
+  std::map<std::string, at::Tensor> pretrained;        // as stored in its file
+  std::vector<std::weak_ptr<const MappedFile>> files;  // of those two
+  std::unique_ptr<VisionTower> teacher;                // null if not needed
   std::vector<Parameter> learning;
   AdamW optimiser{{}, {}};
   std::vector<at::Tensor> average;  // of `learning`, empty without
@@ -369,7 +372,11 @@ Trainer::Trainer(const Checkpoint& student,
   s.numerics.recorded = true;
   s.random = SplitMix(options.seed);
   s.pretrained = reference.tensors;
+  for (const auto& [name, tensor] : reference.tensors) {
+    if (reference.check_finite) reference.check_finite(name, tensor);
+  }
   for (const auto& [name, tensor] : student.tensors) {
+    if (student.check_finite) student.check_finite(name, tensor);
     if (is_used(name, options.objective)) {
       s.tensors.emplace(name, tensor.to(s.device, at::kFloat, false, true));
     } else {
@@ -400,6 +407,9 @@ Trainer::Trainer(const Checkpoint& student,
     s.teacher = reference.config.family->training->make_tower(
         reference.config.vision, weights, numerics);
   }
+  s.files = student.files;
+  s.files.insert(s.files.end(), reference.files.begin(), reference.files.end());
+  check_files(s.files);
   MappedFile::drop_pages();  // all that a step needs was copied
 }
 
@@ -510,7 +520,8 @@ void Trainer::load(const std::string& path) {
   const TrainingMode mode;
   const c10::NoGradGuard guard;
   auto& s = *state_;
-  const auto file = read_safetensors(path);
+  const auto mapped = MappedFile::open(path);
+  const auto file = read_safetensors(mapped);
   const auto reject = [&](const std::string& why) {
     throw Error(ErrorCode::kWeights, path + ": " + why);
   };
@@ -537,6 +548,11 @@ void Trainer::load(const std::string& path) {
              " in float32; the state belongs to another model or other "
              "options.");
     }
+    if (!all_finite(it->second)) {
+      reject("'" + name +
+             "' holds NaN or infinite numbers: training diverged, or the file "
+             "is damaged. Go on from an earlier state.");
+    }
     return it->second;
   };
 
@@ -561,6 +577,7 @@ void Trainer::load(const std::string& path) {
                         find("average." + s.learning[i].name, s.average[i]));
   }
   s.optimiser.check_state(file.tensors, path);
+  mapped->check();
 
   s.optimiser.restore(file.tensors);
   for (const auto& [to, from] : copies) to.copy_(from);
@@ -588,6 +605,7 @@ void Trainer::export_checkpoint(const std::string& path,
     const auto pretrained = s.pretrained.at(name).to(s.device, at::kFloat);
     tensor = alpha * tensor + (1 - alpha) * pretrained;
   }
+  check_files(s.files);
   export_open_clip(path, s.config, student, trained_mode(s.options));
 }
 

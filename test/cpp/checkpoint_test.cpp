@@ -3,11 +3,13 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "checkpoint/dense_mode_name.h"
 #include "checkpoint/detect.h"
 #include "checkpoint_files.h"
+#include "declip/model.h"
 #include "families/clip.h"
 #include "families/eva.h"
 #include "files/safetensors.h"
@@ -321,6 +323,7 @@ TEST(checkpoint_custom_text_layout_and_module_prefix) {
 
   write_safetensors(path, module);
   const Checkpoint m = load_checkpoint(path);
+  CHECK(has_note(m, "\"module.\""));
   CHECK(m.format == "openai");
   check_clip_formats_config(m.config);
 }
@@ -629,6 +632,172 @@ TEST(checkpoint_other_models_are_refused_with_the_reason) {
   CHECK(contains(reason({"image_encoder.trunk.blocks.0.attn.qkv.weight"}),
                  "DINO"));
   CHECK(contains(reason({"image_encoder.layers.0.conv1.c.weight"}), "SAM"));
+}
+
+TEST(checkpoint_names_behind_what_wrappers_put_before_them) {
+  const files::TempFolder temp;
+  const std::string path = temp.file("model.safetensors");
+  const auto all = tensors_of(kOpenClip);
+  const auto with = [&](const std::vector<std::string>& parts) {
+    Tensors out;
+    for (const std::string& part : parts) {
+      for (const auto& [name, tensor] : all) out[part + name] = tensor;
+    }
+    return out;
+  };
+  for (const std::string part : {"_orig_mod.",
+                                 "model.",
+                                 "module._orig_mod.",
+                                 "model.net.clip.",
+                                 "whatever."}) {
+    const tap::Case in(part);
+    write_safetensors(path, with({part}));
+    const Checkpoint c = load_checkpoint(path);
+    check_clip_formats_config(c.config);
+    CHECK(has_note(c, "begin with \"" + part + "\""));
+  }
+  // Something else beside the model.
+  Tensors more = with({"model."});
+  more["criterion.weight"] = at::ones({3});
+  write_safetensors(path, more);
+  Checkpoint c = load_checkpoint(path);
+  check_clip_formats_config(c.config);
+  CHECK(has_note(c, "left 1 others (criterion.weight"));
+  // Its average beside it.
+  write_safetensors(path, with({"model.", "model_ema."}));
+  c = load_checkpoint(path);
+  CHECK(has_note(c, "begin with \"model.\""));
+  write_safetensors(path, with({"student.", "teacher."}));
+  CHECK(contains(load_failure(path),
+                 "several models, whose names begin with \"student.\", "
+                 "\"teacher.\"; save one"));
+  write_safetensors(path,
+                    {{"a.b.x", at::ones({1})}, {"a.b.y.z", at::ones({1})}});
+  CHECK(contains(load_failure(path), "all begin with \"a.b.\""));
+  // An error calls a tensor as the file does, but for the wrapper.
+  Tensors missing = with({"model."});
+  missing.erase("model.ln_final.bias");
+  write_safetensors(path, missing);
+  CHECK(contains(load_failure(path), "\"ln_final.bias\""));
+}
+
+TEST(checkpoint_nan_and_infinity) {
+  const files::TempFolder temp;
+  const std::string path = temp.file("model.safetensors");
+  const std::string vision = "visual.transformer.resblocks.1.mlp.c_fc.weight";
+  const std::string text = "transformer.resblocks.0.ln_1.bias";
+  for (const double value : {NAN, INFINITY, -INFINITY}) {
+    for (const auto dtype : {at::kFloat, at::kHalf, at::kBFloat16}) {
+      Tensors tensors = tensors_of(kOpenClip);
+      for (auto& [name, tensor] : tensors) tensor = tensor.to(dtype);
+      tensors[vision].flatten()[tensors[vision].numel() - 1] = value;
+      write_safetensors(path, tensors);
+      const std::string why = CHECK_THROWS_CODE(
+          declip::Model::load(path, {}, {}), ErrorCode::kWeights);
+      CHECK(contains(why, "\"" + vision + "\" holds NaN or infinite"));
+    }
+    Tensors tensors = tensors_of(kOpenClip);
+    tensors[text].flatten()[0] = value;
+    write_safetensors(path, tensors);
+    const auto model = declip::Model::load(path, {}, {});
+    for (int i = 0; i < 2; ++i) {
+      const std::string why = CHECK_THROWS_CODE(
+          model->encode_text(at::zeros({1, 77}, at::kLong), true, {}),
+          ErrorCode::kWeights);
+      CHECK(contains(why, "\"" + text + "\" holds NaN"));
+    }
+    tensors = tensors_of(kOpenClip);
+    tensors["logit_scale"].fill_(value);
+    write_safetensors(path, tensors);
+    CHECK(contains(load_failure(path), "\"logit_scale\" holds NaN"));
+  }
+}
+
+TEST(checkpoint_features_that_are_not_finite_are_refused) {
+  const files::TempFolder temp;
+  const std::string path = temp.file("model.safetensors");
+  Tensors tensors = tensors_of(kOpenClip);
+  for (const char* name : {"visual.proj", "text_projection"}) {
+    const at::Tensor values = tensors[name].to(at::kFloat);
+    tensors[name] = values / values.abs().max() * 3e38F;
+  }
+  write_safetensors(path, tensors);
+  const auto model = declip::Model::load(path, {}, {});
+  const auto image = at::ones({1, 3, 64, 64});
+  const auto refused = [](const auto& call) {
+    return contains(CHECK_THROWS_CODE(call(), ErrorCode::kWeights),
+                    "are not finite");
+  };
+  CHECK(refused([&] { return model->encode_image(image, {}, {}); }));
+  CHECK(refused([&] { return model->encode_dense(image, {}, true, {}); }));
+  CHECK(refused([&] {
+    return model->encode_text(at::ones({1, 77}, at::kLong), true, {});
+  }));
+  CHECK(refused([&] {
+    return model->encode_boxes(
+        image, at::tensor({0.0F, 0.0F, 9.0F, 9.0F}).view({1, 4}), {}, {});
+  }));
+}
+
+TEST(checkpoint_foreign_formats_are_named) {
+  const files::TempFolder temp;
+  const std::string rest(300, '\1');
+  const auto reason = [&](const std::string& name, const std::string& bytes) {
+    const std::string path = temp.write(name, bytes);
+    const std::string why = load_failure(path);
+    CHECK(contains(why, path + ": expected safetensors or a torch.save file"));
+    return why;
+  };
+  const auto bytes = [](std::initializer_list<int> values) {
+    std::string out;
+    for (const int value : values) out += static_cast<char>(value);
+    return out;
+  };
+  const std::vector<std::array<std::string, 3>> cases{
+      {"a.pt", "\n\n \t<!doctype html><html>", "a web page"},
+      {"a.bin", "\xEF\xBB\xBF<html>", "a web page"},
+      {"a.pt",
+       "<?xml version=\"1.0\"?><Error>AccessDenied",
+       "XML, perhaps the error"},
+      {"a.safetensors", "{\"error\":\"Repository not found\"}", "error answer"},
+      {"a.pt", "\n {\"message\": \"x\"}", "error answer"},
+      {"a.pt", "Entry not found", "text (\"Entry not found\")"},
+      {"a.pt", "{\"weight_map\": {}}", "index of a checkpoint"},
+      {"a.pt", "{\"a\": 1}", "JSON text"},
+      {"a.pt", " \n", "nothing but blanks"},
+      {"a.gguf", "GGUF" + rest, "a GGUF file"},
+      {"a.npy", "\x93NUMPY" + rest, "a NumPy array"},
+      {"a.pt", bytes({0x1f, 0x8b}) + rest, "a gzip file"},
+      {"a.pt", "BZh9" + rest, "bzip2"},
+      {"a.pt", bytes({0xfd, '7', 'z', 'X', 'Z', 0}) + rest, "an xz file"},
+      {"a.pt", bytes({0x28, 0xb5, 0x2f, 0xfd}) + rest, "Zstandard"},
+      {"a.pt", std::string(257, '\0') + "ustar" + rest, "a tar archive"},
+      {"a.h5", "\x89HDF\r\n" + rest, "HDF5"},
+      {"a.tflite", bytes({28, 0, 0, 0}) + "TFL3" + rest, "TensorFlow Lite"},
+      {"a.onnx", bytes({8, 7, 18, 7}) + "pytorch" + rest, "an ONNX"},
+      {"a.bin", bytes({8, 7, 18, 7}) + "pytorch" + rest, "an ONNX"},
+      {"a.mlmodel", bytes({8, 4, 18, 7}) + rest, "a Core ML model"},
+      {"a.pb", bytes({8, 1, 18, 7}) + rest, "a TensorFlow file"},
+      {"a.msgpack", bytes({0x82, 0xa6}) + rest, "a Flax file"},
+      {"a.pt", bytes({0xff, 0xd8, 0xff}) + rest, "a picture"},
+      {"a.pt", "\x89PNG" + rest, "a picture"},
+      {"a.pt", "%PDF-1.7" + rest, "a PDF"},
+      {"a.pt", bytes({0x7f, 'E', 'L', 'F'}) + rest, "a program"},
+      {"a.pt", bytes({0x80, 4, 0x95}) + rest, "a bare pickle"},
+      {"a.zip", files::zip({{"a/w.npy", "x"}}), "NumPy arrays"},
+      {"a.zip",
+       files::zip({{"clip/model.pt", "x"}}),
+       "\"clip/model.pt\"; unpack"},
+      {"a.zip", files::zip({{"[Content_Types].xml", "x"}}), "Office"},
+  };
+  for (const auto& [name, content, what] : cases) {
+    const tap::Case in(what);
+    CHECK(contains(reason(name, content), what));
+  }
+  temp.write("tf/tf_model.h5", "x");
+  CHECK(contains(load_failure(temp.file("tf")), "found none but tf_model.h5"));
+  temp.write("lightning/last.ckpt", torch_save(tensors_of(kOpenClip)));
+  CHECK(load_checkpoint(temp.file("lightning")).format == "openai");
 }
 
 TEST(checkpoint_other_files_are_refused_with_the_reason) {

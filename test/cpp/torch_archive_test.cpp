@@ -113,6 +113,28 @@ TEST(torch_archive_wrappers_parameters_and_epoch) {
   }
 }
 
+TEST(torch_archive_takes_the_weights_and_names_others) {
+  const std::string x = tensor("0", 6, {6}, {1});
+  const std::string state = dict({{"a", x}, {"b", x}});
+  const std::string moments = dict({{"state", dict({{"c", x}})}});
+  const auto check = [&](const files::Entries& entries,
+                         const std::string& note) {
+    const auto archive = load(dict(entries) + ".", kSixFloats);
+    CHECK(archive.tensors.size() == 2 && archive.tensors.contains("a"));
+    CHECK(archive.note.find(note) != std::string::npos);
+    CHECK(note.empty() == archive.note.empty());
+  };
+  check({{"model_state_dict", state}, {"optimizer_state_dict", moments}}, "");
+  check({{"model", dict({{"state_dict", state}})}, {"optimizer", state}}, "");
+  check({{"checkpoint", dict({{"model", dict({{"module", state}})}})}}, "");
+  check({{"state_dict", state}, {"state_dict_ema", state}},
+        "under \"state_dict\"; the file also holds weights under "
+        "\"state_dict_ema\"");
+  check({{"ema", state}, {"net", state}, {"args", state}},
+        "under \"net\"; the file also holds weights under \"ema\"");
+  check({{"model_ema", state}, {"epoch", integer(1)}}, "");
+}
+
 TEST(torch_archive_torchscript_attributes) {
   const std::string x = tensor("0", 6, {6}, {1});
   const std::string inner = "c__torch__.torch.nn\nLinear\n)\x81" +

@@ -372,6 +372,8 @@ TEST(foreign_states_are_refused) {
     refuse(tensors, state.metadata);
     tensors[name] = at::zeros({3});
     refuse(tensors, state.metadata);
+    tensors[name] = at::full_like(state.tensors.at(name), NAN);
+    refuse(tensors, state.metadata);
   }
   CHECK_THROWS_CODE(t.load(folder.file("none")), ErrorCode::kIo);
   CHECK_THROWS_CODE(t.save(folder.file("none/state.safetensors")),
@@ -425,6 +427,30 @@ TEST(wrong_options_are_refused) {
                     ErrorCode::kInvalidArg);
   CHECK_THROWS_CODE(t.export_checkpoint(folder.file("a"), 1, true),
                     ErrorCode::kInvalidArg);
+}
+
+TEST(students_and_pretrained_models_of_nan_are_refused) {
+  const files::TempFolder folder;
+  const auto checkpoint = [&](double value) {
+    auto t = trainer(Family::kEva, small::options(Objective::kClipSelf));
+    const auto path = folder.file(c10::str(value, ".safetensors"));
+    t.export_checkpoint(path, 1, false);
+    auto file = declip::read_safetensors(path);
+    file.tensors.at("visual.norm.bias").flatten()[1] = value;
+    declip::write_safetensors(path, file.tensors, file.metadata);
+    declip::ConfigOverrides overrides;
+    overrides.head_width = 8;
+    overrides.text_heads = 2;
+    return declip::load_checkpoint(path, overrides);
+  };
+  const auto good = checkpoint(0), bad = checkpoint(INFINITY);
+  const auto options = small::options(Objective::kClipSelf);
+  for (const auto& [student, pretrained] :
+       {std::pair(bad, good), {good, bad}}) {
+    const auto why = CHECK_THROWS_CODE(Trainer(student, pretrained, options),
+                                       ErrorCode::kWeights);
+    CHECK(why.find("\"visual.norm.bias\" holds NaN") != std::string::npos);
+  }
 }
 
 TEST(foundation_models_are_no_students) {

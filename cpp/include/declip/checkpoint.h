@@ -2,7 +2,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -26,6 +28,8 @@ enum class TokenizerKind {
   kFolder,    // the files beside the weights, CLIP's vocabulary without them
 };
 
+class MappedFile;
+
 /// A checkpoint in the package's own naming (docs/architecture.md): towers
 /// under `visual.` and `text.`, plus `logit_scale`. Tensors keep the dtype they
 /// have in the file; tensors of safetensors files alias the memory map, which
@@ -46,6 +50,12 @@ struct Checkpoint {
   std::optional<std::string> license;     // from safetensors metadata
   std::vector<std::string> notes;  // assumptions a reader should know, e.g.
                                    // "activation assumed quick_gelu"
+  /// Throws Error(kWeights) that calls a tensor by its name in the file if it
+  /// holds NaN or infinity. Tensors are looked at when they are used, not
+  /// while the file is opened.
+  std::function<void(const std::string& name, const at::Tensor&)> check_finite;
+  /// What tensors may alias, while any does: see check_files().
+  std::vector<std::weak_ptr<const MappedFile>> files;
 };
 
 /// Reads a checkpoint file or Hugging Face folder without executing anything

@@ -151,6 +151,9 @@ class Model {
                         const RegionOptions& options,
                         int64_t regions,
                         const Call& call) const;
+  /// `features` as they came. Throws Error(kWeights) if they are not finite,
+  /// Error(kIo) if the weights' file is no longer whole.
+  at::Tensor usable(const at::Tensor& features) const;
 
   CheckpointInfo info_;
   std::unique_ptr<const VisionEncoder> encoder_;
@@ -160,6 +163,7 @@ class Model {
   bool int8_ = false;
   at::Device device_ = at::kCPU;
   std::string device_reason_;
+  std::vector<std::weak_ptr<const MappedFile>> files_;
 };
 
 /// x / max(|x|, 1e-12) along `dim`.

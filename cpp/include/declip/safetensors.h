@@ -13,11 +13,10 @@ struct Safetensors {
 };
 
 /// Reads a safetensors file: 8 bytes header length, a JSON header, the data.
-/// Tensors alias the file's memory where it is aligned to their element, and
-/// keep it alive. The header is checked in full before any tensor is made:
-/// every byte of the data must belong to exactly one tensor.
-/// Throws Error(kIo) if the file cannot be opened, Error(kWeights) naming file,
-/// key, expected and found if it is malformed.
+/// Tensors are copies: the file may change afterwards. The header is checked in
+/// full before any tensor is made: every byte of the data must belong to
+/// exactly one tensor. Throws Error(kIo) if the file cannot be opened,
+/// Error(kWeights) naming file, key, expected and found if it is malformed.
 Safetensors read_safetensors(const std::string& path);
 
 /// Writes the file whole or not at all. Tensors of any device and layout; on
