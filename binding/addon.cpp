@@ -8,12 +8,12 @@
 #include "file_calls.h"
 #include "image_calls.h"
 #include "label_calls.h"
+#include "make_batch.h"
 #include "model_handle.h"
 #include "runtime_calls.h"
 #include "tensor_calls.h"
 #include "tensor_handle.h"
 #include "trainer_handle.h"
-#include "training_regions.h"
 #include "view_handle.h"
 
 namespace declip {
@@ -62,13 +62,11 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   function("loadModel", ModelHandle::load);
   function("createTrainer", TrainerHandle::create);
   function("createCheckpoint", TrainerHandle::create_checkpoint);
-  function("trainingRegions", training_regions);
+  function("makeBatch", make_batch);
   function("preprocess", preprocess_image);
   function("resize", resize_image);
   function("mixText", mix_text);
   function("similarity", similarity);
-  function("concatenate", concatenate);
-  function("resizeBatch", resize_batch);
   function("labelRuns", label_runs);
   function("labelStrings", label_strings);
   function("labelPolygons", label_polygons);

@@ -51,14 +51,4 @@ Napi::Value resize_image(const Napi::CallbackInfo& info) {
   });
 }
 
-Napi::Value resize_batch(const Napi::CallbackInfo& info) {
-  return queued(info, [](const Napi::Object& o) {
-    return [images = get_tensor(o, "images"),
-            size = get_integer(o, "size")](const Call&) {
-      return at::upsample_bilinear2d(
-          images, {size, size}, /*align_corners=*/false);
-    };
-  });
-}
-
 }  // namespace declip

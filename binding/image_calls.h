@@ -8,7 +8,5 @@ namespace declip {
 Napi::Value preprocess_image(const Napi::CallbackInfo& info);
 /// resize(options): a picture with another short side.
 Napi::Value resize_image(const Napi::CallbackInfo& info);
-/// resizeBatch(options): model inputs of another size.
-Napi::Value resize_batch(const Napi::CallbackInfo& info);
 
 }  // namespace declip

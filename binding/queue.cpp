@@ -2,8 +2,10 @@
 
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
+#include <c10/util/ParallelGuard.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -28,15 +30,19 @@ constexpr auto kCloseTimeout = std::chrono::seconds(10);
 /// Progress reports closer together than this are dropped, but for the last.
 constexpr auto kProgressInterval = std::chrono::milliseconds(50);
 
-/// The process's one inference thread. It owns LibTorch's intra-op threads, so
-/// that concurrent calls, models and workers never oversubscribe the machine.
-/// Never destroyed: at exit the thread may still be inside LibTorch.
-class InferenceThread {
+/// The thread of a lane, and the jobs that wait for it. Never destroyed: at
+/// exit the thread may still be inside LibTorch.
+class Worker {
  public:
-  static InferenceThread& instance() {
-    static auto* thread = new InferenceThread();
-    return *thread;
+  static Worker& of(Lane lane) {
+    // One inference thread owns LibTorch's intra-op threads, so that concurrent
+    // calls, models and workers never oversubscribe the machine.
+    static auto* inference = new Worker(Lane::kInference);
+    static auto* preparation = new Worker(Lane::kPreparation);
+    return lane == Lane::kInference ? *inference : *preparation;
   }
+
+  explicit Worker(Lane lane) : lane_(lane) {}
 
   void push(std::shared_ptr<Mailbox> owner, std::shared_ptr<Job> job) {
     const std::lock_guard lock(mutex_);
@@ -70,7 +76,7 @@ class InferenceThread {
     idle_.wait_for(lock, kCloseTimeout, [&] { return running_ != owner; });
   }
 
-  std::atomic<int> threads{default_threads()};
+  std::atomic<int> threads{default_threads()};  // of Lane::kInference
 
  private:
   struct Entry {
@@ -79,7 +85,8 @@ class InferenceThread {
   };
 
   void loop() noexcept {
-    settle_vector_math();
+    static const bool settled = (settle_vector_math(), true);
+    (void)settled;
     for (;;) {
       Entry entry;
       {
@@ -106,9 +113,14 @@ class InferenceThread {
   /// Touches the job's own members only, no JS value.
   void run(Job& job) noexcept {
     try {
+      const bool infers = lane_ == Lane::kInference;
       // thread-local: has to be set on the thread that computes
-      if (at::get_num_threads() != threads) at::set_num_threads(threads);
-      const c10::InferenceMode guard;
+      if (infers && at::get_num_threads() != threads) {
+        at::set_num_threads(threads);
+      }
+      // By itself, and without a setting that other threads would share.
+      const c10::ParallelGuard alone(!infers);
+      const c10::InferenceMode mode(infers);
       const MemoryScope memory;
       job.call.check();
       job.finish = job.work(job.call);
@@ -118,6 +130,7 @@ class InferenceThread {
     job.work = nullptr;  // frees the inputs here, not on the JS thread
   }
 
+  const Lane lane_;
   std::mutex mutex_;
   std::condition_variable wake_, idle_;
   std::deque<Entry> jobs_;
@@ -125,13 +138,15 @@ class InferenceThread {
   bool started_ = false;
 };
 
+constexpr std::array<Lane, 2> kLanes{Lane::kInference, Lane::kPreparation};
+
 }  // namespace
 
 void set_inference_threads(int threads) {
-  InferenceThread::instance().threads = threads;
+  Worker::of(Lane::kInference).threads = threads;
 }
 
-int inference_threads() { return InferenceThread::instance().threads; }
+int inference_threads() { return Worker::of(Lane::kInference).threads; }
 
 Mailbox::Mailbox(Napi::Env env) {
   const auto status =
@@ -153,7 +168,8 @@ Mailbox::Mailbox(Napi::Env env) {
 
 Napi::Promise Mailbox::submit(Napi::Env env,
                               const Napi::Object& options,
-                              std::function<Finish(const Call&)> work) {
+                              std::function<Finish(const Call&)> work,
+                              Lane lane) {
   if (closing_) {  // written on this thread only
     throw Error(ErrorCode::kDisposed,
                 "The process or worker is ending and takes no further call.");
@@ -185,7 +201,7 @@ Napi::Promise Mailbox::submit(Napi::Env env,
   const auto promise = waiting.deferred.Promise();
   if (waiting_.empty()) napi_ref_threadsafe_function(env, tsfn_);
   waiting_.emplace(job->id, std::move(waiting));
-  InferenceThread::instance().push(shared_from_this(), std::move(job));
+  Worker::of(lane).push(shared_from_this(), std::move(job));
   return promise;
 }
 
@@ -254,10 +270,13 @@ void Mailbox::settle(Napi::Env env, Job& job) {
 }
 
 void Mailbox::drop_cancelled() {
-  for (auto& job : InferenceThread::instance().take_cancelled(this)) {
-    job->work = nullptr;
-    job->failure = {code_name(ErrorCode::kAborted), "The call was cancelled."};
-    deliver(std::move(job));
+  for (const auto lane : kLanes) {
+    for (auto& job : Worker::of(lane).take_cancelled(this)) {
+      job->work = nullptr;
+      job->failure = {code_name(ErrorCode::kAborted),
+                      "The call was cancelled."};
+      deliver(std::move(job));
+    }
   }
 }
 
@@ -270,7 +289,7 @@ void Mailbox::close() {
   for (auto& [id, waiting] : waiting_) {
     if (waiting.cancelled) *waiting.cancelled = true;
   }
-  InferenceThread::instance().forget(this);
+  for (const auto lane : kLanes) Worker::of(lane).forget(this);
   waiting_.clear();
   napi_release_threadsafe_function(tsfn_, napi_tsfn_abort);
 }

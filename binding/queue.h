@@ -19,21 +19,31 @@ namespace declip {
 /// Runs on the JS thread and makes the value a promise resolves with.
 using Finish = std::function<Napi::Value(Napi::Env)>;
 
-/// One call on its way through the inference thread. Holds no JS value.
+/// The process's two threads for jobs. Each takes them in their order.
+enum class Lane {
+  /// For models, in inference mode, with LibTorch's intra-op threads.
+  kInference,
+  /// For making what models are given: one thread by itself, so that it works
+  /// beside a model, and outside inference mode, so that what it makes may take
+  /// part in a graph. Nothing on it may wait for a model.
+  kPreparation,
+};
+
+/// One call on its way through a lane. Holds no JS value.
 struct Job {
   uint64_t id = 0;
   Call call;
-  /// Inference thread. Returns what turns its result into a JS value.
+  /// The lane's thread. Returns what turns its result into a JS value.
   std::function<Finish(const Call&)> work;
   Finish finish;
   std::optional<Failure> failure;
 };
 
 /// The JS side of one environment (main thread or worker): promises that wait
-/// for jobs, and the function by which the inference thread reaches them.
+/// for jobs, and the function by which the lanes' threads reach them.
 ///
-/// The inference thread may outlive the environment. It holds a shared_ptr, and
-/// after `close()` it never touches the threadsafe function again.
+/// They may outlive the environment. They hold a shared_ptr, and after
+/// `close()` they never touch the threadsafe function again.
 class Mailbox : public std::enable_shared_from_this<Mailbox> {
  public:
   explicit Mailbox(Napi::Env env);
@@ -42,7 +52,8 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
   /// Throws Error(kDisposed) after `close()`.
   Napi::Promise submit(Napi::Env env,
                        const Napi::Object& options,
-                       std::function<Finish(const Call&)> work);
+                       std::function<Finish(const Call&)> work,
+                       Lane lane = Lane::kInference);
 
   /// JS thread. Rejects this environment's cancelled calls that still wait for
   /// their turn; the running one stops by itself.
@@ -53,7 +64,7 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
   void deliver_progress(uint64_t id, Step step, int64_t done, int64_t total);
 
   /// JS thread, process exit and environment cleanup: cancels what is left and
-  /// waits, within limits, until the inference thread has let go of it.
+  /// waits, within limits, until the lanes have let go of it.
   void close();
 
  private:
@@ -77,7 +88,7 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
   std::map<uint64_t, Waiting> waiting_;
 };
 
-/// Intra-op threads of the inference thread; takes effect with its next job.
+/// Intra-op threads of the inference lane; takes effect with its next job.
 void set_inference_threads(int threads);
 int inference_threads();
 

@@ -23,12 +23,16 @@ namespace declip {
 /// The outer one reads the options; the inner one, which holds no JS value, is
 /// queued. The promise resolves with to_js() of what it returns.
 template <class Read>
-Napi::Value queued(const Napi::CallbackInfo& info, Read&& read) {
+Napi::Value queued(const Napi::CallbackInfo& info,
+                   Read&& read,
+                   Lane lane = Lane::kInference) {
   const auto env = info.Env();
   return guarded(env, [&]() -> Napi::Value {
     const auto options = options_of(info);
     return addon_data(env).mailbox->submit(
-        env, options, [job = read(options)](const Call& call) -> Finish {
+        env,
+        options,
+        [job = read(options)](const Call& call) -> Finish {
           if constexpr (std::is_void_v<decltype(job(call))>) {
             job(call);
             return nullptr;
@@ -37,7 +41,8 @@ Napi::Value queued(const Napi::CallbackInfo& info, Read&& read) {
               return to_js(e, result);
             };
           }
-        });
+        },
+        lane);
   });
 }
 

@@ -120,17 +120,6 @@ at::Tensor find_tensor(const Napi::Object& o, const char* key) {
   return value.IsUndefined() ? at::Tensor() : TensorHandle::from(value);
 }
 
-std::vector<at::Tensor> get_tensors(const Napi::Object& o, const char* key) {
-  const auto value = o.Get(key);
-  if (!value.IsArray()) throw wrong(key, "an array of tensors");
-  const auto array = value.As<Napi::Array>();
-  std::vector<at::Tensor> out;
-  for (uint32_t i = 0; i < array.Length(); ++i) {
-    out.push_back(TensorHandle::from(array.Get(i)));
-  }
-  return out;
-}
-
 at::Tensor get_pixels(const Napi::Object& o) {
   const auto value = o.Get("pixels");
   if (!value.IsTypedArray()) {

@@ -37,7 +37,6 @@ Napi::Object get_object(const Napi::Object& o, const char* key);
 at::Tensor get_tensor(const Napi::Object& o, const char* key);
 /// Undefined where the field is missing.
 at::Tensor find_tensor(const Napi::Object& o, const char* key);
-std::vector<at::Tensor> get_tensors(const Napi::Object& o, const char* key);
 
 /// `pixels`, 8-bit [height, width, channels] with 1, 3 or 4 channels: a tensor,
 /// or a Uint8Array with `width` and `height` beside it. The array is not copied

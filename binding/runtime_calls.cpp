@@ -24,6 +24,7 @@ Napi::Value runtime_info(const Napi::CallbackInfo& info) {
     layers.Set("bfloat16", r.bfloat16);
     layers.Set("int8", r.int8);
     o.Set("layers", layers);
+    o.Set("bfloat16Units", r.bfloat16_units);
     return o;
   });
 }

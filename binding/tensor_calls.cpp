@@ -1,7 +1,5 @@
 #include "tensor_calls.h"
 
-#include <ATen/ATen.h>
-
 #include "declip/features.h"
 #include "queued.h"
 
@@ -22,14 +20,6 @@ Napi::Value similarity(const Napi::CallbackInfo& info) {
   return queued(info, [](const Napi::Object& o) {
     return [a = get_tensor(o, "a"), b = get_tensor(o, "b")](const Call&) {
       return feature_products(a, b);
-    };
-  });
-}
-
-Napi::Value concatenate(const Napi::CallbackInfo& info) {
-  return queued(info, [](const Napi::Object& o) {
-    return [tensors = get_tensors(o, "tensors")](const Call&) {
-      return at::cat(tensors);
     };
   });
 }

@@ -8,7 +8,5 @@ namespace declip {
 Napi::Value mix_text(const Napi::CallbackInfo& info);
 /// similarity(options): products of rows.
 Napi::Value similarity(const Napi::CallbackInfo& info);
-/// concatenate(options): along the first dimension.
-Napi::Value concatenate(const Napi::CallbackInfo& info);
 
 }  // namespace declip

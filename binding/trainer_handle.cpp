@@ -17,6 +17,12 @@
 #include "queued.h"
 
 namespace declip {
+
+struct MadeTrainer {
+  std::shared_ptr<Trainer> trainer;
+  CheckpointInfo student;
+};
+
 namespace {
 
 Schedule to_schedule(const Napi::Object& o) {
@@ -163,10 +169,12 @@ Napi::Value to_js(Napi::Env env, const TrainStep& step) {
   return out;
 }
 
-Napi::Value to_js(Napi::Env env, const std::shared_ptr<Trainer>& trainer) {
-  auto held = trainer;
-  return addon_data(env).trainer.New(
+Napi::Value to_js(Napi::Env env, const MadeTrainer& made) {
+  auto held = made.trainer;
+  auto handle = addon_data(env).trainer.New(
       {Napi::External<std::shared_ptr<Trainer>>::New(env, &held)});
+  handle.Set("info", to_js(env, made.student));
+  return handle;
 }
 
 TrainerHandle::TrainerHandle(const Napi::CallbackInfo& info)
@@ -228,7 +236,9 @@ Napi::Value TrainerHandle::create(const Napi::CallbackInfo& info) {
       std::optional<Checkpoint> other;
       if (pretrained) other = load_checkpoint(*pretrained, overrides);
       call.check();
-      return std::make_shared<Trainer>(from, other, options, group);
+      return MadeTrainer{
+          std::make_shared<Trainer>(from, other, options, group, call),
+          describe(from)};
     };
   });
 }
@@ -254,9 +264,8 @@ Napi::Value TrainerHandle::step(const Napi::CallbackInfo& info) {
 
 Napi::Value TrainerHandle::any_rank(const Napi::CallbackInfo& info) {
   return queued(info, [this](const Napi::Object& o) {
-    return [trainer = trainer(), value = get_bool(o, "value")](const Call&) {
-      return trainer->any_rank(value);
-    };
+    return [trainer = trainer(), value = get_bool(o, "value")](
+               const Call& call) { return trainer->any_rank(value, call); };
   });
 }
 

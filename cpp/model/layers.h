@@ -73,6 +73,8 @@ class Linear {
   /// What a layer runs on with these numerics on this processor, e.g.
   /// "oneDNN, packed".
   static std::string describe(const Numerics& numerics);
+  /// Whether that is oneDNN with packed weights.
+  static bool is_packed(const Numerics& numerics);
 
  private:
   /// epilogue(x W^T + b) + residual, which may be undefined.

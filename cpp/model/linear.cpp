@@ -264,8 +264,12 @@ std::string Linear::int8_obstacle() {
 
 std::string Linear::describe(const Numerics& numerics) {
   if (numerics.int8) return "oneDNN, packed 8-bit weights";
-  return numerics.fused && can_pack(numerics) ? "oneDNN, packed weights"
-                                              : "LibTorch's linear layer";
+  return is_packed(numerics) ? "oneDNN, packed weights"
+                             : "LibTorch's linear layer";
+}
+
+bool Linear::is_packed(const Numerics& numerics) {
+  return numerics.fused && can_pack(numerics);
 }
 
 }  // namespace declip

@@ -13,28 +13,29 @@ namespace declip {
 
 namespace {
 
-std::string layers_of(at::ScalarType dtype, bool int8 = false) {
+Numerics numerics_of(at::ScalarType dtype, bool int8 = false) {
   Numerics numerics;
   numerics.fused = true;
   numerics.dtype = dtype;
   numerics.int8 = int8;
-  return Linear::describe(numerics);
+  return numerics;
 }
 
 }  // namespace
 
 Runtime runtime() {
   const auto obstacle = Linear::int8_obstacle();
-  return {
-      TORCH_VERSION,
-      at::get_cpu_capability(),
-      at::hasMKLDNN(),
-      cuda::kBuilt,
-      cuda_devices(),
-      cpu::level_name(cpu::level()),
-      layers_of(at::kFloat),
-      layers_of(at::kBFloat16),
-      obstacle.empty() ? layers_of(at::kFloat, true) : "refused: " + obstacle};
+  return {TORCH_VERSION,
+          at::get_cpu_capability(),
+          at::hasMKLDNN(),
+          cuda::kBuilt,
+          cuda_devices(),
+          cpu::level_name(cpu::level()),
+          Linear::describe(numerics_of(at::kFloat)),
+          Linear::describe(numerics_of(at::kBFloat16)),
+          obstacle.empty() ? Linear::describe(numerics_of(at::kFloat, true))
+                           : "refused: " + obstacle,
+          Linear::is_packed(numerics_of(at::kBFloat16))};
 }
 
 bool kernels_run_here() { return cpu::runs_here(); }

@@ -51,9 +51,10 @@ std::vector<int64_t> draw_classes(const at::Tensor& labels,
                                   int64_t least,
                                   SplitMix& random);
 
-/// Mean over regions of what exp(logit_scale) <region, class> loses over
-/// `classes`: with kSigmoid the sum of the classes' binary cross-entropies
-/// (CLIPSelf's program, training/region_clip), with kSoftmax the cross-entropy.
+/// The logits of a region are exp(logit_scale) <region, class> for each of
+/// `classes`. Returns the mean over regions of their loss: with kSigmoid the
+/// sum of the classes' binary cross-entropies (CLIPSelf's program,
+/// training/region_clip), with kSoftmax the cross-entropy.
 ///
 /// regions   unit rows [K, E]
 /// labels    int64 [K], each among `classes`

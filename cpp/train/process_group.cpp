@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <functional>
+#include <optional>
 #include <sstream>
 #include <thread>
 #include <utility>
@@ -33,6 +34,10 @@ constexpr std::chrono::milliseconds kPause{500};
 /// and one that looks for rank 0 after attempts of this length: a lost packet
 /// is sent again after one second.
 constexpr std::chrono::milliseconds kAttempt{3000};
+/// A rank at a collective asks this often whether it was cancelled.
+constexpr std::chrono::milliseconds kSlice{100};
+/// Of messages that nobody sends.
+constexpr int kNoTag = 1 << 30;
 /// How many ranks have come, in the store.
 constexpr const char* kCome = "come";
 
@@ -70,13 +75,14 @@ std::string seconds(std::chrono::milliseconds time) {
 }
 
 /// An exception's first line, without the source position that gloo begins
-/// with.
+/// with and the advice that it ends with.
 std::string reason(const std::exception& error) {
   const auto* known = dynamic_cast<const c10::Error*>(&error);
   std::string text = known ? known->what_without_backtrace() : error.what();
   text = text.substr(0, text.find('\n'));
   const auto position = text.starts_with('[') ? text.find("] ") : text.npos;
   if (position != text.npos) text.erase(0, position + 2);
+  text = text.substr(0, text.find(" This is typically caused by"));
   while (text.ends_with('.') || text.ends_with(' ')) text.pop_back();
   return text;
 }
@@ -120,6 +126,7 @@ struct ProcessGroup::State {
   ProcessGroupOptions options;
   c10::intrusive_ptr<c10d::TCPStore> store;
   c10::intrusive_ptr<c10d::Backend> gloo, nccl;  // null once closed
+  int contexts = 1;                              // of gloo, one per interface
 
   std::string self() const {
     return "Rank " + std::to_string(options.rank) + " of " +
@@ -132,8 +139,13 @@ struct ProcessGroup::State {
   void await_all(const Call& call, Clock::time_point end);
   /// Where the build has NCCL.
   void start_nccl();
+  /// Waits for the end of a collective.
+  void finish(c10d::Work& work, const c10d::Backend& backend, const Call& call);
+  /// Closes all connections: what waits for them fails, here and at the others.
+  void abort();
   at::Tensor run(const at::Tensor& x,
                  const std::string& what,
+                 const Call& call,
                  const std::function<Work(c10d::Backend&, at::Tensor&)>& start);
 };
 
@@ -192,6 +204,7 @@ void ProcessGroup::State::join(const Call& call) {
   await_all(call, end);
   auto settings = c10d::ProcessGroupGloo::Options::create(options.timeout);
   settings->devices = devices(options.address);
+  contexts = static_cast<int>(settings->devices.size());
   gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(
       c10::make_intrusive<c10d::PrefixStore>("gloo", store),
       options.rank,
@@ -216,10 +229,52 @@ void ProcessGroup::State::start_nccl() {
 void ProcessGroup::State::start_nccl() {}
 #endif
 
+void ProcessGroup::State::finish(c10d::Work& work,
+                                 const c10d::Backend& backend,
+                                 const Call& call) {
+  std::optional<Clock::time_point> end;
+  while (call.cancelled && !work.isCompleted()) {
+    if (!end && *call.cancelled) end = Clock::now() + options.patience;
+    if (end && Clock::now() >= *end) {
+      abort();
+      call.check();
+    }
+    if (&backend == nccl.get()) {
+      // Its wait() closes the group where the time is up.
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      continue;
+    }
+    try {
+      work.wait(kSlice);
+    } catch (const std::exception&) {
+      // The time is up, or the last wait() says what happened.
+    }
+  }
+  work.wait();
+}
+
+void ProcessGroup::State::abort() {
+  if (nccl) nccl->abort();
+  // Gloo closes every connection of a context where a receive takes too long.
+  for (int context = 0; context < contexts; ++context) {
+    for (int peer = 0; peer < options.world_size; ++peer) {
+      if (peer == options.rank) continue;
+      std::vector<at::Tensor> nothing{at::empty({1}, at::kByte)};
+      try {
+        gloo->recv(nothing, peer, kNoTag + context)
+            ->wait(std::chrono::milliseconds(1));
+      } catch (const std::exception&) {
+        // As meant.
+      }
+    }
+  }
+}
+
 /// A collective on x, or on a copy of it on the CPU, which is returned.
 at::Tensor ProcessGroup::State::run(
     const at::Tensor& x,
     const std::string& what,
+    const Call& call,
     const std::function<Work(c10d::Backend&, at::Tensor&)>& start) {
   if (!gloo) {
     throw GroupError(self() +
@@ -230,15 +285,17 @@ at::Tensor ProcessGroup::State::run(
     if (x.is_cuda() && !nccl && options.backend == "auto") start_nccl();
     const bool direct = nccl && x.is_cuda();
     at::Tensor buffer = direct ? x : x.cpu();
-    start(*(direct ? nccl : gloo), buffer)->wait();
+    auto& backend = *(direct ? nccl : gloo);
+    finish(*start(backend, buffer), backend, call);
     return buffer;
   } catch (const std::exception& error) {
     // Closed connections tell the others, who may not wait for this rank.
     nccl.reset();
     gloo.reset();
+    call.check();  // who cancelled is told that
     throw GroupError(
         self() + " stopped while it waited for " + what + ": " + reason(error) +
-        ". Another rank has ended or is slower than " +
+        ". Another rank has ended, was cancelled or is slower than " +
         seconds(options.timeout) +
         "; its own message says why. Start all ranks again from the last "
         "checkpoint.");
@@ -270,34 +327,42 @@ ProcessGroup::~ProcessGroup() = default;
 int ProcessGroup::rank() const { return state_->options.rank; }
 int ProcessGroup::size() const { return state_->options.world_size; }
 
-void ProcessGroup::sum(const at::Tensor& x, const std::string& what) {
-  const auto out =
-      state_->run(x, what, [](c10d::Backend& backend, at::Tensor& buffer) {
+void ProcessGroup::sum(const at::Tensor& x,
+                       const std::string& what,
+                       const Call& call) {
+  const auto out = state_->run(
+      x, what, call, [](c10d::Backend& backend, at::Tensor& buffer) {
         std::vector<at::Tensor> tensors{buffer};
         return backend.allreduce(tensors);
       });
   if (!out.is_same(x)) x.copy_(out);
 }
 
-void ProcessGroup::broadcast(const at::Tensor& x, const std::string& what) {
-  const auto out =
-      state_->run(x, what, [](c10d::Backend& backend, at::Tensor& buffer) {
+void ProcessGroup::broadcast(const at::Tensor& x,
+                             const std::string& what,
+                             const Call& call) {
+  const auto out = state_->run(
+      x, what, call, [](c10d::Backend& backend, at::Tensor& buffer) {
         std::vector<at::Tensor> tensors{buffer};
         return backend.broadcast(tensors);
       });
   if (!out.is_same(x)) x.copy_(out);
 }
 
-at::Tensor ProcessGroup::gather(const at::Tensor& x, const std::string& what) {
+at::Tensor ProcessGroup::gather(const at::Tensor& x,
+                                const std::string& what,
+                                const Call& call) {
   std::vector<std::vector<at::Tensor>> rows(1);
-  state_->run(
-      x.contiguous(), what, [&](c10d::Backend& backend, at::Tensor& buffer) {
-        std::vector<at::Tensor> inputs{buffer};
-        for (int rank = 0; rank < size(); ++rank) {
-          rows[0].push_back(at::empty_like(buffer));
-        }
-        return backend.allgather(rows, inputs);
-      });
+  state_->run(x.contiguous(),
+              what,
+              call,
+              [&](c10d::Backend& backend, at::Tensor& buffer) {
+                std::vector<at::Tensor> inputs{buffer};
+                for (int rank = 0; rank < size(); ++rank) {
+                  rows[0].push_back(at::empty_like(buffer));
+                }
+                return backend.allgather(rows, inputs);
+              });
   return at::stack(rows[0]).to(x.device());
 }
 
@@ -322,9 +387,13 @@ ProcessGroup::~ProcessGroup() = default;
 // No object lives on which these could be called.
 int ProcessGroup::rank() const { return 0; }
 int ProcessGroup::size() const { return 1; }
-void ProcessGroup::sum(const at::Tensor&, const std::string&) {}
-void ProcessGroup::broadcast(const at::Tensor&, const std::string&) {}
-at::Tensor ProcessGroup::gather(const at::Tensor& x, const std::string&) {
+void ProcessGroup::sum(const at::Tensor&, const std::string&, const Call&) {}
+void ProcessGroup::broadcast(const at::Tensor&,
+                             const std::string&,
+                             const Call&) {}
+at::Tensor ProcessGroup::gather(const at::Tensor& x,
+                                const std::string&,
+                                const Call&) {
   return x;
 }
 

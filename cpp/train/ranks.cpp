@@ -72,14 +72,17 @@ void in_buckets(const std::vector<at::Tensor>& tensors,
 
 }  // namespace
 
-void Ranks::meet(const Place& place, const std::exception* error) const {
+void Ranks::meet(const Place& place,
+                 const std::exception* error,
+                 const Call& call) const {
   if (!group_) return;
   Message own;
   own.place = place;
   if (error) write(own, *error);
   const auto sent = at::empty({sizeof own}, at::kByte);
   std::memcpy(sent.mutable_data_ptr(), &own, sizeof own);
-  const auto all = group_->gather(sent, "the others to get to the same place");
+  const auto all =
+      group_->gather(sent, "the others to get to the same place", call);
   std::vector<Message> messages(static_cast<size_t>(size()));
   std::memcpy(messages.data(), all.const_data_ptr(), all.nbytes());
   for (int rank = 0; rank < size(); ++rank) {
@@ -101,23 +104,25 @@ void Ranks::meet(const Place& place, const std::exception* error) const {
 }
 
 void Ranks::fail(const Place& place,
-                 const std::exception& error) const noexcept {
+                 const std::exception& error,
+                 const Call& call) const noexcept {
   try {
-    meet(place, &error);
+    meet(place, &error, call);
   } catch (...) {
     // This rank's own error is the one to report.
   }
 }
 
-bool Ranks::any(bool flag) const {
+bool Ranks::any(bool flag, const Call& call) const {
   if (!group_) return flag;
   const auto count = at::full({1}, flag ? 1 : 0, at::kInt);
-  group_->sum(count, "the others to say whether they go on");
+  group_->sum(count, "the others to say whether they go on", call);
   return count.item<int>() > 0;
 }
 
 void Ranks::share(const std::string& kind,
-                  const std::map<std::string, at::Tensor>& tensors) const {
+                  const std::map<std::string, at::Tensor>& tensors,
+                  const Call& call) const {
   if (!group_) return;
   std::string list = kind;
   std::vector<at::Tensor> values;
@@ -126,21 +131,21 @@ void Ranks::share(const std::string& kind,
     values.push_back(tensor.detach());
   }
   const auto hash = static_cast<int64_t>(std::hash<std::string>{}(list));
-  const auto hashes =
-      group_->gather(at::full({1}, hash, at::kLong), "the others' models");
+  const auto hashes = group_->gather(
+      at::full({1}, hash, at::kLong), "the others' models", call);
   if (!hashes.eq(hash).all().item<bool>()) {
     throw GroupError(
         "The ranks do not have the same model and objective: "
         "start them with the same checkpoint and options.");
   }
   in_buckets(values, [&](const at::Tensor& flat) {
-    group_->broadcast(flat, "rank 0's parameters");
+    group_->broadcast(flat, "rank 0's parameters", call);
   });
 }
 
-at::Tensor Ranks::gather_rows(const at::Tensor& x) const {
+at::Tensor Ranks::gather_rows(const at::Tensor& x, const Call& call) const {
   if (!group_) return x;
-  const auto all = group_->gather(x.detach(), "the others' features");
+  const auto all = group_->gather(x.detach(), "the others' features", call);
   std::vector<at::Tensor> rows = all.unbind(0);
   // Every rank has the same loss, so the sum of its gradients over the ranks
   // is `size` times one's own; sum_gradients() takes the mean of all.
@@ -156,7 +161,8 @@ at::Tensor Ranks::gather_rows(const at::Tensor& x) const {
 }
 
 void Ranks::sum(std::map<std::string, double>& values,
-                at::ArrayRef<const char*> names) const {
+                at::ArrayRef<const char*> names,
+                const Call& call) const {
   if (!group_) return;
   const auto own =
       at::zeros({2, static_cast<int64_t>(names.size())}, at::kDouble);
@@ -166,7 +172,7 @@ void Ranks::sum(std::map<std::string, double>& values,
     own[0][static_cast<int64_t>(i)] = it->second;
     own[1][static_cast<int64_t>(i)] = 1;
   }
-  const auto all = group_->gather(own, "the others' losses");
+  const auto all = group_->gather(own, "the others' losses", call);
   for (size_t i = 0; i < names.size(); ++i) {
     double sum = 0, present = 0;
     for (int64_t rank = 0; rank < size(); ++rank) {
@@ -178,7 +184,8 @@ void Ranks::sum(std::map<std::string, double>& values,
   }
 }
 
-void Ranks::sum_gradients(const std::vector<Parameter>& parameters) const {
+void Ranks::sum_gradients(const std::vector<Parameter>& parameters,
+                          const Call& call) const {
   if (!group_ || parameters.empty()) return;
   const auto count = static_cast<int64_t>(parameters.size());
   const auto present = at::zeros({count}, at::kInt);
@@ -186,7 +193,7 @@ void Ranks::sum_gradients(const std::vector<Parameter>& parameters) const {
   for (size_t i = 0; i < parameters.size(); ++i) {
     flags[i] = parameters[i].value.grad().defined() ? 1 : 0;
   }
-  group_->sum(present, "the names of the others' gradients");
+  group_->sum(present, "the names of the others' gradients", call);
   std::vector<at::Tensor> gradients;
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (flags[i] == 0) continue;
@@ -196,7 +203,7 @@ void Ranks::sum_gradients(const std::vector<Parameter>& parameters) const {
     gradients.push_back(gradient);
   }
   in_buckets(gradients, [&](const at::Tensor& flat) {
-    group_->sum(flat, "the others' gradients");
+    group_->sum(flat, "the others' gradients", call);
   });
 }
 

@@ -58,22 +58,11 @@ at::ScalarType product_type(const std::string& dtype) {
                   dtype + "'.");
 }
 
-/// A tensor that may take part in a graph: those that were made in inference
-/// mode may not.
-at::Tensor recordable(const at::Tensor& tensor) {
-  return tensor.defined() && tensor.is_inference() ? tensor.clone() : tensor;
-}
-
-TrainBatch recordable(const TrainBatch& batch, at::Device device) {
-  TrainBatch out;
-  out.images = recordable(batch.images.to(device, at::kFloat));
-  out.boxes = recordable(batch.boxes);
+/// The same with its pictures as float32 on the student's device.
+TrainBatch on_device(const TrainBatch& batch, at::Device device) {
+  auto out = batch;
+  out.images = batch.images.to(device, at::kFloat);
   if (batch.crops.defined()) out.crops = batch.crops.to(device, at::kFloat);
-  out.crops = recordable(out.crops);
-  out.vfm_features = recordable(batch.vfm_features);
-  out.labels = recordable(batch.labels);
-  out.tokens = recordable(batch.tokens);
-  out.region_tokens = recordable(batch.region_tokens);
   return out;
 }
 
@@ -272,12 +261,12 @@ void Trainer::State::backward(const TrainBatch& part,
     towers.gather = [&](const at::Tensor& rows) {
       Place here = place;
       here.pictures = rows.size(0);
-      ranks.meet(here);
-      return ranks.gather_rows(rows);
+      ranks.meet(here, quiet);
+      return ranks.gather_rows(rows, quiet);
     };
   }
 
-  const auto batch = recordable(part, device);
+  const auto batch = on_device(part, device);
   Trunk trunk(*student, batch.images, options.checkpoint_activations, quiet);
   // One process with every rank's parts would take them in this order.
   auto draws = random.fork(
@@ -288,7 +277,7 @@ void Trainer::State::backward(const TrainBatch& part,
   for (const auto& [name, loss] : losses) {
     const double value = loss.item<double>();
     if (!std::isfinite(value)) {
-      throw Error(ErrorCode::kInternal,
+      throw Error(ErrorCode::kDiverged,
                   "The " + name + " loss of step " + std::to_string(step + 1) +
                       " is not finite; the model is as it was before. Look for "
                       "damaged inputs, or lower the learning rate.");
@@ -326,17 +315,17 @@ TrainStep Trainer::State::accumulate(const std::vector<TrainBatch>& parts,
   } catch (const GroupError&) {
     throw;  // the others know
   } catch (const std::exception& error) {
-    ranks.fail(place, error);
+    ranks.fail(place, error, call);
     throw;
   }
-  ranks.meet(place);
-  ranks.sum(result.losses, kLossNames);
+  ranks.meet(place, call);
+  ranks.sum(result.losses, kLossNames, call);
   for (const auto& [name, loss] : result.losses) result.total += loss;
-  ranks.sum_gradients(learning);
+  ranks.sum_gradients(learning, call);
   // From here on all ranks have the same numbers.
   result.gradient_norm = gradient_norm(learning).item<double>();
   if (!std::isfinite(result.gradient_norm)) {
-    throw Error(ErrorCode::kInternal,
+    throw Error(ErrorCode::kDiverged,
                 "The gradients of step " + std::to_string(step + 1) +
                     " are not finite; the model is as it was before. Lower the "
                     "learning rate, or train in float32.");
@@ -347,12 +336,12 @@ TrainStep Trainer::State::accumulate(const std::vector<TrainBatch>& parts,
 Trainer::Trainer(const Checkpoint& student,
                  const std::optional<Checkpoint>& pretrained,
                  const TrainOptions& options,
-                 std::shared_ptr<ProcessGroup> group)
+                 std::shared_ptr<ProcessGroup> group,
+                 const Call& call)
     : state_(std::make_unique<State>()) {
   const TrainingMode mode;
   auto& s = *state_;
   s.options = options;
-  s.options.class_features = recordable(options.class_features);
   s.config = student.config;
   if (s.config.family->training == nullptr) {
     throw Error(ErrorCode::kWeights,
@@ -384,7 +373,7 @@ Trainer::Trainer(const Checkpoint& student,
     }
   }
   s.ranks = Ranks(std::move(group));
-  s.ranks.share(objective_name(options.objective), s.tensors);
+  s.ranks.share(objective_name(options.objective), s.tensors, call);
   for (const auto& name : trainable_parameters(s.config, s.tensors, options)) {
     auto& tensor = s.tensors.at(name);
     tensor.requires_grad_();
@@ -402,8 +391,10 @@ Trainer::Trainer(const Checkpoint& student,
     Numerics numerics;
     numerics.dtype = s.numerics.dtype;
     numerics.fused = true;
-    const Call call;
-    const Weights weights(reference.tensors, s.device, numerics.stream(), call);
+    Call quiet = call;
+    quiet.progress = nullptr;
+    const Weights weights(
+        reference.tensors, s.device, numerics.stream(), quiet);
     s.teacher = reference.config.family->training->make_tower(
         reference.config.vision, weights, numerics);
   }
@@ -418,7 +409,9 @@ Trainer::~Trainer() = default;
 const TrainOptions& Trainer::options() const { return state_->options; }
 const ModelConfig& Trainer::config() const { return state_->config; }
 int64_t Trainer::step_count() const { return state_->step; }
-bool Trainer::any_rank(bool flag) const { return state_->ranks.any(flag); }
+bool Trainer::any_rank(bool flag, const Call& call) const {
+  return state_->ranks.any(flag, call);
+}
 
 std::vector<std::string> Trainer::trainable() const {
   std::vector<std::string> names;

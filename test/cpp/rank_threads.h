@@ -67,6 +67,7 @@ inline std::vector<End> run(int size,
         options.world_size = size;
         options.port = port;
         options.timeout = std::chrono::milliseconds(timeout_ms);
+        options.patience = options.timeout;
         body(size == 1 ? nullptr
                        : std::make_shared<declip::ProcessGroup>(options));
       });

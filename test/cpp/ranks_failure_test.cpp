@@ -76,7 +76,7 @@ TEST(a_rank_that_fails_stops_the_step_of_all_and_all_can_go_on) {
     call.cancelled = std::make_shared<std::atomic<bool>>(true);
   };
   const std::vector<Case> cases{
-      {Objective::kClipSelf, nan, ErrorCode::kInternal, "not finite"},
+      {Objective::kClipSelf, nan, ErrorCode::kDiverged, "not finite"},
       {Objective::kDeClip, shape, ErrorCode::kInvalidArg, "images must be"},
       {Objective::kDeClip, cancel, ErrorCode::kAborted, "cancelled"},
       {Objective::kContrastive,
@@ -204,7 +204,7 @@ TEST(a_rank_that_is_too_slow_is_given_up) {
         if (group->rank() == 1) {
           std::this_thread::sleep_for(std::chrono::milliseconds(1500));
         }
-        declip::Ranks(group).any(false);
+        declip::Ranks(group).any(false, {});
       },
       500);
   CHECK(ends[0].code == ErrorCode::kPeer && ends[1].code == ErrorCode::kPeer);
@@ -243,6 +243,150 @@ TEST(a_rank_that_waits_for_others_can_be_cancelled) {
     later.join();
   }
   CHECK(seconds_since(begin) < 10);  // the time limit is 600 s
+}
+
+namespace {
+
+/// Runs `body` as every rank; a rank waits for the others for ten minutes.
+std::vector<ranks::End> run_patiently(
+    int size, const std::function<void(const Group&)>& body) {
+  const uint16_t port = ranks::free_port();
+  std::vector<ranks::End> ends(static_cast<size_t>(size));
+  std::vector<std::thread> threads;
+  for (int rank = 0; rank < size; ++rank) {
+    threads.emplace_back([&, rank] {
+      at::set_num_threads(1);
+      ends[static_cast<size_t>(rank)] = ranks::end_of([&] {
+        declip::ProcessGroupOptions options;
+        options.rank = rank;
+        options.world_size = size;
+        options.port = port;
+        body(std::make_shared<declip::ProcessGroup>(options));
+      });
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  return ends;
+}
+
+/// A call that is cancelled some time after it began.
+class Hasty {
+ public:
+  Hasty() {
+    call.cancelled = std::make_shared<std::atomic<bool>>(false);
+    later_ = std::thread([flag = call.cancelled] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(300));
+      *flag = true;
+    });
+  }
+  ~Hasty() { later_.join(); }
+  declip::Call call;
+
+ private:
+  std::thread later_;
+};
+
+void wait_until(const std::atomic<bool>& flag) {
+  while (!flag) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+}
+
+}  // namespace
+
+TEST(a_rank_inside_a_collective_can_be_cancelled) {
+  using Use = std::function<void(declip::ProcessGroup&, const declip::Call&)>;
+  const auto x = [] { return at::ones({4}); };
+  const std::vector<Use> collectives{
+      [&](auto& group, const auto& call) { group.sum(x(), "a sum", call); },
+      [&](auto& group, const auto& call) { group.gather(x(), "rows", call); },
+      [&](auto& group, const auto& call) {
+        group.broadcast(x(), "rank 0's", call);
+      },
+  };
+  for (size_t i = 0; i < collectives.size(); ++i) {
+    const auto& use = collectives[i];
+    // A broadcast keeps only those waiting that are not rank 0.
+    for (const int hasty : {1, 0}) {
+      if (i == 2 && hasty == 0) continue;
+      const auto begin = std::chrono::steady_clock::now();
+      std::atomic<bool> left{false};
+      const auto ends = run_patiently(2, [&](const Group& group) {
+        if (group->rank() != hasty) {
+          wait_until(left);
+          use(*group, {});
+          // Rank 0's data may go out before it hears that nobody reads them.
+          use(*group, {});
+          return;
+        }
+        const Hasty one;
+        const auto end = ranks::end_of([&] { use(*group, one.call); });
+        left = true;
+        CHECK(end.code == ErrorCode::kAborted);
+        use(*group, {});
+      });
+      const auto& own = ends[static_cast<size_t>(hasty)];
+      const auto& other = ends[static_cast<size_t>(1 - hasty)];
+      CHECK(own.of_group);
+      CHECK(own.message.find("has left the others") != own.message.npos);
+      CHECK(other.of_group && other.code == ErrorCode::kPeer);
+      CHECK(other.message.find("was cancelled") != other.message.npos ||
+            other.message.find("has left") != other.message.npos);
+      CHECK(seconds_since(begin) < 10);  // the time limit is 600 s
+    }
+  }
+}
+
+TEST(a_cancelled_rank_ends_the_wait_of_all) {
+  const auto begin = std::chrono::steady_clock::now();
+  std::atomic<int> ended{0};
+  const auto ends = run_patiently(3, [&](const Group& group) {
+    const declip::Ranks together(group);
+    if (group->rank() == 2) {  // comes when the others are gone
+      while (ended < 2) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      }
+      together.any(false, {});
+      return;
+    }
+    const auto end = ranks::end_of([&] {
+      if (group->rank() == 0) {
+        together.any(false, {});
+      } else {
+        const Hasty one;
+        together.any(false, one.call);
+      }
+    });
+    CHECK(end.code ==
+          (group->rank() == 0 ? ErrorCode::kPeer : ErrorCode::kAborted));
+    ++ended;
+  });
+  CHECK(ends[2].of_group && ends[2].code == ErrorCode::kPeer);
+  CHECK(seconds_since(begin) < 10);  // the time limit is 600 s
+}
+
+TEST(a_step_that_waits_for_other_ranks_can_be_cancelled) {
+  const auto begin = std::chrono::steady_clock::now();
+  for (const auto objective : {Objective::kClipSelf, Objective::kContrastive}) {
+    const auto options = small::options(objective);
+    std::atomic<bool> left{false};
+    const auto ends = run_patiently(2, [&](const Group& group) {
+      Trainer trainer(small::model(&families::eva), {}, options, group);
+      const auto before = copy(trainer.parameters());
+      if (group->rank() == 1) {
+        wait_until(left);
+        trainer.step({small::batch()}, {});
+        return;
+      }
+      const Hasty one;
+      const auto end =
+          ranks::end_of([&] { trainer.step({small::batch()}, one.call); });
+      CHECK(end.code == ErrorCode::kAborted);
+      CHECK(same(before, trainer.parameters()) && trainer.step_count() == 0);
+      left = true;
+    });
+    CHECK(ends[0].message.empty());
+    CHECK(ends[1].of_group && ends[1].code == ErrorCode::kPeer);
+  }
+  CHECK(seconds_since(begin) < 20);  // the time limit is 600 s
 }
 
 TEST(a_rank_that_left_before_all_came_is_waited_for_again) {

@@ -281,7 +281,7 @@ TEST(gradients_that_a_rank_lacks_are_zero) {
     if (rank == 0) give(0, 2);
     give(1, rank + 1);
     if (rank == 1) give(2, 5);
-    declip::Ranks(group).sum_gradients(parameters);
+    declip::Ranks(group).sum_gradients(parameters, {});
     for (const auto& parameter : parameters) {
       got[static_cast<size_t>(rank)].push_back(parameter.value.grad());
     }
@@ -330,13 +330,13 @@ TEST(what_one_rank_says_all_hear) {
   std::vector<int> heard(3, 0);
   const auto ends = ranks::run(3, [&](const Group& group) {
     const declip::Ranks all(group);
-    if (all.any(false)) heard[0] = -1;
-    if (all.any(group->rank() == 2)) {
+    if (all.any(false, {})) heard[0] = -1;
+    if (all.any(group->rank() == 2, {})) {
       heard[static_cast<size_t>(group->rank())] += 1;
     }
   });
   CHECK((heard == std::vector<int>{1, 1, 1}));
-  CHECK(declip::Ranks().any(true) && !declip::Ranks().any(false));
+  CHECK(declip::Ranks().any(true, {}) && !declip::Ranks().any(false, {}));
 }
 
 #endif

@@ -279,7 +279,7 @@ TEST(a_failed_step_changes_nothing) {
     broken.images = broken.images.clone();
     broken.images[1][0][5][5] = std::numeric_limits<float>::quiet_NaN();
     CHECK_THROWS_CODE(t.step({small::batch(3), broken}, {}),
-                      ErrorCode::kInternal);
+                      ErrorCode::kDiverged);
     CHECK(bytes(t, folder) == before);
 
     declip::Call cancelled;
@@ -432,7 +432,7 @@ TEST(wrong_options_are_refused) {
 TEST(students_and_pretrained_models_of_nan_are_refused) {
   const files::TempFolder folder;
   const auto checkpoint = [&](double value) {
-    auto t = trainer(Family::kEva, small::options(Objective::kClipSelf));
+    auto t = trainer(&families::eva, small::options(Objective::kClipSelf));
     const auto path = folder.file(c10::str(value, ".safetensors"));
     t.export_checkpoint(path, 1, false);
     auto file = declip::read_safetensors(path);

@@ -123,34 +123,29 @@ t.test('a step can be cancelled and then made', async t => {
 })
 
 t.test('regions of a picture are what a step takes', async t => {
-  const { data: pixels } = picture(120, 90)
-  const common = {
-    pixels,
-    width: 120,
-    height: 90,
-    size: 128,
-    cropSize: 96,
-    mean: [0.5, 0.5, 0.5],
-    std: [0.25, 0.25, 0.25],
-    maxBoxes: 5,
-    seed: 7,
-  }
-  const grid = await addon.trainingRegions({ ...common, maxSplit: 6, cropScale: 1 })
-  t.same(grid.image.shape, [1, 3, 128, 128])
-  t.same(grid.boxes.shape, [1, 5, 5])
-  t.ok((grid.crops.shape[0] as number) >= 1 && (grid.crops.shape[0] as number) <= 5)
-  const proposed = await addon.trainingRegions({
-    ...common,
-    proposals: new Float64Array([10, 10, 60, 50, 0, 0, 2, 2]),
-    minSize: 8,
-    maxSize: 1024,
-    cropScale: 1.5,
-  })
-  t.same(proposed.crops.shape, [1, 3, 96, 96])
+  const { data } = picture(120, 90)
+  const pixels = addon.tensor(data, [90, 120, 3], 'uint8')
+  const made = (regions: object, proposals?: Float64Array) =>
+    addon.makeBatch({
+      pictures: [{ pixels, seed: 7, proposals }],
+      size: 128,
+      mean: [0.5, 0.5, 0.5],
+      std: [0.25, 0.25, 0.25],
+      regions: { cropSize: 96, maxBoxes: 5, cropScale: 1, ...regions },
+    })
+  const grid = await made({ maxSplit: 6 })
+  t.same(grid.images.shape, [1, 3, 128, 128])
+  t.same(grid.boxes?.shape, [1, 5, 5])
+  const crops = grid.crops?.shape[0] as number
+  t.ok(crops >= 1 && crops <= 5)
+  const proposed = await made(
+    { minSize: 8, maxSize: 1024, cropScale: 1.5 },
+    new Float64Array([10, 10, 60, 50, 0, 0, 2, 2]),
+  )
+  t.same(proposed.crops?.shape, [1, 3, 96, 96])
 
   const trainer = await create({ objective: 'clipself' })
-  const parts = [grid, proposed].map(({ image, boxes, crops }) => ({ images: image, boxes, crops }))
-  const { losses } = await trainer.step({ parts })
+  const { losses } = await trainer.step({ parts: [grid, proposed] })
   t.ok((losses['cosine'] as number) > 0)
   trainer.dispose()
 })

@@ -82,7 +82,7 @@ export async function launch(options: LaunchOptions): Promise<void> {
       const end = await endOf(child, rank)
       if (end.code === 0) return
       failed.push(end)
-      // The others notice by themselves unless they are busy; at last they are not asked.
+      // A rank that waits for this one ends with an error; one that computes is killed after GRACE.
       last ??= setTimeout(() => all('SIGKILL'), GRACE)
     }),
   )

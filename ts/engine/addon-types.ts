@@ -385,6 +385,8 @@ export interface NativeProcessGroup {
 }
 
 export interface NativeTrainer {
+  /** Of the student. */
+  readonly info: NativeCheckpointInfo
   /** Names of the parameters that learn. */
   readonly trainable: readonly string[]
   /** One update; if it rejects, nothing has changed. With a process group every rank makes it. */
@@ -402,26 +404,52 @@ export interface NativeTrainer {
   dispose(): void
 }
 
-/** A picture's boxes and crops for CLIPSelf and DeCLIP. */
-export interface NativeTrainingRegions {
-  pixels: Uint8Array
-  width: number
-  height: number
-  /** Sides of the student's picture and of a crop. */
+/** A picture that a batch is made of. */
+export type NativeBatchPicture = NativePixels & {
+  /** The same seed gives the same regions. */
+  seed: number
+  /** Flat x1, y1, x2, y2 in pixels, where regions are not cells of a grid. */
+  proposals?: Float64Array | undefined
+}
+
+/** How pictures are fitted into a square: by their long side, black at the right and bottom, normalized. */
+export interface NativeSquare {
+  /** Side in pixels. */
   size: number
-  cropSize: number
   mean: readonly number[]
   std: readonly number[]
-  /** Flat x1, y1, x2, y2 in pixels; unset: cells of a grid of at most `maxSplit` rows and columns. */
-  proposals?: Float64Array | undefined
+}
+
+/** Boxes and crops for CLIPSelf and DeCLIP. */
+export interface NativeRegionInput {
+  maxBoxes: number
+  /** Side of a crop in pixels. */
+  cropSize: number
+  cropScale: number
+  /** Cells of a grid of at most so many rows and columns; unset: the pictures' proposals. */
   maxSplit?: number | undefined
   /** Proposals of fewer or more pixels than these sides squared are left out. */
   minSize?: number | undefined
   maxSize?: number | undefined
-  maxBoxes: number
-  cropScale: number
-  /** The same seed gives the same regions. */
-  seed: number
+}
+
+/** What a step takes of its pictures; see cpp/include/declip/make_batch.h. */
+export interface NativeBatchSpec extends NativeSquare {
+  regions?: NativeRegionInput | undefined
+  /** Side to which the squares are resized then, bilinearly without antialiasing, half-pixel centers. */
+  resizedTo?: number | undefined
+  /** What a foundation model sees. */
+  teacher?: NativeSquare | undefined
+}
+
+export interface NativePictureBatch {
+  /** [B, 3, S, S] */
+  readonly images: NativeTensor
+  /** With regions: [B, maxBoxes, 5], and crops [K, 3, s, s]. */
+  readonly boxes?: NativeTensor | undefined
+  readonly crops?: NativeTensor | undefined
+  /** With a teacher: [B, 3, T, T]. */
+  readonly teacherImages?: NativeTensor | undefined
 }
 
 /** How a picture becomes a model's input. */
@@ -447,6 +475,8 @@ export interface NativeRuntime {
   readonly kernels: string
   /** What linear layers of each number format run on. */
   readonly layers: Readonly<Record<'float32' | 'bfloat16' | 'int8', string>>
+  /** Whether the processor multiplies bfloat16 itself. */
+  readonly bfloat16Units: boolean
 }
 
 export interface NativeAddon {
@@ -485,10 +515,10 @@ export interface NativeAddon {
       start: 'random' | 'structured'
     },
   ): Promise<void>
-  /** image [1, 3, S, S], boxes [1, maxBoxes, 5], crops [K, 3, s, s]. */
-  trainingRegions(
-    options: NativeCall & NativeTrainingRegions,
-  ): Promise<{ image: NativeTensor; boxes: NativeTensor; crops: NativeTensor }>
+  /** On a thread of its own: a running step or model is not waited for. */
+  makeBatch(
+    options: NativeCall & NativeBatchSpec & { pictures: readonly NativeBatchPicture[] },
+  ): Promise<NativePictureBatch>
   preprocess(options: NativeCall & NativePixels & NativePreprocess): Promise<NativeTensor>
   /** OpenCV's bilinear resize to a short side (long side at most 2048): uint8 [H, W, 3]. */
   resize(options: NativeCall & NativePixels & { shortSide: number }): Promise<NativeTensor>
@@ -503,10 +533,6 @@ export interface NativeAddon {
   ): Promise<NativeTensor>
   /** a [M, D] times b [K, D] transposed: [M, K]. */
   similarity(options: NativeCall & { a: NativeTensor; b: NativeTensor }): Promise<NativeTensor>
-  /** Along the first dimension. */
-  concatenate(options: NativeCall & { tensors: readonly NativeTensor[] }): Promise<NativeTensor>
-  /** images [B, 3, H, W] to [B, 3, size, size], bilinear without antialiasing, half-pixel centres. */
-  resizeBatch(options: NativeCall & { images: NativeTensor; size: number }): Promise<NativeTensor>
   /** COCO's run lengths of every class. */
   labelRuns(options: NativeCall & NativeLabels): Promise<NativeRuns>
   /** The same as pycocotools' compressed strings. */

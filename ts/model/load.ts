@@ -7,7 +7,7 @@ import { callNative } from '../engine/call-native.js'
 import { prepareAddon } from '../engine/load-addon.js'
 import { DeclipError, invalid } from '../errors.js'
 import { sourceOrDefault } from '../hub/default-model.js'
-import { resolveSource } from '../hub/resolve-source.js'
+import { type ResolvedSource, resolveSource } from '../hub/resolve-source.js'
 import { defaultTokenizer, Tokenizer } from '../text/tokenizer.js'
 import { CONFIG_FIELDS, LOAD_FIELDS } from './fields.js'
 import { type CheckpointInfo, describeCheckpoint } from './info.js'
@@ -33,10 +33,23 @@ import type { ConfigOptions, LoadOptions } from './options.js'
 export async function loadModel(source?: string | URL, options: LoadOptions = {}): Promise<Model> {
   checkCall(options)
   checkFields(options, LOAD_FIELDS)
+  return load(async () => resolveSource(await sourceOrDefault(source), options), options)
+}
+
+/**
+ * The model at a place that was found before: what is loaded is what was looked at there.
+ *
+ * @internal
+ */
+export function loadResolved(found: ResolvedSource, options: LoadOptions = {}): Promise<Model> {
+  return load(async () => found, options)
+}
+
+async function load(find: () => Promise<ResolvedSource>, options: LoadOptions): Promise<Model> {
   const { device = 'auto', dtype = 'auto' } = options
   const config = toNativeConfig(options.config)
   const addon = await prepareAddon()
-  const { path, name, license } = await resolveSource(await sourceOrDefault(source), options)
+  const { path, name, license } = await find()
   const native = await callNative(addon, options, call =>
     addon.loadModel({ ...call, path, config: { ...config, name }, device, dtype }),
   )

@@ -1,9 +1,10 @@
 import type { CallOptions } from '../base/call.js'
 import type { NativeAddon, NativeTensor } from '../engine/addon-types.js'
 import { DeclipError } from '../errors.js'
-import { loadModel } from '../model/load.js'
+import type { ResolvedSource } from '../hub/resolve-source.js'
+import { loadResolved } from '../model/load.js'
 import { encodeTexts } from '../words/word-features.js'
-import { told } from './config.js'
+import { withoutUndefined } from './config.js'
 import type { ResolvedConfig } from './config-fields.js'
 import type { Source } from './data/sources/source.js'
 import { readText } from './data/sources/text.js'
@@ -25,13 +26,14 @@ export async function openClasses(
   addon: NativeAddon,
   config: ResolvedConfig,
   source: Source,
+  student: ResolvedSource,
   call: Pick<CallOptions, 'signal'>,
 ): Promise<Classes> {
   const names = await classNames(config, source)
   checkLabels(names, source)
   const rows = config.classFeatures
     ? await readRows(addon, config.classFeatures)
-    : await encodeNames(config, names, call)
+    : await encodeNames(config, student, names, call)
   if (rows.length !== names.length) {
     throw new DeclipError(
       'ERR_DECLIP_INVALID_ARG',
@@ -82,14 +84,15 @@ function checkLabels(names: readonly string[], { labels }: Source): void {
 }
 
 async function encodeNames(
-  { model, modelConfig, templates }: ResolvedConfig,
+  { modelConfig, templates }: ResolvedConfig,
+  student: ResolvedSource,
   names: readonly string[],
   call: Pick<CallOptions, 'signal'>,
 ): Promise<readonly Float32Array[]> {
-  const tower = await loadModel(model, {
+  const tower = await loadResolved(student, {
     dtype: 'float32',
     device: 'cpu',
-    config: told(modelConfig),
+    config: withoutUndefined(modelConfig),
     ...call,
   })
   try {

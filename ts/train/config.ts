@@ -220,6 +220,6 @@ function fromFolder(config: Record<string, unknown>, folder: string): Record<str
 }
 
 /** Without the fields that are not given, for options that may not be undefined. @internal */
-export function told(config: ResolvedConfig['modelConfig']): ConfigOptions {
+export function withoutUndefined(config: ResolvedConfig['modelConfig']): ConfigOptions {
   return JSON.parse(JSON.stringify(config ?? {})) as ConfigOptions
 }

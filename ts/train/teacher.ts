@@ -1,9 +1,7 @@
-import type { NativeAddon } from '../engine/addon-types.js'
 import { DeclipError } from '../errors.js'
 import type { Model } from '../model/model.js'
 import type { ResolvedConfig } from './config-fields.js'
-import type { TeacherFeatures } from './data/batches.js'
-import { padded } from './data/tensors.js'
+import type { Teacher } from './data/batches.js'
 
 /** Of DINO, DINOv2 and SAM alike: SAM's own are the same on the 0..255 scale. */
 const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } as const
@@ -12,7 +10,7 @@ const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } as 
 export type TeacherMode = NonNullable<ResolvedConfig['teacher']>['mode']
 
 /**
- * Features of the foundation model that the student's context imitates: its grid is the student's, so the
+ * The foundation model that the student's context imitates: its grid is the student's, so the
  * picture is fitted into a square of `grid` of its own patches, black at the right and bottom before it is
  * normalised. DeCLIP, arXiv:2505.04410, training/data.py (`downsample_factor`).
  *
@@ -23,12 +21,7 @@ export type TeacherMode = NonNullable<ResolvedConfig['teacher']>['mode']
  * @param mode - dense mode of a CLIP
  * @throws DeclipError ERR_DECLIP_INVALID_ARG for a mode that the model has not
  */
-export function teacherFeatures(
-  addon: NativeAddon,
-  model: Model,
-  grid: number,
-  mode: TeacherMode = 'vanilla',
-): TeacherFeatures {
+export function teacherOf(model: Model, grid: number, mode: TeacherMode = 'vanilla'): Teacher {
   const { family, patchSize, textSpace } = model.info
   const { mean, std } = model.native.info
   if (!textSpace && mode !== 'vanilla') {
@@ -37,13 +30,8 @@ export function teacherFeatures(
       `teacher.mode must be 'vanilla' for a model of family '${family}', received '${mode}'.`,
     )
   }
-  const statistics = textSpace ? { mean, std } : IMAGENET
-  return async images => {
-    const image = await padded(addon, images, { size: grid * patchSize, ...statistics })
-    try {
-      return await model.native.encodeDense({ image, mode, normalize: false })
-    } finally {
-      image.dispose()
-    }
+  return {
+    input: { size: grid * patchSize, ...(textSpace ? { mean, std } : IMAGENET) },
+    features: image => model.native.encodeDense({ image, mode, normalize: false }),
   }
 }

@@ -14,7 +14,7 @@ import type { TrainCallOptions, TrainResult } from './types.js'
  * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG with a sentence per wrong field, for a folder that has
  * a run already, or another configuration than the run's that is resumed; ERR_DECLIP_ABORTED;
  * ERR_DECLIP_IO where something cannot be read or written; ERR_DECLIP_IMAGE if most pictures cannot be
- * used; ERR_DECLIP_INTERNAL for a loss that is not finite; ERR_DECLIP_PEER where another process of
+ * used; ERR_DECLIP_DIVERGED for a loss that is not finite; ERR_DECLIP_PEER where another process of
  * the group failed or is lost; and what {@link loadModel} throws. The last
  * saved state is left as it is.
  *
@@ -38,7 +38,7 @@ export async function train(
   const { signal, onProgress, resume = false, processGroup } = options
   checkCall({ signal, onProgress: onProgress as never })
   if (typeof resume !== 'boolean') throw invalid('resume', 'true or false', resume)
-  // Only here: whoever does not train shall not wait for what it needs.
+  // Loaded at the first call: programs that do not train start without these modules.
   const [{ resolveConfig }, { run }] = await Promise.all([
     import('./config.js'),
     import('./run/run.js'),

@@ -16,6 +16,7 @@ enum class ErrorCode {
   kOutOfMemory,
   kIo,
   kPeer,
+  kDiverged,
   kAborted,
   kInternal,
 };
@@ -36,6 +37,8 @@ inline const char* code_name(ErrorCode code) {
       return "ERR_DECLIP_IO";
     case ErrorCode::kPeer:
       return "ERR_DECLIP_PEER";
+    case ErrorCode::kDiverged:
+      return "ERR_DECLIP_DIVERGED";
     case ErrorCode::kAborted:
       return "ERR_DECLIP_ABORTED";
     case ErrorCode::kInternal:

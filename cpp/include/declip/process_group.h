@@ -33,6 +33,9 @@ struct ProcessGroupOptions {
   /// How long a rank waits for the others, to join or at a collective. A rank
   /// whose process ends is noticed at once, by its closed connections.
   std::chrono::milliseconds timeout{600'000};
+  /// How long a rank that was cancelled goes on waiting at a collective, so
+  /// that all can leave together; then it closes the group.
+  std::chrono::milliseconds patience{500};
 };
 
 /// Ranks of one training run, each with one of these: LibTorch's own process
@@ -55,14 +58,19 @@ class ProcessGroup {
   int size() const;
 
   // `what` completes "while it waited for ..." in the GroupError of a
-  // collective that fails; the group is closed then.
+  // collective that fails; the group is closed then. `call` can end the wait
+  // for the others: Error(kAborted), and the group is closed as well.
 
   /// x becomes the sum over ranks, the same bits on every rank. Contiguous.
-  void sum(const at::Tensor& x, const std::string& what);
+  void sum(const at::Tensor& x, const std::string& what, const Call& call = {});
   /// x becomes that of rank 0. Contiguous.
-  void broadcast(const at::Tensor& x, const std::string& what);
+  void broadcast(const at::Tensor& x,
+                 const std::string& what,
+                 const Call& call = {});
   /// x of every rank, [size, ...]; x must have one shape everywhere.
-  at::Tensor gather(const at::Tensor& x, const std::string& what);
+  at::Tensor gather(const at::Tensor& x,
+                    const std::string& what,
+                    const Call& call = {});
 
  private:
   struct State;

@@ -18,6 +18,7 @@ struct Runtime {
   std::string float32;  // what linear layers of each type run on here
   std::string bfloat16;
   std::string int8;
+  bool bfloat16_units = false;  // products of bfloat16 are not emulated
 };
 
 Runtime runtime();

@@ -30,9 +30,9 @@ enum class Objective {
 Objective objective_from(const std::string& name);
 const char* objective_name(Objective objective);
 
-/// What regions are told apart from classes by: a binary cross-entropy per
-/// class, as CLIPSelf's RegionCLIP form has it, or one cross-entropy over all
-/// of them, as CLIP has between captions.
+/// The loss of regions against classes: a binary cross-entropy per class
+/// (CLIPSelf's RegionCLIP form), or one cross-entropy over all of them, as CLIP
+/// has between captions.
 enum class RegionLoss { kSigmoid, kSoftmax };
 
 /// Throws Error(kInvalidArg) for a name that is neither 'sigmoid' nor
@@ -105,8 +105,9 @@ struct TrainBatch {
   /// [B, M, 5]: x1, y1, x2, y2 as shares of the padded square, then a flag that
   /// is above 0.5 for boxes that are there. kContrastive can do without.
   at::Tensor boxes;
-  at::Tensor crops;          // [K, 3, s, s] of the K boxes, pictures in order
-  at::Tensor vfm_features;   // [B, Cv, h, w]; undefined: no context loss
+  at::Tensor crops;  // [K, 3, s, s] of the K boxes, pictures in order
+  /// [B, Cv, h, w]; undefined: no context loss. Alone may be of inference mode.
+  at::Tensor vfm_features;
   at::Tensor labels;         // [B, M], rows of class_features or region_tokens
   at::Tensor tokens;         // kContrastive: [B, L], one caption per picture
   at::Tensor region_tokens;  // kContrastive with boxes: [C, L], one per class
@@ -114,9 +115,9 @@ struct TrainBatch {
 
 struct TrainStep {
   int64_t step = 0;                      // steps done, this one included
-  std::map<std::string, double> losses;  // weighted: their sum is what falls
-  double total = 0;
-  double gradient_norm = 0;  // before clipping
+  std::map<std::string, double> losses;  // by name, times their weights
+  double total = 0;                      // their sum, which is minimized
+  double gradient_norm = 0;              // before clipping
   double learning_rate = 0;
 };
 
@@ -136,11 +137,12 @@ class Trainer {
   /// without it that is the student as it comes. Of a group, all start from
   /// rank 0's student.
   /// Throws Error(kInvalidArg) for options that do not fit the model or each
-  /// other, Error(kDevice), GroupError.
+  /// other, Error(kDevice), Error(kAborted), GroupError.
   Trainer(const Checkpoint& student,
           const std::optional<Checkpoint>& pretrained,
           const TrainOptions& options,
-          std::shared_ptr<ProcessGroup> group = nullptr);
+          std::shared_ptr<ProcessGroup> group = nullptr,
+          const Call& call = {});
   ~Trainer();
 
   const TrainOptions& options() const;
@@ -155,10 +157,11 @@ class Trainer {
   int64_t bytes() const;
 
   /// One update from the mean loss of `parts`, whose gradients are accumulated
-  /// one after the other. If it fails, cancelled or with Error(kInternal)
+  /// one after the other. If it fails, cancelled or with Error(kDiverged)
   /// because a loss or gradient is not finite, nothing has changed, and with a
   /// group no other rank has made the step: they get GroupError. All can go on
-  /// unless the group itself broke.
+  /// unless the group itself broke, or a cancelled rank has waited for the
+  /// others longer than its patience.
   TrainStep step(const std::vector<TrainBatch>& parts, const Call& call);
 
   /// Losses and gradients of that update, which is not made. Parameters that
@@ -168,7 +171,7 @@ class Trainer {
                       const Call& call);
 
   /// Whether any rank of the group says so, e.g. that it was asked to stop.
-  bool any_rank(bool flag) const;
+  bool any_rank(bool flag, const Call& call = {}) const;
 
   /// The whole state as one safetensors file, written whole or not at all. A
   /// trainer of the same model and options that loads it goes on bit for bit.

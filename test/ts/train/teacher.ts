@@ -1,11 +1,33 @@
 import t from 'tap'
+import type { NativeTensor } from '../../../ts/engine/addon-types.js'
 import { loadAddon } from '../../../ts/engine/load-addon.js'
+import type { DecodedImage } from '../../../ts/image/decode.js'
 import { loadModel, Tensor } from '../../../ts/index.js'
-import { joined } from '../../../ts/train/data/tensors.js'
-import { teacherFeatures } from '../../../ts/train/teacher.js'
+import type { Teacher } from '../../../ts/train/data/batches.js'
+import { teacherOf } from '../../../ts/train/teacher.js'
 import { difference, fixture, picture } from '../../support/calls.js'
 
 const addon = loadAddon()
+
+/** What a teacher makes of pictures. */
+async function featuresOf(
+  teacher: Teacher,
+  images: readonly DecodedImage[],
+): Promise<NativeTensor> {
+  const pictures = images.map(({ data, width, height }) => ({
+    pixels: data,
+    width,
+    height,
+    seed: 0,
+  }))
+  const { teacherImages } = await addon.makeBatch({
+    pictures,
+    ...teacher.input,
+    size: 16,
+    teacher: teacher.input,
+  })
+  return teacher.features(teacherImages as NativeTensor)
+}
 
 t.test('the teacher sees grid x patch pixels, padded, with ImageNet statistics', async t => {
   const model = await loadModel(fixture('vfm', 'dinov2-reg.safetensors'), {
@@ -15,7 +37,7 @@ t.test('the teacher sees grid x patch pixels, padded, with ImageNet statistics',
   const side = grid * patch
   // Pictures of half the square: nothing is resized, so the input can be written down.
   const images = [picture(side, side / 2, 1), picture(side / 2, side, 2)]
-  const features = await teacherFeatures(addon, model, grid)(images)
+  const features = await featuresOf(teacherOf(model, grid), images)
   t.same(features.shape, [2, 64, grid, grid])
   const got = new Float32Array(await features.data())
 
@@ -48,7 +70,7 @@ t.test('a CLIP can teach, with its own statistics and a dense mode', async t => 
   const { mean, std } = model.native.info
   const image = picture(imageSize, imageSize, 3)
   const grid = imageSize / patchSize
-  const features = await teacherFeatures(addon, model, grid, 'maskclip')([image])
+  const features = await featuresOf(teacherOf(model, grid, 'maskclip'), [image])
   const plane = imageSize * imageSize
   const input = Float32Array.from({ length: 3 * plane }, (_, i) => {
     const c = Math.floor(i / plane)
@@ -67,30 +89,21 @@ t.test('a CLIP can teach, with its own statistics and a dense mode', async t => 
   const dino = await loadModel(fixture('vfm', 'dinov2-reg.safetensors'), {
     config: { headWidth: 32 },
   })
-  t.throws(() => teacherFeatures(addon, dino, 4, 'maskclip'), { code: 'ERR_DECLIP_INVALID_ARG' })
+  t.throws(() => teacherOf(dino, 4, 'maskclip'), { code: 'ERR_DECLIP_INVALID_ARG' })
   dino.dispose()
 })
 
-t.test('tensors are joined along their first dimension and given back', async t => {
-  const tensors = [
-    [1, 2],
-    [3, 4, 5, 6],
-  ].map(values => addon.tensor(new Float32Array(values), [values.length / 2, 2], 'float32'))
-  const whole = await joined(addon, tensors)
-  t.same(whole.shape, [3, 2])
-  t.same([...new Float32Array(await whole.data())], [1, 2, 3, 4, 5, 6])
-  for (const tensor of tensors)
-    t.throws(() => tensor.slice(0, 0, 1), { code: 'ERR_DECLIP_DISPOSED' })
-  const wrong = async (options: object) => addon.concatenate(options as never)
-  await t.rejects(wrong({ tensors: 5 }), { code: 'ERR_DECLIP_INVALID_ARG' })
-  await t.rejects(wrong({ tensors: [{}] }), { code: 'ERR_DECLIP_INVALID_ARG' })
-})
-
 t.test('a batch is resized as torch does it: half-pixel centres, no antialiasing', async t => {
-  const values = Float32Array.from({ length: 3 * 16 }, (_, i) => Math.sin(i))
-  const images = addon.tensor(values, [1, 3, 4, 4], 'float32')
-  const resized = await addon.resizeBatch({ images, size: 6 })
-  const got = new Float32Array(await resized.data())
+  const data = Uint8Array.from({ length: 3 * 16 }, (_, i) => (i * i * 37) % 256)
+  const pixels = addon.tensor(data, [4, 4, 3], 'uint8')
+  const { images } = await addon.makeBatch({
+    pictures: [{ pixels, seed: 0 }],
+    size: 4,
+    mean: [0, 0, 0],
+    std: [1, 1, 1],
+    resizedTo: 6,
+  })
+  const got = new Float32Array(await images.data())
   const expected: number[] = []
   const source = (i: number) => Math.max(0, ((i + 0.5) * 4) / 6 - 0.5)
   for (let c = 0; c < 3; c++) {
@@ -99,7 +112,7 @@ t.test('a batch is resized as torch does it: half-pixel centres, no antialiasing
         const [fy, fx] = [source(y), source(x)]
         const [top, left] = [Math.floor(fy), Math.floor(fx)]
         const at = (row: number, column: number) =>
-          values[16 * c + 4 * Math.min(row, 3) + Math.min(column, 3)] as number
+          (data[3 * (4 * Math.min(row, 3) + Math.min(column, 3)) + c] as number) / 255
         const [dy, dx] = [fy - top, fx - left]
         expected.push(
           (1 - dy) * ((1 - dx) * at(top, left) + dx * at(top, left + 1)) +

@@ -293,7 +293,7 @@ t.test('a loss that is not finite stops and keeps the last state', async t => {
   }
   const error = await train(config).catch(e => e as DeclipError)
   t.match(error, {
-    code: 'ERR_DECLIP_INTERNAL',
+    code: 'ERR_DECLIP_DIVERGED',
     message: /finite.*last saved state.*schedule\.rate/,
   })
   const steps = lines(out).length

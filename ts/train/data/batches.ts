@@ -1,5 +1,12 @@
 import { warnOnce } from '../../base/warn.js'
-import type { NativeAddon, NativeTensor, NativeTrainBatch } from '../../engine/addon-types.js'
+import type {
+  NativeAddon,
+  NativeBatchSpec,
+  NativePictureBatch,
+  NativeSquare,
+  NativeTensor,
+  NativeTrainBatch,
+} from '../../engine/addon-types.js'
 import { DeclipError } from '../../errors.js'
 import type { DecodedImage } from '../../image/decode.js'
 import { expandTemplates } from '../../text/templates.js'
@@ -11,7 +18,6 @@ import type { Sampler, Visit } from './sampler.js'
 import { randomFor, seedOf } from './seeds.js'
 import type { LeftOut } from './sources/left-out.js'
 import type { Item, Source } from './sources/source.js'
-import { joined, padded } from './tensors.js'
 
 /** What the model says about its inputs. */
 export interface Inputs {
@@ -35,8 +41,10 @@ export interface StepBatch {
 
 /** A picture as it is learnt from. */
 interface View {
+  readonly loaded: Loaded
+  /** The loaded one, or what augmenting has made of it. */
   readonly image: DecodedImage
-  /** In pixels of `image`. */
+  /** Labelled ones, in pixels of `image`. */
   readonly boxes: readonly { readonly corners: Box; readonly label: string }[]
 }
 
@@ -54,8 +62,13 @@ export function disposeBatch({ parts }: StepBatch): void {
   for (const part of parts) for (const tensor of Object.values(part)) tensor?.dispose()
 }
 
-/** Makes the features of the foundation model for a batch of pictures; see teacher.ts. */
-export type TeacherFeatures = (images: readonly DecodedImage[]) => Promise<NativeTensor>
+/** The foundation model that DeCLIP's context imitates; see teacher.ts. */
+export interface Teacher {
+  /** How it sees a picture. */
+  readonly input: NativeSquare
+  /** Its features [B, C, h, w] of pictures [B, 3, T, T]. */
+  features(images: NativeTensor): Promise<NativeTensor>
+}
 
 /** Makes steps' batches: what step n is, is a function of n alone. */
 export class Batches {
@@ -65,8 +78,7 @@ export class Batches {
   readonly #inputs: Inputs
   readonly #sampler: Sampler
   readonly #classIndex: ReadonlyMap<string, number>
-  readonly #teacher: TeacherFeatures | undefined
-  readonly #normalise: Float32Array
+  readonly #teacher: Teacher | undefined
 
   constructor(options: {
     config: ResolvedConfig
@@ -77,7 +89,7 @@ export class Batches {
     signal: AbortSignal
     /** region-text: names in the order of their labels. */
     classes?: readonly string[] | undefined
-    teacher?: TeacherFeatures | undefined
+    teacher?: Teacher | undefined
   }) {
     const { config, source, signal, classes = [] } = options
     this.#pictures = new Pictures(source, config.seed, signal)
@@ -87,7 +99,6 @@ export class Batches {
     this.#sampler = options.sampler
     this.#classIndex = new Map(classes.map((name, i) => [name, i]))
     this.#teacher = options.teacher
-    this.#normalise = normalisation(options.inputs)
   }
 
   /** What turned out not to be usable when it was read. */
@@ -119,52 +130,63 @@ export class Batches {
     visits: readonly Visit[],
     skipped: string[],
   ): Promise<NativeTrainBatch> {
-    const pictures = await Promise.all(visits.map(visit => this.#pictures.load(visit)))
-    for (const picture of pictures) skipped.push(...picture.skipped)
+    const views = await Promise.all(
+      visits.map(async visit => this.#view(await this.#pictures.load(visit))),
+    )
+    for (const { loaded } of views) skipped.push(...loaded.skipped)
+    return this.#hasTexts ? this.#texts(step, part, views) : this.#regions(step, views)
+  }
+
+  get #hasTexts(): boolean {
     const { objective } = this.#config
-    if (objective === 'contrastive' || objective === 'region-text') {
-      return this.#texts(step, part, pictures)
+    return objective === 'contrastive' || objective === 'region-text'
+  }
+
+  /** A picture as it is learnt from. */
+  async #view(loaded: Loaded): Promise<View> {
+    const { augment, seed } = this.#config
+    const { epoch, index } = loaded.visit
+    const { image, box }: Augmented = augment
+      ? await augmentPicture(
+          loaded.image,
+          augment,
+          this.#inputs.size,
+          randomFor('augment', seed, epoch, index),
+        )
+      : { image: loaded.image, box: box => box }
+    return {
+      loaded,
+      image,
+      boxes: this.#hasTexts ? this.#labelled(loaded.item, box) : [],
     }
-    return this.#regions(step, pictures)
+  }
+
+  #labelled({ regions }: Item, box: Augmented['box']): View['boxes'] {
+    const most = this.#config.regions.maxBoxes
+    warnOnce(leftOut({ regions }, most))
+    // The first ones, as CLIPSelf's COCORegionCLIPDataset.
+    return regions.slice(0, most).flatMap(({ box: [x, y, w, h], label }) => {
+      const corners = label === undefined ? undefined : box([x, y, x + w, y + h])
+      return corners ? [{ corners, label: label as string }] : []
+    })
   }
 
   /** Pictures with captions, or with labelled boxes, or both. */
-  async #texts(step: number, part: number, pictures: readonly Loaded[]): Promise<NativeTrainBatch> {
+  async #texts(step: number, part: number, views: View[]): Promise<NativeTrainBatch> {
     const { objective, regionWeight } = this.#config
     const { tokenizer, contextLength } = this.#inputs
-    const views = await Promise.all(pictures.map(picture => this.#view(picture)))
     if (objective === 'region-text' && views.every(({ boxes }) => boxes.length === 0)) {
-      views[0] = await this.#viewWithBox(pictures[0] as Loaded)
+      const [first] = views as [View]
+      views[0] = await this.#viewWithBox(first.loaded)
     }
-    const out: NativeTrainBatch = { images: await this.#images(views.map(({ image }) => image)) }
+    const out: NativeTrainBatch = { ...(await this.#made(views, {})) }
     if (objective === 'contrastive') {
-      const captions = pictures.map(({ item }) => item.caption as string)
+      const captions = views.map(({ loaded }) => loaded.item.caption as string)
       const { data, shape } = tokenizer.tokenize(captions, { contextLength })
       out.tokens = this.#addon.tensor(data, shape, 'int32')
     }
     if (objective === 'region-text' || regionWeight > 0) this.#boxTensors(out, step, part, views)
     return out
-  }
-
-  /** A picture as it is learnt from, with its labelled boxes. */
-  async #view({ item, image: whole, visit }: Loaded): Promise<View> {
-    const { augment, seed, regions } = this.#config
-    const { image, box }: Augmented = augment
-      ? await augmentPicture(
-          whole,
-          augment,
-          this.#inputs.size,
-          randomFor('augment', seed, visit.epoch, visit.index),
-        )
-      : { image: whole, box: box => box }
-    const most = regions.maxBoxes
-    warnOnce(leftOut(item, most))
-    // The first ones, as CLIPSelf's COCORegionCLIPDataset.
-    const boxes = item.regions.slice(0, most).flatMap(({ box: [x, y, w, h], label }) => {
-      const corners = label === undefined ? undefined : box([x, y, x + w, y + h])
-      return corners ? [{ corners, label: label as string }] : []
-    })
-    return { image, boxes }
   }
 
   /** Of other pictures in the place of one, the first that has a box in its view. */
@@ -179,25 +201,21 @@ export class Batches {
     )
   }
 
-  /** Pictures by their long side, black at the right and bottom, normalised: [B, 3, S, S]. */
-  async #images(images: readonly DecodedImage[]): Promise<NativeTensor> {
+  /** Pictures as the addon makes a batch of them. */
+  #made(
+    views: readonly View[],
+    spec: Omit<NativeBatchSpec, keyof NativeSquare>,
+  ): Promise<NativePictureBatch> {
     const { size, mean, std } = this.#inputs
-    if (images.some(({ width, height }) => width !== size || height !== size)) {
-      return padded(this.#addon, images, { size, mean, std })
-    }
-    // Small pictures that have their size already: one tensor, made here, costs a fifth of many.
-    const plane = size * size
-    const table = this.#normalise
-    const values = new Float32Array(images.length * 3 * plane)
-    for (const [n, { data }] of images.entries()) {
-      const to = n * 3 * plane
-      for (let i = 0, at = 0; i < plane; i++, at += 3) {
-        values[to + i] = table[data[at] as number] as number
-        values[to + plane + i] = table[256 + (data[at + 1] as number)] as number
-        values[to + 2 * plane + i] = table[512 + (data[at + 2] as number)] as number
-      }
-    }
-    return this.#addon.tensor(values, [images.length, 3, size, size], 'float32')
+    const proposes = spec.regions !== undefined && spec.regions.maxSplit === undefined
+    const pictures = views.map(({ image: { data, width, height }, loaded: { item, visit } }) => ({
+      pixels: data,
+      width,
+      height,
+      seed: seedOf('regions', this.#config.seed, visit.epoch, visit.index),
+      proposals: proposes ? cornersOf(item) : undefined,
+    }))
+    return this.#addon.makeBatch({ pictures, size, mean, std, ...spec })
   }
 
   /** boxes [B, M, 5], labels [B, M] and, for captions, regionTokens [C, L]. */
@@ -233,64 +251,33 @@ export class Batches {
   }
 
   /** Pictures with boxes and their crops, for CLIPSelf and DeCLIP. */
-  async #regions(step: number, pictures: readonly Loaded[]): Promise<NativeTrainBatch> {
-    const made = await Promise.all(pictures.map(picture => this.#cut(picture)))
-    const join = (tensors: NativeTensor[]) => joined(this.#addon, tensors)
-    const out: NativeTrainBatch = {
-      images: await join(made.map(({ image }) => image)),
-      boxes: await join(made.map(({ boxes }) => boxes)),
-      crops: await join(made.map(({ crops }) => crops)),
-    }
-    const { multiscale, seed } = this.#config
-    if (multiscale) {
-      const choice = randomFor('side', seed, step).whole(0, multiscale.length - 1)
-      const size = multiscale[choice] as number
-      const images = await this.#addon.resizeBatch({ images: out.images, size })
-      out.images.dispose()
-      out.images = images
-    }
-    if (this.#teacher) out.vfmFeatures = await this.#teacher(pictures.map(({ image }) => image))
-    return out
-  }
-
-  #cut({ item, image, visit }: Loaded): Promise<RegionTensors> {
-    const { regions, seed } = this.#config
-    const { size, cropSize, mean, std } = this.#inputs
-    const { data: pixels, width, height } = image
+  async #regions(step: number, views: readonly View[]): Promise<NativeTrainBatch> {
+    const { regions, multiscale, seed } = this.#config
+    const { maxBoxes, maxSplit, minSize, maxSize } = regions
     const grid = regions.source === 'grid'
-    return this.#addon.trainingRegions({
-      pixels,
-      width,
-      height,
-      size,
-      cropSize,
-      mean,
-      std,
-      maxBoxes: regions.maxBoxes,
-      cropScale: regions.cropScale ?? (grid ? 1 : 1.5),
-      seed: seedOf('regions', seed, visit.epoch, visit.index),
-      ...(grid
-        ? { maxSplit: regions.maxSplit }
-        : { proposals: cornersOf(item), minSize: regions.minSize, maxSize: regions.maxSize }),
+    const { teacherImages, ...out } = await this.#made(views, {
+      regions: {
+        maxBoxes,
+        cropSize: this.#inputs.cropSize,
+        cropScale: regions.cropScale ?? (grid ? 1 : 1.5),
+        ...(grid ? { maxSplit } : { minSize, maxSize }),
+      },
+      resizedTo: multiscale?.[randomFor('side', seed, step).whole(0, multiscale.length - 1)],
+      teacher: this.#teacher?.input,
     })
+    if (!teacherImages) return out
+    try {
+      return { ...out, vfmFeatures: await this.#teacher?.features(teacherImages) }
+    } catch (error) {
+      disposeBatch({ parts: [out], skipped: [] })
+      throw error
+    } finally {
+      teacherImages.dispose()
+    }
   }
 }
-
-type RegionTensors = Awaited<ReturnType<NativeAddon['trainingRegions']>>
 
 /** Boxes of an item as x1, y1, x2, y2 one after the other. */
 function cornersOf({ regions }: Item): Float64Array {
   return Float64Array.from(regions.flatMap(({ box: [x, y, w, h] }) => [x, y, x + w, y + h]))
-}
-
-/** What a byte becomes, by channel: (byte / 255 - mean) / std in float32, as the addon's own. */
-function normalisation({ mean, std }: Inputs): Float32Array {
-  const { fround } = Math
-  return Float32Array.from({ length: 768 }, (_, i) => {
-    const channel = i >> 8
-    return fround(
-      fround(fround((i & 255) / 255) - fround(mean[channel] as number)) /
-        fround(std[channel] as number),
-    )
-  })
 }

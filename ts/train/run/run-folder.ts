@@ -5,7 +5,7 @@ import { DeclipError } from '../../errors.js'
 import type { ResolvedConfig } from '../config-fields.js'
 
 /** Fields that may differ when a run goes on: they do not change what is learnt. */
-const HARMLESS: readonly (keyof ResolvedConfig)[] = [
+const MAY_CHANGE: readonly (keyof ResolvedConfig)[] = [
   'out',
   'threads',
   'prefetch',
@@ -116,7 +116,7 @@ function compare(path: string, text: string, record: RunRecord): void {
   }
   const drop = (config: ResolvedConfig) => {
     const rest: Partial<ResolvedConfig> = { ...config }
-    for (const field of HARMLESS) delete rest[field]
+    for (const field of MAY_CHANGE) delete rest[field]
     return rest
   }
   const changed = [

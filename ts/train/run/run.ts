@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events'
 import { warn, warnOnce } from '../../base/warn.js'
-import type { NativeRuntime, NativeTrainStep } from '../../engine/addon-types.js'
+import type { NativeAddon, NativeRuntime, NativeTrainStep } from '../../engine/addon-types.js'
 import { prepareAddon } from '../../engine/load-addon.js'
 import { aborted, DeclipError, toDeclipError } from '../../errors.js'
 import type { ResolvedConfig } from '../config-fields.js'
@@ -17,19 +17,39 @@ import { type Plan, plan, Setup } from './setup.js'
 /** Skipped pictures that a line of the log gives a reason for. */
 const REASONS = 5
 
-/** A whole run, or the rest of one; see train(). Only rank 0 logs and saves. */
+/**
+ * A whole run, or the rest of one. Only rank 0 logs and saves.
+ *
+ * @throws DeclipError as train()
+ */
 export async function run(
   config: ResolvedConfig,
   options: TrainCallOptions,
   ranks?: Ranks | undefined,
 ): Promise<TrainResult> {
-  const { signal, resume = false } = options
+  const { signal } = options
   if (signal?.aborted) throw aborted(signal)
   const addon = await prepareAddon()
-  warnOnce(slowFormat(config, addon.runtime()))
-  if (config.threads !== undefined || ranks) {
-    addon.setThreads(threadsOf(config.threads ?? addon.runtime().threads, ranks))
+  const runtime = addon.runtime()
+  warnOnce(slowFormat(config, runtime))
+  const threads = threadsOf(config.threads ?? runtime.threads, ranks)
+  if (threads === runtime.threads) return runWith(addon, config, options, ranks)
+  addon.setThreads(threads)
+  try {
+    return await runWith(addon, config, options, ranks)
+  } finally {
+    addon.setThreads(runtime.threads)
   }
+}
+
+/** The same with the process's threads as they are. */
+async function runWith(
+  addon: NativeAddon,
+  config: ResolvedConfig,
+  options: TrainCallOptions,
+  ranks: Ranks | undefined,
+): Promise<TrainResult> {
+  const { signal, resume = false } = options
   const share: Share = ranks ?? { rank: 0, worldSize: 1 }
   const planned = await plan(config, share, signal)
   if (signal?.aborted) throw aborted(signal)
@@ -39,7 +59,15 @@ export async function run(
   const decoding = new AbortController()
   // As many listeners as there are pictures in the making.
   setMaxListeners(0, decoding.signal)
-  const setup = await Setup.make(addon, config, planned, folder, ranks, signal, decoding.signal)
+  const setup = await Setup.make({
+    addon,
+    config,
+    plan: planned,
+    folder,
+    ranks,
+    signal,
+    decoding: decoding.signal,
+  })
   let prefetch: Prefetch<StepBatch> | undefined
   try {
     // All ranks have looked at the folder: they have met in Setup.make().
@@ -66,9 +94,9 @@ export async function run(
 /** What to say of a number format that the processor has no units for. */
 export function slowFormat(
   { dtype, device }: Pick<ResolvedConfig, 'dtype' | 'device'>,
-  { layers, cpu }: Pick<NativeRuntime, 'layers' | 'cpu'>,
+  { bfloat16Units, cpu }: Pick<NativeRuntime, 'bfloat16Units' | 'cpu'>,
 ): string | null {
-  if (dtype !== 'bfloat16' || device !== 'cpu' || layers.bfloat16.startsWith('oneDNN')) return null
+  if (dtype !== 'bfloat16' || device !== 'cpu' || bfloat16Units) return null
   return `dtype: this processor (${cpu}) has no units for bfloat16, and training in it is many times slower than in float32.`
 }
 
@@ -83,28 +111,28 @@ interface Context {
 }
 
 class Loop {
-  readonly #at: Context
+  readonly #context: Context
   /** Of the last saved state. */
   #saved = 0
   #skipped = 0
 
   constructor(context: Context) {
-    this.#at = context
+    this.#context = context
   }
 
   async go(done: number): Promise<TrainResult> {
-    const { steps } = this.#at.plan
-    const log = this.#leads ? await RunLog.open(this.#at.folder.path, done) : undefined
+    const { steps } = this.#context.plan
+    const log = this.#leads ? await RunLog.open(this.#context.folder.path, done) : undefined
     this.#saved = done
     const meter = new Meter(this.#perStep, done)
     let reasons: string[] = []
     for (let step = done; step < steps; ) {
-      const batch = await this.#at.prefetch.take()
+      const batch = await this.#context.prefetch.take()
       const result = await this.#step(batch, step)
       step = result.step
       this.#skipped += batch.skipped.length
       reasons.push(...batch.skipped)
-      if (log && (step % this.#at.config.logEvery === 0 || step === steps)) {
+      if (log && (step % this.#context.config.logEvery === 0 || step === steps)) {
         await log.add({
           time: Date.now() / 1000,
           step,
@@ -120,40 +148,45 @@ class Loop {
         reasons = []
       }
       this.#report(result, meter)
-      await this.#keep(step)
+      const stops = step < steps && (await this.#wantsToStop())
+      await this.#saveAndExport(step, stops)
+      if (stops) throw this.#stopped(step)
     }
     await log?.plot()
-    const averages = this.#at.config.optimizer.emaDecay > 0
+    const averages = this.#context.config.optimizer.emaDecay > 0
     return {
       steps,
       model: await this.#export('model', false),
       average: averages ? await this.#export('model-average', true) : null,
-      log: this.#at.folder.file('log.jsonl'),
-      plot: this.#at.folder.file('losses.svg'),
+      log: this.#context.folder.file('log.jsonl'),
+      plot: this.#context.folder.file('losses.svg'),
     }
   }
 
   get #leads(): boolean {
-    return this.#at.share.rank === 0
+    return this.#context.share.rank === 0
   }
 
   get #perStep(): number {
-    return this.#at.config.batch * this.#at.config.accumulate * this.#at.share.worldSize
+    return (
+      this.#context.config.batch * this.#context.config.accumulate * this.#context.share.worldSize
+    )
   }
 
   #epoch(step: number): number {
-    return Math.ceil(step / this.#at.plan.sampler.stepsPerEpoch)
+    return Math.ceil(step / this.#context.plan.sampler.stepsPerEpoch)
   }
 
   async #step(batch: StepBatch, step: number): Promise<NativeTrainStep> {
     try {
       // Without the caller's signal: a step that has begun is finished, and then saved.
-      return await this.#at.setup.trainer.step({ parts: batch.parts })
+      return await this.#context.setup.trainer.step({ parts: batch.parts })
     } catch (error) {
       const { code, message } = toDeclipError(error)
-      const advice = /finite/.test(message)
-        ? ' A smaller schedule.rate, a longer schedule.warmup or optimizer.clipNorm 1 may help.'
-        : ''
+      const advice =
+        code === 'ERR_DECLIP_DIVERGED'
+          ? ' A smaller schedule.rate, a longer schedule.warmup or optimizer.clipNorm 1 may help.'
+          : ''
       const text = `Step ${step + 1}: ${message} The last saved state is that of step ${this.#saved}.${advice}`
       throw new DeclipError(code, text, { cause: error })
     } finally {
@@ -163,9 +196,9 @@ class Loop {
 
   #report(result: NativeTrainStep, meter: Meter): void {
     const { step } = result
-    const { steps } = this.#at.plan
+    const { steps } = this.#context.plan
     const speed = meter.speed(step)
-    this.#at.options.onProgress?.({
+    this.#context.options.onProgress?.({
       step,
       steps,
       epoch: this.#epoch(step),
@@ -181,40 +214,40 @@ class Loop {
 
   /** Whether the caller wants to, here or at another rank: all stop after the same step. */
   async #wantsToStop(): Promise<boolean> {
-    const value = this.#at.options.signal?.aborted === true
-    if (this.#at.share.worldSize === 1) return value
-    return this.#at.setup.trainer.anyRank({ value })
+    const value = this.#context.options.signal?.aborted === true
+    if (this.#context.share.worldSize === 1) return value
+    return this.#context.setup.trainer.anyRank({ value })
   }
 
-  /** Saves and exports where it is time to, and ends the run where the caller wants it. */
-  async #keep(step: number): Promise<void> {
-    const { saveEvery, exportEvery, optimizer } = this.#at.config
-    const { steps } = this.#at.plan
-    const { signal } = this.#at.options
-    const stopped = step < steps && (await this.#wantsToStop())
-    if (this.#leads && (step % saveEvery === 0 || step === steps || stopped)) {
-      await this.#at.setup.trainer.save({ path: this.#at.folder.state })
+  /** Saves and exports where it is time to. */
+  async #saveAndExport(step: number, stops: boolean): Promise<void> {
+    const { saveEvery, exportEvery, optimizer } = this.#context.config
+    const { steps } = this.#context.plan
+    if (this.#leads && (step % saveEvery === 0 || step === steps || stops)) {
+      await this.#context.setup.trainer.save({ path: this.#context.folder.state })
       this.#saved = step
     }
-    if (stopped) {
-      throw new DeclipError(
-        'ERR_DECLIP_ABORTED',
-        `The run was stopped after step ${step} of ${steps}, which is saved in ${this.#at.folder.path}; go on with --resume (resume: true).`,
-        { cause: signal?.reason },
-      )
-    }
-    if (exportEvery !== undefined && step % exportEvery === 0 && step < steps) {
+    if (!stops && exportEvery !== undefined && step % exportEvery === 0 && step < steps) {
       const name = `exports/step-${String(step).padStart(7, '0')}`
       await this.#export(name, optimizer.emaDecay > 0)
     }
   }
 
+  #stopped(step: number): DeclipError {
+    const { options, plan, folder } = this.#context
+    return new DeclipError(
+      'ERR_DECLIP_ABORTED',
+      `The run was stopped after step ${step} of ${plan.steps}, which is saved in ${folder.path}; go on with --resume (resume: true).`,
+      { cause: options.signal?.reason },
+    )
+  }
+
   /** Weights for loadModel. */
   async #export(name: string, average: boolean): Promise<string> {
-    if (!this.#leads) return this.#at.folder.file(name)
-    const { alpha } = this.#at.config
-    return this.#at.folder.place(name, path =>
-      this.#at.setup.trainer.exportCheckpoint({ path, alpha, average }),
+    if (!this.#leads) return this.#context.folder.file(name)
+    const { alpha } = this.#context.config
+    return this.#context.folder.place(name, path =>
+      this.#context.setup.trainer.exportCheckpoint({ path, alpha, average }),
     )
   }
 }

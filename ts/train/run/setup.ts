@@ -5,14 +5,15 @@ import { join } from 'node:path'
 import { ioError } from '../../base/files.js'
 import type { Device } from '../../base/names.js'
 import { warn } from '../../base/warn.js'
-import type { NativeAddon, NativeTrainer } from '../../engine/addon-types.js'
+import type { NativeAddon, NativeCheckpointInfo, NativeTrainer } from '../../engine/addon-types.js'
 import { callNative } from '../../engine/call-native.js'
 import { DeclipError } from '../../errors.js'
 import { type ResolvedSource, resolveSource } from '../../hub/resolve-source.js'
-import { inspectCheckpoint, loadModel, tokenizerFor } from '../../model/load.js'
+import { WEIGHTS_FILE } from '../../hub/select-files.js'
+import { loadResolved, tokenizerFor } from '../../model/load.js'
 import type { Model } from '../../model/model.js'
 import { type Classes, openClasses } from '../classes.js'
-import { told } from '../config.js'
+import { withoutUndefined } from '../config.js'
 import type { ResolvedConfig } from '../config-fields.js'
 import { Batches, type Inputs } from '../data/batches.js'
 import { Sampler, type Share } from '../data/sampler.js'
@@ -20,7 +21,7 @@ import { leftOutWarning } from '../data/sources/left-out.js'
 import { openSource } from '../data/sources/open.js'
 import type { Source } from '../data/sources/source.js'
 import { deviceOf, type Ranks } from '../process-group.js'
-import { teacherFeatures } from '../teacher.js'
+import { teacherOf } from '../teacher.js'
 import type { RunFolder, RunRecord } from './run-folder.js'
 
 /** What a run learns from, and its length. */
@@ -35,7 +36,12 @@ export interface Plan {
 
 type ModelField = 'model' | 'pretrained' | 'teacher.model'
 
-/** Looks at the data and the weights; nothing is written yet. */
+/**
+ * Looks at the data and the weights; nothing is written yet.
+ *
+ * @throws DeclipError ERR_DECLIP_IO, ERR_DECLIP_NETWORK for weights that cannot be found or read,
+ * ERR_DECLIP_INVALID_ARG for a schedule or data that do not fit, ERR_DECLIP_ABORTED
+ */
 export async function plan(
   config: ResolvedConfig,
   share: Share,
@@ -80,67 +86,77 @@ function checkSchedule({ schedule }: ResolvedConfig, steps: number): void {
   )
 }
 
+/** What {@link Setup.make} makes a run of. */
+export interface SetupOptions {
+  readonly addon: NativeAddon
+  readonly config: ResolvedConfig
+  readonly plan: Plan
+  readonly folder: RunFolder
+  readonly ranks?: Ranks | undefined
+  /** Ends loading. */
+  readonly signal?: AbortSignal | undefined
+  /** Ends the making of batches. */
+  readonly decoding: AbortSignal
+}
+
 /** All that makes steps; to be disposed of. */
 export class Setup {
   readonly trainer: NativeTrainer
   readonly batches: Batches
-  readonly #classes: Classes | undefined
-  readonly #teacher: Model | undefined
+  readonly #made: readonly { dispose(): void }[]
 
   private constructor(
     trainer: NativeTrainer,
     batches: Batches,
-    classes: Classes | undefined,
-    teacher: Model | undefined,
+    made: readonly { dispose(): void }[],
   ) {
     this.trainer = trainer
     this.batches = batches
-    this.#classes = classes
-    this.#teacher = teacher
+    this.#made = made
   }
 
   /**
    * Loads models and makes the trainer.
    *
-   * @param signal - ends loading
-   * @param decoding - ends the making of batches
+   * @throws DeclipError ERR_DECLIP_INVALID_ARG for a configuration that the model does not fit, and what
+   * loadModel and the core's Trainer throw; nothing stays loaded then
    */
-  static async make(
-    addon: NativeAddon,
-    config: ResolvedConfig,
-    { source, sampler, steps, models }: Plan,
-    folder: RunFolder,
-    ranks: Ranks | undefined,
-    signal: AbortSignal | undefined,
-    decoding: AbortSignal,
-  ): Promise<Setup> {
+  static async make(options: SetupOptions): Promise<Setup> {
+    const { addon, folder, ranks, signal, decoding } = options
+    const { source, sampler, steps, models } = options.plan
+    const config = {
+      ...options.config,
+      device: deviceOf(options.config.device, ranks, addon.runtime().cudaDevices),
+    }
     const student = models.model ?? { path: await makeModel(addon, config, folder, ranks) }
-    const inputs = await readInputs(config, student.path)
-    const device = deviceOf(config.device, ranks, addon.runtime().cudaDevices)
-    const undo: { dispose(): void }[] = []
+    const made: { dispose(): void }[] = []
+    const keep = <T extends { dispose(): void }>(thing: T): T => {
+      made.push(thing)
+      return thing
+    }
     try {
       const classes =
         config.objective === 'region-text'
-          ? await openClasses(addon, config, source, { signal })
+          ? await openClasses(addon, config, source, student, { signal })
           : undefined
-      if (classes) undo.push(classes.features)
-      const teacher = await loadTeacher({ ...config, device }, models['teacher.model'], signal)
-      if (teacher) undo.push(teacher)
-      const grid = inputs.size / inputs.patchSize
-      const features = teacher && teacherFeatures(addon, teacher, grid, config.teacher?.mode)
+      if (classes) keep(classes.features)
       const trainer = await callNative(addon, { signal }, call =>
         addon.createTrainer({
           ...call,
           student: student.path,
           pretrained: models.pretrained?.path,
           config: { ...config.modelConfig, name: student.name },
-          train: trainOptions({ ...config, device }, steps, classes),
+          train: trainOptions(config, steps, classes),
           processGroup: ranks,
         }),
       )
+      keep(trainer)
       if (ranks && ranks.rank > 0 && !models.model) {
         await rm(student.path, { recursive: true, force: true })
       }
+      const inputs = await inputsOf(config, student.path, trainer.info)
+      const teacher = await loadTeacher(config, models['teacher.model'], signal)
+      if (teacher) keep(teacher)
       const batches = new Batches({
         config,
         addon,
@@ -148,20 +164,19 @@ export class Setup {
         source,
         sampler,
         classes: classes?.names,
-        teacher: features,
+        teacher:
+          teacher && teacherOf(teacher, inputs.size / inputs.patchSize, config.teacher?.mode),
         signal: decoding,
       })
-      return new Setup(trainer, batches, classes, teacher)
+      return new Setup(trainer, batches, made)
     } catch (error) {
-      for (const thing of undo) thing.dispose()
+      for (const thing of made) thing.dispose()
       throw error
     }
   }
 
   dispose(): void {
-    this.trainer.dispose()
-    this.#classes?.features.dispose()
-    this.#teacher?.dispose()
+    for (const thing of this.#made) thing.dispose()
   }
 }
 
@@ -177,21 +192,18 @@ async function makeModel(
   return folder.place(name, path => addon.createCheckpoint({ path, seed, model, start }))
 }
 
-async function readInputs(config: ResolvedConfig, path: string): Promise<Inputs> {
-  const { text, ...info } = await inspectCheckpoint(path, { config: told(config.modelConfig) })
-  const { objective, imageSize, multiscale = [] } = config
+async function inputsOf(
+  config: ResolvedConfig,
+  path: string,
+  { text, ...info }: NativeCheckpointInfo,
+): Promise<Inputs> {
+  const { imageSize, multiscale = [] } = config
   const size = imageSize ?? info.imageSize
   for (const side of [size, ...multiscale]) {
     if (side % info.patchSize === 0) continue
     throw new DeclipError(
       'ERR_DECLIP_INVALID_ARG',
       `imageSize and multiscale must be multiples of the patch size, ${info.patchSize}, received ${side}.`,
-    )
-  }
-  if (objective === 'contrastive' && text === null) {
-    throw new DeclipError(
-      'ERR_DECLIP_INVALID_ARG',
-      "model: objective 'contrastive' needs a checkpoint with a text tower; this one has none.",
     )
   }
   return {
@@ -212,10 +224,10 @@ async function loadTeacher(
   signal: AbortSignal | undefined,
 ): Promise<Model | undefined> {
   if (!teacher || !found) return undefined
-  return loadModel(teacher.model, {
+  return loadResolved(found, {
     dtype: teacher.dtype,
     device: device as Device,
-    config: told(teacher.config),
+    config: withoutUndefined(teacher.config),
     signal,
   })
 }
@@ -241,12 +253,13 @@ function trainOptions(config: ResolvedConfig, steps: number, classes: Classes | 
   }
 }
 
-/** SHA-256 of a file, or of the files of a folder that are no text about it. */
+/** SHA-256 of a file, or of the weights and configurations in a folder. */
 async function digestWeights(path: string): Promise<string> {
   const digest = createHash('sha256')
   try {
     const folder = (await stat(path)).isDirectory()
-    const names = folder ? (await readdir(path)).filter(name => WEIGHTS.test(name)).sort() : []
+    const counts = (name: string) => WEIGHTS_FILE.test(name) || name.endsWith('.json')
+    const names = folder ? (await readdir(path)).filter(counts).sort() : []
     for (const file of folder ? names.map(name => join(path, name)) : [path]) {
       for await (const part of createReadStream(file)) digest.update(part)
     }
@@ -255,5 +268,3 @@ async function digestWeights(path: string): Promise<string> {
   }
   return digest.digest('hex')
 }
-
-const WEIGHTS = /\.(safetensors|bin|pth?|json)$/

@@ -10,7 +10,7 @@ import type { TrainConfig } from '../../../../ts/train/config-fields.js'
 import { Batches, disposeBatch } from '../../../../ts/train/data/batches.js'
 import { Sampler } from '../../../../ts/train/data/sampler.js'
 import { openShards } from '../../../../ts/train/data/sources/shards.js'
-import type { Region } from '../../../../ts/train/data/sources/source.js'
+import type { Region, Source } from '../../../../ts/train/data/sources/source.js'
 import { contrastive, writeShards } from '../../../support/training.js'
 
 const addon = loadAddon()
@@ -22,7 +22,7 @@ const stats = {
   std: [0.26862954, 0.26130258, 0.27577711],
 }
 
-function batches(size: number, changes: Partial<TrainConfig> = {}) {
+function batches(size: number, changes: Partial<TrainConfig> = {}, from: Source = source) {
   const config = resolveConfig({
     ...contrastive(pattern, join(folder, 'x')),
     batch: 4,
@@ -46,7 +46,7 @@ function batches(size: number, changes: Partial<TrainConfig> = {}) {
     config,
     addon,
     inputs,
-    source,
+    source: from,
     sampler,
     signal,
     classes: ['red square', 'blue square', 'green square'],
@@ -153,4 +153,40 @@ t.test('region-text labels are places in the list of classes', async t => {
   }
   t.equal(batch.parts[0]?.tokens, undefined)
   disposeBatch(batch)
+})
+
+t.test('a region-text batch without a box gets another picture that has one', async t => {
+  const outside = [{ box: [90, 90, 9, 9], label: 'red square' }] as const
+  const few: Source = {
+    ...source,
+    read: async i => ({ ...(await source.read(i)), ...(i > 1 && { regions: outside }) }),
+  }
+  const changes: Partial<TrainConfig> = {
+    objective: 'region-text',
+    newModel: undefined,
+    model: 'x',
+    regionWeight: 0,
+    classes: ['red square', 'blue square', 'green square'],
+    batch: 1,
+  }
+  const values = async ({ made }: ReturnType<typeof batches>) => {
+    const out: number[][] = []
+    for (const step of [0, 1, 2, 3]) {
+      const batch = await made.make(step)
+      const boxes = await floats(batch.parts[0]?.boxes)
+      t.equal(boxes[4], 1, 'there is a box')
+      out.push([...boxes.subarray(0, 5)])
+      disposeBatch(batch)
+    }
+    return out
+  }
+  t.same(await values(batches(32, changes, few)), await values(batches(32, changes, few)))
+
+  const none: Source = {
+    ...source,
+    read: async i => ({ ...(await source.read(i)), regions: outside }),
+  }
+  const { made } = batches(32, changes, none)
+  await t.rejects(made.make(0), { code: 'ERR_DECLIP_IMAGE', message: /No labelled box is left/ })
+  t.match(String(made.leftOut), /boxes outside their pictures/)
 })
