@@ -2,13 +2,13 @@
 #include <map>
 #include <numeric>
 
+#include "image/windows.h"
 #include "kernels/pamr.h"
 #include "kernels/postprocess.h"
 #include "kernels/resize_plane.h"
 #include "kernels/window_blend.h"
 #include "reference.h"
 #include "segment/labels.h"
-#include "image/windows.h"
 #include "task.h"
 
 namespace declip::bench {

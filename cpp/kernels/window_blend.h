@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/window_blend_args.h"
 #include "image/windows.h"
+#include "kernels/window_blend_args.h"
 
 namespace declip {
 

@@ -9,11 +9,11 @@
 
 #include "declip/model.h"
 #include "declip/resize.h"
+#include "image/windows.h"
 #include "model/device.h"
 #include "model/recipe.h"
 #include "segment/image_engineering.h"
 #include "segment/labels.h"
-#include "image/windows.h"
 
 namespace declip {
 

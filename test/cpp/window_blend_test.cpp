@@ -2,8 +2,8 @@
 
 #include <ATen/ATen.h>
 
-#include "random_planes.h"
 #include "image/windows.h"
+#include "random_planes.h"
 #include "tap.h"
 
 using declip::WindowPlan;

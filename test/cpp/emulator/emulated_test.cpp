@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cuda_runtime.h"
+#include "image/windows.h"
 #include "kernels/dense_attention.h"
 #include "kernels/dense_attention_args.h"
 #include "kernels/element_type.h"
@@ -25,7 +26,6 @@
 #include "kernels/window_blend.h"
 #include "kernels/window_blend_args.h"
 #include "random_planes.h"
-#include "image/windows.h"
 #include "tap.h"
 
 namespace emulated = declip::cuda::emulated;
