@@ -16,6 +16,8 @@ const BESIDE = ['dist', 'examples', 'models', 'test/fixtures', 'test/lifetime/sc
 const MOCKS = pathToFileURL(join(root, 'node_modules/@tapjs/mock/dist/esm/import.mjs')).href
 const DURATIONS = join(root, COMPILED, 'durations.json')
 const TIMEOUT = 600_000
+/** As .taprc has it: the user's own default model is not for tests. */
+const TEST_ENV = { DECLIP_MODEL: 'words-tiny' }
 
 /** Every test file, as .taprc names them. */
 export function testFiles() {
@@ -68,7 +70,7 @@ async function runFile(file, env) {
     : []
   const child = spawn(process.execPath, [...mocks, '--expose-gc', compiled], {
     cwd: root,
-    env: { ...process.env, TAP_TIMEOUT: `${TIMEOUT / 1000}`, ...env },
+    env: { ...process.env, ...TEST_ENV, TAP_TIMEOUT: `${TIMEOUT / 1000}`, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: TIMEOUT,
     killSignal: 'SIGKILL',

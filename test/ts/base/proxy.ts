@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, request } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { get } from '../../../ts/base/http.js'
 import { fetchFile } from '../../../ts/base/http-file.js'
@@ -92,7 +93,13 @@ t.test('an address without a scheme, and a login with special letters', async t 
 t.test('HTTPS asks the proxy for a tunnel', async t => {
   const proxy = await startProxy(t)
   environment(t, { https_proxy: `http://${proxy.host}` })
-  await t.rejects(fetchFile('https://127.0.0.1:5443/file', join(t.testdir(), 'part')))
+  const stop = new AbortController()
+  const { signal } = stop
+  const fetched = fetchFile('https://127.0.0.1:5443/file', join(t.testdir(), 'part'), { signal })
+  const failed = t.rejects(fetched)
+  while (proxy.log.length === 0) await setTimeout(10)
+  stop.abort()
+  await failed
   t.match(proxy.log[0], 'CONNECT 127.0.0.1:5443')
 })
 

@@ -157,7 +157,7 @@ t.test('the error is that of the process that failed', async t => {
   const wild = config('wild', { schedule: { kind: 'constant', rate: 1e38, warmup: 0 } })
   const { code, err } = await finish(start(wild, ['--nproc', '2']))
   t.equal(code, 1)
-  t.match(err, /^declip: ERR_DECLIP_INTERNAL: Step \d: .* not finite/)
+  t.match(err, /^declip: ERR_DECLIP_DIVERGED: Step \d: .* not\s+finite/)
 })
 
 t.test('the API takes a group', async t => {

@@ -56,7 +56,8 @@ t.test('nothing stays loaded of a run that cannot be set up', async t => {
         disposed.push('trainer')
         trainer.dispose()
       }
-      return Object.assign(Object.create(trainer), { info: trainer.info, dispose })
+      // the addon's methods are read-only, so that assigning would fail
+      return Object.create(trainer, { info: { value: trainer.info }, dispose: { value: dispose } })
     },
   })
   for (const [changes, message] of [
