@@ -23,8 +23,9 @@ using Finish = std::function<Napi::Value(Napi::Env)>;
 enum class Lane {
   /// For models, in inference mode, with LibTorch's intra-op threads.
   kInference,
-  /// For making what models are given: one thread by itself, so that it works
-  /// beside a model, and outside inference mode, so that what it makes may take
+  /// For making what models are given and what becomes of their labels: one
+  /// thread by itself, so that it works beside a model, and outside inference
+  /// mode, so that what it makes may take
   /// part in a graph. Nothing on it may wait for a model.
   kPreparation,
 };
