@@ -8,7 +8,7 @@ export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`
  */
 export type ModelDType = (typeof MODEL_DTYPES)[number]
 
-/** What a model's `dtype` may be. @internal */
+/** What a model's `dtype` may be. */
 export const MODEL_DTYPES = ['auto', 'float32', 'bfloat16', 'float16', 'int8'] as const
 
 /**
