@@ -45,6 +45,14 @@ Level choose() {
 
 }  // namespace
 
+bool has_every_level() {
+#if defined(__x86_64__) && defined(__GNUC__)
+  return is_built(Level::kBase) && is_built(Level::kAvx512);
+#else
+  return true;
+#endif
+}
+
 bool runs_here() { return usable(Level::kAvx512) || usable(Level::kBase); }
 
 Level level() {

@@ -165,7 +165,7 @@ std::shared_ptr<const Model> Model::load(const std::string& path,
   model->device_reason_ = placement.reason;
   model->files_ = checkpoint.files;
   check_files(model->files_);
-  give_back_memory();  // of weights on their way
+  give_back_memory();  // what reading and converting the weights took
   return model;
 }
 

@@ -10,7 +10,7 @@
 namespace declip {
 namespace {
 
-/// Pages of the file that were read go after this many tensors.
+/// After how many tensors the pages of the file that were read are given back.
 constexpr int64_t kTensorsPerDrop = 16;
 
 }  // namespace

@@ -30,7 +30,8 @@ Runtime runtime() {
           at::hasMKLDNN(),
           cuda::kBuilt,
           cuda_devices(),
-          cpu::level_name(cpu::level()),
+          std::string(cpu::level_name(cpu::level())) +
+          (cpu::has_every_level() ? "" : " (built for this processor alone)"),
           Linear::describe(numerics_of(at::kFloat)),
           Linear::describe(numerics_of(at::kBFloat16)),
           obstacle.empty() ? Linear::describe(numerics_of(at::kFloat, true))

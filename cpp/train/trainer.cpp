@@ -204,7 +204,7 @@ struct Trainer::State {
   std::vector<std::weak_ptr<const MappedFile>> files;  // of those two
   std::unique_ptr<VisionTower> teacher;                // null if not needed
   std::vector<Parameter> learning;
-  AdamW optimiser{{}, {}};
+  AdamW optimizer{{}, {}};
   std::vector<at::Tensor> average;  // of `learning`, empty without
   int64_t step = 0;
   SplitMix random{0};  // a step's; each of its parts draws from a fork
@@ -379,7 +379,7 @@ Trainer::Trainer(const Checkpoint& student,
     tensor.requires_grad_();
     s.learning.push_back({name, tensor, has_weight_decay(name, tensor)});
   }
-  s.optimiser =
+  s.optimizer =
       AdamW(s.learning, adamw_options(options, *s.config.family->training));
   if (options.ema_decay > 0) {
     const c10::NoGradGuard guard;
@@ -470,7 +470,7 @@ TrainStep Trainer::step(const std::vector<TrainBatch>& parts,
     if (s.options.clip_norm > 0) {
       clip_gradients(s.learning, result.gradient_norm, s.options.clip_norm);
     }
-    s.optimiser.step(result.learning_rate);
+    s.optimizer.step(result.learning_rate);
   } catch (...) {
     s.drop_gradients();
     throw;
@@ -494,7 +494,7 @@ void Trainer::save(const std::string& path) const {
   const TrainingMode mode;
   const c10::NoGradGuard guard;
   const auto& s = *state_;
-  auto tensors = s.optimiser.state();
+  auto tensors = s.optimizer.state();
   for (const auto& [name, tensor] : s.tensors) {
     tensors.emplace("parameters." + name, tensor.detach());
   }
@@ -569,10 +569,10 @@ void Trainer::load(const std::string& path) {
     copies.emplace_back(s.average[i],
                         find("average." + s.learning[i].name, s.average[i]));
   }
-  s.optimiser.check_state(file.tensors, path);
+  s.optimizer.check_state(file.tensors, path);
   mapped->check();
 
-  s.optimiser.restore(file.tensors);
+  s.optimizer.restore(file.tensors);
   for (const auto& [to, from] : copies) to.copy_(from);
   s.step = step;
   s.random = SplitMix(random);

@@ -471,7 +471,7 @@ export interface NativeRuntime {
   readonly onednn: boolean
   readonly cudaBuild: boolean
   readonly cudaDevices: number
-  /** Instruction set of our kernels. */
+  /** Instruction set of our kernels, and whether the build has no other. */
   readonly kernels: string
   /** What linear layers of each number format run on. */
   readonly layers: Readonly<Record<'float32' | 'bfloat16' | 'int8', string>>

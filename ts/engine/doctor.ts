@@ -95,7 +95,7 @@ const CHECKS: Readonly<Record<string, () => Finding | Promise<Finding>>> = {
   Engine: () => {
     const { kernels, layers } = runtime()
     const formats = Object.entries(layers).map(([dtype, path]) => `${dtype}: ${path}`)
-    return { detail: [`${kernels} kernels`, ...formats].join('; ') }
+    return { detail: [`kernels: ${kernels}`, ...formats].join('; ') }
   },
   GPU: () => {
     const { cudaBuild, cudaDevices } = runtime()

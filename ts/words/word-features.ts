@@ -99,7 +99,7 @@ async function encodeChunk(
   const prompts = templateList(templates).length
   const ids = new Int32Array(chunk.length * prompts * contextLength)
   for (const [i, named] of chunk.entries()) {
-    ids.set(tokenise(model, named, templates, contextLength), i * prompts * contextLength)
+    ids.set(tokenize(model, named, templates, contextLength), i * prompts * contextLength)
   }
 
   const tokens = model.addon.tensor(ids, [chunk.length * prompts, contextLength], 'int32')
@@ -116,7 +116,7 @@ async function encodeChunk(
   }
 }
 
-function tokenise(
+function tokenize(
   model: TextModel,
   { text, owner }: NamedText,
   templates: TemplateSetName | readonly string[],

@@ -14,7 +14,8 @@ struct Runtime {
   bool onednn = false;
   bool cuda_build = false;  // has CUDA kernels
   int64_t cuda_devices = 0;
-  std::string kernels;  // instruction set of our kernels, e.g. "AVX-512"
+  std::string kernels;  // instruction set of our kernels, e.g. "AVX-512", and
+                        // whether the build has no other
   std::string float32;  // what linear layers of each type run on here
   std::string bfloat16;
   std::string int8;

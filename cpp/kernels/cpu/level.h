@@ -17,6 +17,9 @@ enum class Level { kBase, kAvx512 };
 /// Throws Error(kDevice) where that one is missing here.
 Level level();
 const char* level_name(Level level);
+/// Whether this build holds every level that it can: one made for the machine
+/// that built it alone may not start on another.
+bool has_every_level();
 /// Whether any level of this build runs on this processor.
 bool runs_here();
 

@@ -8,7 +8,7 @@ const TOP = 40
 const BOTTOM = 44
 /** Points of a line at most: more would not be seen. */
 const POINTS = 400
-const COLOURS = ['#0969da', '#bf8700', '#2da44e', '#cf222e', '#8250df']
+const COLORS = ['#0969da', '#bf8700', '#2da44e', '#cf222e', '#8250df']
 
 /** A loss by step. */
 export interface Curve {
@@ -37,11 +37,11 @@ export function plotLosses(curves: readonly Curve[]): string {
   )
   const lines = thinned.map(({ points }, i) => {
     const path = points.map(({ step, value }) => `${px(x(step))},${px(y(value))}`).join(' ')
-    return `<polyline fill="none" stroke="${colour(i)}" stroke-width="1.5" points="${path}"/>`
+    return `<polyline fill="none" stroke="${color(i)}" stroke-width="1.5" points="${path}"/>`
   })
   const names = thinned.map(
     ({ name }, i) =>
-      `<text x="${LEFT + 140 * i}" y="24" fill="${colour(i)}" font-weight="600">${name}</text>`,
+      `<text x="${LEFT + 140 * i}" y="24" fill="${color(i)}" font-weight="600">${name}</text>`,
   )
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" font-family="system-ui, sans-serif" font-size="12" fill="#1f2328">
 <title>Losses by step</title>
@@ -71,5 +71,5 @@ function ticks(low: number, high: number): number[] {
   return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, i) => (first + i) * step)
 }
 
-const colour = (i: number) => COLOURS[i % COLOURS.length] as string
+const color = (i: number) => COLORS[i % COLORS.length] as string
 const px = (value: number) => value.toFixed(1)
