@@ -25,18 +25,19 @@ Numerics numerics_of(at::ScalarType dtype, bool int8 = false) {
 
 Runtime runtime() {
   const auto obstacle = Linear::int8_obstacle();
-  return {TORCH_VERSION,
-          at::get_cpu_capability(),
-          at::hasMKLDNN(),
-          cuda::kBuilt,
-          cuda_devices(),
-          std::string(cpu::level_name(cpu::level())) +
+  return {
+      TORCH_VERSION,
+      at::get_cpu_capability(),
+      at::hasMKLDNN(),
+      cuda::kBuilt,
+      cuda_devices(),
+      std::string(cpu::level_name(cpu::level())) +
           (cpu::has_every_level() ? "" : " (built for this processor alone)"),
-          Linear::describe(numerics_of(at::kFloat)),
-          Linear::describe(numerics_of(at::kBFloat16)),
-          obstacle.empty() ? Linear::describe(numerics_of(at::kFloat, true))
-                           : "refused: " + obstacle,
-          Linear::is_packed(numerics_of(at::kBFloat16))};
+      Linear::describe(numerics_of(at::kFloat)),
+      Linear::describe(numerics_of(at::kBFloat16)),
+      obstacle.empty() ? Linear::describe(numerics_of(at::kFloat, true))
+                       : "refused: " + obstacle,
+      Linear::is_packed(numerics_of(at::kBFloat16))};
 }
 
 bool kernels_run_here() { return cpu::runs_here(); }

@@ -93,7 +93,8 @@ function progressOf(jobs) {
     }
     const total = all ? Number(all) : 100
     const done = Number(part) / total
-    if (!announced && all && total > 4) {
+    if (total <= 4) return // CMake looks for new files
+    if (!announced && all) {
       const minutes = Math.ceil((total * SECONDS_PER_STEP) / jobs / 60)
       console.log(`  ${total} steps, about ${minutes} minute${minutes > 1 ? 's' : ''}, this once`)
       announced = true

@@ -112,6 +112,7 @@ export function draw() {
   const bottom = 50 + (rows - 1) * ROW
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${right + WIDTH + ARCS}" height="${height}" font-family="sans-serif" font-size="13">`,
+    '<title>The rooms of ts/ and cpp/, and which uses which</title>',
     '<defs><marker id="to" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse"><path d="M0 0 8 4 0 8z" fill="#577"/></marker></defs>',
     `<rect width="100%" height="100%" fill="#fff"/>`,
     ...column('ts/', left, rows, api, TS, '#e8f1fb'),
