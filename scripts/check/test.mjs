@@ -29,6 +29,9 @@ const SLOW = [
   'test/ts/train/',
 ]
 
+/** Likewise of the core: parts of the names of files and tests. */
+const SLOW_IN_CORE = ['emulated', 'ranks', 'train_losses', 'trainer', 'memory', 'recorded']
+
 const { values: options } = parseArgs({
   options: { debug: { type: 'boolean' }, quick: { type: 'boolean' } },
 })
@@ -81,8 +84,10 @@ async function typeTests(counts) {
 async function coreTests(counts) {
   // The kernels are compiled for two instruction sets: the processor's best, then the base.
   const levels = options.quick ? [{}] : [{}, { DECLIP_CPU_LEVEL: 'base' }]
+  const left = options.quick ? SLOW_IN_CORE.map(name => `-${name}`) : []
+  if (left.length > 0) console.log(`left to npm test without --quick: ${SLOW_IN_CORE.join(', ')}`)
   for (const level of levels) {
-    await run(join(root, build, 'declip_core_tests'), [], {
+    await run(join(root, build, 'declip_core_tests'), left, {
       env: { ...env, ...level },
       onLine(line) {
         const [, failed, skipped] = /^(not )?ok \d+ [^#]*(# SKIP)?/.exec(line) ?? [line]

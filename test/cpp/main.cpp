@@ -44,15 +44,36 @@ void skip(const std::string& reason) { skip_reason = reason; }
 
 }  // namespace tap
 
-/// Runs every test, or those whose "file: name" contains the first argument.
+namespace {
+
+/// Whether a "file: name" contains one of the words without a '-' in front, if
+/// there are any, and none of those with one.
+bool asked_for(const std::string& title,
+               const std::vector<std::string>& arguments) {
+  bool all = true, found = false;
+  for (const auto& argument : arguments) {
+    const bool without = argument.starts_with('-');
+    const bool here = title.find(argument.substr(without)) != std::string::npos;
+    if (without && here) return false;
+    if (without) continue;
+    all = false;
+    found = found || here;
+  }
+  return all || found;
+}
+
+}  // namespace
+
+/// Runs every test, or those that the arguments ask for: `pamr` those of that
+/// file or name, `-pamr` all others.
 int main(int argc, char** argv) {
   declip::settle_vector_math();
-  const char* wanted = argc > 1 ? argv[1] : "";
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
   int count = 0;
   int failed = 0;
   for (const auto& test : tap::tests()) {
     const std::string title = base_name(test.file) + ": " + test.name;
-    if (title.find(wanted) == std::string::npos) continue;
+    if (!asked_for(title, arguments)) continue;
     failures_of_test = 0;
     skip_reason.clear();
     try {
@@ -73,6 +94,6 @@ int main(int argc, char** argv) {
     std::fflush(stdout);
   }
   std::printf("1..%d\n", count);
-  if (count == 0) std::fprintf(stderr, "No test matches '%s'.\n", wanted);
+  if (count == 0) std::fprintf(stderr, "No test matches the arguments.\n");
   return failed == 0 && count > 0 ? 0 : 1;
 }
