@@ -95,7 +95,7 @@ function progressOf(jobs) {
     const done = Number(part) / total
     if (total <= 4) return // CMake looks for new files
     if (!announced && all) {
-      const minutes = Math.ceil((total * SECONDS_PER_STEP) / jobs / 60)
+      const minutes = Math.max(1, Math.round((total * SECONDS_PER_STEP) / jobs / 60))
       console.log(`  ${total} steps, about ${minutes} minute${minutes > 1 ? 's' : ''}, this once`)
       announced = true
     }
