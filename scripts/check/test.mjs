@@ -25,6 +25,8 @@ const SLOW = [
   'test/recipe/',
   'test/scripts/',
   'test/ts/cli/main',
+  'test/ts/cli/model',
+  'test/ts/image/source',
   'test/ts/package',
   'test/ts/train/',
 ]
