@@ -14,11 +14,11 @@ void check(const Schedule& s) {
     throw Error(ErrorCode::kInvalidArg, why);
   };
   if (!(std::isfinite(s.rate) && s.rate >= 0)) {
-    refuse("learningRate must be 0 or more, received " +
+    refuse("schedule.rate must be 0 or more, received " +
            std::to_string(s.rate) + ".");
   }
   if (s.warmup < 0 || s.cooldown < 0) {
-    refuse("warmup and cooldown must be 0 steps or more.");
+    refuse("schedule.warmup and schedule.cooldown must be 0 steps or more.");
   }
   if (s.kind == Schedule::Kind::kConstant) return;
   if (s.total <= s.warmup + s.cooldown) {

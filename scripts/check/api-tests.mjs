@@ -5,6 +5,7 @@
  */
 import { spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { filesUnder, root, run } from '../build/common.mjs'
@@ -15,6 +16,8 @@ const BESIDE = ['dist', 'examples', 'models', 'test/fixtures', 'test/lifetime/sc
 /** What tap's own runner loads for tests that replace a module. */
 const MOCKS = pathToFileURL(join(root, 'node_modules/@tapjs/mock/dist/esm/import.mjs')).href
 const DURATIONS = join(root, COMPILED, 'durations.json')
+/** Programs at a time: one more than cores, since many wait for processes of their own. */
+const JOBS = availableParallelism() + 1
 const TIMEOUT = 600_000
 /** As .taprc has it: the user's own default model is not for tests. */
 const TEST_ENV = { DECLIP_MODEL: 'words-tiny' }
@@ -46,7 +49,7 @@ export async function compileTests() {
 }
 
 /** Adds to `counts`; prints a line for each file, and all of what a file printed that failed. */
-export async function runTests(files, counts, { jobs = 2, env = {} } = {}) {
+export async function runTests(files, counts, { jobs = JOBS, env = {} } = {}) {
   const durations = readDurations()
   // the longest first, so that none is left alone at the end
   const waiting = [...files].sort((a, b) => (durations[b] ?? 0) - (durations[a] ?? 0))

@@ -166,7 +166,7 @@ export interface NativePostprocess {
 }
 
 /** Words of a vocabulary: features [Q, D] and the class of every word. */
-export interface NativeQuery {
+export interface NativeWords {
   text: NativeTensor
   wordClass: Int32Array
   post: NativePostprocess
@@ -223,7 +223,7 @@ export interface NativeView {
   readonly height: number
   readonly windows: number
   readonly byteLength: number
-  segment(options: NativeCall & NativeQuery): Promise<NativeSegmentation>
+  segment(options: NativeCall & NativeWords): Promise<NativeSegmentation>
   /** Upsampled similarity of every row of `text`: float32 [K, H, W]. */
   similarity(options: NativeCall & { text: NativeTensor }): Promise<NativeTensor>
   dispose(): void
@@ -274,7 +274,7 @@ export interface NativeModel {
     options: NativeCall & { picture: NativePicture; pipeline: NativePipeline },
   ): Promise<NativeView>
   segment(
-    options: NativeCall & NativeQuery & { picture: NativePicture; pipeline: NativePipeline },
+    options: NativeCall & NativeWords & { picture: NativePicture; pipeline: NativePipeline },
   ): Promise<NativeSegmentation>
   dispose(): void
 }

@@ -1,5 +1,5 @@
 import type { CallOptions } from '../base/call.js'
-import type { NativeCall, NativeQuery, NativeSegmentation } from '../engine/addon-types.js'
+import type { NativeCall, NativeSegmentation, NativeWords } from '../engine/addon-types.js'
 import { callNative } from '../engine/call-native.js'
 import { loadAddon } from '../engine/load-addon.js'
 import type { ModelFacts, ResolvedMethod } from '../methods/resolve.js'
@@ -27,7 +27,7 @@ export interface Asked {
   readonly start: number
   /** Ready to answer words: waited for when these are. */
   encoded(): Promise<{
-    answer(query: NativeCall & NativeQuery): Promise<NativeSegmentation>
+    answer(query: NativeCall & NativeWords): Promise<NativeSegmentation>
     /** What decoding took. */
     decodeMs?: number | undefined
   }>
