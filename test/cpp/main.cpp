@@ -1,3 +1,4 @@
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
@@ -67,6 +68,10 @@ bool asked_for(const std::string& title,
 /// Runs every test, or those that the arguments ask for: `pamr` those of that
 /// file or name, `-pamr` all others.
 int main(int argc, char** argv) {
+#if defined(SIGPIPE)
+  // As in Node: a connection that a peer closed is an error, not the end.
+  std::signal(SIGPIPE, SIG_IGN);
+#endif
   declip::settle_vector_math();
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   int count = 0;
