@@ -6,10 +6,16 @@ export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`
  * weights of the linear layers in 8 bits and rounds what goes into them to 8 bits per token; it needs a
  * processor with VNNI instructions.
  */
-export type ModelDType = (typeof MODEL_DTYPES)[number]
+export type ModelDType = 'auto' | 'float32' | 'bfloat16' | 'float16' | 'int8'
 
-/** What a model's `dtype` may be. */
-export const MODEL_DTYPES = ['auto', 'float32', 'bfloat16', 'float16', 'int8'] as const
+/** Every {@link ModelDType}. @internal */
+export const MODEL_DTYPES = [
+  'auto',
+  'float32',
+  'bfloat16',
+  'float16',
+  'int8',
+] as const satisfies readonly ModelDType[]
 
 /**
  * What kind of model a checkpoint holds: 'clip' (OpenAI and OpenCLIP ViTs) and 'eva' (EVA02) have a
