@@ -1,5 +1,5 @@
 /**
- * Runs the tests written for tap, each file a program of its own, as many at a time as `jobs` says.
+ * Runs the tests written for tap, each file a program of its own, several at a time.
  * Those in TypeScript are compiled once, to build/test: a loader in every program costs more than
  * most of them do.
  */
@@ -19,8 +19,11 @@ const DURATIONS = join(root, COMPILED, 'durations.json')
 /** Programs at a time: one more than cores, since many wait for processes of their own. */
 const JOBS = availableParallelism() + 1
 const TIMEOUT = 600_000
-/** As .taprc has it: the user's own default model is not for tests. */
-const TEST_ENV = { DECLIP_MODEL: 'words-tiny' }
+/**
+ * The user's own default model is not for tests, as .taprc has it; several programs share the cores,
+ * and more threads than cores wait for one another.
+ */
+const TEST_ENV = { DECLIP_MODEL: 'words-tiny', DECLIP_THREADS: '1' }
 
 /** Every test file, as .taprc names them. */
 export function testFiles() {
@@ -49,7 +52,7 @@ export async function compileTests() {
 }
 
 /** Adds to `counts`; prints a line for each file, and all of what a file printed that failed. */
-export async function runTests(files, counts, { jobs = JOBS, env = {} } = {}) {
+export async function runTests(files, counts, { env = {} } = {}) {
   const durations = readDurations()
   // the longest first, so that none is left alone at the end
   const waiting = [...files].sort((a, b) => (durations[b] ?? 0) - (durations[a] ?? 0))
@@ -61,7 +64,7 @@ export async function runTests(files, counts, { jobs = JOBS, env = {} } = {}) {
       report(file, result)
     }
   }
-  await Promise.all(Array.from({ length: jobs }, work))
+  await Promise.all(Array.from({ length: JOBS }, work))
   writeFileSync(DURATIONS, JSON.stringify(durations))
 }
 

@@ -139,10 +139,6 @@ async function cudaTests(counts) {
 }
 
 async function apiTests(counts) {
-  // Several programs share the cores: more threads than cores wait for one another.
-  env.DECLIP_THREADS = '1'
-  // Not what the user of this machine has chosen as the default model; .taprc says the same.
-  env.DECLIP_MODEL = 'words-tiny'
   if (options.debug) env.DECLIP_ADDON = join(root, build, 'declip-native.node')
   const files = testFiles()
   const left = options.quick ? files.filter(file => SLOW.some(path => file.startsWith(path))) : []
