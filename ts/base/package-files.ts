@@ -24,7 +24,7 @@ export function packagePath(...parts: string[]): string {
     : 'declip-native was bundled, and its other files (native part, models, tables) were not'
   throw new DeclipError(
     'ERR_DECLIP_ADDON_NOT_FOUND',
-    `${what}. Keep the package out of the bundle, as with esbuild's --external:declip-native (docs/guides/electron-and-servers.md says how with others), or set DECLIP_ROOT to the folder of the installed package.`,
+    `${what}. Keep the package out of the bundle, as with esbuild's --external:declip-native (docs/guides/bundlers.md says how with others), or set DECLIP_ROOT to the folder of the installed package.`,
   )
 }
 
