@@ -95,8 +95,11 @@ const pixels = [
 
 const many = [{ name: 'many/200', kind: 'many', pictures: 200, options: { pamr: false } }]
 
+const coldStart = [{ name: 'cold-start', kind: 'cold-start', repeat: 7 }]
+
 export const cases = [
   ...eventLoop,
+  ...coldStart,
   ...encode,
   ...pixels,
   ...many,

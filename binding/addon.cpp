@@ -4,6 +4,7 @@
 
 #include "addon_data.h"
 #include "cancel_token.h"
+#include "declip/code_pages.h"
 #include "declip/runtime.h"
 #include "file_calls.h"
 #include "image_calls.h"
@@ -39,6 +40,9 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
         "x86-64, or what the machine has on which it was built for that one "
         "alone (`npm run build` makes it again for this one).");
   }
+  // What only loading LibTorch ran; once for all environments.
+  static const auto dropped = drop_code_pages();
+  static_cast<void>(dropped);
   auto data = std::make_unique<AddonData>();
   data->mailbox = std::make_shared<Mailbox>(env);
   data->tensor = Napi::Persistent(TensorHandle::define(env));
