@@ -4,8 +4,8 @@
  *   node bench/child.mjs '{"case":"encode/image/vit-b-16/1","folder":"...","dtype":"float32"}'
  */
 
-import { loadAddon } from '../dist/esm/engine/load-addon.js'
-import { loadModel } from '../dist/esm/index.js'
+import { loadAddon } from '../dist/engine/load-addon.js'
+import { loadModel } from '../dist/index.mjs'
 import { cases } from './cases.mjs'
 import { checkpoint } from './inputs.mjs'
 import { processPeakRss, statistics } from './measure.mjs'

@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { OPENMP_WAIT } from '../dist/esm/engine/load-addon.js'
+import { OPENMP_WAIT } from '../dist/engine/load-addon.js'
 import { root } from '../scripts/build/common.mjs'
 import { kernelsProgram } from './kernels-program.mjs'
 import { onnxModel, peersFolder, python } from './peers/setup.mjs'

@@ -1,7 +1,7 @@
 /** The package's own side of the benches: its tasks through the public API. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { loadAddon } from '../dist/esm/engine/load-addon.js'
-import { loadModel, segment, Tensor, Vocabulary } from '../dist/esm/index.js'
+import { loadAddon } from '../dist/engine/load-addon.js'
+import { loadModel, segment, Tensor, Vocabulary } from '../dist/index.mjs'
 import { readRaw } from './inputs.mjs'
 import { serve } from './serve.mjs'
 

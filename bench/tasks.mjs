@@ -4,8 +4,8 @@
  */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { datasets, METHODS, tokenize } from '../dist/esm/index.js'
-import { expandTemplates, TEMPLATES } from '../dist/esm/text/templates.js'
+import { datasets, METHODS, tokenize } from '../dist/index.mjs'
+import { expandTemplates, TEMPLATES } from '../dist/text/templates.js'
 import { ARCHITECTURES } from '../scripts/make/make-random-checkpoint.mjs'
 import { checkpoint, photoOfSize, WORDS171 } from './inputs.mjs'
 import { savedVocabulary } from './vocabularies.mjs'

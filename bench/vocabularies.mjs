@@ -1,7 +1,7 @@
 /** Text features that are made once and handed to every program. */
 import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
-import { loadModel } from '../dist/esm/index.js'
+import { loadModel } from '../dist/index.mjs'
 
 /**
  * Paths of a vocabulary as the API loads it and of its features as raw numbers. With a `photo` the

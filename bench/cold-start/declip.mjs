@@ -2,6 +2,6 @@
 import { report } from './report.mjs'
 
 const [picture] = process.argv.slice(2)
-const { segment } = await import('../../dist/esm/index.js')
+const { segment } = await import('../../dist/index.mjs')
 const seg = await segment(picture, ['background', 'tree', 'dog'], { model: 'words-tiny' })
 report(seg.areas.length === 3)

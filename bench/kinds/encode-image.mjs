@@ -3,7 +3,7 @@
  *
  * { model, batch, repeat }
  */
-import { Tensor } from '../../dist/esm/index.js'
+import { Tensor } from '../../dist/index.mjs'
 import { encodeFlops } from '../inputs.mjs'
 import { check, statistics, time } from '../measure.mjs'
 

@@ -6,8 +6,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import sharp from 'sharp'
-import { loadAddon } from '../../dist/esm/engine/load-addon.js'
-import { loadModel, segment } from '../../dist/esm/index.js'
+import { loadAddon } from '../../dist/engine/load-addon.js'
+import { loadModel, segment } from '../../dist/index.mjs'
 import { cameraJpeg, PHOTO, VOC21 } from '../inputs.mjs'
 import { check, statistics, timerLateness } from '../measure.mjs'
 

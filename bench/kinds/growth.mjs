@@ -6,7 +6,7 @@
  * points  { size, task }, task as in tasks.mjs
  * goals   largest exponents of 'time' and 'extra memory'
  */
-import { loadAddon } from '../../dist/esm/engine/load-addon.js'
+import { loadAddon } from '../../dist/engine/load-addon.js'
 import { contestant } from '../contestants.mjs'
 import { statistics } from '../measure.mjs'
 import { Program } from '../program.mjs'

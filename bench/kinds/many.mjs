@@ -5,7 +5,7 @@
  * { model, options, pictures, atLeast, atMost }, as many pictures for either
  * atLeast, atMost  goals, if any: ratio of the throughputs, growth of the memory
  */
-import { segment, segmentMany } from '../../dist/esm/index.js'
+import { segment, segmentMany } from '../../dist/index.mjs'
 import { photographs, VOC21 } from '../inputs.mjs'
 import { check } from '../measure.mjs'
 

@@ -4,7 +4,7 @@
  * { model, method, options, width, height, classes, repeat, wholeRepeat, atMost }
  * atMost  goal, if any: share of the whole segmentation's time
  */
-import { segment } from '../../dist/esm/index.js'
+import { segment } from '../../dist/index.mjs'
 import { photoOfSize, WORDS171 } from '../inputs.mjs'
 import { check, statistics, time } from '../measure.mjs'
 

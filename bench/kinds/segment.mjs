@@ -4,8 +4,8 @@
  * { model, method, options, photo, classes, proxy, repeat }
  * proxy  ProxyCLIP's patch size in pixels and channels of the features handed in
  */
-import { segment, Tensor } from '../../dist/esm/index.js'
-import { METHODS } from '../../dist/esm/methods/list.js'
+import { segment, Tensor } from '../../dist/index.mjs'
+import { METHODS } from '../../dist/methods/list.js'
 import { PHOTO, VOC21 } from '../inputs.mjs'
 import { check, peakRss, resetPeakRss } from '../measure.mjs'
 

@@ -17,7 +17,7 @@
 
 import { rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { loadAddon } from '../../dist/esm/engine/load-addon.js'
+import { loadAddon } from '../../dist/engine/load-addon.js'
 import { agreement, checkTelling, elementsFor } from '../agreement.mjs'
 import { contestant } from '../contestants.mjs'
 import { readRaw } from '../inputs.mjs'

@@ -81,7 +81,7 @@ async function addon() {
 }
 
 async function provideLibtorch() {
-  const { findLibtorch, resolveLibtorch } = await import('../../dist/esm/engine/libtorch.js')
+  const { findLibtorch, resolveLibtorch } = await import('../../dist/engine/libtorch.js')
   const found = findLibtorch()
   if (found) return found.dir
   const { dir } = await step('LibTorch (once, about 200 MB)', () =>

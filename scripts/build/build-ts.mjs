@@ -1,19 +1,18 @@
 /**
- * Builds ts/ with type checks into dist/esm, then the same files as CommonJS into dist/cjs beside
- * a copy of their declarations.
+ * Builds ts/ with type checks into dist/: the whole package as CommonJS with its declarations, and
+ * index.mjs, which gives `import` the exports of that one copy by name.
  */
-import { chmodSync, copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import ts from 'typescript'
-import { Failure, filesUnder, root } from './common.mjs'
+import { Failure, root } from './common.mjs'
 
 const host = { ...ts.sys, onUnRecoverableConfigFileDiagnostic: report }
 const source = join(root, 'ts')
-const esm = join(root, 'dist/esm')
-const cjs = join(root, 'dist/cjs')
+const dist = join(root, 'dist')
 
 export function buildTypeScript() {
-  rmSync(join(root, 'dist'), { recursive: true, force: true })
+  rmSync(dist, { recursive: true, force: true })
   const config = ts.getParsedCommandLineOfConfigFile(join(root, 'tsconfig.build.json'), {}, host)
   const program = ts.createProgram(config.fileNames, config.options)
   const emitted = program.emit()
@@ -23,21 +22,37 @@ export function buildTypeScript() {
   for (const file of program.getSourceFiles()) {
     if (file.fileName.startsWith(source) && !file.isDeclarationFile) writeCommonJs(file)
   }
-  writeFileSync(join(cjs, 'package.json'), '{ "type": "commonjs" }\n')
-  for (const file of filesUnder('dist/esm')) {
-    if (!file.endsWith('.d.ts')) continue
-    const copy = join(cjs, relative(esm, join(root, file)))
-    mkdirSync(dirname(copy), { recursive: true })
-    copyFileSync(join(root, file), copy)
-  }
-  const command = join(esm, 'cli/main.js')
+  writeFileSync(join(dist, 'package.json'), '{ "type": "commonjs" }\n')
+  const names = valueExports(program, join(source, 'index.ts'))
+  writeFileSync(
+    join(dist, 'index.mjs'),
+    `export {\n  ${names.join(',\n  ')},\n} from './index.js'\n`,
+  )
+  writeFileSync(join(dist, 'index.d.mts'), "export * from './index.js'\n")
+  const command = join(dist, 'cli/main.js')
   if (existsSync(command)) chmodSync(command, 0o755)
   if (problems.length > 0)
     throw new Failure(`TypeScript found ${problems.length} problem(s) in ts/.`)
 }
 
+/** What a module exports at run time: its names without types. */
+function valueExports(program, path) {
+  const checker = program.getTypeChecker()
+  const isType = ({ declarations = [] }) =>
+    declarations.some(node => ts.isExportSpecifier(node) && ts.isTypeOnlyExportDeclaration(node))
+  return checker
+    .getExportsOfModule(checker.getSymbolAtLocation(program.getSourceFile(path)))
+    .filter(symbol => !isType(symbol))
+    .filter(symbol => {
+      const isAlias = symbol.flags & ts.SymbolFlags.Alias
+      const { flags } = isAlias ? checker.getAliasedSymbol(symbol) : symbol
+      return flags & ts.SymbolFlags.Value
+    })
+    .map(({ name }) => name)
+}
+
 function writeCommonJs(file) {
-  const target = join(cjs, relative(source, file.fileName)).replace(/\.ts$/, '.js')
+  const target = join(dist, relative(source, file.fileName)).replace(/\.ts$/, '.js')
   const { outputText, sourceMapText } = ts.transpileModule(file.text, {
     fileName: file.fileName,
     compilerOptions: {

@@ -8,11 +8,11 @@ const LIMIT = 20e6
 const REQUIRED = [
   'LICENSE',
   'README.md',
-  'dist/cjs/index.d.ts',
-  'dist/cjs/index.js',
-  'dist/esm/cli/main.js',
-  'dist/esm/index.d.ts',
-  'dist/esm/index.js',
+  'dist/cli/main.js',
+  'dist/index.d.mts',
+  'dist/index.d.ts',
+  'dist/index.js',
+  'dist/index.mjs',
   'models/words-tiny/model.safetensors',
 ]
 const FORBIDDEN = /^(test|bench|cpp|binding|scripts|build|node_modules|docs)\/|\.(tgz|ts\.map)$/

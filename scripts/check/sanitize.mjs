@@ -14,7 +14,7 @@ const env = {
 }
 
 await run(process.execPath, ['scripts/build/bootstrap.mjs'])
-const { findLibtorch } = await import('../../dist/esm/engine/libtorch.js')
+const { findLibtorch } = await import('../../dist/engine/libtorch.js')
 const folder = await buildNative({
   build: 'asan',
   libtorch: findLibtorch().dir,

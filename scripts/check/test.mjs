@@ -75,7 +75,7 @@ async function stage(name, check) {
 async function typeTests(counts) {
   const files = filesUnder('test/types').filter(file => file.endsWith('.test-d.ts'))
   const { default: tsd, formatter } = createRequire(import.meta.url)('tsd')
-  const found = await tsd({ cwd: root, typingsFile: 'dist/esm/index.d.ts', testFiles: files })
+  const found = await tsd({ cwd: root, typingsFile: 'dist/index.d.ts', testFiles: files })
   if (found.length > 0) console.log(formatter(found, true))
   const broken = new Set(found.map(({ fileName }) => fileName)).size
   counts.failed = broken

@@ -4,8 +4,8 @@
  */
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
-import { loadAddon } from '../../dist/esm/engine/load-addon.js'
-import { loadModel } from '../../dist/esm/index.js'
+import { loadAddon } from '../../dist/engine/load-addon.js'
+import { loadModel } from '../../dist/index.mjs'
 import { root } from '../build/common.mjs'
 
 const path = join(root, 'models/words-tiny/model.safetensors')

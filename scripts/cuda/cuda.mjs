@@ -35,7 +35,7 @@ export async function compileCuda(nvcc, file, architectures) {
  * `fetchCudaLibtorch` left; undefined without one.
  */
 export async function findCudaLibtorch() {
-  const { isCudaLibtorch } = await import('../../dist/esm/engine/libtorch.js')
+  const { isCudaLibtorch } = await import('../../dist/engine/libtorch.js')
   const named = process.env.LIBTORCH_CUDA
   if (named && !isCudaLibtorch(named)) {
     throw new Failure(`LIBTORCH_CUDA names ${named}, which holds no CUDA build of LibTorch.`)
@@ -50,7 +50,7 @@ export async function findCudaLibtorch() {
  * own pip: about 4 GB. Nothing else of their dependencies is needed, and no Python at run time.
  */
 export async function fetchCudaLibtorch() {
-  const { CUDA_LIBTORCH_VERSION } = await import('../../dist/esm/engine/libtorch.js')
+  const { CUDA_LIBTORCH_VERSION } = await import('../../dist/engine/libtorch.js')
   const folder = await wheelFolder()
   const install = (...what) =>
     run(process.platform === 'win32' ? 'py' : 'python3', [
@@ -76,7 +76,7 @@ function filesOf(folder, prefix) {
 }
 
 async function wheelFolder() {
-  const { CUDA_LIBTORCH_VERSION, cacheFolder } = await import('../../dist/esm/engine/libtorch.js')
+  const { CUDA_LIBTORCH_VERSION, cacheFolder } = await import('../../dist/engine/libtorch.js')
   return join(cacheFolder(), `torch-${CUDA_LIBTORCH_VERSION}-cuda-wheels`)
 }
 

@@ -53,6 +53,6 @@ t.test('a signal from outside', async t => {
   t.match(ending, { code: null, signal: 'SIGTERM', stderr: /^$/ })
 })
 
-t.test('CommonJS and ES module builds in one process', async t => {
+t.test('`import` and `require` in one process', async t => {
   t.same(await run('modules.cjs'), { code: 0, signal: null, stdout: 'same\n', stderr: '' })
 })

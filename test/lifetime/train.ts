@@ -8,7 +8,7 @@ import t from 'tap'
 import { pause, plainEnv } from '../support/calls.js'
 import { contrastive, writeShards } from '../support/training.js'
 
-const MAIN = join(dirname(fileURLToPath(import.meta.url)), '../../dist/esm/cli/main.js')
+const MAIN = join(dirname(fileURLToPath(import.meta.url)), '../../dist/cli/main.js')
 const folder = t.testdir()
 const shards = await writeShards(folder)
 

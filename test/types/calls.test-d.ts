@@ -15,7 +15,7 @@ import {
   train,
   type View,
   type Vocabulary,
-} from '../../dist/esm/index.js'
+} from '../../dist/index.mjs'
 
 declare const model: Model
 declare const view: View

@@ -11,7 +11,7 @@ import {
   Tensor,
   type View,
   type Vocabulary,
-} from '../../dist/esm/index.js'
+} from '../../dist/index.mjs'
 
 const model = await loadModel('words-tiny', { device: 'cuda:1', dtype: 'bfloat16' })
 expectType<Model>(model)

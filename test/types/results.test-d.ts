@@ -11,7 +11,7 @@ import {
   type ModelFamily,
   type Segmentation,
   type Tensor,
-} from '../../dist/esm/index.js'
+} from '../../dist/index.mjs'
 
 declare const seg: Segmentation
 declare const model: Model

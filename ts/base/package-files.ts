@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url'
 import { DeclipError } from '../errors.js'
 
 /**
- * The folder of this package's package.json, seen from ts/, dist/esm/ and dist/cjs/ alike; '' where
- * the code was bundled into another place. DECLIP_ROOT names it for those who must bundle. @internal
+ * The folder of this package's package.json, seen from ts/ and dist/ alike; '' where the code was
+ * bundled into another place. DECLIP_ROOT names it for those who must bundle. @internal
  */
 export const packageRoot: string = process.env['DECLIP_ROOT'] || findRoot(ownFolder())
 
@@ -43,7 +43,7 @@ function findRoot(folder: string): string {
   return parent === folder ? '' : findRoot(parent)
 }
 
-/** dist/cjs holds a package.json too, which has no name. */
+/** dist/ holds a package.json too, which has no name. */
 function isRoot(folder: string): boolean {
   try {
     return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')).name === 'declip-native'

@@ -8,7 +8,7 @@ import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { cacheFolder } from '../../../dist/esm/engine/libtorch.js'
+import { cacheFolder } from '../../../dist/engine/libtorch.js'
 import { Failure, run } from '../../../scripts/build/common.mjs'
 import { STYLES } from './packages.mjs'
 

@@ -4,7 +4,7 @@
  */
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
-import { loadModel, segment, Tensor } from '../../../dist/esm/index.js'
+import { loadModel, segment, Tensor } from '../../../dist/index.mjs'
 
 const model = await loadModel()
 const classes = ['cat', 'dog', 'background']

@@ -1,24 +1,28 @@
-/** The CommonJS and the ES module build of the package in one process. Prints 'same'. */
+/** `require` and `import` of the package in one process are one package. Prints 'same'. */
 const assert = require('node:assert')
-const commonjs = require('../../../dist/cjs/index.js')
+const required = require('declip-native')
 
 const picture = {
   data: new Uint8Array(96 * 96 * 3).map((_, i) => (i * 7919) % 251),
   width: 96,
   height: 96,
 }
-const run = async ({ segment }) => {
-  const seg = await segment(picture, ['cat', 'dog', 'background'])
-  return Buffer.from(await seg.labels.data()).toString('base64')
-}
 
-void import('../../../dist/esm/index.js').then(async esm => {
-  assert.notStrictEqual(esm.Tensor, commonjs.Tensor)
-  const [a, b] = await Promise.all([run(esm), run(commonjs)])
-  assert.strictEqual(a, b)
-  // A handle of one build is no instance of the other's class, which has to say so.
-  const foreign = commonjs.Tensor.from(new Float32Array(3 * 96 * 96), [1, 3, 96, 96])
-  const model = await esm.loadModel()
-  await assert.rejects(model.encodeImage(foreign), { code: 'ERR_DECLIP_INVALID_ARG' })
+void import('declip-native').then(async imported => {
+  const names = Object.keys(required).sort()
+  assert.deepStrictEqual(
+    names,
+    Object.keys(imported)
+      .filter(name => name !== 'module.exports')
+      .sort(),
+  )
+  for (const name of names) assert.strictEqual(imported[name], required[name], name)
+
+  const model = await required.loadModel()
+  assert(model instanceof imported.Model)
+  const tensor = required.Tensor.from(new Float32Array(3 * 96 * 96), [1, 3, 96, 96])
+  await imported.segment(picture, ['cat', 'dog', 'background'], { model })
+  await model.encodeImage(tensor)
+  await assert.rejects(required.loadModel('/nowhere'), imported.DeclipError)
   console.log('same')
 })

@@ -1,6 +1,6 @@
 /** A worker that segments one picture, once or without end, and posts the labels. */
 import { parentPort, workerData } from 'node:worker_threads'
-import { loadModel, segment } from '../../../dist/esm/index.js'
+import { loadModel, segment } from '../../../dist/index.mjs'
 
 const { picture, classes, options, endless } = workerData
 const model = await loadModel()

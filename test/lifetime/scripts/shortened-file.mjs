@@ -1,7 +1,7 @@
 /** Another program shortens the weights of a model in use: node shortened-file.mjs <copy of the weights> */
 import { copyFileSync, truncateSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
-import { loadModel } from '../../../dist/esm/index.js'
+import { loadModel } from '../../../dist/index.mjs'
 
 const path = process.argv[2]
 const failure = call =>
@@ -33,7 +33,7 @@ const worker = new Worker(
   })`,
   {
     eval: true,
-    workerData: { path, index: new URL('../../../dist/esm/index.js', import.meta.url).href },
+    workerData: { path, index: new URL('../../../dist/index.mjs', import.meta.url).href },
   },
 )
 worker.on('message', message => {

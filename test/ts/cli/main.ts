@@ -8,7 +8,7 @@ import { packageRoot } from '../../../ts/base/package-files.js'
 import { segment } from '../../../ts/segment/segment.js'
 import { finish, type Result } from '../../support/child.js'
 
-const MAIN = join(packageRoot, 'dist/esm/cli/main.js')
+const MAIN = join(packageRoot, 'dist/cli/main.js')
 const SCENES = join(packageRoot, 'models/scenes')
 const table = join(SCENES, 'table.png')
 const CLASSES = 'background; pizza; banana; coffee'

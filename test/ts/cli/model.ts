@@ -6,7 +6,7 @@ import { packageRoot } from '../../../ts/base/package-files.js'
 import { finish, type Result } from '../../support/child.js'
 import { serveHub } from '../../support/hub.js'
 
-const MAIN = join(packageRoot, 'dist/esm/cli/main.js')
+const MAIN = join(packageRoot, 'dist/cli/main.js')
 const PARK = join(packageRoot, 'models/scenes/park.png')
 const ID = 'someone/words'
 const WEIGHTS = readFileSync(join(packageRoot, 'models/words-tiny/model.safetensors'))

@@ -8,8 +8,7 @@ import { findLibtorch } from '../../../ts/engine/libtorch.js'
 import { addonPath, loadAddon } from '../../../ts/engine/load-addon.js'
 import { DeclipError } from '../../../ts/errors.js'
 
-const esm = join(packageRoot, 'dist/esm/engine/load-addon.js')
-const cjs = join(packageRoot, 'dist/cjs/engine/load-addon.js')
+const moduleFile = join(packageRoot, 'dist/engine/load-addon.js')
 const built = addonPath()
 
 /** What a fresh process prints. */
@@ -67,7 +66,7 @@ t.test('DECLIP_ADDON names the file', async t => {
 
 t.test('a file that is no addon', async t => {
   const file = join(t.testdir({ 'broken.node': 'not machine code' }), 'broken.node')
-  const code = `import { loadAddon } from ${JSON.stringify(esm)}
+  const code = `import { loadAddon } from ${JSON.stringify(moduleFile)}
     try { loadAddon() } catch (error) { console.log(error.code, error.message) }`
   t.match(print(code, { DECLIP_ADDON: file }), /^ERR_DECLIP_ADDON_NOT_FOUND .*broken\.node: /s)
 })
@@ -79,19 +78,21 @@ t.test('a prebuild is found and runs with LibTorch from elsewhere', async t => {
   t.equal(addonPath(t.testdirName), join(folder, 'declip-native.node'))
 })
 
-t.test('ESM and CommonJS load it, and importing alone does not', async t => {
+t.test('`import` and `require` load it, and importing alone does not', async t => {
   const use = 'console.log(loadAddon().runtime().libtorch)'
-  t.match(print(`import { loadAddon } from ${JSON.stringify(esm)}; ${use}`), /^2\.13\./)
+  t.match(print(`import { loadAddon } from ${JSON.stringify(moduleFile)}; ${use}`), /^2\.13\./)
   t.match(
-    print(`const { loadAddon } = require(${JSON.stringify(cjs)}); ${use}`, {}, 'commonjs'),
+    print(`const { loadAddon } = require(${JSON.stringify(moduleFile)}); ${use}`, {}, 'commonjs'),
     /^2\.13\./,
   )
   const maps = `import { readFileSync } from 'node:fs'
-    await import(${JSON.stringify(join(packageRoot, 'dist/esm/index.js'))})
+    await import(${JSON.stringify(join(packageRoot, 'dist/index.mjs'))})
     console.log(readFileSync('/proc/self/maps', 'utf8').includes('libtorch_cpu'))`
   if (process.platform === 'linux') t.equal(print(maps), 'false')
   t.equal(
-    print(`await import(${JSON.stringify(esm)}); console.log('fine')`, { DECLIP_ADDON: '/none' }),
+    print(`await import(${JSON.stringify(moduleFile)}); console.log('fine')`, {
+      DECLIP_ADDON: '/none',
+    }),
     'fine',
   )
 })
@@ -102,7 +103,7 @@ t.test(
   async t => {
     const dir = findLibtorch()?.dir ?? ''
     const code = `import { readFileSync } from 'node:fs'
-    import { loadAddon } from ${JSON.stringify(esm)}
+    import { loadAddon } from ${JSON.stringify(moduleFile)}
     loadAddon()
     const line = readFileSync('/proc/self/maps', 'utf8').split('\\n').find(line => line.includes('libtorch_cpu'))
     console.log(line.split(/\\s+/)[5])`
@@ -112,7 +113,7 @@ t.test(
 
 t.test('two workers and the main thread', async t => {
   t.match(loadAddon().runtime().libtorch, /^2\.13\./)
-  const code = `import(${JSON.stringify(esm)}).then(({ loadAddon }) =>
+  const code = `import(${JSON.stringify(moduleFile)}).then(({ loadAddon }) =>
     require('node:worker_threads').parentPort.postMessage(loadAddon().runtime().libtorch))`
   const answers = await Promise.all(
     [1, 2].map(

@@ -16,7 +16,7 @@ if (process.platform !== 'linux') {
   process.exit()
 }
 
-const MAIN = join(packageRoot, 'dist/esm/cli/main.js')
+const MAIN = join(packageRoot, 'dist/cli/main.js')
 const folder = t.testdir()
 const pictures = join(folder, 'pictures')
 const STEPS = 40
