@@ -10,6 +10,7 @@ import { setTimeout } from 'node:timers/promises'
 import type { CallOptions } from '../base/call.js'
 import { aborted, DeclipError } from '../errors.js'
 import { fetchSource, type LibtorchSource, officialSources } from './libtorch-sources.js'
+import { libtorchPackage, libtorchPackageName } from './platform-packages.js'
 
 /** The release the addon is built against. */
 export const LIBTORCH_VERSION = '2.13.0'
@@ -21,7 +22,7 @@ export interface Libtorch {
   /** The folder that holds lib/. */
   readonly dir: string
   /** Where it was found. */
-  readonly origin: 'explicit' | 'beside the addon' | 'cache' | 'download'
+  readonly origin: 'explicit' | 'beside the addon' | 'platform package' | 'cache' | 'download'
 }
 
 /** Where to look. */
@@ -32,6 +33,8 @@ export interface FindOptions {
   cache?: string | undefined
   /** Path of the addon: a folder `libtorch` beside it is used, as packaged applications need. */
   addon?: string | undefined
+  /** The folder that platform packages are looked for from; default: this package's. @internal */
+  root?: string | undefined
 }
 
 /** Options of {@link resolveLibtorch}. */
@@ -108,7 +111,7 @@ function libraryName(name: string): string {
   return `lib${name}${process.platform === 'darwin' ? '.dylib' : '.so'}`
 }
 
-function look({ dir, cache, addon }: FindOptions, attempts: Attempts): Libtorch | null {
+function look({ dir, cache, addon, root }: FindOptions, attempts: Attempts): Libtorch | null {
   const named = dir ?? process.env['LIBTORCH']
   if (named) {
     const problem = problemOf(named)
@@ -123,6 +126,10 @@ function look({ dir, cache, addon }: FindOptions, attempts: Attempts): Libtorch 
     if (!problem) return { dir: realpathSync(beside), origin: 'beside the addon' }
     attempts.push(problem)
   }
+  const packed = libtorchPackage(LIBTORCH_VERSION, root)
+  const misfit = packed ? problemOf(packed.dir) : `${libtorchPackageName()}: is not installed`
+  if (packed && !misfit) return { dir: packed.dir, origin: 'platform package' }
+  if (misfit) attempts.push(misfit)
   const cached = cachedLibtorch(cache)
   const problem = problemOf(cached)
   if (!problem) return { dir: cached, origin: 'cache' }

@@ -7,17 +7,13 @@ import { packagePath } from '../base/package-files.js'
 import { DeclipError } from '../errors.js'
 import type { NativeAddon } from './addon-types.js'
 import { findLibtorch, LIBTORCH_VERSION, libraries } from './libtorch.js'
-
-/** Ships no types. */
-interface NodeGypBuild {
-  path(root: string): string
-}
+import { addonPackage, addonPackageName } from './platform-packages.js'
 
 let addon: NativeAddon | undefined
 let preloading: Promise<void> | undefined
 
 /**
- * The native part, loaded at the first call. A local build is preferred to the prebuilt one;
+ * The native part, loaded at the first call. A local build is preferred to the platform package's;
  * DECLIP_ADDON names a file to use instead, as packaged applications and sanitizer builds need.
  *
  * @throws DeclipError ERR_DECLIP_ADDON_NOT_FOUND with everything that was tried,
@@ -49,6 +45,9 @@ export async function prepareAddon(): Promise<NativeAddon> {
   return loadAddon()
 }
 
+/** Name of the addon's file, in a build and in a platform package alike. */
+const ADDON = 'declip-native.node'
+
 /** The addon's file. @internal */
 export function addonPath(root: string = packagePath()): string {
   const named = process.env['DECLIP_ADDON']
@@ -56,17 +55,21 @@ export function addonPath(root: string = packagePath()): string {
     if (existsSync(named)) return resolve(named)
     throw notFound([`DECLIP_ADDON: no such file ${named}`])
   }
-  try {
-    const require = createRequire(packagePath('package.json'))
-    return (require('node-gyp-build') as NodeGypBuild).path(root)
-  } catch (error) {
-    const { platform, arch } = process
-    const folders = ['build/Release', 'build/Debug', `prebuilds/${platform}-${arch}`]
-    throw notFound(
-      folders.map(folder => `${join(root, folder)}: no .node file that fits`),
-      error,
-    )
+  const tried: string[] = []
+  const isThere = (file: string) => {
+    if (existsSync(file)) return true
+    tried.push(`${file}: no such file`)
+    return false
   }
+  for (const folder of ['build/Release', 'build/Debug']) {
+    const file = join(root, folder, ADDON)
+    if (isThere(file)) return file
+  }
+  const packed = addonPackage(root)
+  if (!packed) throw notFound([...tried, `${addonPackageName()}: is not installed`])
+  const file = join(packed.dir, ADDON)
+  if (isThere(file)) return file
+  throw notFound(tried)
 }
 
 function load(path: string): NativeAddon {
@@ -152,7 +155,7 @@ function notFound(tried: readonly string[], cause?: unknown): DeclipError {
   const { platform, arch, version } = process
   return new DeclipError(
     'ERR_DECLIP_ADDON_NOT_FOUND',
-    `The native part of declip-native could not be loaded on ${platform}-${arch}, Node ${version}. Tried:${lines}\nInstall a release that has a prebuild for this platform, or clone the repository and run \`npm run build\`; \`npx declip doctor\` checks what is missing.`,
+    `The native part of declip-native could not be loaded on ${platform}-${arch}, Node ${version}. Tried:${lines}\nInstall declip-native without --omit=optional, so that ${addonPackageName()} comes with it; where there is none for this platform, clone the repository and run \`npm run build\`; \`npx declip doctor\` checks what is missing.`,
     cause === undefined ? undefined : { cause },
   )
 }

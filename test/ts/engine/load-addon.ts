@@ -1,11 +1,12 @@
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, mkdirSync } from 'node:fs'
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import t, { type Test } from 'tap'
 import { packageRoot } from '../../../ts/base/package-files.js'
 import { findLibtorch } from '../../../ts/engine/libtorch.js'
 import { addonPath, loadAddon } from '../../../ts/engine/load-addon.js'
+import { addonPackageName } from '../../../ts/engine/platform-packages.js'
 import { DeclipError } from '../../../ts/errors.js'
 
 const moduleFile = join(packageRoot, 'dist/engine/load-addon.js')
@@ -44,13 +45,10 @@ t.test('every place that was looked at is in the error', async t => {
   const root = t.testdir()
   const error = errorOf(() => addonPath(root))
   t.match(error, { code: 'ERR_DECLIP_ADDON_NOT_FOUND' })
-  for (const place of [
-    'build/Release',
-    'build/Debug',
-    `prebuilds/${process.platform}-${process.arch}`,
-  ]) {
+  for (const place of ['build/Release', 'build/Debug']) {
     t.match(error, { message: join(root, place) })
   }
+  t.match(error, { message: `${addonPackageName()}: is not installed` })
   t.match(error, { message: 'npm run build' })
 })
 
@@ -71,11 +69,25 @@ t.test('a file that is no addon', async t => {
   t.match(print(code, { DECLIP_ADDON: file }), /^ERR_DECLIP_ADDON_NOT_FOUND .*broken\.node: /s)
 })
 
-t.test('a prebuild is found and runs with LibTorch from elsewhere', async t => {
-  const folder = join(t.testdir(), `prebuilds/${process.platform}-${process.arch}`)
-  mkdirSync(folder, { recursive: true })
-  copyFileSync(built, join(folder, 'declip-native.node'))
-  t.equal(addonPath(t.testdirName), join(folder, 'declip-native.node'))
+t.test('the platform package is taken where nothing was built', async t => {
+  const root = t.testdir({
+    app: { 'package.json': JSON.stringify({ name: 'declip-native', version: '1.2.3' }) },
+    node_modules: {
+      [addonPackageName()]: { 'package.json': JSON.stringify({ version: '1.2.3' }) },
+    },
+  })
+  const app = join(root, 'app')
+  const file = join(root, 'node_modules', addonPackageName(), 'declip-native.node')
+  t.match(
+    errorOf(() => addonPath(app)),
+    { code: 'ERR_DECLIP_ADDON_NOT_FOUND', message: `${file}: no such file` },
+  )
+  copyFileSync(built, file)
+  t.equal(addonPath(app), file)
+  const local = join(app, 'build/Release/declip-native.node')
+  mkdirSync(join(local, '..'), { recursive: true })
+  writeFileSync(local, '')
+  t.equal(addonPath(app), local)
 })
 
 t.test('`import` and `require` load it, and importing alone does not', async t => {
