@@ -1,11 +1,11 @@
 /**
  * Many pictures, in order, with bounded memory: words are encoded once, the next pictures are
- * decoded while one is computed, and a file that cannot be read is reported and left out.
+ * decoded while others are computed, and a file that cannot be read is reported and left out.
  *
  *   node examples/many.mjs [folder]
  */
 import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { loadModel, segmentMany } from 'declip-native'
 
@@ -26,27 +26,17 @@ const vocabulary = await model.vocabulary([
   'laptop',
 ])
 
-const failed = new Set()
 const results = segmentMany(
   pictures.map(name => join(folder, name)),
   vocabulary,
-  {
-    model,
-    onError: (error, image, index) => {
-      failed.add(index)
-      console.error(`${image}: ${error.message}`)
-    },
-  },
+  { model, onError: (error, image) => console.error(`${image}: ${error.message}`) },
 )
-let index = 0
 for await (const seg of results) {
-  while (failed.has(index)) index += 1
   const shares = seg.areas.map((area, c) => (c === vocabulary.background ? 0 : area))
   const largest = shares.indexOf(Math.max(...shares))
   const share = `${(100 * shares[largest]).toFixed(1)} %`
-  console.log(pictures[index].padEnd(14), seg.classes[largest].padEnd(10), share)
+  console.log(basename(seg.image).padEnd(14), seg.classes[largest].padEnd(10), share)
   seg.dispose()
-  index += 1
 }
 vocabulary.dispose()
 model.dispose()

@@ -58,6 +58,7 @@ export {
   type PngOptions,
   Segmentation,
   type SegmentationJson,
+  type SegmentationOf,
   type Timings,
 } from './result/segmentation.js'
 export type { SegmentOptions } from './segment/options.js'

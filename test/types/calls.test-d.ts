@@ -2,10 +2,12 @@
 import { expectAssignable, expectError, expectNotAssignable, expectType } from 'tsd'
 import {
   type CheckpointInfo,
+  type ImageInput,
   inspectCheckpoint,
   loadModel,
   type Model,
   type Segmentation,
+  type SegmentationOf,
   segment,
   segmentMany,
   Tensor,
@@ -63,7 +65,14 @@ expectType<Promise<Segmentation>>(segment('photo.jpg', ['cat'], { mode: 'csa' })
 expectType<Promise<Segmentation>>(segment('photo.jpg', ['cat'], { denseMode: 'csa' }))
 expectError(segment('photo.jpg', ['cat'], { mode: 'xx' }))
 
-expectType<AsyncGenerator<Segmentation, void, undefined>>(segmentMany(['a.png'], ['cat']))
+declare const paths: string[]
+expectType<AsyncGenerator<SegmentationOf<string>, void, undefined>>(segmentMany(paths, ['cat']))
+for await (const seg of segmentMany(paths, ['cat'])) {
+  expectAssignable<Segmentation>(seg)
+  expectType<string>(seg.image)
+  expectType<number>(seg.index)
+}
+expectType<ImageInput | undefined>((await segment('photo.jpg', ['cat'])).image)
 segmentMany(new Set([new Uint8Array(9)]), vocabulary, {
   onError: (error, image, index) => {
     expectType<string>(error.message)

@@ -38,7 +38,8 @@ expectError(segment('photo.jpg', ['cat'], { windows: 224 }))
 expectAssignable<SegmentOptions>({ shortSide: null, window: 224, stride: 112, closing: true })
 
 for await (const result of segmentMany(['a.jpg', 'b.jpg'], vocabulary)) {
-  expectType<Segmentation>(result)
+  expectAssignable<Segmentation>(result)
+  expectAssignable<string>(result.image)
 }
 
 const view = await model.encode('photo.jpg')

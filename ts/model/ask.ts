@@ -4,6 +4,7 @@ import { callNative } from '../engine/call-native.js'
 import { loadAddon } from '../engine/load-addon.js'
 import type { ModelFacts, ResolvedMethod } from '../methods/resolve.js'
 import {
+  type Given,
   type Segmentation,
   type SegmentationParts,
   toSegmentation,
@@ -25,6 +26,8 @@ export interface Asked {
   readonly method: ResolvedMethod
   /** Begin of the caller's call, as performance.now() gives it. */
   readonly start: number
+  /** Which of many pictures it is. */
+  readonly given?: Given | undefined
   /** Ready to answer words: waited for when these are. */
   encoded(): Promise<{
     answer(query: NativeCall & NativeWords): Promise<NativeSegmentation>
@@ -45,7 +48,7 @@ export async function ask(
   classes: ClassList | Vocabulary,
   options: CallOptions & Omit<VocabularyOptions, keyof CallOptions>,
 ): Promise<Segmentation> {
-  const { model, method, start, source } = asked
+  const { model, method, start, given, source } = asked
   const addon = loadAddon()
   const begun = performance.now()
   const vocabulary = await toVocabulary(model.textModel, classes, method, options)
@@ -63,6 +66,7 @@ export async function ask(
       classes: vocabulary.classes,
       background,
       timings: { decodeMs, textMs, encodeMs, pixelsMs, totalMs },
+      given,
       source,
       addon,
     })

@@ -57,6 +57,12 @@ export interface SegmentationJson {
   readonly timings: Timings
 }
 
+/** Which of many pictures was segmented. @internal */
+export interface Given {
+  readonly image: ImageInput
+  readonly index: number
+}
+
 /** What a Segmentation is made from. @internal */
 export interface SegmentationParts {
   labels: Tensor
@@ -68,6 +74,7 @@ export interface SegmentationParts {
   timings: Timings
   logits?: Tensor | undefined
   probabilities?: Tensor | undefined
+  given?: Given | undefined
   /** Decodes the picture again; absent for tensors. */
   source?: (() => Promise<DecodedImage>) | undefined
   addon: Pick<
@@ -103,6 +110,10 @@ export class Segmentation {
   readonly logits: Tensor | undefined
   /** Probability per class and pixel, float32 [C, H, W], if asked for. */
   readonly probabilities: Tensor | undefined
+  /** What was passed to {@link segmentMany}; undefined of other calls. */
+  readonly image: ImageInput | undefined
+  /** Place of `image` among those that were passed, from 0; undefined of other calls. */
+  readonly index: number | undefined
 
   readonly #background: number
   readonly #addon: SegmentationParts['addon']
@@ -121,6 +132,8 @@ export class Segmentation {
     this.timings = Object.freeze({ ...parts.timings })
     this.logits = parts.logits
     this.probabilities = parts.probabilities
+    this.image = parts.given?.image
+    this.index = parts.given?.index
     this.#background = parts.background
     this.#addon = parts.addon
     this.#source = parts.source
@@ -335,6 +348,12 @@ export class Segmentation {
   }
 }
 
+/** A {@link Segmentation} of {@link segmentMany}, which says what it is of. */
+export type SegmentationOf<Image extends ImageInput> = Segmentation & {
+  readonly image: Image
+  readonly index: number
+}
+
 function checkPalette(palette: readonly Rgb[] | undefined): void {
   const isByte = (value: unknown) =>
     Number.isInteger(value) && Number(value) >= 0 && Number(value) < 256
@@ -353,7 +372,10 @@ function maskPalette(given: readonly Rgb[] = [], length = 256): Rgb[] {
 /** The result of a native call with what only its caller knows. @internal */
 export function toSegmentation(
   { labels, counts, logits, probabilities }: NativeSegmentation,
-  rest: Pick<SegmentationParts, 'classes' | 'background' | 'timings' | 'source' | 'addon'>,
+  rest: Pick<
+    SegmentationParts,
+    'classes' | 'background' | 'timings' | 'given' | 'source' | 'addon'
+  >,
 ): Segmentation {
   return new Segmentation({
     ...rest,

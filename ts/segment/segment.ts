@@ -10,7 +10,7 @@ import { type ResolvedMethod, resolveMethod } from '../methods/resolve.js'
 import { type Asked, ask } from '../model/ask.js'
 import { modelNamed } from '../model/load.js'
 import { Model, noPicture } from '../model/model.js'
-import type { Segmentation } from '../result/segmentation.js'
+import type { Given, Segmentation } from '../result/segmentation.js'
 import type { ClassList } from '../words/options.js'
 import type { Vocabulary } from '../words/vocabulary.js'
 import type { SegmentOptions } from './options.js'
@@ -85,17 +85,19 @@ export function segmentPicture(
   classes: ClassList | Vocabulary,
   { model, method, options }: Prepared,
   start: number,
+  given?: Given,
 ): Promise<Segmentation> {
   const { pipeline } = method
   const asked: Asked = {
     model,
     method,
     start,
+    given,
     encoded: async () => {
-      const given =
+      const pixels =
         picture instanceof Tensor ? { tensor: picture.native } : (await picture.decoded).pixels
       return {
-        answer: query => model.native.segment({ ...query, picture: given, pipeline }),
+        answer: query => model.native.segment({ ...query, picture: pixels, pipeline }),
         decodeMs: picture instanceof Tensor ? undefined : await picture.decodeMs,
       }
     },
