@@ -2,24 +2,31 @@
  * Brings a clone from nothing to runnable, doing only what is not up to date: npm dependencies,
  * TypeScript, LibTorch, the addon.
  *
- *   node scripts/build/bootstrap.mjs [--tests] [--bench] [--debug] [--levels all|native] [--no-addon]
+ *   node scripts/build/bootstrap.mjs [--from-source] [--tests] [--bench] [--debug]
+ *                                    [--levels all|native] [--no-addon]
  *
- * --tests     builds the core's test program too
- * --bench     builds the kernels' bench program too
- * --debug     builds into build/Debug instead of build/Release
- * --levels    the kernels' instruction sets: 'native', this machine's best alone, is what a program
- *             needs; 'all' what tests, benches and prebuilds do (the default with --tests or --bench)
- * --no-addon  stops before LibTorch: another build brings its own
+ * An installed platform package (`npm install --no-save @declip-native/linux-x64`, or its tarball) whose
+ * addon was built from the same sources saves the compiling.
+ *
+ * --from-source  compiles nevertheless, as the next three do too
+ * --tests        builds the core's test program too
+ * --bench        builds the kernels' bench program too
+ * --debug        builds into build/Debug instead of build/Release
+ * --levels       the kernels' instruction sets: 'native', this machine's best alone, is what a program
+ *                needs; 'all' what tests, benches and prebuilds do (the default with --tests or --bench)
+ * --no-addon     stops before LibTorch: another build brings its own
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { buildNative } from './build-native.mjs'
 import { Failure, filesUnder, fingerprint, root, run, step, unlessStamped } from './common.mjs'
-import { requireTools } from './tools.mjs'
+import { takePrebuilt } from './prebuilt.mjs'
+import { requireNode, requireTools } from './tools.mjs'
 
 const { values: options } = parseArgs({
   options: {
+    'from-source': { type: 'boolean' },
     tests: { type: 'boolean' },
     bench: { type: 'boolean' },
     debug: { type: 'boolean' },
@@ -29,7 +36,7 @@ const { values: options } = parseArgs({
 })
 
 try {
-  requireTools()
+  requireNode()
   if (!dependenciesInstalled()) await step('npm dependencies', () => run('npm', ['ci']))
   await typeScript()
   if (!options['no-addon']) await addon()
@@ -69,7 +76,15 @@ async function typeScript() {
 }
 
 async function addon() {
-  const libtorch = await provideLibtorch()
+  const compiles = ['from-source', 'tests', 'bench', 'debug'].some(name => options[name])
+  const prebuilt = compiles ? undefined : takePrebuilt()
+  if (prebuilt) {
+    console.log(`> C++: nothing to compile, ${prebuilt} was built from these sources`)
+    await provideLibtorch()
+    return
+  }
+  requireTools()
+  const libtorch = await provideLibtorch({ headers: true })
   const targets = [
     'declip_node',
     ...(options.tests ? ['declip_core_tests'] : []),
@@ -80,10 +95,10 @@ async function addon() {
   await buildNative({ build, libtorch, targets, levels })
 }
 
-async function provideLibtorch() {
+async function provideLibtorch({ headers = false } = {}) {
   const { findLibtorch, resolveLibtorch } = await import('../../dist/engine/libtorch.js')
   const found = findLibtorch()
-  if (found) return found.dir
+  if (found && (!headers || existsSync(join(found.dir, 'include')))) return found.dir
   const { dir } = await step('LibTorch (once, about 200 MB)', () =>
     resolveLibtorch({ download: true, onProgress: progressPrinter() }),
   )

@@ -53,20 +53,17 @@ function valueExports(program, path) {
 
 function writeCommonJs(file) {
   const target = join(dist, relative(source, file.fileName)).replace(/\.ts$/, '.js')
-  const { outputText, sourceMapText } = ts.transpileModule(file.text, {
+  const { outputText } = ts.transpileModule(file.text, {
     fileName: file.fileName,
     compilerOptions: {
       target: ts.ScriptTarget.ES2022,
       module: ts.ModuleKind.CommonJS,
       esModuleInterop: true,
-      sourceMap: true,
-      inlineSources: true,
     },
     transformers: { before: [importMetaUrl] },
   })
   mkdirSync(dirname(target), { recursive: true })
   writeFileSync(target, outputText)
-  writeFileSync(`${target}.map`, sourceMapText)
 }
 
 /** CommonJS has no `import.meta.url`: the URL of `__filename` takes its place. */

@@ -1,6 +1,7 @@
-/** The programs that a build from source needs, and where to get them. */
+/** What a build needs, and where to get it. */
 import { spawnSync } from 'node:child_process'
 import { Failure } from './common.mjs'
+import { platformName, SCOPE } from './platforms.mjs'
 
 const TOOLS = [
   {
@@ -20,18 +21,25 @@ const TOOLS = [
   },
 ]
 
+export function requireNode() {
+  const [major, minor] = process.versions.node.split('.').map(Number)
+  if (major < 20 || (major === 20 && minor < 19))
+    throw new Failure(`Node 20.19 or newer is needed, this is ${process.versions.node}.`)
+}
+
 /** Throws a Failure that names every missing program and the package that has it. */
 export function requireTools() {
-  const [major, minor] = process.versions.node.split('.').map(Number)
   const problems = []
-  if (major < 20 || (major === 20 && minor < 19)) {
-    problems.push(`Node 20.19 or newer is needed, this is ${process.versions.node}.`)
-  }
   for (const { name, programs, install } of TOOLS) {
     if (programs.some(program => program && hasProgram(program))) continue
     problems.push(`${name} is missing (${install}).`)
   }
-  if (problems.length > 0) throw new Failure(problems.join('\n'))
+  if (problems.length === 0) return
+  const names = ['', 'libtorch-'].map(part => `${SCOPE}/${part}${platformName()}`)
+  problems.push(
+    `Where the C++ sources are those of a release, its addon does without them: npm install --no-save ${names.join(' ')}`,
+  )
+  throw new Failure(problems.join('\n'))
 }
 
 export function hasProgram(program) {

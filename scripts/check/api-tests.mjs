@@ -36,6 +36,13 @@ export function testFiles() {
   return [...typescript, ...scripts]
 }
 
+/** The tests of the packed package, which need it prepared (packaged.mjs). */
+export function packagedTestFiles() {
+  return filesUnder('test/packaged').filter(file =>
+    /^test\/packaged\/(?!support)[^/]*\.mjs$/.test(file),
+  )
+}
+
 /** Checks the types of all of TypeScript and writes it as JavaScript. */
 export async function compileTests() {
   await run(process.execPath, [

@@ -13,8 +13,9 @@ import { parseArgs } from 'node:util'
 import { Failure, filesUnder, fingerprint, root, run, unlessStamped } from '../build/common.mjs'
 import { ARCHITECTURES, compileCuda, cudaSources, findNvcc } from '../cuda/cuda.mjs'
 import { unpackFixtures } from '../make/fixtures.mjs'
-import { runTests, testFiles } from './api-tests.mjs'
+import { packagedTestFiles, runTests, testFiles } from './api-tests.mjs'
 import { lint } from './lint.mjs'
+import { preparePackages } from './packaged.mjs'
 
 /** What `--quick` leaves out: files and folders whose tests take most of the time. */
 const SLOW = [
@@ -50,6 +51,7 @@ if (!options.quick) await stage('Type tests', typeTests)
 await stage('Core (C++)', coreTests)
 if (!options.quick) await stage('CUDA (compiled, not run)', cudaTests)
 await stage('API, golden, property and lifetime tests', apiTests)
+if (!options.quick && !options.debug) await stage('The packed package', packagedTests)
 if (scratch) rmSync(scratch, { recursive: true, force: true })
 
 const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : ''
@@ -149,6 +151,12 @@ async function apiTests(counts) {
   )
   if (left.length > 0) console.log(`left to npm test without --quick: ${left.join(', ')}`)
   if (counts.passed === 0) throw new Failure('No test of the API has run.')
+}
+
+/** Of the release build alone, which is what is packed. */
+async function packagedTests(counts) {
+  const packed = await preparePackages()
+  await runTests(packagedTestFiles(), counts, { env: { DECLIP_PACKED: JSON.stringify(packed) } })
 }
 
 /** A folder of our own in memory where that has room, else undefined. */
