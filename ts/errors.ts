@@ -19,6 +19,15 @@ export const ERROR_CODES = [
 /** One of {@link ERROR_CODES}. */
 export type ErrorCode = (typeof ERROR_CODES)[number]
 
+/** An error as plain data: what JSON.stringify() writes and messages carry. */
+export interface ErrorJson {
+  readonly name: string
+  readonly message: string
+  readonly code?: string | undefined
+  /** What caused it: an error as plain data, or what else was thrown. */
+  readonly cause?: ErrorJson | string | number | boolean | null | undefined
+}
+
 /**
  * The one error class of the package.
  *
@@ -40,6 +49,66 @@ export class DeclipError extends Error {
     this.name = code === 'ERR_DECLIP_ABORTED' ? 'AbortError' : 'DeclipError'
     this.code = code
   }
+
+  /**
+   * Code, name, message and cause as plain data. Messages between threads, processes and windows keep
+   * neither class nor code of an error: send this, and make it an error again by
+   * {@link DeclipError.fromJSON}. The stack, which names places on this machine, is left out.
+   */
+  toJSON(): ErrorJson & { readonly code: ErrorCode } {
+    const { name, code, message } = this
+    const json = { name, code, message }
+    return this.cause === undefined ? json : { ...json, cause: toPlain(this.cause, MAX_CAUSES) }
+  }
+
+  /**
+   * The error that {@link DeclipError.toJSON} gave on the other side. A code that this release does not
+   * know, as another release may send, becomes ERR_DECLIP_INTERNAL.
+   *
+   * @throws DeclipError ERR_DECLIP_INVALID_ARG for what is no error
+   */
+  static fromJSON(json: ErrorJson): DeclipError {
+    if (!isErrorJson(json)) throw invalid('json', 'an error as toJSON() gives it', json)
+    const code = ERROR_CODES.find(known => known === json.code) ?? 'ERR_DECLIP_INTERNAL'
+    return new DeclipError(code, json.message, causeOf(json, MAX_CAUSES))
+  }
+}
+
+/** Causes of causes that are kept; an error can be its own. */
+const MAX_CAUSES = 8
+
+function toPlain(value: unknown, depth: number): ErrorJson['cause'] {
+  if (value instanceof Error) {
+    const { name, message, cause } = value
+    const { code } = value as { code?: unknown }
+    return {
+      name: String(name),
+      message: String(message),
+      ...(typeof code === 'string' && { code }),
+      ...(cause !== undefined && depth > 1 && { cause: toPlain(cause, depth - 1) }),
+    }
+  }
+  if (value === null || typeof value === 'boolean' || typeof value === 'string') return value
+  return Number.isFinite(value) ? (value as number) : describe(value)
+}
+
+function fromPlain(value: ErrorJson['cause'], depth: number): unknown {
+  if (!isErrorJson(value)) return value
+  const error = new Error(value.message, causeOf(value, depth - 1))
+  const fields = { name: value.name, ...(value.code !== undefined && { code: value.code }) }
+  for (const [field, text] of Object.entries(fields)) {
+    Object.defineProperty(error, field, { value: text, configurable: true, writable: true })
+  }
+  return error
+}
+
+function causeOf({ cause }: ErrorJson, depth: number): { cause?: unknown } {
+  return cause === undefined || depth < 1 ? {} : { cause: fromPlain(cause, depth) }
+}
+
+function isErrorJson(value: unknown): value is ErrorJson {
+  const { name, message } = (value ?? {}) as { name?: unknown; message?: unknown }
+  return typeof name === 'string' && typeof message === 'string'
 }
 
 /** A wrong argument: `what` was expected, `got` came. @internal */

@@ -13,7 +13,7 @@ export type {
   NativeTowerInfo as TowerInfo,
 } from './engine/addon-types.js'
 export { Tensor, type TensorData } from './engine/tensor.js'
-export { DeclipError, ERROR_CODES, type ErrorCode } from './errors.js'
+export { DeclipError, ERROR_CODES, type ErrorCode, type ErrorJson } from './errors.js'
 export type { DecodedImage, ImageEncoder, ImageInput, RawImage } from './image/decode.js'
 export {
   DATASET_NAMES,
@@ -59,8 +59,9 @@ export {
   Segmentation,
   type SegmentationJson,
   type SegmentationOf,
-  type Timings,
 } from './result/segmentation.js'
+export type { Timings } from './result/timings.js'
+export type { SegmentationData, TransferableSegmentation } from './result/transferable.js'
 export type { SegmentOptions } from './segment/options.js'
 export { segment } from './segment/segment.js'
 export { type SegmentManyOptions, segmentMany } from './segment/segment-many.js'

@@ -32,6 +32,53 @@ t.test('DeclipError', t => {
   t.end()
 })
 
+t.test('as plain data and back', t => {
+  const reason = new DOMException('The operation was aborted due to timeout', 'TimeoutError')
+  const io = Object.assign(new Error('no such file', { cause: 'why' }), { code: 'ENOENT' })
+  for (const cause of [undefined, reason, io, 'text', 5, true, null]) {
+    const error = new DeclipError(
+      'ERR_DECLIP_ABORTED',
+      'over',
+      cause === undefined ? {} : { cause },
+    )
+    const json = JSON.parse(JSON.stringify(error))
+    t.same(structuredClone(error.toJSON()), json)
+    const again = DeclipError.fromJSON(json)
+    t.ok(again instanceof DeclipError)
+    const { name, code, message } = error
+    t.same([again.name, again.code, again.message], [name, code, message])
+    t.same(again.toJSON(), json)
+    t.equal(again.cause instanceof Error, cause instanceof Error)
+    if (cause instanceof Error) t.equal((again.cause as Error).name, cause.name)
+    else t.equal(again.cause, cause)
+  }
+  t.match(JSON.parse(JSON.stringify(new DeclipError('ERR_DECLIP_IO', 'above', { cause: io }))), {
+    name: 'DeclipError',
+    code: 'ERR_DECLIP_IO',
+    message: 'above',
+    cause: { name: 'Error', code: 'ENOENT', message: 'no such file', cause: 'why' },
+  })
+  t.notMatch(JSON.stringify(new DeclipError('ERR_DECLIP_IO', 'above')), /stack|errors\.ts/)
+  t.end()
+})
+
+t.test('odd causes and odd data', t => {
+  const circle = new Error('round')
+  circle.cause = circle
+  const cases = [circle, 5n, Symbol('s'), Number.NaN, () => {}, { plain: true }, new Map()]
+  for (const cause of cases) {
+    const error = new DeclipError('ERR_DECLIP_IO', 'above', { cause })
+    t.same(DeclipError.fromJSON(JSON.parse(JSON.stringify(error))).message, 'above')
+    t.same(structuredClone(error.toJSON()), error.toJSON())
+  }
+  const newer = { name: 'DeclipError', code: 'ERR_DECLIP_NEWER', message: 'of another release' }
+  t.match(DeclipError.fromJSON(newer), { code: 'ERR_DECLIP_INTERNAL', message: newer.message })
+  for (const wrong of [undefined, null, 'text', {}, { message: 'only' }]) {
+    t.throws(() => DeclipError.fromJSON(wrong as never), { code: 'ERR_DECLIP_INVALID_ARG' })
+  }
+  t.end()
+})
+
 t.test('toDeclipError', t => {
   const own = new DeclipError('ERR_DECLIP_WEIGHTS', 'kept')
   t.equal(toDeclipError(own), own)

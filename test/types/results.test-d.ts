@@ -5,11 +5,13 @@ import {
   DeclipError,
   type DenseMode,
   type ErrorCode,
+  type ErrorJson,
   METHOD_NAMES,
   type MethodName,
   type Model,
   type ModelFamily,
-  type Segmentation,
+  Segmentation,
+  type SegmentationData,
   type Tensor,
 } from '../../dist/index.mjs'
 
@@ -28,6 +30,12 @@ expectType<Promise<Uint8Array>>(seg.toPNG({ overlay: { opacity: 0.5 }, palette: 
 expectType<Promise<void>>(seg.savePNG('mask.png'))
 expectType<Promise<void>>(seg.saveLogits('logits.safetensors'))
 expectAssignable<Disposable>(seg)
+const { message, transfer } = await seg.toTransferable()
+expectType<SegmentationData>(message)
+expectType<ArrayBuffer[]>(transfer)
+expectType<Promise<Segmentation>>(Segmentation.fromTransferable(message))
+expectType<ErrorCode>(error.toJSON().code)
+expectType<DeclipError>(DeclipError.fromJSON({} as ErrorJson))
 expectError((seg.width = 5))
 expectError(seg.classes.push('more'))
 expectError(seg.toPNG({ overlay: 'yes' }))

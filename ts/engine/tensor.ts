@@ -1,4 +1,5 @@
 import type { DType } from '../base/names.js'
+import { refuseClones } from '../base/uncloneable.js'
 import { DeclipError, invalid, toDeclipError } from '../errors.js'
 import type { NativeTensor } from './addon-types.js'
 import { loadAddon } from './load-addon.js'
@@ -16,6 +17,9 @@ const CONSTRUCTORS = {
   int64: BigInt64Array,
   bool: Uint8Array,
 } as const
+
+const ADVICE =
+  'A Tensor, which results, views and vocabularies hold too, is native memory of this thread and cannot be cloned or sent in a message. Send what tensor.data() or segmentation.toTransferable() gives.'
 
 /**
  * Typed handle on a tensor that lives in the native part.
@@ -42,6 +46,7 @@ export class Tensor {
     this.shape = Object.freeze([...native.shape])
     this.dtype = native.dtype
     this.device = native.device
+    refuseClones(native, ADVICE)
   }
 
   /**
@@ -111,6 +116,12 @@ export class Tensor {
     } catch (error) {
       throw toDeclipError(error)
     }
+  }
+
+  /** Shape, element type and device, as JSON.stringify() takes them; not the elements. */
+  toJSON(): Pick<Tensor, 'shape' | 'dtype' | 'device'> {
+    const { shape, dtype, device } = this
+    return { shape, dtype, device }
   }
 
   /** Gives the memory back; later use fails with ERR_DECLIP_DISPOSED. May be called again. */

@@ -2,6 +2,7 @@ import type { CallOptions } from '../base/call.js'
 import { checkCall } from '../base/call.js'
 import { checkFields } from '../base/field.js'
 import type { Device } from '../base/names.js'
+import { refuseClones } from '../base/uncloneable.js'
 import { warnOnce } from '../base/warn.js'
 import type {
   NativeAddon,
@@ -50,6 +51,9 @@ export interface ModelParts {
   loadProxy(source: string, options: LoadOptions): Promise<FoundationModel>
 }
 
+const ADVICE =
+  'A Model is native memory of this thread and cannot be cloned or sent in a message. Call loadModel() where it is needed.'
+
 /** Boxes or masks: rows of numbers, or a tensor. */
 export type Boxes = readonly (readonly number[])[] | Tensor
 
@@ -79,6 +83,12 @@ export class Model {
     this.#tokenizer = tokenizer
     this.#loadProxy = loadProxy
     this.info = describeCheckpoint(info, license)
+    refuseClones(native, ADVICE)
+  }
+
+  /** What JSON.stringify() takes: {@link Model.info}. */
+  toJSON(): ModelInfo {
+    return this.info
   }
 
   /**

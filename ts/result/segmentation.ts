@@ -3,6 +3,7 @@ import { eachLine } from '../base/event-loop.js'
 import { toPath, writeFileAtomic } from '../base/files.js'
 import type { NativeAddon, NativeLabels, NativeSegmentation } from '../engine/addon-types.js'
 import { callNative } from '../engine/call-native.js'
+import { prepareAddon } from '../engine/load-addon.js'
 import { Tensor } from '../engine/tensor.js'
 import { DeclipError, invalid, toDeclipError } from '../errors.js'
 import { type DecodedImage, type ImageInput, loadImage } from '../image/decode.js'
@@ -12,20 +13,8 @@ import { overlayColor, type Rgb, vocColor } from './palette.js'
 import { encodeLabelPng } from './png.js'
 import { type Polygon, toPolygonLists } from './polygons.js'
 import { type Rle, toRunLists } from './rle.js'
-
-/** Wall-clock time of the steps of a call, in milliseconds. */
-export interface Timings {
-  /** Reading and decoding the picture. */
-  readonly decodeMs?: number | undefined
-  /** Tokenising and encoding the class names. */
-  readonly textMs?: number | undefined
-  /** The vision tower. */
-  readonly encodeMs: number
-  /** Everything after it, at the picture's resolution. */
-  readonly pixelsMs: number
-  /** The whole call. */
-  readonly totalMs?: number | undefined
-}
+import type { Timings } from './timings.js'
+import { checkData, type SegmentationData, type TransferableSegmentation } from './transferable.js'
 
 /** What an overlay looks like. */
 export interface OverlayOptions {
@@ -170,14 +159,19 @@ export class Segmentation {
       throw invalid('overlay.opacity', '0 to 1', opacity)
     const labels = await this.#readLabels()
     const image = await this.#picture(options.image)
-    // The background keeps the picture; its colour goes to the next class.
-    const colors = this.classes.map((_, i) =>
-      i === this.#background
-        ? undefined
-        : (palette?.[i] ?? overlayColor(this.#background >= 0 && i > this.#background ? i - 1 : i)),
-    )
+    const colors = this.#overlayColors(palette)
     const { classes, areas } = this
     return drawOverlay({ image, labels, classes, areas, colors, opacity, legend })
+  }
+
+  /** The background keeps the picture; its colour goes to the next class. */
+  #overlayColors(palette?: readonly Rgb[]): (Rgb | undefined)[] {
+    const background = this.#background
+    return this.classes.map((_, i) =>
+      i === background
+        ? undefined
+        : (palette?.[i] ?? overlayColor(background >= 0 && i > background ? i - 1 : i)),
+    )
   }
 
   async #picture(given: OverlayOptions['image']): Promise<DecodedImage> {
@@ -300,6 +294,61 @@ export class Segmentation {
     } catch (error) {
       throw toDeclipError(error)
     }
+  }
+
+  /**
+   * The result as plain data for another thread, process or window, and the arrays' memory to be moved
+   * there: `port.postMessage(message, transfer)`. Where nothing can be moved, send the message alone.
+   * The segmentation stays as it is. {@link Segmentation.fromTransferable} makes one of the message again.
+   *
+   * @throws {@link DeclipError} ERR_DECLIP_DISPOSED
+   */
+  async toTransferable(): Promise<TransferableSegmentation> {
+    this.#checkLive()
+    const { width, height, classes, areas, timings } = this
+    const read = async (tensor?: Tensor) => (await tensor?.data()) as Float32Array | undefined
+    const labels = (await this.labels.data()) as LabelMap['data']
+    const [logits, probabilities] = [await read(this.logits), await read(this.probabilities)]
+    const colors = this.#overlayColors().map(color => color ?? null)
+    const arrays = [labels, logits, probabilities].filter(array => array !== undefined)
+    return {
+      message: {
+        labels,
+        width,
+        height,
+        classes,
+        areas,
+        background: this.#background,
+        colors,
+        timings,
+        ...(logits && { logits }),
+        ...(probabilities && { probabilities }),
+      },
+      transfer: arrays.map(({ buffer }) => buffer as ArrayBuffer),
+    }
+  }
+
+  /**
+   * A segmentation from the message of {@link Segmentation.toTransferable}, with everything that one
+   * can do, where the package can be loaded. It has no picture: an overlay needs `overlay: { image }`.
+   *
+   * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG, ERR_DECLIP_ADDON_NOT_FOUND, ERR_DECLIP_LIBTORCH
+   */
+  static async fromTransferable(data: SegmentationData): Promise<Segmentation> {
+    const counts = await checkData(data)
+    const addon = await prepareAddon()
+    const { labels, width, height, classes, background, timings, logits, probabilities } = data
+    const planes = [classes.length, height, width]
+    return new Segmentation({
+      labels: Tensor.from(labels, [height, width]),
+      classes,
+      counts,
+      background,
+      timings,
+      logits: logits && Tensor.from(logits, planes),
+      probabilities: probabilities && Tensor.from(probabilities, planes),
+      addon,
+    })
   }
 
   /** Classes, areas, size and timings, as JSON.stringify() takes them. */
