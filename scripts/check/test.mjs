@@ -10,6 +10,7 @@ import { mkdtempSync, rmSync, statfsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { installTools } from '../../test/packaged/tools/install.mjs'
 import { Failure, filesUnder, fingerprint, root, run, unlessStamped } from '../build/common.mjs'
 import { ARCHITECTURES, compileCuda, cudaSources, findNvcc } from '../cuda/cuda.mjs'
 import { unpackFixtures } from '../make/fixtures.mjs'
@@ -155,7 +156,7 @@ async function apiTests(counts) {
 
 /** Of the release build alone, which is what is packed. */
 async function packagedTests(counts) {
-  const packed = await preparePackages()
+  const [packed] = await Promise.all([preparePackages(), installTools()])
   await runTests(packagedTestFiles(), counts, { env: { DECLIP_PACKED: JSON.stringify(packed) } })
 }
 
