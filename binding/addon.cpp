@@ -60,6 +60,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   };
   function("runtime", runtime_info);
   function("setThreads", set_threads);
+  function("queueStats", queue_stats);
+  function("ticket", ticket);
   function("tensor", TensorHandle::create);
   function("pooledTensor", TensorHandle::create_pooled);
   function("inspect", inspect);

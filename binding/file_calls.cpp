@@ -4,6 +4,7 @@
 #include <string>
 
 #include "declip/checkpoint.h"
+#include "declip/job_size.h"
 #include "declip/model.h"
 #include "declip/safetensors.h"
 #include "model_options.h"
@@ -27,10 +28,12 @@ void each_field(const Napi::Object& o, Take take) {
 
 Napi::Value inspect(const Napi::CallbackInfo& info) {
   return queued(info, [](const Napi::Object& o) {
-    return [path = get_string(o, "path"),
-            overrides = to_overrides(get_object(o, "config"))](const Call&) {
-      return describe(load_checkpoint(path, overrides));
-    };
+    return Sized{
+        JobSize{},  // only headers are read
+        [path = get_string(o, "path"),
+         overrides = to_overrides(get_object(o, "config"))](const Call&) {
+          return describe(load_checkpoint(path, overrides));
+        }};
   });
 }
 

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "declip/error.h"
+#include "declip/job_size.h"
 #include "declip/resize.h"
 #include "model_options.h"
 #include "queued.h"
@@ -22,8 +23,10 @@ Fit get_fit(const Napi::Object& o, const char* key) {
 
 Napi::Value preprocess_image(const Napi::CallbackInfo& info) {
   return queued(info, [](const Napi::Object& o) {
-    return
-        [pixels = get_pixels(o),
+    const auto pixels = get_pixels(o);
+    return Sized{
+        size_of_resizing(pixels),
+        [pixels,
          fit = get_fit(o, "fit"),
          side = get_integer(o, "size"),
          stats = to_overrides(o).pixels.value_or(PixelStats{})](const Call&) {
@@ -34,20 +37,22 @@ Napi::Value preprocess_image(const Napi::CallbackInfo& info) {
                             side,
                             stats.mean,
                             stats.std);
-        };
+        }};
   });
 }
 
 Napi::Value resize_image(const Napi::CallbackInfo& info) {
   return queued(info, [](const Napi::Object& o) {
-    return [pixels = get_pixels(o),
-            short_side = get_integer(o, "shortSide")](const Call&) {
-      const auto rgb = rgb_pixels(pixels);
-      const Size size{rgb.size(0), rgb.size(1)};
-      return resize_linear_u8(rgb.const_data_ptr<uint8_t>(),
-                              size,
-                              keep_ratio_size(size, short_side));
-    };
+    const auto pixels = get_pixels(o);
+    return Sized{
+        size_of_resizing(pixels),
+        [pixels, short_side = get_integer(o, "shortSide")](const Call&) {
+          const auto rgb = rgb_pixels(pixels);
+          const Size size{rgb.size(0), rgb.size(1)};
+          return resize_linear_u8(rgb.const_data_ptr<uint8_t>(),
+                                  size,
+                                  keep_ratio_size(size, short_side));
+        }};
   });
 }
 

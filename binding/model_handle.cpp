@@ -6,6 +6,7 @@
 
 #include "addon_data.h"
 #include "declip/error.h"
+#include "declip/job_size.h"
 #include "declip/resize.h"
 #include "model_options.h"
 #include "queued.h"
@@ -20,6 +21,36 @@ constexpr napi_type_tag kModelTag{0x83e1d6a25c094bf7, 0xa94c02be71fd3586};
 /// What V8 is told a model weighs: parameters at their run-time size.
 int64_t model_bytes(const Model& model) {
   return model.info().parameters * model.weight_bytes();
+}
+
+/// Of a picture [H, W, C] or a batch [B, 3, H, W].
+Size size_of(const at::Tensor& image) {
+  if (image.dim() == 3) return {image.size(0), image.size(1)};
+  return image.dim() == 4 ? Size{image.size(2), image.size(3)} : Size{};
+}
+
+JobSize size_of_pass(const Model& model, const at::Tensor& batch) {
+  return size_of_pass(
+      model, batch.dim() == 4 ? batch.size(0) : 1, size_of(batch));
+}
+
+/// The same through the model that makes the features of 'proxyclip', too.
+JobSize size_of_pass(const Model& model,
+                     const at::Tensor& batch,
+                     const DenseOptions& dense) {
+  const auto own = size_of_pass(model, batch);
+  return dense.proxy_model ? own + size_of_pass(*dense.proxy_model, batch)
+                           : own;
+}
+
+JobSize size_of_encoding(const Model& model,
+                         const Picture& picture,
+                         const EncodeOptions& options) {
+  const bool ready = picture.normalised.defined();
+  return size_of_encoding(model,
+                          size_of(ready ? picture.normalised : picture.pixels),
+                          !ready,
+                          options);
 }
 
 bool is_set(const char* variable, const char* value) {
@@ -105,35 +136,41 @@ Napi::Value ModelHandle::load(const Napi::CallbackInfo& info) {
 
 Napi::Value ModelHandle::encode_text(const Napi::CallbackInfo& info) {
   return queued(info, [this](const Napi::Object& o) {
-    return [model = model(),
-            tokens = get_tensor(o, "tokens"),
-            normalize = get_bool(o, "normalize")](const Call& call) {
-      return model->encode_text(tokens, normalize, call);
-    };
+    const auto tokens = get_tensor(o, "tokens");
+    return Sized{size_of_texts(*model(), tokens.dim() > 0 ? tokens.size(0) : 0),
+                 [model = model(),
+                  tokens,
+                  normalize = get_bool(o, "normalize")](const Call& call) {
+                   return model->encode_text(tokens, normalize, call);
+                 }};
   });
 }
 
 Napi::Value ModelHandle::encode_words(const Napi::CallbackInfo& info) {
   return queued(info, [this](const Napi::Object& o) {
-    return [model = model(),
-            tokens = get_tensor(o, "tokens"),
-            templates = get_integer(o, "templates")](const Call& call) {
-      return model->encode_words(tokens, templates, call);
-    };
+    const auto tokens = get_tensor(o, "tokens");
+    return Sized{size_of_texts(*model(), tokens.dim() > 0 ? tokens.size(0) : 0),
+                 [model = model(),
+                  tokens,
+                  templates = get_integer(o, "templates")](const Call& call) {
+                   return model->encode_words(tokens, templates, call);
+                 }};
   });
 }
 
 Napi::Value ModelHandle::preprocess(const Napi::CallbackInfo& info) {
   return queued(info, [this](const Napi::Object& o) {
-    return [model = model(), pixels = get_pixels(o)](const Call&) {
-      const auto rgb = rgb_pixels(pixels);
-      const auto& config = model->info().config;
-      return declip::preprocess(rgb.const_data_ptr<uint8_t>(),
-                                {rgb.size(0), rgb.size(1)},
-                                config.preprocess,
-                                config.vision.image_size,
-                                config.pixels);
-    };
+    const auto pixels = get_pixels(o);
+    return Sized{size_of_resizing(pixels),
+                 [model = model(), pixels](const Call&) {
+                   const auto rgb = rgb_pixels(pixels);
+                   const auto& config = model->info().config;
+                   return declip::preprocess(rgb.const_data_ptr<uint8_t>(),
+                                             {rgb.size(0), rgb.size(1)},
+                                             config.preprocess,
+                                             config.vision.image_size,
+                                             config.pixels);
+                 }};
   });
 }
 
@@ -142,73 +179,91 @@ Napi::Value ModelHandle::encode_image(const Napi::CallbackInfo& info) {
     ImageOptions options;
     options.normalize = get_bool(o, "normalize");
     options.positions = find_positions(o).value_or(options.positions);
-    return [model = model(), image = get_tensor(o, "image"), options](
-               const Call& call) {
-      return model->encode_image(image, options, call);
-    };
+    const auto image = get_tensor(o, "image");
+    return Sized{size_of_pass(*model(), image),
+                 [model = model(), image, options](const Call& call) {
+                   return model->encode_image(image, options, call);
+                 }};
   });
 }
 
 Napi::Value ModelHandle::encode_dense(const Napi::CallbackInfo& info) {
   return queued(info, [this](const Napi::Object& o) {
-    return [model = model(),
-            image = get_tensor(o, "image"),
-            dense = to_dense(o),
-            normalize = get_bool(o, "normalize")](const Call& call) {
-      return model->encode_dense(image, dense, normalize, call);
-    };
+    const auto image = get_tensor(o, "image");
+    const auto dense = to_dense(o);
+    return Sized{
+        size_of_pass(*model(), image, dense),
+        [model = model(), image, dense, normalize = get_bool(o, "normalize")](
+            const Call& call) {
+          return model->encode_dense(image, dense, normalize, call);
+        }};
   });
 }
 
 Napi::Value ModelHandle::encode_boxes(const Napi::CallbackInfo& info) {
   return queued(info, [this](const Napi::Object& o) {
-    return [model = model(),
-            image = get_tensor(o, "image"),
-            boxes = get_tensor(o, "boxes"),
-            regions = to_regions(o)](const Call& call) {
-      return model->encode_boxes(image, boxes, regions, call);
-    };
+    const auto image = get_tensor(o, "image");
+    const auto regions = to_regions(o);
+    return Sized{
+        size_of_pass(*model(), image, regions.dense),
+        [model = model(), image, boxes = get_tensor(o, "boxes"), regions](
+            const Call& call) {
+          return model->encode_boxes(image, boxes, regions, call);
+        }};
   });
 }
 
 Napi::Value ModelHandle::encode_masks(const Napi::CallbackInfo& info) {
   return queued(info, [this](const Napi::Object& o) {
-    return [model = model(),
-            image = get_tensor(o, "image"),
-            masks = get_tensor(o, "masks"),
-            regions = to_regions(o)](const Call& call) {
-      return model->encode_masks(image, masks, regions, call);
-    };
+    const auto image = get_tensor(o, "image");
+    const auto regions = to_regions(o);
+    return Sized{
+        size_of_pass(*model(), image, regions.dense),
+        [model = model(), image, masks = get_tensor(o, "masks"), regions](
+            const Call& call) {
+          return model->encode_masks(image, masks, regions, call);
+        }};
   });
 }
 
 Napi::Value ModelHandle::encode(const Napi::CallbackInfo& info) {
   return queued(info, [this](const Napi::Object& o) {
-    return [model = model(),
-            picture = to_picture(get_object(o, "picture")),
-            options = to_encode(get_object(o, "pipeline"))](const Call& call) {
-      return EncodedImage::encode(*model, picture, options, call);
-    };
+    const auto picture = to_picture(get_object(o, "picture"));
+    const auto options = to_encode(get_object(o, "pipeline"));
+    return Sized{size_of_encoding(*model(), picture, options),
+                 [model = model(), picture, options](const Call& call) {
+                   return EncodedImage::encode(*model, picture, options, call);
+                 }};
   });
 }
 
 Napi::Value ModelHandle::segment(const Napi::CallbackInfo& info) {
   return queued(info, [this](const Napi::Object& o) {
-    return [model = model(),
-            picture = to_picture(get_object(o, "picture")),
-            options = to_encode(get_object(o, "pipeline")),
-            text = get_tensor(o, "text"),
-            words = get_integers(o, "wordClass"),
-            post = to_post(get_object(o, "post"))](const Call& call) {
-      TimedSegmentation out;
-      const auto start = std::chrono::steady_clock::now();
-      const auto view = EncodedImage::encode(*model, picture, options, call);
-      out.encode_ms = elapsed_ms(start);
-      const auto encoded = std::chrono::steady_clock::now();
-      out.result = view->segment(text, words, post, call);
-      out.pixels_ms = elapsed_ms(encoded);
-      return out;
-    };
+    const auto picture = to_picture(get_object(o, "picture"));
+    const auto options = to_encode(get_object(o, "pipeline"));
+    const auto words = get_integers(o, "wordClass");
+    const auto post = to_post(get_object(o, "post"));
+    const auto size = size_of(picture.normalised.defined() ? picture.normalised
+                                                           : picture.pixels);
+    return Sized{
+        size_of_encoding(*model(), picture, options) +
+            size_of_labels(size, static_cast<int64_t>(words.size()), post),
+        [model = model(),
+         picture,
+         options,
+         text = get_tensor(o, "text"),
+         words,
+         post](const Call& call) {
+          TimedSegmentation out;
+          const auto start = std::chrono::steady_clock::now();
+          const auto view =
+              EncodedImage::encode(*model, picture, options, call);
+          out.encode_ms = elapsed_ms(start);
+          const auto encoded = std::chrono::steady_clock::now();
+          out.result = view->segment(text, words, post, call);
+          out.pixels_ms = elapsed_ms(encoded);
+          return out;
+        }};
   });
 }
 

@@ -1,152 +1,35 @@
 #include "queue.h"
 
-#include <ATen/Parallel.h>
-#include <c10/core/InferenceMode.h>
-#include <c10/util/ParallelGuard.h>
-
-#include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
-#include <condition_variable>
-#include <deque>
-#include <thread>
-#include <vector>
+#include <utility>
 
 #include "cancel_token.h"
 #include "declip/error.h"
-#include "declip/memory.h"
-#include "declip/threads.h"
-#include "declip/vector_math.h"
+#include "read_options.h"
 
 namespace declip {
 namespace {
 
-/// After this long without a job, free memory goes back to the system.
-constexpr auto kIdle = std::chrono::seconds(2);
-
-/// How long an environment that is being torn down waits for its running job.
-/// Jobs stop between transformer blocks, so this is rarely used up.
-constexpr auto kCloseTimeout = std::chrono::seconds(10);
 /// Progress reports closer together than this are dropped, but for the last.
 constexpr auto kProgressInterval = std::chrono::milliseconds(50);
 
-/// The thread of a lane, and the jobs that wait for it. Never destroyed: at
-/// exit the thread may still be inside LibTorch.
-class Worker {
- public:
-  static Worker& of(Lane lane) {
-    // One inference thread owns LibTorch's intra-op threads, so that concurrent
-    // calls, models and workers never oversubscribe the machine.
-    static auto* inference = new Worker(Lane::kInference);
-    static auto* preparation = new Worker(Lane::kPreparation);
-    return lane == Lane::kInference ? *inference : *preparation;
+/// Where a call stands in the order of all calls of the process.
+std::atomic<uint64_t> last_ticket{0};
+
+Priority to_priority(int64_t number) {
+  if (number < 0 || number >= static_cast<int64_t>(kPriorities)) {
+    throw wrong("priority", "0 (low), 1 (normal) or 2 (high)");
   }
-
-  explicit Worker(Lane lane) : lane_(lane) {}
-
-  void push(std::shared_ptr<Mailbox> owner, std::shared_ptr<Job> job) {
-    const std::lock_guard lock(mutex_);
-    jobs_.push_back({std::move(owner), std::move(job)});
-    if (!started_) {
-      started_ = true;
-      std::thread([this] { loop(); }).detach();
-    }
-    wake_.notify_one();
-  }
-
-  /// Takes the cancelled ones among the queued jobs of `owner`.
-  std::vector<std::shared_ptr<Job>> take_cancelled(const Mailbox* owner) {
-    const std::lock_guard lock(mutex_);
-    const auto kept =
-        std::stable_partition(jobs_.begin(), jobs_.end(), [&](const Entry& e) {
-          return e.owner.get() != owner || !*e.job->call.cancelled;
-        });
-    std::vector<std::shared_ptr<Job>> taken;
-    for (auto it = kept; it != jobs_.end(); ++it) taken.push_back(it->job);
-    jobs_.erase(kept, jobs_.end());
-    return taken;
-  }
-
-  /// Drops the queued jobs of `owner` and waits for its running one.
-  void forget(const Mailbox* owner) {
-    std::unique_lock lock(mutex_);
-    const auto theirs = [&](const Entry& e) { return e.owner.get() == owner; };
-    jobs_.erase(std::remove_if(jobs_.begin(), jobs_.end(), theirs),
-                jobs_.end());
-    idle_.wait_for(lock, kCloseTimeout, [&] { return running_ != owner; });
-  }
-
-  std::atomic<int> threads{default_threads()};  // of Lane::kInference
-
- private:
-  struct Entry {
-    std::shared_ptr<Mailbox> owner;
-    std::shared_ptr<Job> job;
-  };
-
-  void loop() noexcept {
-    static const bool settled = (settle_vector_math(), true);
-    (void)settled;
-    for (;;) {
-      Entry entry;
-      {
-        std::unique_lock lock(mutex_);
-        const auto work = [&] { return !jobs_.empty(); };
-        if (!wake_.wait_for(lock, kIdle, work)) {
-          give_back_memory();
-          wake_.wait(lock, work);
-        }
-        entry = std::move(jobs_.front());
-        jobs_.pop_front();
-        running_ = entry.owner.get();
-      }
-      run(*entry.job);
-      entry.owner->deliver(std::move(entry.job));
-      {
-        const std::lock_guard lock(mutex_);
-        running_ = nullptr;
-      }
-      idle_.notify_all();
-    }
-  }
-
-  /// Touches the job's own members only, no JS value.
-  void run(Job& job) noexcept {
-    try {
-      const bool infers = lane_ == Lane::kInference;
-      // thread-local: has to be set on the thread that computes
-      if (infers && at::get_num_threads() != threads) {
-        at::set_num_threads(threads);
-      }
-      // By itself, and without a setting that other threads would share.
-      const c10::ParallelGuard alone(!infers);
-      const c10::InferenceMode mode(infers);
-      const MemoryScope memory;
-      job.call.check();
-      job.finish = job.work(job.call);
-    } catch (...) {
-      job.failure = current_error();
-    }
-    job.work = nullptr;  // frees the inputs here, not on the JS thread
-  }
-
-  const Lane lane_;
-  std::mutex mutex_;
-  std::condition_variable wake_, idle_;
-  std::deque<Entry> jobs_;
-  const Mailbox* running_ = nullptr;
-  bool started_ = false;
-};
+  return static_cast<Priority>(number);
+}
 
 constexpr std::array<Lane, 2> kLanes{Lane::kInference, Lane::kPreparation};
 
 }  // namespace
 
-void set_inference_threads(int threads) {
-  Worker::of(Lane::kInference).threads = threads;
-}
-
-int inference_threads() { return Worker::of(Lane::kInference).threads; }
+uint64_t next_ticket() { return ++last_ticket; }
 
 Mailbox::Mailbox(Napi::Env env) {
   const auto status =
@@ -169,14 +52,21 @@ Mailbox::Mailbox(Napi::Env env) {
 Napi::Promise Mailbox::submit(Napi::Env env,
                               const Napi::Object& options,
                               std::function<Finish(const Call&)> work,
+                              const JobSize& size,
                               Lane lane) {
   if (closing_) {  // written on this thread only
     throw Error(ErrorCode::kDisposed,
                 "The process or worker is ending and takes no further call.");
   }
   auto job = std::make_shared<Job>();
+  job->priority = to_priority(find_integer(options, "priority").value_or(1));
+  job->client = {this, find_string(options, "client").value_or("")};
+  const auto order = find_integer(options, "order");
+  job->entered = order ? static_cast<uint64_t>(*order) : next_ticket();
+  job->size = size;
   job->id = next_id_++;
   job->work = std::move(work);
+  job->owner = shared_from_this();
   job->call.cancelled = CancelToken::flag_of(options.Get("token"));
 
   Waiting waiting{Napi::Promise::Deferred::New(env),
@@ -201,7 +91,7 @@ Napi::Promise Mailbox::submit(Napi::Env env,
   const auto promise = waiting.deferred.Promise();
   if (waiting_.empty()) napi_ref_threadsafe_function(env, tsfn_);
   waiting_.emplace(job->id, std::move(waiting));
-  Worker::of(lane).push(shared_from_this(), std::move(job));
+  Workers::of(lane).push(std::move(job));
   return promise;
 }
 
@@ -271,7 +161,7 @@ void Mailbox::settle(Napi::Env env, Job& job) {
 
 void Mailbox::drop_cancelled() {
   for (const auto lane : kLanes) {
-    for (auto& job : Worker::of(lane).take_cancelled(this)) {
+    for (auto& job : Workers::of(lane).take_cancelled(this)) {
       job->work = nullptr;
       job->failure = {code_name(ErrorCode::kAborted),
                       "The call was cancelled."};
@@ -289,7 +179,7 @@ void Mailbox::close() {
   for (auto& [id, waiting] : waiting_) {
     if (waiting.cancelled) *waiting.cancelled = true;
   }
-  for (const auto lane : kLanes) Worker::of(lane).forget(this);
+  for (const auto lane : kLanes) Workers::of(lane).forget(this);
   waiting_.clear();
   napi_release_threadsafe_function(tsfn_, napi_tsfn_abort);
 }

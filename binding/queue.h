@@ -8,37 +8,11 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
-#include <utility>
 
 #include "declip/call.h"
-#include "errors.h"
+#include "lanes.h"
 
 namespace declip {
-
-/// Runs on the JS thread and makes the value a promise resolves with.
-using Finish = std::function<Napi::Value(Napi::Env)>;
-
-/// The process's two threads for jobs. Each takes them in their order.
-enum class Lane {
-  /// For models, in inference mode, with LibTorch's intra-op threads.
-  kInference,
-  /// For making what models are given and what becomes of their labels: one
-  /// thread by itself, so that it works beside a model, and outside inference
-  /// mode, so that what it makes may take
-  /// part in a graph. Nothing on it may wait for a model.
-  kPreparation,
-};
-
-/// One call on its way through a lane. Holds no JS value.
-struct Job {
-  uint64_t id = 0;
-  Call call;
-  /// The lane's thread. Returns what turns its result into a JS value.
-  std::function<Finish(const Call&)> work;
-  Finish finish;
-  std::optional<Failure> failure;
-};
 
 /// The JS side of one environment (main thread or worker): promises that wait
 /// for jobs, and the function by which the lanes' threads reach them.
@@ -49,11 +23,13 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
  public:
   explicit Mailbox(Napi::Env env);
 
-  /// JS thread. Queues `work`; `options` may carry `token` and `onProgress`.
+  /// JS thread. Queues `work`; `options` may carry `token`, `onProgress`,
+  /// `priority`, `order` and `client` (NativeCall in ts/engine/addon-types.ts).
   /// Throws Error(kDisposed) after `close()`.
   Napi::Promise submit(Napi::Env env,
                        const Napi::Object& options,
                        std::function<Finish(const Call&)> work,
+                       const JobSize& size,
                        Lane lane = Lane::kInference);
 
   /// JS thread. Rejects this environment's cancelled calls that still wait for
@@ -89,8 +65,7 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
   std::map<uint64_t, Waiting> waiting_;
 };
 
-/// Intra-op threads of the inference lane; takes effect with its next job.
-void set_inference_threads(int threads);
-int inference_threads();
+/// Increases with every call of it, in all environments of the process.
+uint64_t next_ticket();
 
 }  // namespace declip

@@ -12,6 +12,24 @@
 
 namespace declip {
 
+/// Work whose size is known before it runs.
+template <class Work>
+struct Sized {
+  JobSize size;
+  Work work;
+};
+template <class Work>
+Sized(JobSize, Work) -> Sized<Work>;
+
+template <class Work>
+Sized<Work> with_size(Work&& work) {
+  return {unknown_size(), std::forward<Work>(work)};
+}
+template <class Work>
+Sized<Work> with_size(Sized<Work> work) {
+  return work;
+}
+
 /// A queued call, made of two functions:
 ///
 ///   return queued(info, [](const Napi::Object& options) {  // JS thread
@@ -21,7 +39,8 @@ namespace declip {
 ///   });
 ///
 /// The outer one reads the options; the inner one, which holds no JS value, is
-/// queued. The promise resolves with to_js() of what it returns.
+/// queued, and runs alone unless it comes as Sized. The promise resolves with
+/// to_js() of what it returns.
 template <class Read>
 Napi::Value queued(const Napi::CallbackInfo& info,
                    Read&& read,
@@ -29,10 +48,11 @@ Napi::Value queued(const Napi::CallbackInfo& info,
   const auto env = info.Env();
   return guarded(env, [&]() -> Napi::Value {
     const auto options = options_of(info);
+    auto [size, work] = with_size(read(options));
     return addon_data(env).mailbox->submit(
         env,
         options,
-        [job = read(options)](const Call& call) -> Finish {
+        [job = std::move(work)](const Call& call) -> Finish {
           if constexpr (std::is_void_v<decltype(job(call))>) {
             job(call);
             return nullptr;
@@ -42,6 +62,7 @@ Napi::Value queued(const Napi::CallbackInfo& info,
             };
           }
         },
+        size,
         lane);
   });
 }

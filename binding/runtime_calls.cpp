@@ -1,6 +1,9 @@
 #include "runtime_calls.h"
 
+#include <algorithm>
+
 #include "declip/error.h"
+#include "declip/memory.h"
 #include "declip/runtime.h"
 #include "errors.h"
 #include "queue.h"
@@ -13,7 +16,7 @@ Napi::Value runtime_info(const Napi::CallbackInfo& info) {
     const auto r = runtime();
     auto o = Napi::Object::New(env);
     o.Set("libtorch", r.libtorch);
-    o.Set("threads", inference_threads());
+    o.Set("threads", Workers::of(Lane::kInference).threads());
     o.Set("cpu", r.cpu);
     o.Set("onednn", r.onednn);
     o.Set("cudaBuild", r.cuda_build);
@@ -29,6 +32,45 @@ Napi::Value runtime_info(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value queue_stats(const Napi::CallbackInfo& info) {
+  const auto env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    auto all = Workers::of(Lane::kInference).stats();
+    const auto beside = Workers::of(Lane::kPreparation).stats();
+    auto waiting = Napi::Array::New(env, kPriorities);
+    auto running = Napi::Array::New(env, kPriorities);
+    for (uint32_t i = 0; i < kPriorities; ++i) {
+      const auto sum = [](int64_t a, int64_t b) {
+        return static_cast<double>(a + b);
+      };
+      waiting.Set(i, sum(all.waiting[i], beside.waiting[i]));
+      running.Set(i, sum(all.running[i], beside.running[i]));
+    }
+    const auto pool = pool_bytes();
+    auto o = Napi::Object::New(env);
+    const auto set = [&](const char* key, auto value) {
+      o.Set(key, static_cast<double>(value));
+    };
+    set("threads", Workers::of(Lane::kInference).threads());
+    o.Set("waiting", waiting);
+    o.Set("running", running);
+    set("done", all.done + beside.done);
+    set("failed", all.failed + beside.failed);
+    set("cancelled", all.cancelled + beside.cancelled);
+    set("waitMs", all.wait + beside.wait);
+    set("longestWaitMs", std::max(all.longest_wait, beside.longest_wait));
+    set("runMs", all.run + beside.run);
+    set("longestRunMs", std::max(all.longest_run, beside.longest_run));
+    set("poolUsed", pool.used);
+    set("poolFree", pool.free);
+    return o;
+  });
+}
+
+Napi::Value ticket(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(next_ticket()));
+}
+
 Napi::Value set_threads(const Napi::CallbackInfo& info) {
   const auto env = info.Env();
   return guarded(env, [&]() -> Napi::Value {
@@ -36,7 +78,7 @@ Napi::Value set_threads(const Napi::CallbackInfo& info) {
     if (threads < 1 || threads > 1024) {
       throw Error(ErrorCode::kInvalidArg, "threads must be 1..1024.");
     }
-    set_inference_threads(threads);
+    Workers::of(Lane::kInference).set_threads(threads);
     return env.Undefined();
   });
 }

@@ -8,6 +8,7 @@
 
 #include "addon_data.h"
 #include "declip/error.h"
+#include "declip/job_size.h"
 #include "declip/memory.h"
 #include "declip/runtime.h"
 #include "queued.h"
@@ -194,10 +195,13 @@ Napi::Value TensorHandle::data(const Napi::CallbackInfo& info) {
       return deferred.Promise();
     }
     return addon_data(env).mailbox->submit(
-        env, Napi::Object::New(env), [t](const Call&) -> Finish {
+        env,
+        Napi::Object::New(env),
+        [t](const Call&) -> Finish {
           return
               [bytes = readable(t)](Napi::Env e) { return copy_out(e, bytes); };
-        });
+        },
+        size_of_conversion(t));
   });
 }
 
@@ -236,10 +240,11 @@ Napi::Value TensorHandle::to(const Napi::CallbackInfo& info) {
   return queued(info, [this](const Napi::Object& o) {
     const auto dtype = find_string(o, "dtype");
     const auto device = find_string(o, "device");
-    return [t = tensor(),
-            type = dtype ? dtype_from(*dtype) : tensor().scalar_type(),
-            place = device ? device_from(*device) : tensor().device()](
-               const Call&) { return t.to(place, type); };
+    return Sized{size_of_conversion(tensor()),
+                 [t = tensor(),
+                  type = dtype ? dtype_from(*dtype) : tensor().scalar_type(),
+                  place = device ? device_from(*device) : tensor().device()](
+                     const Call&) { return t.to(place, type); }};
   });
 }
 

@@ -4,6 +4,7 @@
 
 #include "addon_data.h"
 #include "declip/error.h"
+#include "declip/job_size.h"
 #include "model_options.h"
 #include "queued.h"
 
@@ -68,24 +69,35 @@ std::shared_ptr<const EncodedImage> ViewHandle::view() const {
 
 Napi::Value ViewHandle::segment(const Napi::CallbackInfo& info) {
   return queued(info, [this](const Napi::Object& o) {
-    return [view = view(),
-            text = get_tensor(o, "text"),
-            words = get_integers(o, "wordClass"),
-            post = to_post(get_object(o, "post"))](const Call& call) {
-      TimedSegmentation out;
-      const auto start = std::chrono::steady_clock::now();
-      out.result = view->segment(text, words, post, call);
-      out.pixels_ms = elapsed_ms(start);
-      return out;
-    };
+    const auto words = get_integers(o, "wordClass");
+    const auto post = to_post(get_object(o, "post"));
+    const auto planes = static_cast<int64_t>(words.size());
+    return Sized{
+        size_of_query(*view(), planes) +
+            size_of_labels({view()->height(), view()->width()}, planes, post),
+        [view = view(), text = get_tensor(o, "text"), words, post](
+            const Call& call) {
+          TimedSegmentation out;
+          const auto start = std::chrono::steady_clock::now();
+          out.result = view->segment(text, words, post, call);
+          out.pixels_ms = elapsed_ms(start);
+          return out;
+        }};
   });
 }
 
 Napi::Value ViewHandle::similarity(const Napi::CallbackInfo& info) {
   return queued(info, [this](const Napi::Object& o) {
-    return [view = view(), text = get_tensor(o, "text")](const Call& call) {
-      return view->similarity(text, call);
-    };
+    const auto text = get_tensor(o, "text");
+    const int64_t planes = text.dim() > 0 ? text.size(0) : 0;
+    PostOptions plain;
+    plain.logits = true;  // a plane per text stays
+    return Sized{
+        size_of_query(*view(), planes) +
+            size_of_labels({view()->height(), view()->width()}, planes, plain),
+        [view = view(), text](const Call& call) {
+          return view->similarity(text, call);
+        }};
   });
 }
 

@@ -62,6 +62,11 @@ class Pool final : public c10::Allocator {
     if (keepers_ == 0) give_all_back();
   }
 
+  PoolBytes bytes() {
+    const std::lock_guard lock(mutex_);
+    return {used_bytes_, free_.bytes()};
+  }
+
   void copy_data(void* to, const void* from, size_t bytes) const override {
     default_copy_data(to, from, bytes);
   }
@@ -173,6 +178,8 @@ KeptMemory::KeptMemory() { pool().keep(); }
 
 KeptMemory::~KeptMemory() { pool().keep_no_longer(); }
 
+PoolBytes pool_bytes() { return pool().bytes(); }
+
 void give_back_memory() { pool().give_back(); }
 
 }  // namespace declip
@@ -189,6 +196,8 @@ WeightScope::~WeightScope() {}
 
 KeptMemory::KeptMemory() {}
 KeptMemory::~KeptMemory() {}
+
+PoolBytes pool_bytes() { return {}; }
 
 void give_back_memory() {}
 

@@ -1,7 +1,7 @@
 import type { DenseMode, DType, ModelFamily, Positions } from '../base/names.js'
 
 // Every class and function of the addon, declared once. What reaches these has passed the checks in
-// ts/. Work runs on the addon's own inference thread.
+// ts/. Work runs on the addon's own threads.
 
 /** Handle on an at::Tensor. */
 export interface NativeTensor {
@@ -27,6 +27,35 @@ export interface NativeCancelToken {
 export interface NativeCall {
   token?: NativeCancelToken | undefined
   onProgress?: ((step: string, done: number, total: number) => void) | undefined
+  /** 0 low, 1 normal (default), 2 high. */
+  priority?: 0 | 1 | 2 | undefined
+  /**
+   * ticket() of when the caller's call was made: jobs of one client run in this order, as far as they
+   * wait together. Unset: when the job is queued.
+   */
+  order?: number | undefined
+  /** Whose call it is: within a priority, clients of an environment take turns. */
+  client?: string | undefined
+}
+
+/** What the process's jobs do and have done; times in milliseconds, memory in bytes. */
+export interface NativeQueueStats {
+  readonly threads: number
+  /** Jobs now, by priority from low to high. */
+  readonly waiting: readonly [number, number, number]
+  readonly running: readonly [number, number, number]
+  readonly done: number
+  readonly failed: number
+  readonly cancelled: number
+  /** Of all jobs that began, and the longest. */
+  readonly waitMs: number
+  readonly longestWaitMs: number
+  /** Of all jobs that ended, and the longest. */
+  readonly runMs: number
+  readonly longestRunMs: number
+  /** The pool of activations: in use, and kept for the next job. */
+  readonly poolUsed: number
+  readonly poolFree: number
 }
 
 export interface NativeConfig {
@@ -482,8 +511,11 @@ export interface NativeRuntime {
 export interface NativeAddon {
   CancelToken: new () => NativeCancelToken
   runtime(): NativeRuntime
-  /** Intra-op threads of the inference queue. */
+  /** Threads of the inference queue, for jobs that have not begun. */
   setThreads(threads: number): void
+  queueStats(): NativeQueueStats
+  /** For the `order` of a call: larger with every call, in all environments of the process. */
+  ticket(): number
   /** Copies a typed array. */
   tensor(data: ArrayBufferView, shape: readonly number[], dtype: DType): NativeTensor
   /** The same into the pool's memory, several times faster for megabytes, for what a call uses up. */

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+
 namespace declip {
 
 /// While one lives, this thread's large tensors come from a pool of huge pages
@@ -35,6 +37,12 @@ class KeptMemory {
   KeptMemory(const KeptMemory&) = delete;
   KeptMemory& operator=(const KeptMemory&) = delete;
 };
+
+/// What the pool of activations holds.
+struct PoolBytes {
+  size_t used = 0, free = 0;
+};
+PoolBytes pool_bytes();
 
 /// Returns what the pool has free to the system, unless it is to be kept.
 void give_back_memory();
