@@ -1,6 +1,8 @@
 import { type Command, Option } from 'commander'
-import type { DeclipError } from '../errors.js'
-import { Batch, PICTURES_ARGUMENT } from './pictures.js'
+import { ahead } from '../base/ahead.js'
+import { picturesInFlight } from '../engine/in-flight.js'
+import { addBatchOptions, Batch, type BatchFlags } from './batch.js'
+import { PICTURES_ARGUMENT, type Picture } from './pictures.js'
 import {
   addClassOptions,
   addModelOptions,
@@ -17,9 +19,8 @@ import {
 } from './shared.js'
 
 /** Options of `declip classify` as commander gives them. */
-export interface ClassifyFlags extends ModelFlags, ClassFlags {
+export interface ClassifyFlags extends ModelFlags, ClassFlags, BatchFlags {
   top: number
-  json?: boolean
 }
 
 /** A class and its probability. */
@@ -39,7 +40,8 @@ export function addClassify(program: Command, run: Run): void {
     .description(
       'Classifies whole pictures by words (zero-shot) and prints the most probable classes.',
     )
-    .argument('<image...>', PICTURES_ARGUMENT)
+    .argument('[image...]', PICTURES_ARGUMENT)
+  addBatchOptions(command, false)
   addClassOptions(command)
   addModelOptions(command)
     .optionsGroup('Output:')
@@ -49,6 +51,7 @@ export function addClassify(program: Command, run: Run): void {
       'after',
       examples(
         `declip classify ${examplePicture('music.png')} --classes "guitar; pizza; elephant" --top 2`,
+        `declip classify "${examplePicture('*.png')}" --shard 2/6 --classes "guitar; pizza; elephant" --json`,
       ),
     )
     .action((images: string[], flags: ClassifyFlags) => classify(images, flags, run))
@@ -56,37 +59,32 @@ export function addClassify(program: Command, run: Run): void {
 
 async function classify(given: string[], flags: ClassifyFlags, run: Run): Promise<void> {
   const { signal, progress } = run
-  const batch = await Batch.open(given, run)
   const classes = await readClasses(flags)
   const templates = await readTemplates(flags.templates)
+  const plan = async (pictures: readonly Picture[]) => pictures.map(() => ({}))
+  const batch = await Batch.open(given, { flags, plan }, run)
+  if (batch.jobs.length === 0) return
   using opened = await openModel(flags, run)
   const { model, source } = opened
   const call = { signal, onProgress: progress.update }
   using vocabulary = await model.vocabulary(classes, { templates, background: false, ...call })
   const words = (await vocabulary.features.data()) as Float32Array
   const scale = model.info.logitScale ?? LOGIT_SCALE
-  for (const picture of batch.pictures) {
-    let features: Float32Array
-    try {
-      using encoded = await model.encodeImage(picture.input, call)
-      features = (await encoded.data()) as Float32Array
-    } catch (error) {
-      batch.leaveOut(picture, error as DeclipError)
-      continue
-    }
+  const { device, dtype } = model.info
+  const each = batch.total === 1 ? call : { signal }
+  const lines = ahead(batch.jobs.values(), picturesInFlight(), async ({ picture }) => {
+    const { name: image, input } = picture
+    using encoded = await model.encodeImage(input, each)
+    const features = (await encoded.data()) as Float32Array
     const guesses = rank(features, words, vocabulary, scale).slice(0, flags.top)
-    const { name: image } = picture
     if (flags.json) {
-      const { device, dtype } = model.info
-      run.print(JSON.stringify({ image, classes: guesses, model: source, device, dtype }))
-    } else {
-      const names = guesses.map(({ name }) => name)
-      const shares = guesses.map(({ probability }) => probability)
-      run.print(`${image}\n${shareTable(names, shares)}`)
+      return JSON.stringify({ image, classes: guesses, model: source, device, dtype })
     }
-  }
-  progress.clear()
-  batch.finish()
+    const names = guesses.map(({ name }) => name)
+    const shares = guesses.map(({ probability }) => probability)
+    return `${image}\n${shareTable(names, shares)}`
+  })
+  await batch.take(lines)
 }
 
 /**

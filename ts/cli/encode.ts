@@ -1,11 +1,16 @@
 import { type Command, Option } from 'commander'
+import { ahead } from '../base/ahead.js'
+import type { CallOptions } from '../base/call.js'
 import { DENSE_MODES, type DenseMode } from '../base/names.js'
 import { callNative } from '../engine/call-native.js'
+import { picturesInFlight } from '../engine/in-flight.js'
 import { loadAddon } from '../engine/load-addon.js'
 import type { Tensor } from '../engine/tensor.js'
 import type { ImageInput } from '../image/decode.js'
 import type { Model } from '../model/model.js'
-import { Batch } from './pictures.js'
+import { addBatchOptions, Batch, type BatchFlags } from './batch.js'
+import { makeFolderOf, outputFolders, planOutputs } from './outputs.js'
+import { PICTURES_ARGUMENT, type Picture } from './pictures.js'
 import {
   addModelOptions,
   examplePicture,
@@ -17,23 +22,22 @@ import {
 } from './shared.js'
 
 /** Options of `declip encode` as commander gives them. */
-export interface EncodeFlags extends ModelFlags {
+export interface EncodeFlags extends ModelFlags, BatchFlags {
   text?: string[]
   dense?: boolean
   mode?: DenseMode
   proxyModel?: string
   normalize: boolean
   out?: string
-  json?: boolean
 }
 
 /** Adds `declip encode`. */
 export function addEncode(program: Command, run: Run): void {
   const command = program
     .command('encode')
-    .summary('write the features of a picture or of texts')
-    .description('Computes the features of a picture, of its patches or of texts.')
-    .argument('[image]', "a picture, or '-' for standard input")
+    .summary('write the features of pictures or of texts')
+    .description('Computes the features of pictures, of their patches or of texts.')
+    .argument('[image...]', PICTURES_ARGUMENT)
     .option('--text <text...>', 'texts instead of a picture: features [texts, D]')
     .option('--dense', 'features of every patch [1, D, h, w] instead of one vector [1, D]')
     .addOption(
@@ -46,24 +50,30 @@ export function addEncode(program: Command, run: Run): void {
       'with --mode proxyclip: checkpoint of a DINO, DINOv2 or SAM that its attention comes from',
     )
     .option('--no-normalize', 'do not scale features to length 1')
+  addBatchOptions(command, true)
   addModelOptions(command)
     .optionsGroup('Output:')
-    .option('--out <file>', 'write a safetensors file with the tensor "features"')
-    .option('--json', 'print { shape, dtype, data, model }, data row by row')
+    .option(
+      '--out <file>',
+      'write a safetensors file with the tensor "features"; of several pictures into a folder',
+    )
+    .option('--json', 'print { image, shape, dtype, data, model } per picture, data row by row')
     .addHelpText(
       'after',
       examples(
         'declip encode --text "a photo of a cat" "a photo of a sofa" --json',
         `declip encode ${examplePicture('table.png')} --dense --mode csa --out features.safetensors`,
+        `declip encode "${examplePicture('*.png')}" --shard 1/6 --out features/ --skip-existing`,
       ),
     )
-    .action((image: string | undefined, flags: EncodeFlags) => encode(image, flags, run))
+    .action((images: string[], flags: EncodeFlags) => encode(images, flags, run))
 }
 
 /** Checks how options go together. */
-export function checkEncodeFlags(image: string | undefined, flags: EncodeFlags): void {
-  if ((image === undefined) === (flags.text === undefined)) {
-    throw usage('Give one of the two: a picture, or --text.')
+export function checkEncodeFlags(images: readonly string[], flags: EncodeFlags): void {
+  const hasPictures = images.length > 0 || flags.from !== undefined
+  if (hasPictures === (flags.text !== undefined)) {
+    throw usage('Give one of the two: pictures, or --text.')
   }
   if (flags.text && flags.dense) throw usage('--dense needs a picture, not --text.')
   if (flags.mode && !flags.dense) throw usage('--mode needs --dense.')
@@ -71,49 +81,83 @@ export function checkEncodeFlags(image: string | undefined, flags: EncodeFlags):
     throw usage('--proxy-model needs --mode proxyclip.')
   }
   if (flags.out === undefined && !flags.json) throw usage('Give --out <file>, --json or both.')
-  if (flags.out !== undefined && !flags.out.endsWith('.safetensors')) {
+  if (flags.text && flags.out !== undefined && !flags.out.endsWith('.safetensors')) {
     throw usage(`--out writes .safetensors files, received '${flags.out}'.`)
   }
 }
 
-async function encode(image: string | undefined, flags: EncodeFlags, run: Run): Promise<void> {
-  checkEncodeFlags(image, flags)
-  const input = image === undefined ? undefined : await onePicture(image, run)
+async function encode(images: string[], flags: EncodeFlags, run: Run): Promise<void> {
+  checkEncodeFlags(images, flags)
+  if (flags.text) await encodeTexts(flags.text, flags, run)
+  else await encodePictures(images, flags, run)
+}
+
+async function encodeTexts(text: string[], flags: EncodeFlags, run: Run): Promise<void> {
+  const { signal, progress } = run
   using opened = await openModel(flags, run)
-  using features = await encodeInput(opened.model, input, flags, run)
+  const { model, source } = opened
+  const options = { normalize: normalizeOf(flags), signal, onProgress: progress.update }
+  using features = await model.encodeText(text, options)
   if (flags.out !== undefined) await save(features, flags.out, run)
-  if (flags.json) {
-    const { shape, dtype } = features
-    const data = Array.from(await features.data(), Number)
-    run.print(JSON.stringify({ shape, dtype, data, model: opened.source }))
-  } else {
-    run.print(`features [${features.shape.join(', ')}] written to ${flags.out}`)
+  run.print(await report(features, { model: source }, flags.json ? undefined : flags.out))
+}
+
+async function encodePictures(images: string[], flags: EncodeFlags, run: Run): Promise<void> {
+  const { signal, progress } = run
+  const target = {
+    kind: 'features' as const,
+    flag: 'out',
+    extension: '.safetensors',
+    inFolder: '{name}.safetensors',
+    given: flags.out,
   }
+  const plan = (pictures: readonly Picture[]) => planOutputs(pictures, [target])
+  const avoid = await outputFolders([target])
+  const batch = await Batch.open(images, { flags, plan, avoid }, run)
+  if (batch.jobs.length === 0) return
+  using opened = await openModel(flags, run)
+  const { model, source } = opened
+  const onProgress = batch.total === 1 ? progress.update : undefined
+  const lines = ahead(batch.jobs.values(), picturesInFlight(), async ({ picture, outputs }) => {
+    using features = await encodePicture(model, picture.input, flags, { signal, onProgress })
+    const path = outputs.features
+    if (path !== undefined) {
+      await makeFolderOf(path).catch(batch.endWith)
+      await save(features, path, run).catch(batch.endWith)
+    }
+    return report(features, { image: picture.name, model: source }, flags.json ? undefined : path)
+  })
+  await batch.take(lines)
 }
 
-async function onePicture(image: string, run: Run): Promise<ImageInput> {
-  const { pictures } = await Batch.open([image], run)
-  const [picture] = pictures
-  if (picture && pictures.length === 1) return picture.input
-  throw usage(`encode takes one picture; '${image}' holds ${pictures.length}.`)
-}
-
-function encodeInput(
+function encodePicture(
   model: Model,
-  image: ImageInput | undefined,
-  { text = [], dense, mode, proxyModel, normalize }: EncodeFlags,
-  { signal, progress }: Run,
+  image: ImageInput,
+  flags: EncodeFlags,
+  call: CallOptions,
 ): Promise<Tensor> {
-  // Left to the model unless told: a foundation model's features keep their length.
-  const options = {
-    normalize: normalize ? undefined : false,
-    signal,
-    onProgress: progress.update,
-  }
-  if (image === undefined) return model.encodeText(text, options)
+  const { dense, mode, proxyModel } = flags
+  const options = { ...call, normalize: normalizeOf(flags) }
   if (!dense) return model.encodeImage(image, options)
   const proxy = proxyModel === undefined ? undefined : { model: proxyModel }
   return model.encodeDense(image, { ...options, mode, proxy })
+}
+
+/** Left to the model unless told: a foundation model's features keep their length. */
+function normalizeOf({ normalize }: EncodeFlags): false | undefined {
+  return normalize ? undefined : false
+}
+
+/** A line for people where a path was written, else JSON. */
+async function report(
+  features: Tensor,
+  { image, model }: { image?: string; model: string },
+  path: string | undefined,
+): Promise<string> {
+  const { shape, dtype } = features
+  if (path !== undefined) return `features [${shape.join(', ')}] written to ${path}`
+  const data = Array.from(await features.data(), Number)
+  return JSON.stringify({ image, shape, dtype, data, model })
 }
 
 function save(features: Tensor, path: string, { signal }: Run): Promise<void> {

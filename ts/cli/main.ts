@@ -52,6 +52,10 @@ const program = createProgram({
     progress.clear()
     process.stdout.write(`${line}\n`)
   },
+  tell: line => {
+    progress.clear()
+    if (stoppedBy !== 'SIGPIPE') process.stderr.write(`declip: ${line}\n`)
+  },
   complain,
 })
 program.parseAsync().catch(fail)

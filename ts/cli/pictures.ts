@@ -1,122 +1,137 @@
-/** The pictures that a command is given, and what happens to those that cannot be used. */
-import type { Dirent } from 'node:fs'
-import { readdir, stat } from 'node:fs/promises'
-import { extname, join } from 'node:path'
+/** The pictures that a command is given. */
+import { lstat, readFile, stat } from 'node:fs/promises'
+import { basename, isAbsolute, join, parse, relative, resolve, sep } from 'node:path'
 import { buffer } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+import { ahead } from '../base/ahead.js'
 import { ioError } from '../base/files.js'
 import { warnOnce } from '../base/warn.js'
-import { DeclipError, type ErrorCode } from '../errors.js'
+import { DeclipError, toDeclipError } from '../errors.js'
 import { type ImageInput, isAddress, refuseDownload } from '../image/decode.js'
 import { PICTURE_ENDING, READ_FORMATS } from '../image/format.js'
-import { type Run, usage } from './shared.js'
+import { listFolder, PassedOver, type Walk } from './folders.js'
+import { expandPattern, isPattern } from './glob.js'
+import { usage } from './shared.js'
 
 /** A picture and what it is called. */
 export interface Picture {
   /** As given, below the folder that was given, or 'stdin'. */
   readonly name: string
+  /** What outputs are called after and parts are made by, with slashes: see {@link Search.recursive}. */
+  readonly place: string
   readonly input: ImageInput
 }
 
+/** What was given and cannot be used. */
+export interface Unusable {
+  readonly name: string
+  readonly place: string
+  readonly error: DeclipError
+}
+
+/** How pictures are looked for. */
+export interface Search {
+  /** File with further names, or '-' for standard input. */
+  readonly from?: string | undefined
+  /**
+   * Folders stand for all pictures below them. The place of a picture is then its path below the folder or
+   * pattern that was given, of one that was named itself below the working folder, and outside of that
+   * below the root; without it the file's name.
+   */
+  readonly recursive?: boolean | undefined
+  /** Absolute paths of folders that are not looked into. */
+  readonly avoid?: ReadonlySet<string> | undefined
+}
+
+/** What a command is given. */
+export interface Found {
+  readonly pictures: Picture[]
+  readonly unusable: Unusable[]
+}
+
 /** What commands say of their argument. */
-export const PICTURES_ARGUMENT = `pictures (${READ_FORMATS}), folders of pictures, or '-' for standard input`
+export const PICTURES_ARGUMENT = `pictures (${READ_FORMATS}), folders of pictures, patterns like "**/*.jpg", or '-' for standard input`
 
 /** Stands for standard input. */
 const STDIN = '-'
+/** Names that are looked up at a time. */
+const LOOKUPS = 32
 
-/** Errors that would come with every picture. */
-const OF_ALL: ReadonlySet<ErrorCode> = new Set([
-  'ERR_DECLIP_ABORTED',
-  'ERR_DECLIP_ADDON_NOT_FOUND',
-  'ERR_DECLIP_DEVICE',
-  'ERR_DECLIP_DISPOSED',
-  'ERR_DECLIP_LIBTORCH',
-  'ERR_DECLIP_NETWORK',
-  'ERR_DECLIP_WEIGHTS',
-])
-
-/** Pictures of which one that cannot be used is reported and left out, where it is not the only one. */
-export class Batch {
-  readonly pictures: readonly Picture[]
-  /** Those that were given, also those that are left out. */
-  readonly total: number
-  readonly #complain: Run['complain']
-  #leftOut: number
-
-  private constructor(pictures: readonly Picture[], leftOut: number, complain: Run['complain']) {
-    this.pictures = pictures
-    this.total = pictures.length + leftOut
-    this.#leftOut = leftOut
-    this.#complain = complain
+/**
+ * The pictures of arguments and of a list: files, folders, patterns that no shell has replaced, and '-'
+ * for the one on standard input.
+ *
+ * @throws DeclipError ERR_DECLIP_INVALID_ARG where nothing was named, ERR_DECLIP_IO for a list that
+ * cannot be read
+ */
+export async function findPictures(given: readonly string[], search: Search): Promise<Found> {
+  const { from } = search
+  const fromStdin = given.filter(argument => argument === STDIN).length + Number(from === STDIN)
+  if (fromStdin > 1) throw usage("'-' stands for standard input, which is read once; give it once.")
+  if (given.length === 0 && from === undefined) {
+    throw usage('Pictures are missing; name files or folders, or give --from <list>.')
   }
-
-  /**
-   * The pictures of the arguments: files, folders, which stand for the pictures directly in them, and
-   * '-' for the one on standard input.
-   *
-   * @throws DeclipError where none of them can be used
-   */
-  static async open(given: readonly string[], { complain }: Pick<Run, 'complain'>): Promise<Batch> {
-    if (given.filter(argument => argument === STDIN).length > 1) {
-      throw usage("'-' stands for one picture on standard input; give it once.")
+  const listed = from === undefined ? [] : await readList(from)
+  const arguments_ = [
+    ...given.map(text => ({ text, patterns: true })),
+    ...listed.map(text => ({ text, patterns: false })),
+  ]
+  const found: Found = { pictures: [], unusable: [] }
+  const expanded = ahead(arguments_.values(), LOOKUPS, ({ text, patterns }) =>
+    expand(text, patterns, search),
+  )
+  for await (const { item, result } of expanded) {
+    if (result.status === 'fulfilled') {
+      found.pictures.push(...result.value.pictures)
+      found.unusable.push(...result.value.unusable)
+    } else {
+      const { text: name } = item
+      found.unusable.push({
+        name,
+        place: placeOf(name, search),
+        error: toDeclipError(result.reason),
+      })
     }
-    const pictures: Picture[] = []
-    const errors: unknown[] = []
-    for (const argument of given) {
-      try {
-        pictures.push(...(await expand(argument, error => errors.push(error))))
-      } catch (error) {
-        errors.push(error)
-      }
-    }
-    if (pictures.length === 0 && errors.length === 1) throw errors[0]
-    for (const error of errors) complain(error)
-    const batch = new Batch(pictures, errors.length, complain)
-    if (pictures.length === 0) batch.finish()
-    return batch
   }
-
-  /** Reports a picture that cannot be used. @throws the error where it is not of this picture alone */
-  leaveOut({ name }: Picture, error: DeclipError): void {
-    if (this.total === 1 || OF_ALL.has(error.code)) throw error
-    this.#leftOut += 1
-    const { code, message } = error
-    const isNamed = message.includes(name)
-    this.#complain(isNamed ? error : new DeclipError(code, `${name}: ${message}`, { cause: error }))
-  }
-
-  /** @throws DeclipError where a picture was left out */
-  finish(): void {
-    if (this.#leftOut === 0) return
-    const message = `${this.#leftOut} of ${this.total} pictures were left out; the lines above say why.`
-    throw new DeclipError('ERR_DECLIP_IMAGE', message)
-  }
+  return found
 }
 
-/** The pictures that an argument stands for. */
-async function expand(argument: string, onError: (error: DeclipError) => void): Promise<Picture[]> {
-  if (argument === STDIN) return [{ name: 'stdin', input: await readStdin() }]
+/** The names of a list: between NULs where there is one, else on lines. */
+export async function readList(from: string): Promise<string[]> {
+  let text: string
+  if (from === STDIN) {
+    if (process.stdin.isTTY) {
+      throw usage(
+        "'--from -' reads names from standard input, which is a terminal; pipe them into it.",
+      )
+    }
+    text = (await buffer(process.stdin)).toString()
+  } else {
+    text = await readFile(from, 'utf8').catch(error => {
+      throw ioError('read', from, error)
+    })
+  }
+  const names = text.includes('\0') ? text.split('\0') : text.split(/\r?\n/)
+  return names.filter(name => name !== '')
+}
+
+async function expand(argument: string, patterns: boolean, search: Search): Promise<Found> {
+  if (argument === STDIN && patterns)
+    return one({ name: 'stdin', place: 'stdin', input: await readStdin() })
   if (isAddress(argument)) throw refuseDownload(argument)
-  if (argument.startsWith('file:')) return [{ name: argument, input: argument }]
-  const found = await stat(argument).catch(error => {
-    throw ioError('read', argument, error)
-  })
-  if (!found.isDirectory()) return [{ name: argument, input: argument }]
-  const { names, passedOver } = await listFolder(argument)
-  const others = describeEndings(passedOver)
-  if (names.length === 0) {
-    const has = others === '' ? '' : `; it has ${others}`
-    throw usage(`The folder '${argument}' has no pictures in it (${READ_FORMATS} are read)${has}.`)
+  const file = (name: string) => one({ name, place: placeOf(name, search), input: name })
+  if (argument.startsWith('file:')) return file(argument)
+  const there = await stat(argument).catch(error => error as NodeJS.ErrnoException)
+  if (there instanceof Error) {
+    if (patterns && there.code === 'ENOENT' && isPattern(argument))
+      return byPattern(argument, search)
+    throw ioError('read', argument, there)
   }
-  if (others !== '') warnOnce(`${argument}: ${others} passed over; ${READ_FORMATS} are read.`)
-  const pictures: Picture[] = []
-  for (const name of names) {
-    const path = join(argument, name)
-    // What is not UTF-8 arrives with this character in its place, under which there is no file.
-    const absent = name.includes('\ufffd') && (await stat(path).catch(error => error as Error))
-    if (absent instanceof Error) onError(ioError('read', path, absent))
-    else pictures.push({ name: path, input: path })
-  }
-  return pictures
+  return there.isDirectory() ? inFolder(argument, '', search) : file(argument)
+}
+
+function one(picture: Picture): Found {
+  return { pictures: [picture], unusable: [] }
 }
 
 async function readStdin(): Promise<Buffer> {
@@ -126,43 +141,90 @@ async function readStdin(): Promise<Buffer> {
   return buffer(process.stdin)
 }
 
-/**
- * Names of the pictures directly in a folder, in order, and of the files that are none. Hidden files,
- * such as the `._a.jpg` that macOS puts beside `a.jpg`, and folders are neither.
- */
-async function listFolder(path: string): Promise<{ names: string[]; passedOver: string[] }> {
-  const entries = await readdir(path, { withFileTypes: true }).catch(error => {
-    throw ioError('read', path, error)
-  })
-  const names: string[] = []
-  const passedOver: string[] = []
-  for (const entry of entries) {
-    if (entry.name.startsWith('.') || (await isFolder(path, entry))) continue
-    const list = PICTURE_ENDING.test(entry.name) ? names : passedOver
-    list.push(entry.name)
+/** @param below - path of the folder below a pattern's base, with which places begin */
+async function inFolder(folder: string, below: string, search: Search): Promise<Found> {
+  const { recursive = false, avoid = new Set<string>() } = search
+  const walk: Walk = { recursive, avoid }
+  const { pictures: paths, passedOver, errors } = await listFolder(folder, walk)
+  if (paths.length === 0 && errors.length === 0) {
+    const has = `${passedOver}` === '' ? '' : `; it has ${passedOver}`
+    const hint = passedOver.folders > 0 && !recursive ? '. --recursive looks into its folders' : ''
+    throw usage(
+      `The folder '${folder}' has no pictures in it (${READ_FORMATS} are read)${has}${hint}.`,
+    )
   }
-  // By code units: the same everywhere, whatever the language of the system.
-  return { names: names.sort(), passedOver }
+  tellOf(passedOver, folder, recursive)
+  const found: Found = {
+    pictures: [],
+    unusable: errors.map(error => ({ name: folder, place: folder, error })),
+  }
+  for (const path of paths) {
+    const name = join(folder, path)
+    const place = recursive ? [below, path].filter(part => part !== '').join('/') : basename(path)
+    // What is not UTF-8 arrives with this character in its place, under which there is no file.
+    const absent = path.includes('\ufffd') && (await stat(name).catch(error => error as Error))
+    if (absent instanceof Error) {
+      found.unusable.push({ name, place, error: ioError('read', name, absent) })
+    } else found.pictures.push({ name, place, input: name })
+  }
+  return found
 }
 
-async function isFolder(path: string, entry: Dirent): Promise<boolean> {
-  if (!entry.isSymbolicLink()) return entry.isDirectory()
-  return stat(join(path, entry.name)).then(
-    found => found.isDirectory(),
-    () => false,
-  )
+async function byPattern(pattern: string, search: Search): Promise<Found> {
+  const { recursive = false, avoid } = search
+  const { base, paths } = await expandPattern(pattern, avoid)
+  const found: Found = { pictures: [], unusable: [] }
+  const passedOver = new PassedOver()
+  for (const path of paths) {
+    const name = join(base, path)
+    const there = await stat(name).catch(() => undefined)
+    if (there?.isDirectory() && (await lstat(name)).isSymbolicLink()) passedOver.addFolder()
+    else if (there?.isDirectory()) {
+      const { pictures, unusable } = await inFolder(name, path, search)
+      found.pictures.push(...pictures)
+      found.unusable.push(...unusable)
+    } else if (PICTURE_ENDING.test(path)) {
+      found.pictures.push({ name, place: recursive ? path : basename(path), input: name })
+    } else passedOver.addFile(path)
+  }
+  if (found.pictures.length + found.unusable.length === 0) {
+    const others = passedOver.files === 0 ? '' : ` (${READ_FORMATS} are read); ${passedOver} do`
+    throw new DeclipError(
+      'ERR_DECLIP_IO',
+      `No picture matches '${pattern}'${others}; check the pattern.`,
+    )
+  }
+  tellOf(passedOver, pattern, recursive)
+  return found
 }
 
-/** '3 files (2 .bmp, 1 without an ending)', or nothing. */
-function describeEndings(names: readonly string[]): string {
-  if (names.length === 0) return ''
-  const counts = new Map<string, number>()
-  for (const name of names) {
-    const ending = extname(name).toLowerCase() || 'without an ending'
-    counts.set(ending, (counts.get(ending) ?? 0) + 1)
+/** Says what was no picture, and why. */
+function tellOf(passedOver: PassedOver, where: string, recursive: boolean): void {
+  const { files, folders } = passedOver
+  if (files + folders === 0) return
+  const reasons = [
+    ...(files > 0 ? [`${READ_FORMATS} are read`] : []),
+    ...(folders > 0 && recursive ? ['links to folders are not followed'] : []),
+    ...(folders > 0 && !recursive ? ['--recursive looks into folders'] : []),
+  ]
+  warnOnce(`${where}: ${passedOver} passed over; ${reasons.join('; ')}.`)
+}
+
+/** See {@link Search.recursive}. */
+function placeOf(name: string, { recursive = false }: Search): string {
+  const path = pathOf(name)
+  if (!recursive) return basename(path)
+  const absolute = resolve(path)
+  const below = relative(process.cwd(), absolute)
+  const isOutside = isAbsolute(below) || below === '..' || below.startsWith(`..${sep}`)
+  const place = isOutside ? relative(parse(absolute).root, absolute) : below
+  return place.split(sep).join('/')
+}
+
+function pathOf(name: string): string {
+  try {
+    return name.startsWith('file:') ? fileURLToPath(name) : name
+  } catch {
+    return name
   }
-  const most = [...counts].sort(([, a], [, b]) => b - a)
-  const listed = most.slice(0, 5).map(([ending, count]) => `${count} ${ending}`)
-  if (most.length > 5) listed.push('...')
-  return `${names.length} ${names.length === 1 ? 'file' : 'files'} (${listed.join(', ')})`
 }

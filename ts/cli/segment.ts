@@ -1,8 +1,8 @@
-import { mkdir } from 'node:fs/promises'
-import { dirname } from 'node:path'
 import { type Command, Option } from 'commander'
-import { ioError } from '../base/files.js'
+import { ahead } from '../base/ahead.js'
 import { DENSE_MODES, type DenseMode } from '../base/names.js'
+import { DeclipError } from '../errors.js'
+import type { ImageInput } from '../image/decode.js'
 import { DATASET_NAMES } from '../methods/benchmarks.js'
 import {
   DENSE_FIELDS,
@@ -14,11 +14,12 @@ import { METHOD_NAMES, type MethodName } from '../methods/list.js'
 import { PAMR } from '../methods/method.js'
 import type { Segmentation } from '../result/segmentation.js'
 import type { SegmentOptions } from '../segment/options.js'
-import { segmentMany } from '../segment/segment-many.js'
+import { type SegmentManyOptions, segmentMany } from '../segment/segment-many.js'
 import { parseClasses } from '../text/class-files.js'
+import { addBatchOptions, Batch, type BatchFlags, type Job } from './batch.js'
 import { fieldOptions } from './field-options.js'
-import { type OutputFlags, type Outputs, planOutputs } from './outputs.js'
-import { Batch, PICTURES_ARGUMENT, type Picture } from './pictures.js'
+import { makeFolderOf, type Outputs, outputFolders, planOutputs, type Target } from './outputs.js'
+import { PICTURES_ARGUMENT, type Picture } from './pictures.js'
 import {
   addClassOptions,
   addModelOptions,
@@ -37,7 +38,7 @@ import {
 } from './shared.js'
 
 /** Options of `declip segment` as commander gives them. */
-export interface SegmentFlags extends ModelFlags, ClassFlags, OutputFlags {
+export interface SegmentFlags extends ModelFlags, ClassFlags, BatchFlags {
   method?: MethodName
   dataset?: string
   mode?: DenseMode
@@ -60,8 +61,13 @@ export interface SegmentFlags extends ModelFlags, ClassFlags, OutputFlags {
   areaThreshold?: number
   logitScale?: number
   closing?: boolean
-  json?: boolean
+  out?: string
+  overlay?: string
+  logits?: string
 }
+
+/** What is written for a picture. */
+type OutputKind = 'mask' | 'overlay' | 'logits'
 
 /** Options of the API that are flags as they are. */
 const FLAGS = Object.entries({
@@ -69,6 +75,9 @@ const FLAGS = Object.entries({
   ...PIPELINE_FIELDS,
   ...POSTPROCESS_FIELDS,
 }).filter(([name]) => !['shortSide', 'pamr', 'logits', 'probabilities'].includes(name))
+
+/** Pictures whose outputs are written at a time: PNGs are compressed on other threads. */
+const WRITES = 4
 
 /** Classes with a smaller share of the picture are not listed: it would print as 0.0 %. */
 const SMALLEST_SHARE = 0.0005
@@ -81,7 +90,8 @@ export function addSegment(program: Command, run: Run): void {
     .description(
       'Segments pictures by words and prints the share of every class. A folder stands for the pictures in it.',
     )
-    .argument('<image...>', PICTURES_ARGUMENT)
+    .argument('[image...]', PICTURES_ARGUMENT)
+  addBatchOptions(command, true)
   addClassOptions(command)
     .option(
       '--definitions <file>',
@@ -125,55 +135,79 @@ export function addSegment(program: Command, run: Run): void {
     .option('--json', 'print one JSON object per picture and line')
     .addHelpText(
       'after',
-      '\n--out, --overlay and --logits take a file name, a folder, or a name with {name} in it.',
+      '\n--out, --overlay and --logits take a file name, a folder, or a name with {name} in it, which stands for\nthe picture without its ending ({file}: with it). Parts of --shard are made by a hash of these names.',
     )
     .addHelpText(
       'after',
       examples(
         `declip segment ${examplePicture('table.png')} --classes "background; pizza; banana; coffee" --overlay overlay.png`,
         `declip segment ${examplePicture('park.png')} ${examplePicture('desk.png')} --classes "background; tree; laptop; dog, puppy" --out masks/ --json`,
+        `declip segment "${examplePicture('*.png')}" --shard 1/6 --classes "background; tree; pizza" --out masks/ --skip-existing --errors failed.jsonl`,
       ),
     )
     .action((images: string[], flags: SegmentFlags) => segmentImages(images, flags, run))
 }
 
 async function segmentImages(given: string[], flags: SegmentFlags, run: Run): Promise<void> {
-  const batch = await Batch.open(given, run)
-  const { pictures, total } = batch
-  const names = pictures.map(({ name }) => name)
-  const plan = await planOutputs(names, flags)
   const classes = await readClasses(flags)
+  const targets = targetsOf(flags)
+  const plan = (pictures: readonly Picture[]) => planOutputs(pictures, targets)
+  const avoid = await outputFolders(targets)
+  const batch = await Batch.open(given, { flags, plan, avoid }, run)
+  if (batch.jobs.length === 0) return
   const options = await segmentOptions(flags, classes)
   using opened = await openModel(flags, run)
   const { model, source } = opened
   const { signal, progress } = run
-  const failed = new Set<number>()
-  const inputs = pictures.map(({ input }) => input)
-  const results = segmentMany(inputs, classes, {
-    ...options,
-    model,
-    signal,
-    // Several pictures are in flight at a time; they are counted below instead.
-    onProgress: total === 1 ? progress.update : undefined,
-    onError: (error, _, index) => {
-      batch.leaveOut(pictures[index] as Picture, error)
-      failed.add(index)
-    },
-  })
-  let index = 0
-  for await (const result of results) {
+  // Several pictures are in flight at a time; the batch counts them instead.
+  const onProgress = batch.total === 1 ? progress.update : undefined
+  const done = segmentAll(batch.jobs, classes, { ...options, model, signal, onProgress })
+  const { device, dtype } = model.info
+  const lines = ahead(done, WRITES, async ({ picture, outputs, result }) => {
+    if (result instanceof DeclipError) throw result
     using segmentation = result
-    while (failed.has(index)) index += 1
-    const outputs = plan[index] ?? {}
-    await writeOutputs(segmentation, outputs)
-    const { device, dtype } = model.info
-    const report = { image: names[index] ?? '', model: source, device, dtype, outputs }
-    run.print(flags.json ? jsonReport(segmentation, report) : textReport(segmentation, report))
-    index += 1
-    if (total > 1) progress.update({ step: 'pictures', done: index, total: names.length })
+    await writeOutputs(segmentation, outputs).catch(batch.endWith)
+    const report = { image: picture.name, model: source, device, dtype, outputs }
+    return flags.json ? jsonReport(segmentation, report) : textReport(segmentation, report)
+  })
+  await batch.take(lines)
+}
+
+/** A job and its labels, or why there are none. */
+type Segmented = Job<OutputKind> & { readonly result: Segmentation | DeclipError }
+
+/** The results of jobs in their order. */
+async function* segmentAll(
+  jobs: readonly Job<OutputKind>[],
+  classes: readonly (readonly string[])[],
+  options: SegmentManyOptions,
+): AsyncGenerator<Segmented, void, undefined> {
+  const job = (index: number) => jobs[index] as Job<OutputKind>
+  const failed: Segmented[] = []
+  const onError = (error: DeclipError, _: ImageInput, index: number) => {
+    failed.push({ ...job(index), result: error })
   }
-  progress.clear()
-  batch.finish()
+  const inputs = jobs.map(({ picture }) => picture.input)
+  for await (const result of segmentMany(inputs, classes, { ...options, onError })) {
+    yield* failed.splice(0)
+    yield { ...job(result.index), result }
+  }
+  yield* failed
+}
+
+function targetsOf({ out, overlay, logits }: SegmentFlags): Target<OutputKind>[] {
+  const png = { extension: '.png' }
+  return [
+    { kind: 'mask', flag: 'out', ...png, inFolder: '{name}.png', given: out },
+    { kind: 'overlay', flag: 'overlay', ...png, inFolder: '{name}-overlay.png', given: overlay },
+    {
+      kind: 'logits',
+      flag: 'logits',
+      extension: '.safetensors',
+      inFolder: '{name}.safetensors',
+      given: logits,
+    },
+  ]
 }
 
 /** The options of segment() that flags stand for; `classes` are needed to find the background. */
@@ -236,12 +270,11 @@ function backgroundOf(
   return parseClasses([text], undefined, '--background')[0]
 }
 
-async function writeOutputs(segmentation: Segmentation, outputs: Outputs): Promise<void> {
-  for (const path of Object.values(outputs) as string[]) {
-    await mkdir(dirname(path), { recursive: true }).catch(error => {
-      throw ioError('write', path, error)
-    })
-  }
+async function writeOutputs(
+  segmentation: Segmentation,
+  outputs: Outputs<OutputKind>,
+): Promise<void> {
+  for (const path of Object.values(outputs) as string[]) await makeFolderOf(path)
   if (outputs.mask) await segmentation.savePNG(outputs.mask)
   if (outputs.overlay) await segmentation.savePNG(outputs.overlay, { overlay: true })
   if (outputs.logits) await segmentation.saveLogits(outputs.logits)
@@ -252,7 +285,7 @@ interface Report {
   model: string
   device: string
   dtype: string
-  outputs: Outputs
+  outputs: Outputs<OutputKind>
 }
 
 function jsonReport(segmentation: Segmentation, report: Report): string {

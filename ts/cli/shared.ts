@@ -15,6 +15,7 @@ import type { Model } from '../model/model.js'
 import { parseClasses, parseInlineClasses, readClassFile } from '../text/class-files.js'
 import type { TemplateSetName } from '../text/templates.js'
 import { TEMPLATES } from '../text/templates.js'
+import { duration, perSecond } from './durations.js'
 
 /** The run of one command. */
 export interface Run {
@@ -22,6 +23,8 @@ export interface Run {
   readonly signal: AbortSignal
   /** Writes a line to stdout, below which the progress bar comes back. */
   print(line: string): void
+  /** Writes a line to stderr. */
+  tell(line: string): void
   /** Writes the line of an error that does not end the command to stderr. */
   complain(error: unknown): void
   /** Shows how far a call is, on a terminal only. */
@@ -176,6 +179,8 @@ export async function readTemplates(
 
 /** How often a line says how far long work is where there is no terminal, in milliseconds. */
 const LINE_EVERY = 10_000
+/** The same for many pictures, which tell of every tenth of their number too. */
+const PICTURES_LINE_EVERY = 30_000
 
 /**
  * A bar on stderr where that is a terminal; it vanishes when it is cleared, and comes back with the
@@ -184,6 +189,7 @@ const LINE_EVERY = 10_000
 export class ProgressBar {
   #bar: cliProgress.SingleBar | undefined
   #printed: number | undefined
+  #tenths = 0
   readonly #stream: NodeJS.WriteStream
   readonly #every: number
 
@@ -197,21 +203,45 @@ export class ProgressBar {
     else this.#print(progress)
   }
 
-  #draw({ step, done, total }: Progress): void {
+  /**
+   * Shows how many pictures are done, how many a second, and how long the others will take. Elsewhere than
+   * on a terminal that is a line for every tenth of them and every half minute, none in the first seconds.
+   *
+   * @param seconds - since the first was begun
+   */
+  readonly updatePictures = (done: number, total: number, seconds: number): void => {
+    const left = done > 0 ? duration((seconds / done) * (total - done)) : ''
+    const rate = done > 0 ? `${perSecond(done, seconds)}, ${left} left` : ''
+    if (this.#stream.isTTY) {
+      this.#draw({ step: `${done} of ${total} pictures`, done, total }, rate)
+      return
+    }
+    const now = performance.now()
+    const tenths = Math.floor((done / total) * 10)
+    const isDue = tenths > this.#tenths || now - (this.#printed ?? now) >= PICTURES_LINE_EVERY
+    this.#printed ??= now
+    this.#tenths = tenths
+    if (!isDue || done === total || seconds * 1000 < this.#every) return
+    this.#printed = now
+    const percent = Math.floor((done / total) * 100)
+    this.#stream.write(`declip: ${done} of ${total} pictures (${percent} %), ${rate}\n`)
+  }
+
+  #draw({ step, done, total }: Progress, note = ''): void {
     if (!this.#bar) {
       this.#bar = new cliProgress.SingleBar({
         stream: this.#stream,
-        format: '{step} {bar} {percentage}%',
+        format: '{step} {bar} {percentage}% {note}',
         barCompleteChar: '\u2588',
         barIncompleteChar: '\u2591',
         barsize: 24,
         hideCursor: true,
         clearOnComplete: true,
       })
-      this.#bar.start(1000, 0, { step })
+      this.#bar.start(1000, 0, { step, note })
     }
     const fraction = total > 0 ? done / total : 0
-    this.#bar.update(Math.round(fraction * 1000), { step })
+    this.#bar.update(Math.round(fraction * 1000), { step, note })
   }
 
   #print({ step, done, total }: Progress): void {

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFileSync, existsSync, readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import sharp from 'sharp'
 import t, { type Test } from 'tap'
 import { packageRoot } from '../../../ts/base/package-files.js'
@@ -37,6 +37,20 @@ const declip = (args: readonly string[], cwd?: string, env?: object): Promise<Re
 /** A shell's words, as far as the examples need them: quotes, no escapes. */
 const words = (line: string): string[] =>
   [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare ?? '')
+
+/** The objects that --json prints. */
+const reportsOf = (out: string) =>
+  out
+    .trim()
+    .split('\n')
+    .map(
+      line =>
+        JSON.parse(line) as {
+          image: string
+          error?: { code: string }
+          outputs?: { mask?: string }
+        },
+    )
 
 /** That a run failed with one line. */
 const failed = (t: Test, { code, out, err }: Result, exit: number, line: RegExp) => {
@@ -84,7 +98,12 @@ t.test('the examples of the help run as written', async t => {
 t.test('wrong usage', async t => {
   const cases: [args: string[], line: RegExp][] = [
     [['paint'], /unknown command 'paint'/],
-    [['segment'], /missing required argument 'image'/],
+    [
+      ['segment', '--classes', 'a; b'],
+      /Pictures are missing; name files or folders, or give --from/,
+    ],
+    [['segment', table, '--shard', '3/2'], /'--shard <i\/n>' argument '3\/2' is invalid/],
+    [['segment', table, '--classes', 'a; b', '--skip-existing'], /--skip-existing needs/],
     [['segment', table, '--windw', '3'], /unknown option '--windw' \(Did you mean --window\?\)/],
     [
       ['segment', table, '--window', 'x'],
@@ -209,13 +228,16 @@ t.test('segment: pictures that cannot be used do not end the others', async t =>
   const args = ['--classes', CLASSES, '--out', join(dir, 'out'), '--json', ...own]
   const { code, out, err } = await declip(['segment', ...given, ...args])
   t.equal(code, 1)
-  const reports = out
-    .trim()
-    .split('\n')
-    .map(line => JSON.parse(line))
+  const reports = reportsOf(out)
   t.strictSame(
-    reports.map(({ image }) => image),
-    inputs,
+    reports.map(({ image, error }) => [image, error?.code]),
+    [
+      [given[1], 'ERR_DECLIP_IO'],
+      [given[2], 'ERR_DECLIP_INVALID_ARG'],
+      [join(dir, 'in/a.png'), 'ERR_DECLIP_INVALID_ARG'],
+      [join(dir, 'in/b.png'), 'ERR_DECLIP_IMAGE'],
+      ...inputs.map(input => [input, undefined]),
+    ],
   )
   t.strictSame(readdirSync(join(dir, 'out')), ['cost $$5.png', 'z.png'])
   const lines = err.trim().split('\n')
@@ -225,9 +247,10 @@ t.test('segment: pictures that cannot be used do not end the others', async t =>
     /ERR_DECLIP_INVALID_ARG: .*nothing is downloaded here/,
     /in\/a\.png: The picture would be/,
     /Cannot decode .*in\/b\.png: it is text/,
+    /^declip: 6 pictures: 2 done, 4 failed in /,
     /ERR_DECLIP_IMAGE: 4 of 6 pictures were left out/,
   ])
-  t.equal(lines.length, 6, err)
+  t.equal(lines.length, 7, err)
 })
 
 t.test('classify goes on after a picture that cannot be used', async t => {
@@ -242,7 +265,7 @@ t.test('classify goes on after a picture that cannot be used', async t => {
   ])
   t.equal(code, 1)
   t.match(out, /^.*table\.png\n/)
-  t.match(err, /no\.png.*\n.*broken\.png.*\n.*2 of 3 pictures were left out/)
+  t.match(err, /no\.png.*\n.*broken\.png.*\n.*1 done, 2 failed.*\n.*2 of 3 pictures were left out/)
 })
 
 t.test('a picture on standard input', async t => {
@@ -271,19 +294,66 @@ t.test('segment: several pictures, one of them broken', async t => {
   const args = ['--classes', 'background; pizza; laptop', '--out', join(dir, 'out'), '--json']
   const { code, out, err } = await declip(['segment', join(dir, 'in'), ...args, ...QUICK])
   t.equal(code, 1)
-  const reports = out
-    .trim()
-    .split('\n')
-    .map(line => JSON.parse(line))
   t.strictSame(
-    reports.map(({ image, outputs }) => [image, outputs.mask]),
-    ['a', 'c'].map(name => [join(dir, `in/${name}.png`), join(dir, `out/${name}.png`)]),
+    reportsOf(out).map(({ image, outputs }) => [image, outputs?.mask]),
+    [
+      [join(dir, 'in/a.png'), join(dir, 'out/a.png')],
+      [join(dir, 'in/b.png'), undefined],
+      [join(dir, 'in/c.png'), join(dir, 'out/c.png')],
+    ],
   )
   t.strictSame(readdirSync(join(dir, 'out')), ['a.png', 'c.png'])
   const lines = err.trim().split('\n')
-  t.equal(lines.length, 2, err)
+  t.equal(lines.length, 3, err)
   t.match(lines[0], /ERR_DECLIP_IMAGE: .*b\.png/)
-  t.match(lines[1], /ERR_DECLIP_IMAGE: 1 of 3 pictures were left out/)
+  t.match(lines[1], /^declip: 3 pictures: 2 done, 1 failed in .* pictures\/s\)$/)
+  t.match(lines[2], /ERR_DECLIP_IMAGE: 1 of 3 pictures were left out/)
+})
+
+t.test('a tree of pictures: outputs keep its folders, a list and parts give the same', async t => {
+  const dir = t.testdir({ in: { sub: { deep: {} }, masks: {}, 'notes.HEIC': '' } })
+  const places = ['a.png', 'sub/a.png', 'sub/deep/b.png']
+  for (const place of places) copyFileSync(table, join(dir, 'in', place))
+  const own = ['--classes', CLASSES, ...QUICK]
+  const masks = (folder: string) => readdirSync(join(dir, folder), { recursive: true }).sort()
+  const into = (folder: string) => ['--recursive', '--out', join(dir, folder), ...own]
+
+  const whole = await declip(['segment', join(dir, 'in'), ...into('in/masks')])
+  t.equal(whole.code, 0, whole.err)
+  t.match(whole.err, /in: 1 file \(1 \.heic\) passed over; .*\ndeclip: 3 pictures: 3 done/)
+  const expected = masks('in/masks')
+  t.strictSame(expected, ['sub', 'sub/deep', ...places].map(path => join(path)).sort())
+
+  // The outputs of the first run are below the folder too, and are no pictures of the second.
+  const again = await declip(['segment', join(dir, 'in'), ...into('in/masks'), '--skip-existing'])
+  t.strictSame([again.code, again.out], [0, ''])
+  t.match(again.err, /3 pictures: 0 done, 3 skipped/)
+
+  const child = start(['segment', '--from', '-', ...into('listed')], join(dir, 'in'))
+  child.stdin?.end(places.join('\0'))
+  t.equal((await finish(child)).code, 0)
+  t.strictSame(masks('listed'), expected)
+
+  let done = 0
+  for (const part of ['1/2', '2/2']) {
+    const pattern = join(dir, 'in/{a.png,sub/**/*.png}')
+    const { code, out } = await declip([
+      'segment',
+      pattern,
+      ...into('parts'),
+      '--shard',
+      part,
+      '--json',
+    ])
+    t.equal(code, 0)
+    done += reportsOf(out).length
+  }
+  t.equal(done, 3)
+  t.strictSame(masks('parts'), expected)
+
+  const flat = await declip(['segment', join(dir, 'in'), join(dir, 'in/sub'), '--out', dir, ...own])
+  t.equal(flat.code, 2, flat.err)
+  t.match(flat.err, /which is the --out of .*--recursive keeps folders apart/)
 })
 
 t.test('segment: text for people', async t => {
@@ -312,20 +382,31 @@ t.test('Ctrl-C ends the run and leaves whole files only', async t => {
   const dir = t.testdir({ in: {} })
   const images = manyPictures(join(dir, 'in'))
   const out = join(dir, 'out')
-  const args = ['--classes', CLASSES, '--templates', 'none', '--out', out, '--json']
+  const args = ['--classes', CLASSES, ...QUICK, '--out', out, '--json']
   const child = start(['segment', ...images, ...args])
   const result = finish(child)
   await once(child.stdout as NonNullable<typeof child.stdout>, 'data')
   child.kill('SIGINT')
-  const { code, err } = await result
+  const { code, err, out: printed } = await result
   t.equal(code, 130, err)
-  t.match(err, /^declip: ERR_DECLIP_ABORTED: .*\n$/)
+  t.match(
+    err,
+    /^declip: 36 pictures: \d+ done, \d+ not reached in .*; --skip-existing goes on with the rest\ndeclip: ERR_DECLIP_ABORTED: .*\n$/,
+  )
   const files = readdirSync(out)
   t.ok(files.length > 0 && files.length < images.length, `${files.length} files`)
   for (const file of files) {
     t.match(file, /^[a-z]+-\d\.png$/)
     t.ok(await sharp(join(out, file)).stats(), file)
   }
+  const first = reportsOf(printed).map(({ image }) => image)
+  t.strictSame(first.map(image => basename(image)).sort(), files, 'each was reported')
+
+  const rest = await declip(['segment', ...images, ...args, '--skip-existing'])
+  t.equal(rest.code, 0, rest.err)
+  const second = reportsOf(rest.out).map(({ image }) => image)
+  t.strictSame([...first, ...second].sort(), [...images].sort(), 'the rest and nothing else')
+  t.equal(readdirSync(out).length, images.length)
 })
 
 t.test('a reader that goes away ends the run quietly', async t => {
@@ -355,6 +436,18 @@ t.test('encode', async t => {
   t.equal(dense.code, 0, dense.err)
   t.match(dense.out, new RegExp(`features \\[1, ${shape[1]}, \\d+, \\d+\\] written to`))
   t.ok(existsSync(out))
+
+  const two = [table, join(SCENES, 'music.png')]
+  const folder = join(t.testdir(), 'features')
+  const several = await declip(['encode', ...two, '--out', folder, '--json'])
+  t.equal(several.code, 0, several.err)
+  t.match(
+    reportsOf(several.out),
+    two.map(image => ({ image, shape: [1, shape[1]] })),
+  )
+  t.strictSame(readdirSync(folder), ['music.safetensors', 'table.safetensors'])
+  const again = await declip(['encode', ...two, '--out', folder, '--skip-existing'])
+  t.match(again, { code: 0, out: '', err: /2 pictures: 0 done, 2 skipped/ })
 })
 
 t.test('classify', async t => {

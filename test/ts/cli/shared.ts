@@ -108,12 +108,15 @@ t.test('the progress bar is drawn on a terminal only', t => {
     bar.update({ step: 'encode', done: 0, total: 4 })
     bar.update({ step: 'encode', done: 4, total: 4 })
     bar.update({ step: 'pixels', done: 1, total: 0 })
+    bar.updatePictures(0, 4, 0)
+    bar.updatePictures(1, 4, 2)
     bar.clear()
     bar.clear()
     return String(stream.read() ?? '')
   }
   t.equal(draw(false), '')
   t.match(draw(true), /encode /)
+  t.match(draw(true), /1 of 4 pictures .* 25% 0\.5 pictures\/s, 6\.0 s left/)
   t.end()
 })
 
@@ -127,4 +130,15 @@ t.test('long work is told of in lines where there is no terminal', async t => {
   bar.update({ step: 'encode', done: 4, total: 4 })
   bar.clear()
   t.equal(String(stream.read()), 'declip: encode 75 %\n')
+})
+
+t.test('many pictures are told of at every tenth where there is no terminal', t => {
+  const stream = new PassThrough() as unknown as NodeJS.WriteStream
+  const bar = new ProgressBar(stream)
+  for (let done = 1; done <= 40; done++) bar.updatePictures(done, 40, done)
+  const lines = String(stream.read()).split('\n')
+  t.equal(lines[0], 'declip: 12 of 40 pictures (30 %), 1.0 pictures/s, 28.0 s left')
+  t.equal(lines[6], 'declip: 36 of 40 pictures (90 %), 1.0 pictures/s, 4.0 s left')
+  t.equal(lines.length, 8, 'nothing in the first ten seconds and at the end')
+  t.end()
 })
