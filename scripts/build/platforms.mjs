@@ -3,6 +3,9 @@
 /** The scope of the platform packages. */
 export const SCOPE = '@declip-native'
 
+/** Raised when LibTorch's packages change though LibTorch does not: 2.13.0-1 is the first of them. */
+export const LIBTORCH_PACKING = 0
+
 /** By name: the fields by which npm leaves a package out elsewhere. LibTorch has no musl build. */
 export const PLATFORMS = {
   'linux-x64': { os: ['linux'], cpu: ['x64'], libc: ['glibc'] },

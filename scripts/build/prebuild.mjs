@@ -32,7 +32,7 @@ import {
 } from './common.mjs'
 import { readElf } from './elf.mjs'
 import { repositoryFields } from './manifest.mjs'
-import { PLATFORMS, platformName, SCOPE } from './platforms.mjs'
+import { LIBTORCH_PACKING, PLATFORMS, platformName, SCOPE } from './platforms.mjs'
 
 /** LibTorch's libraries that the addon needs, where they cannot be read from the first of them. */
 const LIBRARIES = {
@@ -81,7 +81,13 @@ async function writeLibtorchPackage(libtorch, version) {
     return [file, size, mtimeMs]
   })
   const inputs = filesUnder('scripts/build/prebuild.mjs', 'scripts/build/licenses')
-  const print = fingerprint(inputs, realpathSync(libtorch), states, repositoryFields())
+  const print = fingerprint(
+    inputs,
+    realpathSync(libtorch),
+    states,
+    LIBTORCH_PACKING,
+    repositoryFields(),
+  )
   const stamp = `build/${name}.stamp`
   if (!existsSync(join(root, 'prebuilds', name))) rmSync(join(root, stamp), { force: true })
   await unlessStamped(stamp, print, () =>
@@ -97,7 +103,7 @@ async function writeLibtorchPackage(libtorch, version) {
           recursive: true,
         })
       writeManifest(folder, {
-        version,
+        version: LIBTORCH_PACKING ? `${version}-${LIBTORCH_PACKING}` : version,
         description: `The libraries of LibTorch ${version} (PyTorch, CPU) that declip-native needs on ${platform}`,
         license: 'SEE LICENSE IN NOTICE',
         declip: { libtorch: version },
