@@ -8,6 +8,7 @@ import { homedir, hostname } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { CallOptions } from '../base/call.js'
+import { nativePath } from '../base/native-path.js'
 import { aborted, DeclipError } from '../errors.js'
 import { fetchSource, type LibtorchSource, officialSources } from './libtorch-sources.js'
 import { libtorchPackage, libtorchPackageName } from './platform-packages.js'
@@ -98,7 +99,7 @@ export function cacheFolder(): string {
  */
 export function libraries({ dir }: Libtorch): string[] {
   const names = ['c10', 'torch_cpu', ...(isCudaLibtorch(dir) ? ['c10_cuda', 'torch_cuda'] : [])]
-  return names.map(name => join(dir, 'lib', libraryName(name)))
+  return names.map(name => nativePath(join(dir, 'lib', libraryName(name))))
 }
 
 /** Whether a LibTorch folder holds a CUDA build. @internal */

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { constants } from 'node:os'
 import { join, resolve } from 'node:path'
 import { Worker } from 'node:worker_threads'
+import { nativePath } from '../base/native-path.js'
 import { packagePath } from '../base/package-files.js'
 import { DeclipError } from '../errors.js'
 import type { NativeAddon } from './addon-types.js'
@@ -52,7 +53,7 @@ const ADDON = 'declip-native.node'
 export function addonPath(root: string = packagePath()): string {
   const named = process.env['DECLIP_ADDON']
   if (named) {
-    if (existsSync(named)) return resolve(named)
+    if (existsSync(named)) return nativePath(resolve(named))
     throw notFound([`DECLIP_ADDON: no such file ${named}`])
   }
   const tried: string[] = []
@@ -63,12 +64,12 @@ export function addonPath(root: string = packagePath()): string {
   }
   for (const folder of ['build/Release', 'build/Debug']) {
     const file = join(root, folder, ADDON)
-    if (isThere(file)) return file
+    if (isThere(file)) return nativePath(file)
   }
   const packed = addonPackage(root)
   if (!packed) throw notFound([...tried, `${addonPackageName()}: is not installed`])
   const file = join(packed.dir, ADDON)
-  if (isThere(file)) return file
+  if (isThere(file)) return nativePath(file)
   throw notFound(tried)
 }
 

@@ -3,6 +3,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { CallOptions } from '../base/call.js'
+import { nativePath } from '../base/native-path.js'
 import { packagePath } from '../base/package-files.js'
 import { aborted, DeclipError, invalid } from '../errors.js'
 import { download } from './download.js'
@@ -24,7 +25,7 @@ export function isBundled(name: string): boolean {
 
 /** Where a checkpoint lies. */
 export interface ResolvedSource {
-  /** Absolute or as given: a weights file, or a folder with config.json and weights. */
+  /** Absolute or as given, for native code: a weights file, or a folder with config.json and weights. */
   path: string
   /** Bundled name or hub id; its parts may tell the dense mode. */
   name?: string | undefined
@@ -56,9 +57,9 @@ export async function resolveSource(
   }
   if (text.startsWith('file:')) return { path: await existing(pathOf(text)) }
   const bundled = isBundled(text) ? BUNDLED[text] : undefined
-  if (bundled !== undefined) return { path: packagePath(bundled), name: text }
+  if (bundled !== undefined) return { path: nativePath(packagePath(bundled)), name: text }
   const path = atHome(text)
-  if (await exists(path)) return { path }
+  if (await exists(path)) return { path: nativePath(path) }
   const hint = architectureHint(text)
   if (hint) throw new DeclipError('ERR_DECLIP_INVALID_ARG', hint)
   const repository = parseHubId(text)
@@ -131,7 +132,7 @@ function pathOf(url: string): string {
 }
 
 async function existing(path: string): Promise<string> {
-  if (await exists(path)) return path
+  if (await exists(path)) return nativePath(path)
   throw new DeclipError(
     'ERR_DECLIP_IO',
     `There is no checkpoint file or folder '${path}'. Check the path; a relative one starts at ${process.cwd()}.`,

@@ -1,4 +1,5 @@
 import type { CallOptions } from '../base/call.js'
+import { nativePath } from '../base/native-path.js'
 import type { NativeAddon, NativeTensor } from '../engine/addon-types.js'
 import { DeclipError } from '../errors.js'
 import type { ResolvedSource } from '../hub/resolve-source.js'
@@ -104,7 +105,7 @@ async function encodeNames(
 }
 
 async function readRows(addon: NativeAddon, path: string): Promise<Float32Array[]> {
-  const { tensors } = await addon.readSafetensors({ path })
+  const { tensors } = await addon.readSafetensors({ path: nativePath(path) })
   try {
     const all = Object.values(tensors)
     const [features] = all

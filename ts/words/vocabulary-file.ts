@@ -1,3 +1,4 @@
+import { nativePath } from '../base/native-path.js'
 import type { NativeAddon, NativeTensor } from '../engine/addon-types.js'
 import { callNative } from '../engine/call-native.js'
 import { DeclipError, describe } from '../errors.js'
@@ -31,7 +32,7 @@ export async function readVocabularyFile(
   signal: AbortSignal | undefined,
 ): Promise<{ fields: VocabularyFields; features: Float32Array; probe: Float32Array }> {
   const { tensors, metadata } = await callNative(addon, { signal }, call =>
-    addon.readSafetensors({ ...call, path }),
+    addon.readSafetensors({ ...call, path: nativePath(path) }),
   )
   try {
     const fields = parseFields(path, metadata)
