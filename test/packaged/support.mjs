@@ -1,6 +1,7 @@
 /** For tests of the packed package: projects that have it installed, and programs run in them. */
 import { spawn } from 'node:child_process'
 import {
+  chmodSync,
   linkSync,
   mkdirSync,
   mkdtempSync,
@@ -25,9 +26,11 @@ export const { tarballs, project } = process.env.DECLIP_PACKED
 
 /** A new folder on the disk of the shared project, removed at the end of test `t`. */
 export function emptyFolder(t, name = 'project') {
-  const folder = join(mkdtempSync(join(packagedFolder, 'tmp-')), name)
+  const parent = mkdtempSync(join(packagedFolder, 'tmp-'))
+  chmodSync(parent, 0o755)
+  const folder = join(parent, name)
   mkdirSync(folder, { recursive: true })
-  t.teardown(() => rmSync(join(folder, '..'), { recursive: true, force: true }))
+  t.teardown(() => rmSync(parent, { recursive: true, force: true }))
   return folder
 }
 
