@@ -12,6 +12,9 @@ export type {
   NativeResize as ResizeInfo,
   NativeTowerInfo as TowerInfo,
 } from './engine/addon-types.js'
+export { type DoctorCheck, doctor } from './engine/doctor.js'
+export type { Libtorch } from './engine/libtorch.js'
+export { type SetupOptions, type SetupPlan, type SetupResult, setup } from './engine/setup.js'
 export { Tensor, type TensorData } from './engine/tensor.js'
 export { DeclipError, ERROR_CODES, type ErrorCode, type ErrorJson } from './errors.js'
 export type { DecodedImage, ImageEncoder, ImageInput, RawImage } from './image/decode.js'

@@ -96,11 +96,12 @@ async function addon() {
 }
 
 async function provideLibtorch({ headers = false } = {}) {
-  const { findLibtorch, resolveLibtorch } = await import('../../dist/engine/libtorch.js')
-  const found = findLibtorch()
-  if (found && (!headers || existsSync(join(found.dir, 'include')))) return found.dir
+  const { findLibtorch } = await import('../../dist/engine/libtorch.js')
+  const { setupLibtorch } = await import('../../dist/engine/setup.js')
+  const found = findLibtorch({ headers })
+  if (found) return found.dir
   const { dir } = await step('LibTorch (once, about 200 MB)', () =>
-    resolveLibtorch({ download: true, onProgress: progressPrinter() }),
+    setupLibtorch({ headers, onProgress: progressPrinter() }),
   )
   return dir
 }

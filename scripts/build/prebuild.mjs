@@ -50,7 +50,7 @@ try {
   }
   await run(process.execPath, ['scripts/build/bootstrap.mjs', '--from-source', '--levels', 'all'])
   const { findLibtorch, LIBTORCH_VERSION } = await import('../../dist/engine/libtorch.js')
-  const libtorch = process.env.LIBTORCH ?? findLibtorch().dir
+  const libtorch = findLibtorch({ headers: true }).dir
   writeAddonPackage(LIBTORCH_VERSION)
   await writeLibtorchPackage(libtorch, LIBTORCH_VERSION)
 } catch (error) {

@@ -17,7 +17,7 @@ await run(process.execPath, ['scripts/build/bootstrap.mjs'])
 const { findLibtorch } = await import('../../dist/engine/libtorch.js')
 const folder = await buildNative({
   build: 'asan',
-  libtorch: findLibtorch().dir,
+  libtorch: findLibtorch({ headers: true }).dir,
   targets: ['declip_node', 'declip_core_tests'],
 })
 await run(join(folder, 'declip_core_tests'), [], { env })

@@ -62,10 +62,14 @@ export async function fetchFile(
   }
 }
 
-/** Rejects unless a file has the given SHA-256. */
-export async function checkSha256(file: string, expected: string): Promise<void> {
-  const actual = await hashOf(file, { algorithm: 'sha256', expected })
-  if (actual !== expected) throw new Error(otherDigest('sha256', actual, expected))
+/** SHA-256 of a file, in hexadecimal. */
+export function sha256Of(file: string, signal?: AbortSignal): Promise<string> {
+  return hashOf(file, { algorithm: 'sha256' }, signal)
+}
+
+/** Throws unless a file's SHA-256 is the expected one. */
+export function requireSha256(actual: string, expected: string): void {
+  if (actual !== expected) throw new DigestError(otherDigest('sha256', actual, expected))
 }
 
 /** All has arrived and is not what it should be. */
@@ -137,10 +141,14 @@ async function check(part: string, digest: Digest): Promise<void> {
   throw new DigestError(otherDigest(digest.algorithm, actual, digest.expected))
 }
 
-async function hashOf(file: string, { algorithm, prefix }: Digest): Promise<string> {
+async function hashOf(
+  file: string,
+  { algorithm, prefix }: Omit<Digest, 'expected'>,
+  signal?: AbortSignal,
+): Promise<string> {
   const hash = createHash(algorithm)
   if (prefix !== undefined) hash.update(prefix)
-  await pipeline(createReadStream(file), hash)
+  await pipeline(createReadStream(file), hash, signal ? { signal } : {})
   return hash.digest('hex')
 }
 

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { type Check, runDoctor } from '../engine/doctor.js'
+import { type DoctorCheck, doctor } from '../engine/doctor.js'
 import { examples, oneLine, type Run, table } from './shared.js'
 
 /** Adds `declip doctor`. */
@@ -11,17 +11,24 @@ export function addDoctor(program: Command, run: Run): void {
     .option('--json', 'print one JSON object')
     .addHelpText('after', examples('declip doctor'))
     .action(async (flags: { json?: boolean }) => {
-      const checks = await runDoctor()
-      const ok = checks.every(check => check.ok)
+      const checks = await doctor()
+      const ok = checks.every(({ state }) => state !== 'failed')
       run.print(flags.json ? JSON.stringify({ ok, checks }) : describeChecks(checks))
       if (!ok) process.exitCode = 1
     })
 }
 
-/** Aligned lines; below a failed check what to do. */
-export function describeChecks(checks: readonly Check[]): string {
-  const rows = checks.flatMap(({ name, ok, detail, fix }) => {
-    const found: [string, string] = [`${ok ? 'ok' : '--'}  ${name}`, detail]
+const SIGNS: Readonly<Record<DoctorCheck['state'], string>> = {
+  ok: 'ok  ',
+  note: 'note',
+  failed: 'FAIL',
+  skipped: '-   ',
+}
+
+/** Aligned lines; below what is not as it should be what to do. */
+export function describeChecks(checks: readonly DoctorCheck[]): string {
+  const rows = checks.flatMap(({ name, state, detail, fix }) => {
+    const found: [string, string] = [`${SIGNS[state]}  ${name}`, detail]
     return fix === undefined ? [found] : [found, ['', oneLine(fix)] as [string, string]]
   })
   return table(rows)

@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline/promises'
 import type { Command } from 'commander'
+import { megabytes } from '../base/units.js'
 import { aborted } from '../errors.js'
 import { SUGGESTED_MODEL } from '../hub/default-model.js'
 import { type DownloadPlan, download } from '../hub/download.js'
@@ -101,9 +102,4 @@ export function describePlan({ id, commit, license, files, bytes, missing, folde
     ['commit', commit],
     ['into', folder],
   ])}`
-}
-
-/** '605.2 MB' */
-export function megabytes(bytes: number): string {
-  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`
 }

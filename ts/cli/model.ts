@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
+import { megabytes } from '../base/units.js'
 import { DeclipError } from '../errors.js'
 import { cachedModels, removeCached } from '../hub/cached-models.js'
 import {
@@ -12,7 +13,7 @@ import {
 } from '../hub/default-model.js'
 import { BUNDLED_MODEL, parseHubId, resolveSource } from '../hub/resolve-source.js'
 import { inspectCheckpoint } from '../model/load.js'
-import { agreed, fetchModel, megabytes } from './download.js'
+import { agreed, fetchModel } from './download.js'
 import { examples, type Run, table, usage } from './shared.js'
 
 interface ModelCommandFlags {

@@ -5,10 +5,12 @@ import { join, resolve } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { nativePath } from '../base/native-path.js'
 import { packagePath } from '../base/package-files.js'
-import { DeclipError } from '../errors.js'
+import { megabytes } from '../base/units.js'
+import { DeclipError, invalid } from '../errors.js'
 import type { NativeAddon } from './addon-types.js'
 import { findLibtorch, LIBTORCH_VERSION, libraries } from './libtorch.js'
-import { addonPackage, addonPackageName } from './platform-packages.js'
+import { knownWheel } from './libtorch-sources.js'
+import { addonPackage, addonPackageName, libtorchPackageName } from './platform-packages.js'
 
 let addon: NativeAddon | undefined
 let preloading: Promise<void> | undefined
@@ -41,7 +43,13 @@ export function loadedAddon(): NativeAddon | undefined {
 export async function prepareAddon(): Promise<NativeAddon> {
   if (!addon) {
     preloading ??= preloadElsewhere()
-    await preloading
+    try {
+      await preloading
+      return loadAddon()
+    } finally {
+      // Without LibTorch, there may be one at the next call.
+      preloading = undefined
+    }
   }
   return loadAddon()
 }
@@ -73,6 +81,15 @@ export function addonPath(root: string = packagePath()): string {
   throw notFound(tried)
 }
 
+/** As {@link addonPath}; undefined where there is none. @internal */
+export function existingAddon(): string | undefined {
+  try {
+    return addonPath()
+  } catch {
+    return undefined
+  }
+}
+
 function load(path: string): NativeAddon {
   const libtorch = findLibtorch({ addon: path })
   const reset = waitBriefly()
@@ -81,19 +98,23 @@ function load(path: string): NativeAddon {
     return createRequire(path)(path) as NativeAddon
   } catch (error) {
     const message = (error as Error).message
-    if (!libtorch && /torch|c10/.test(message)) {
-      throw new DeclipError(
-        'ERR_DECLIP_LIBTORCH',
-        `LibTorch ${LIBTORCH_VERSION} is not on this machine. Run \`npx declip setup\` once to download it, or set LIBTORCH to the folder that holds its lib/.`,
-        { cause: error },
-      )
-    }
+    if (!libtorch && /torch|c10/.test(message)) throw libtorchMissing()
     const tried = [`${path}: ${message}`]
     if (libtorch) tried.push(`with LibTorch in ${libtorch.dir}`)
     throw notFound(tried, error)
   } finally {
     reset()
   }
+}
+
+/** Without the loader's own error as cause: that would print below it, and says no more. */
+function libtorchMissing(): DeclipError {
+  const { bytes } = knownWheel() ?? {}
+  const size = bytes ? ` (${megabytes(bytes)} to download)` : ''
+  return new DeclipError(
+    'ERR_DECLIP_LIBTORCH',
+    `LibTorch ${LIBTORCH_VERSION}, which computes, is not on this machine${size}. Get it once: \`npx declip setup\`, or \`await setup()\` in a program, or \`npm install ${libtorchPackageName()}@${LIBTORCH_VERSION}\`. LIBTORCH names a folder that holds its lib/.`,
+  )
 }
 
 /** RTLD_NODELETE is not among Node's constants. */
@@ -114,7 +135,18 @@ function preload(files: readonly string[], flags: number): void {
   }
 }
 
+/** Whether LibTorch is loaded by the calling thread or a Worker: DECLIP_PRELOAD, else see below. */
+function preloadsHere(): boolean {
+  const where = process.env['DECLIP_PRELOAD'] || undefined
+  if (where !== undefined && where !== 'here' && where !== 'worker') {
+    throw invalid('DECLIP_PRELOAD', "'here' or 'worker'", where)
+  }
+  // Electron does not promise that native libraries may be loaded in its workers.
+  return where === undefined ? 'electron' in process.versions : where === 'here'
+}
+
 async function preloadElsewhere(): Promise<void> {
+  if (preloadsHere()) return
   const libtorch = findLibtorch({ addon: addonPath() })
   if (!libtorch) return
   const code = `const { files, flags } = require('node:worker_threads').workerData

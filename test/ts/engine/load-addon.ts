@@ -6,7 +6,7 @@ import t, { type Test } from 'tap'
 import { packageRoot } from '../../../ts/base/package-files.js'
 import { findLibtorch } from '../../../ts/engine/libtorch.js'
 import { addonPath, loadAddon } from '../../../ts/engine/load-addon.js'
-import { addonPackageName } from '../../../ts/engine/platform-packages.js'
+import { addonPackageName, libtorchPackageName } from '../../../ts/engine/platform-packages.js'
 import { DeclipError } from '../../../ts/errors.js'
 
 const moduleFile = join(packageRoot, 'dist/engine/load-addon.js')
@@ -150,4 +150,67 @@ t.test('where threads are forbidden, LibTorch is loaded on this one', async t =>
     { 'node:worker_threads': { Worker } },
   )
   t.type((await prepareAddon()).loadModel, 'function')
+})
+
+t.test('DECLIP_PRELOAD chooses the thread that loads LibTorch, as Electron does', async t => {
+  let workers = 0
+  class Worker {
+    constructor() {
+      workers += 1
+      throw new Error('no worker threads')
+    }
+  }
+  const prepare = async () => {
+    const { prepareAddon } = await t.mockImport<typeof import('../../../ts/engine/load-addon.js')>(
+      '../../../ts/engine/load-addon.js',
+      { 'node:worker_threads': { Worker } },
+    )
+    return prepareAddon()
+  }
+  await prepare()
+  t.equal(workers, 1)
+  setEnv(t, 'DECLIP_PRELOAD', 'here')
+  t.type((await prepare()).loadModel, 'function')
+  t.equal(workers, 1)
+  setEnv(t, 'DECLIP_PRELOAD', '')
+  Object.defineProperty(process.versions, 'electron', { value: '40.0.0', configurable: true })
+  t.teardown(() => Reflect.deleteProperty(process.versions, 'electron'))
+  await prepare()
+  t.equal(workers, 1)
+  setEnv(t, 'DECLIP_PRELOAD', 'worker')
+  await prepare()
+  t.equal(workers, 2)
+  setEnv(t, 'DECLIP_PRELOAD', 'there')
+  await t.rejects(prepare(), { code: 'ERR_DECLIP_INVALID_ARG', message: "'here' or 'worker'" })
+})
+
+t.test('without LibTorch the error is short, and one call later it may be there', async t => {
+  const cache = join(t.testdir(), 'cache')
+  const code = `import { prepareAddon } from ${JSON.stringify(moduleFile)}
+    await prepareAddon().catch(({ code, message, cause }) => console.log(code, message.length < 400, cause, message))
+    process.env.LIBTORCH = ${JSON.stringify(findLibtorch()?.dir)}
+    console.log((await prepareAddon()).runtime().libtorch)`
+  const printed = print(code, { DECLIP_CACHE: cache, LIBTORCH: '' })
+  t.match(
+    printed,
+    /^ERR_DECLIP_LIBTORCH true undefined LibTorch 2\.13\.0, which computes, is not on/,
+  )
+  for (const way of ['npx declip setup', 'await setup()', libtorchPackageName()]) {
+    t.match(printed, way)
+  }
+  t.match(printed, /\n2\.13\./)
+})
+
+const [major = 0] = process.versions.node.split('.').map(Number)
+
+const onlyPosix = process.platform === 'win32' && 'runs env'
+
+t.test('Node may forbid worker threads', { skip: onlyPosix }, t => {
+  const flag = major < 22 ? '--experimental-permission' : '--permission'
+  const code = `require(${JSON.stringify(moduleFile)}).prepareAddon().then(addon => console.log(addon.runtime().libtorch))`
+  const command = [process.execPath, flag, '--allow-fs-read=*', '--allow-addons', '-e', code]
+  // What tap loads into every process that it knows of is forbidden there.
+  const options = { encoding: 'utf8', stdio: 'pipe' } as const
+  t.match(execFileSync('env', ['-u', 'NODE_OPTIONS', ...command], options), /^2\.13\./)
+  t.end()
 })
