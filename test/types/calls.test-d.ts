@@ -2,14 +2,18 @@
 import { expectAssignable, expectError, expectNotAssignable, expectType } from 'tsd'
 import {
   type CheckpointInfo,
+  type DoctorCheck,
+  doctor,
   type ImageInput,
   inspectCheckpoint,
   loadModel,
   type Model,
   type Segmentation,
   type SegmentationOf,
+  type SetupResult,
   segment,
   segmentMany,
+  setup,
   Tensor,
   type TensorData,
   type TrainResult,
@@ -140,3 +144,22 @@ expectError(train({ objective: 'clipself', data }))
 expectError(train({ objective: 'distil', out: 'run', data }))
 expectError(train({ objective: 'clipself', out: 'run', data, learningRate: 1 }))
 expectError(train({ objective: 'clipself', out: 'run', data, schedule: { kind: 'linear' } }))
+
+expectType<Promise<SetupResult>>(setup())
+expectType<Promise<SetupResult>>(
+  setup({
+    from: new URL('https://mirror.example/whl/cpu/'),
+    sha256: '0'.repeat(64),
+    cache: 'folder',
+    signal: AbortSignal.timeout(1),
+    onProgress: ({ step, done, total }) => `${step} ${done / total}`,
+    onPlan: async ({ from, bytes = 0, unpacked = 0, dir }) =>
+      bytes + unpacked < 1e9 && from !== dir,
+  }),
+)
+expectError(setup({ from: 5 }))
+expectError(setup({ headers: true }))
+expectError(setup({ priority: 'high' }))
+expectAssignable<string | undefined>((await setup()).sha256)
+expectType<Promise<DoctorCheck[]>>(doctor())
+expectType<'ok' | 'note' | 'failed' | 'skipped' | undefined>((await doctor())[0]?.state)
