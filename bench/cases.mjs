@@ -97,12 +97,26 @@ const many = [{ name: 'many/200', kind: 'many', pictures: 200, options: { pamr: 
 
 const coldStart = [{ name: 'cold-start', kind: 'cold-start', repeat: 7 }]
 
+const busy = [
+  { variant: 'words-tiny', width: 128, height: 96, pictures: 200, block: 50, options: {} },
+  {
+    variant: 'vit-b-16',
+    model: 'vit-b-16',
+    width: 224,
+    height: 224,
+    pictures: 24,
+    block: 8,
+    options: { method: 'vanilla', shortSide: 224 },
+  },
+].map(one => ({ ...one, name: `busy/${one.variant}`, kind: 'busy' }))
+
 export const cases = [
   ...eventLoop,
   ...coldStart,
   ...encode,
   ...pixels,
   ...many,
+  ...busy,
   ...kernelCases,
   ...goalCases,
   ...fullSize,

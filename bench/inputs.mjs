@@ -99,6 +99,24 @@ export async function photographs(count, folder) {
   return paths
 }
 
+/** Different PNG pictures of one size, cut out of the drawn scenes, made at the first use. */
+export async function smallPictures(count, { width, height }, folder) {
+  const inside = join(folder, `pictures-${width}x${height}`)
+  await mkdir(inside, { recursive: true })
+  const paths = Array.from({ length: count }, (_, i) => join(inside, `${i}.png`))
+  for (const [i, path] of paths.entries()) {
+    if (existsSync(path)) continue
+    const [left, top] = [(37 * i) % (384 - width), (23 * i) % (288 - height)]
+    await sharp(SCENES[i % SCENES.length])
+      .extract({ left, top, width, height })
+      .modulate({ hue: (37 * i) % 360 })
+      .png()
+      .toFile(`${path}.part`)
+    await rename(`${path}.part`, path)
+  }
+  return paths
+}
+
 /**
  * Floating-point operations of one image-level pass through a vision tower: matrix products only, a
  * multiplication and an addition counted as two.

@@ -1,5 +1,5 @@
 /** Statistics, timing, the lateness of a timer, and memory. */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** The answer of a case is not what it has to be: nothing of it is timed. */
@@ -74,6 +74,33 @@ function schedule() {
     return { ran: ran / 1e6, waited: waited / 1e6 }
   } catch {
     return { ran: Number.NaN, waited: Number.NaN }
+  }
+}
+
+/**
+ * What `work` takes: milliseconds of time, and of all threads' processors. `wanted` adds for how long
+ * threads were ready to run while other programs had the processors (Linux; else it is `cpu`).
+ */
+export async function processorUse(work) {
+  const before = waitedFor()
+  const cpu = process.cpuUsage()
+  const start = performance.now()
+  await work()
+  const ms = performance.now() - start
+  const { user, system } = process.cpuUsage(cpu)
+  const used = (user + system) / 1000
+  return { ms, cpu: used, wanted: used + waitedFor() - before }
+}
+
+/** Milliseconds for which this process's threads were ready and did not run; 0 where unknown. */
+function waitedFor() {
+  try {
+    return readdirSync('/proc/self/task').reduce((total, task) => {
+      const [, waited] = readFileSync(`/proc/self/task/${task}/schedstat`, 'utf8').split(' ')
+      return total + waited / 1e6
+    }, 0)
+  } catch {
+    return 0
   }
 }
 

@@ -12,11 +12,11 @@ namespace declip {
 namespace {
 
 // Measured on an EPYC with AVX-512, float32: one thread does about 1e11 of a
-// tower's operations in a second. Two threads then take 1.07 times the
-// processor time of one for 2e9 operations (a picture of 128 x 96 pixels and
-// the bundled model: 24.6 ms against 22.9, at 1.85 processors), 1.04 times for
-// 3.5e10 (one of 224 x 224 and a ViT-B/16: 346 ms against 331, at 1.78), so
-// that side by side wins as long as a picture is soon done.
+// tower's operations in a second. For 2e9 operations (a picture of 128 x 96
+// pixels and the bundled model) two threads take 1.2 times the processor time
+// of one (24.6 ms against 20.4), so that side by side gives a third more
+// pictures; for 3.5e10 (one of 224 x 224 and a ViT-B/16) they take no more than
+// one (334 ms against 331) and keep 1.83 processors at work.
 
 /// What is worth a thread: a tenth of a second, which nobody waits for.
 constexpr double kOperationsPerThread = 1e10;
