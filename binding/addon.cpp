@@ -10,6 +10,7 @@
 #include "image_calls.h"
 #include "label_calls.h"
 #include "make_batch.h"
+#include "memory_calls.h"
 #include "model_handle.h"
 #include "runtime_calls.h"
 #include "tensor_calls.h"
@@ -62,6 +63,10 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   function("setThreads", set_threads);
   function("queueStats", queue_stats);
   function("ticket", ticket);
+  function("memoryUse", get_memory_use);
+  function("setMemoryBudget", set_budget);
+  function("reserveMemory", reserve);
+  function("unreserveMemory", unreserve);
   function("tensor", TensorHandle::create);
   function("pooledTensor", TensorHandle::create_pooled);
   function("inspect", inspect);

@@ -2,8 +2,10 @@
 
 #include <napi.h>
 
+#include <cstdint>
 #include <memory>
 
+#include "declip/memory.h"
 #include "queue.h"
 
 namespace declip {
@@ -11,8 +13,14 @@ namespace declip {
 /// What one environment (main thread or worker) owns. Lives until the
 /// environment is torn down; nothing here is shared between environments.
 struct AddonData {
+  AddonData() = default;
+  AddonData(const AddonData&) = delete;
+  AddonData& operator=(const AddonData&) = delete;
+  ~AddonData() { release_memory(reserved); }
+
   std::shared_ptr<Mailbox> mailbox;
   Napi::FunctionReference tensor, model, view, trainer;  // constructors
+  int64_t reserved = 0;  // bytes of decoded pictures
 };
 
 inline AddonData& addon_data(Napi::Env env) {

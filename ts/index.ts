@@ -1,4 +1,4 @@
-export type { CallOptions, Progress } from './base/call.js'
+export type { CallOptions, Priority, Progress } from './base/call.js'
 export {
   DENSE_MODES,
   type DenseMode,
@@ -14,10 +14,19 @@ export type {
 } from './engine/addon-types.js'
 export { type DoctorCheck, doctor } from './engine/doctor.js'
 export type { Libtorch } from './engine/libtorch.js'
+export type { Histogram } from './engine/histogram.js'
+export { configure, type Settings } from './engine/settings.js'
 export { type SetupOptions, type SetupPlan, type SetupResult, setup } from './engine/setup.js'
+export { type JobStats, type Stats, stats } from './engine/stats.js'
 export { Tensor, type TensorData } from './engine/tensor.js'
 export { DeclipError, ERROR_CODES, type ErrorCode, type ErrorJson } from './errors.js'
-export type { DecodedImage, ImageEncoder, ImageInput, RawImage } from './image/decode.js'
+export type {
+  DecodedImage,
+  ImageEncoder,
+  ImageInput,
+  PictureOptions,
+  RawImage,
+} from './image/decode.js'
 export {
   DATASET_NAMES,
   DATASETS,

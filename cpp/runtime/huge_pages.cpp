@@ -7,6 +7,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "runtime/memory_budget.h"
+
 namespace declip {
 
 namespace {
@@ -28,11 +30,9 @@ void unmap(uintptr_t start, size_t size) {
   if (size > 0) munmap(reinterpret_cast<void*>(start), size);
 }
 
-}  // namespace
-
 // Ends where the last mapping begins, if that is free, so that both can become
 // one range. Else it is made a page too large, and both ends are cut off.
-void* map_pages(size_t size) {
+void* map_aligned(size_t size) {
   const uintptr_t last = lowest;
   void* start = map(last > size ? last - size : 0, size);
   if (start == nullptr) return nullptr;
@@ -51,10 +51,21 @@ void* map_pages(size_t size) {
   return start;
 }
 
+}  // namespace
+
+void* map_pages(size_t size) {
+  const auto bytes = static_cast<int64_t>(size);
+  if (!memory_budget().take(bytes)) return nullptr;
+  void* start = map_aligned(size);
+  if (start == nullptr) memory_budget().give_back(bytes);
+  return start;
+}
+
 // What lay above the lowest mapping is the lowest then, so that memory taken
 // and given back for days stays where it is.
 void unmap_pages(void* block, size_t size) {
   munmap(block, size);
+  memory_budget().give_back(static_cast<int64_t>(size));
   auto start = reinterpret_cast<uintptr_t>(block);
   lowest.compare_exchange_strong(start, start + size);
 }

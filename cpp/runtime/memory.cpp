@@ -1,14 +1,19 @@
 #include "declip/memory.h"
 
+#include "runtime/memory_budget.h"
+
 #if defined(__linux__)
 
 #include <c10/core/CPUAllocator.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <mutex>
+#include <string>
 #include <unordered_map>
 
+#include "declip/error.h"
 #include "runtime/free_ranges.h"
 #include "runtime/huge_pages.h"
 #include "runtime/weight_arena.h"
@@ -26,6 +31,29 @@ constexpr size_t kMost = size_t{256} << 20;
 thread_local int scopes = 0;  // of this thread
 thread_local int weight_scopes = 0;
 
+std::string megabytes(int64_t bytes) {
+  return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MB";
+}
+
+[[noreturn]] void refuse(size_t bytes) {
+  const auto& budget = memory_budget();
+  throw Error(ErrorCode::kOutOfMemory,
+              "Out of memory: a tensor of " +
+                  megabytes(static_cast<int64_t>(bytes)) + " was asked for, " +
+                  megabytes(budget.used()) + " are in use, and the budget is " +
+                  megabytes(budget.limit()) +
+                  ". Use a smaller picture (shortSide), fewer pictures or "
+                  "texts at a time, or a smaller model, or raise the budget: "
+                  "configure({ memoryBudget }) in bytes.");
+}
+
+/// What malloc holds for a block, where that counts as large, else 0. The same
+/// for as long as the block lives.
+int64_t large_bytes(void* block) {
+  const size_t size = malloc_usable_size(block);
+  return size >= kSmallest ? static_cast<int64_t>(size) : 0;
+}
+
 /// Memory on huge pages. Never destroyed: tensors may be freed at exit.
 class Pool final : public c10::Allocator {
  public:
@@ -38,9 +66,19 @@ class Pool final : public c10::Allocator {
     } else if (scopes > 0 && bytes >= kSmallest) {
       block = take(round_up(bytes, kUnit));
     }
-    // The fallback's error says how much was asked for.
-    if (block == nullptr) block = fallback_->raw_allocate(bytes);
+    if (block == nullptr) block = take_from_fallback(bytes);
     return {block, block, &Pool::release, c10::DeviceType::CPU};
+  }
+
+  /// Counts memory; gives back what is free where there would be too much.
+  bool count(size_t bytes) {
+    const auto more = static_cast<int64_t>(bytes);
+    if (memory_budget().take(more)) return true;
+    {
+      const std::lock_guard lock(mutex_);
+      shrink(0);
+    }
+    return memory_budget().take(more);
   }
 
   /// For both kinds of blocks: LibTorch also frees what it only knows the
@@ -79,7 +117,25 @@ class Pool final : public c10::Allocator {
     shrink(0);
   }
 
-  /// Null if the system has no memory.
+  /// The fallback's error says how much was asked for.
+  void* take_from_fallback(size_t bytes) {
+    if (bytes < kSmallest) {
+      void* block = fallback_->raw_allocate(bytes);
+      memory_budget().add(large_bytes(block));
+      return block;
+    }
+    if (!count(bytes)) refuse(bytes);
+    try {
+      void* block = fallback_->raw_allocate(bytes);
+      memory_budget().add(large_bytes(block) - static_cast<int64_t>(bytes));
+      return block;
+    } catch (...) {
+      memory_budget().give_back(static_cast<int64_t>(bytes));
+      throw;
+    }
+  }
+
+  /// Null if there is no memory.
   void* take(size_t size) {
     const std::lock_guard lock(mutex_);
     uintptr_t start = free_.take(size);
@@ -125,6 +181,7 @@ class Pool final : public c10::Allocator {
         return;
       }
     }
+    memory_budget().give_back(large_bytes(block));
     fallback_->raw_deallocate(block);
   }
 
@@ -182,6 +239,15 @@ PoolBytes pool_bytes() { return pool().bytes(); }
 
 void give_back_memory() { pool().give_back(); }
 
+void set_memory_budget(int64_t bytes) {
+  pool();  // counts from here on
+  memory_budget().set_limit(bytes);
+}
+
+bool reserve_memory(int64_t bytes) {
+  return pool().count(static_cast<size_t>(bytes));
+}
+
 }  // namespace declip
 
 #else
@@ -201,6 +267,20 @@ PoolBytes pool_bytes() { return {}; }
 
 void give_back_memory() {}
 
+void set_memory_budget(int64_t bytes) { memory_budget().set_limit(bytes); }
+
+bool reserve_memory(int64_t bytes) { return memory_budget().take(bytes); }
+
 }  // namespace declip
 
 #endif
+
+namespace declip {
+
+MemoryUse memory_use() {
+  return {memory_budget().used(), memory_budget().limit()};
+}
+
+void release_memory(int64_t bytes) { memory_budget().give_back(bytes); }
+
+}  // namespace declip

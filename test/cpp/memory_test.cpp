@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "declip/error.h"
 #include "tap.h"
 
 namespace {
@@ -106,4 +107,69 @@ TEST(memory_of_weights_lies_side_by_side_and_may_go_in_any_order) {
   const declip::WeightScope scope;
   const auto large = at::ones({40 << 18}, at::kFloat);  // more than a chunk
   CHECK_CLOSE(large.sum().item<double>(), 40 << 18, 0);
+}
+
+namespace {
+
+/// While one lives, so many bytes more than are in use may be.
+struct RoomFor {
+  explicit RoomFor(int64_t bytes) {
+    declip::give_back_memory();
+    declip::set_memory_budget(declip::memory_use().used + bytes);
+  }
+  ~RoomFor() { declip::set_memory_budget(before); }
+  const int64_t before = declip::memory_use().budget;
+};
+
+}  // namespace
+
+TEST(memory_beyond_the_budget_is_refused_and_smaller_tensors_go_on) {
+  const int64_t before = declip::memory_use().used;
+  for (const bool pooled : {true, false}) {
+    std::optional<declip::MemoryScope> scope;
+    if (pooled) scope.emplace();
+    const RoomFor room(64 << 20);
+    const auto used = declip::memory_use().used;
+    CHECK_THROWS_CODE(at::empty({100 << 18}, at::kFloat),
+                      declip::ErrorCode::kOutOfMemory);
+    CHECK(declip::memory_use().used == used);
+    const auto small = at::ones({20 << 18}, at::kFloat);
+    const auto more = declip::memory_use().used - used;
+    CHECK(more >= 20 << 20 && more < 23 << 20);
+    CHECK_THROWS_CODE(at::empty({50 << 18}, at::kFloat),
+                      declip::ErrorCode::kOutOfMemory);
+    CHECK_CLOSE(small.sum().item<double>(), 20 << 18, 0);
+  }
+  declip::give_back_memory();
+  CHECK(declip::memory_use().used == before);
+}
+
+TEST(memory_that_is_free_goes_before_a_tensor_is_refused) {
+  const declip::MemoryScope scope;
+  const RoomFor room(64 << 20);
+  (void)at::empty({60 << 18}, at::kFloat);
+  std::vector<at::Tensor> held;  // too small for one another's place
+  for (int i = 0; i < 3; ++i) held.push_back(at::empty({20 << 18}, at::kFloat));
+  held.erase(held.begin() + 1);
+  CHECK(at::empty({24 << 18}, at::kFloat).defined());
+}
+
+TEST(memory_of_weights_counts) {
+  const declip::WeightScope scope;
+  const RoomFor room(64 << 20);
+  CHECK_THROWS_CODE(at::empty({100 << 18}, at::kFloat),
+                    declip::ErrorCode::kOutOfMemory);
+  const auto weights = at::empty({40 << 18}, at::kFloat);
+  CHECK_THROWS_CODE(at::empty({40 << 18}, at::kFloat),
+                    declip::ErrorCode::kOutOfMemory);
+}
+
+TEST(memory_of_others_can_be_reserved) {
+  const RoomFor room(64 << 20);
+  CHECK(declip::reserve_memory(60 << 20));
+  CHECK(!declip::reserve_memory(60 << 20));
+  CHECK_THROWS_CODE(at::empty({20 << 18}, at::kFloat),
+                    declip::ErrorCode::kOutOfMemory);
+  declip::release_memory(60 << 20);
+  CHECK(at::empty({20 << 18}, at::kFloat).defined());
 }

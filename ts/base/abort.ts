@@ -1,3 +1,5 @@
+import { aborted } from '../errors.js'
+
 interface Watch {
   readonly callbacks: Set<() => void>
   readonly listener: () => void
@@ -34,5 +36,21 @@ export function onAbort(signal: AbortSignal | undefined, callback: () => void): 
     if (callbacks.size > 0) return
     signal.removeEventListener('abort', listener)
     if (watches.get(signal)?.listener === listener) watches.delete(signal)
+  }
+}
+
+/** The promise, or a rejection as soon as the signal fires; what it waits for goes on. @internal */
+export async function until<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise
+  let forget = () => {}
+  const fired = new Promise<never>((_, reject) => {
+    const stop = () => reject(aborted(signal))
+    if (signal.aborted) stop()
+    else forget = onAbort(signal, stop)
+  })
+  try {
+    return await Promise.race([promise, fired])
+  } finally {
+    forget()
   }
 }

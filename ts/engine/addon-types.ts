@@ -516,6 +516,12 @@ export interface NativeAddon {
   queueStats(): NativeQueueStats
   /** For the `order` of a call: larger with every call, in all environments of the process. */
   ticket(): number
+  /** Bytes of large tensors and of what was reserved, in this process. */
+  memoryUse(): { readonly used: number; readonly budget: number }
+  setMemoryBudget(bytes: number): void
+  /** Counts memory that is taken elsewhere; false, and nothing is counted, where the budget has no room. */
+  reserveMemory(bytes: number): boolean
+  unreserveMemory(bytes: number): void
   /** Copies a typed array. */
   tensor(data: ArrayBufferView, shape: readonly number[], dtype: DType): NativeTensor
   /** The same into the pool's memory, several times faster for megabytes, for what a call uses up. */

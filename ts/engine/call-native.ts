@@ -1,7 +1,8 @@
 import { onAbort } from '../base/abort.js'
-import type { CallOptions } from '../base/call.js'
+import { type Call, priorityOf } from '../base/call.js'
 import { aborted, toDeclipError } from '../errors.js'
 import type { NativeAddon, NativeCall } from './addon-types.js'
+import { counters } from './stats.js'
 
 /**
  * Runs one native call under the caller's signal and progress callback; what it throws becomes a
@@ -11,9 +12,10 @@ import type { NativeAddon, NativeCall } from './addon-types.js'
  */
 export async function callNative<T>(
   addon: Pick<NativeAddon, 'CancelToken'>,
-  { signal, onProgress }: CallOptions,
+  options: Call,
   run: (call: NativeCall) => Promise<T>,
 ): Promise<T> {
+  const { signal, onProgress, client, order } = options
   if (signal?.aborted) throw aborted(signal)
   const token = new addon.CancelToken()
   const cancel = () => token.cancel()
@@ -28,14 +30,22 @@ export async function callNative<T>(
       token.cancel()
     }
   }
+  counters.queued += 1
   try {
-    const result = await run({ token, onProgress: onProgress && report })
+    const result = await run({
+      token,
+      onProgress: onProgress && report,
+      priority: priorityOf(options),
+      client,
+      order,
+    })
     if (thrown) throw thrown.error
     return result
   } catch (error) {
     if (thrown) throw thrown.error
     throw signal?.aborted ? aborted(signal) : toDeclipError(error)
   } finally {
+    counters.queued -= 1
     forget()
   }
 }

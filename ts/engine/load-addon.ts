@@ -11,6 +11,7 @@ import type { NativeAddon } from './addon-types.js'
 import { findLibtorch, LIBTORCH_VERSION, libraries } from './libtorch.js'
 import { knownWheel } from './libtorch-sources.js'
 import { addonPackage, addonPackageName, libtorchPackageName } from './platform-packages.js'
+import { applySettings } from './settings.js'
 
 let addon: NativeAddon | undefined
 let preloading: Promise<void> | undefined
@@ -24,7 +25,10 @@ let preloading: Promise<void> | undefined
  * @internal
  */
 export function loadAddon(): NativeAddon {
-  addon ??= load(addonPath())
+  if (!addon) {
+    addon = load(addonPath())
+    applySettings(addon)
+  }
   return addon
 }
 

@@ -1,4 +1,4 @@
-import type { CallOptions } from '../base/call.js'
+import type { Call, CallOptions } from '../base/call.js'
 import type { NativeCall, NativeSegmentation, NativeWords } from '../engine/addon-types.js'
 import { callNative } from '../engine/call-native.js'
 import { loadAddon } from '../engine/load-addon.js'
@@ -46,7 +46,7 @@ export interface Asked {
 export async function ask(
   asked: Asked,
   classes: ClassList | Vocabulary,
-  options: CallOptions & Omit<VocabularyOptions, keyof CallOptions>,
+  options: Call & Omit<VocabularyOptions, keyof CallOptions>,
 ): Promise<Segmentation> {
   const { model, method, start, given, source } = asked
   const addon = loadAddon()

@@ -1,6 +1,6 @@
-import type { CallOptions } from '../base/call.js'
-import { checkCall } from '../base/call.js'
+import type { Call, CallOptions } from '../base/call.js'
 import type { NativeView } from '../engine/addon-types.js'
+import { admit } from '../engine/admission.js'
 import { callNative } from '../engine/call-native.js'
 import { loadAddon } from '../engine/load-addon.js'
 import { Tensor } from '../engine/tensor.js'
@@ -71,33 +71,40 @@ export class View {
     classes: ClassList | Vocabulary,
     options: ViewSegmentOptions = {},
   ): Promise<Segmentation> {
-    const start = performance.now()
-    checkCall(options)
-    const method = resolveMethod({
-      model: this.#model.facts,
-      options: { ...this.#options, ...options },
+    return admit(options, async call => {
+      const start = performance.now()
+      const method = resolveMethod({
+        model: this.#model.facts,
+        options: { ...this.#options, ...call },
+      })
+      const asked: Asked = {
+        model: this.#model,
+        method,
+        start,
+        encoded: async () => ({ answer: query => this.#native.segment(query) }),
+        source: this.#source,
+      }
+      return ask(asked, classes, call)
     })
-    const asked: Asked = {
-      model: this.#model,
-      method,
-      start,
-      encoded: async () => ({ answer: query => this.#native.segment(query) }),
-      source: this.#source,
-    }
-    return ask(asked, classes, options)
   }
 
   /**
    * Cosine of every pixel with a text: float32 [H, W], or [K, H, W] for a list of K texts.
    *
    * @param texts - taken as they are unless `templates` says otherwise
-   * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG, ERR_DECLIP_ABORTED, ERR_DECLIP_DISPOSED
+   * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG, ERR_DECLIP_ABORTED, ERR_DECLIP_BUSY, ERR_DECLIP_DISPOSED
    */
   async similarity(
     texts: string | readonly string[],
     options: CallOptions & Pick<VocabularyOptions, 'templates'> = {},
   ): Promise<Tensor> {
-    checkCall(options)
+    return admit(options, call => this.#similarity(texts, call))
+  }
+
+  async #similarity(
+    texts: string | readonly string[],
+    options: Call & Pick<VocabularyOptions, 'templates'>,
+  ): Promise<Tensor> {
     const list = typeof texts === 'string' ? [texts] : texts
     if (!Array.isArray(list) || list.length === 0 || list.some(t => typeof t !== 'string')) {
       throw invalid('texts', 'a text or a list of texts', texts)

@@ -3,6 +3,7 @@ import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Device, ModelDType } from '../base/names.js'
+import { gauges } from '../engine/stats.js'
 import { isBundled } from '../hub/resolve-source.js'
 import type { Model } from './model.js'
 
@@ -16,6 +17,7 @@ interface Kept {
 
 /** Models that calls named by source, kept for the calls that follow. */
 let kept: Kept[] = []
+gauges.models = () => kept.length
 
 /**
  * The model of a source, loaded at the first call that names it. One that runs on the device and in the

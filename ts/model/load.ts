@@ -1,8 +1,9 @@
 import { readdir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { type CallOptions, checkCall } from '../base/call.js'
+import type { Call, CallOptions } from '../base/call.js'
 import { checkFields } from '../base/field.js'
 import type { NativeConfig } from '../engine/addon-types.js'
+import { admit } from '../engine/admission.js'
 import { callNative } from '../engine/call-native.js'
 import { loadAddon, prepareAddon } from '../engine/load-addon.js'
 import { DeclipError, invalid } from '../errors.js'
@@ -34,11 +35,13 @@ import type { ConfigOptions, LoadOptions } from './options.js'
  * ```
  */
 export async function loadModel(source?: string | URL, options: LoadOptions = {}): Promise<Model> {
-  checkCall(options)
-  checkFields(options, LOAD_FIELDS)
-  const model = await load(
-    async () => resolveSource(await sourceOrDefault(source), options),
+  const model = await admit(
     options,
+    async call => {
+      checkFields(call, LOAD_FIELDS)
+      return load(async () => resolveSource(await sourceOrDefault(source), call), call)
+    },
+    { counts: false },
   )
   hintBfloat16(options.dtype, model.info, loadAddon().runtime())
   return model
@@ -53,7 +56,10 @@ export function loadResolved(found: ResolvedSource, options: LoadOptions = {}): 
   return load(async () => found, options)
 }
 
-async function load(find: () => Promise<ResolvedSource>, options: LoadOptions): Promise<Model> {
+async function load(
+  find: () => Promise<ResolvedSource>,
+  options: Call & LoadOptions,
+): Promise<Model> {
   const { device = 'auto', dtype = 'auto' } = options
   const config = toNativeConfig(options.config)
   const addon = await prepareAddon()
@@ -81,14 +87,19 @@ export async function inspectCheckpoint(
   source: string | URL,
   options: CallOptions & { config?: ConfigOptions | undefined } = {},
 ): Promise<CheckpointInfo> {
-  checkCall(options)
-  const config = toNativeConfig(options.config)
-  const addon = await prepareAddon()
-  const { path, name, license } = await resolveSource(source, options)
-  const info = await callNative(addon, options, call =>
-    addon.inspect({ ...call, path, config: { ...config, name } }),
+  return admit(
+    options,
+    async call => {
+      const config = toNativeConfig(call.config)
+      const addon = await prepareAddon()
+      const { path, name, license } = await resolveSource(source, call)
+      const info = await callNative(addon, call, job =>
+        addon.inspect({ ...job, path, config: { ...config, name } }),
+      )
+      return describeCheckpoint(info, license)
+    },
+    { counts: false },
   )
-  return describeCheckpoint(info, license)
 }
 
 /**

@@ -1,5 +1,5 @@
-import type { CallOptions } from '../base/call.js'
-import { checkCall } from '../base/call.js'
+import { until } from '../base/abort.js'
+import type { Call, CallOptions } from '../base/call.js'
 import { checkFields } from '../base/field.js'
 import type { Device } from '../base/names.js'
 import { refuseClones } from '../base/uncloneable.js'
@@ -11,12 +11,13 @@ import type {
   NativePreprocess,
   NativeTensor,
 } from '../engine/addon-types.js'
+import { admit } from '../engine/admission.js'
 import { callNative } from '../engine/call-native.js'
 import { loadAddon } from '../engine/load-addon.js'
 import { Tensor } from '../engine/tensor.js'
 import { DeclipError, describe, invalid } from '../errors.js'
-import { type ImageInput, loadNative, type NativeImage } from '../image/decode.js'
-import { openImage } from '../image/source.js'
+import type { ImageInput, PictureOptions } from '../image/decode.js'
+import { openImage, type Picture } from '../image/source.js'
 import { resolveDense } from '../methods/dense.js'
 import { checkDense, DENSE_FIELDS, modeOf } from '../methods/fields.js'
 import type {
@@ -121,19 +122,20 @@ export class Model {
     texts: string | readonly string[] | Tensor,
     options: CallOptions & { normalize?: boolean | undefined } = {},
   ): Promise<Tensor> {
-    checkCall(options)
-    checkFields(options, ENCODE_FIELDS)
-    this.checkTextSpace()
-    const { normalize = true } = options
-    const given = texts instanceof Tensor
-    const tokens = given ? texts : this.tokenize(texts)
-    try {
-      return await this.#tensor(options, call =>
-        this.native.encodeText({ ...call, tokens: tokens.native, normalize }),
-      )
-    } finally {
-      if (!given) tokens.dispose()
-    }
+    return admit(options, async call => {
+      checkFields(call, ENCODE_FIELDS)
+      this.checkTextSpace()
+      const { normalize = true } = call
+      const given = texts instanceof Tensor
+      const tokens = given ? texts : this.tokenize(texts)
+      try {
+        return await this.#tensor(call, native =>
+          this.native.encodeText({ ...native, tokens: tokens.native, normalize }),
+        )
+      } finally {
+        if (!given) tokens.dispose()
+      }
+    })
   }
 
   /**
@@ -147,15 +149,16 @@ export class Model {
    * ERR_DECLIP_DISPOSED
    */
   async encodeImage(image: ImageInput, options: EncodeImageOptions = {}): Promise<Tensor> {
-    checkCall(options)
-    const { normalize = this.#normalizes, positions } = options
-    checkFields(options, { ...ENCODE_FIELDS, positions: DENSE_FIELDS.positions })
-    this.#checkOptions({ positions })
-    return this.#withImage(begin(image, options), 'own', this.info.imageSize, options, input =>
-      this.#tensor(options, call =>
-        this.native.encodeImage({ ...call, image: input, normalize, positions }),
-      ),
-    )
+    return this.#withImage(image, options, async (use, call) => {
+      const { normalize = this.#normalizes, positions } = call
+      checkFields(call, { ...ENCODE_FIELDS, positions: DENSE_FIELDS.positions })
+      this.#checkOptions({ positions })
+      return use('own', this.info.imageSize, input =>
+        this.#tensor(call, native =>
+          this.native.encodeImage({ ...native, image: input, normalize, positions }),
+        ),
+      )
+    })
   }
 
   /**
@@ -170,16 +173,16 @@ export class Model {
    * @throws {@link DeclipError} as {@link Model.encodeImage}
    */
   async encodeDense(image: ImageInput, options: EncodeDenseOptions = {}): Promise<Tensor> {
-    checkCall(options)
-    const begun = begin(image, options)
-    const ready = namesProxy(options) ? await this.withProxy(options) : options
-    const { normalize = this.#normalizes } = ready
-    const dense = this.#dense(ready)
-    return this.#withImage(begun, 'squash', this.info.imageSize, ready, input =>
-      this.#tensor(ready, call =>
-        this.native.encodeDense({ ...call, ...dense, image: input, normalize }),
-      ),
-    )
+    return this.#withImage(image, options, async (use, call) => {
+      const ready = namesProxy(call) ? await this.withProxy(call) : call
+      const { normalize = this.#normalizes } = ready
+      const dense = this.#dense(ready)
+      return use('squash', this.info.imageSize, input =>
+        this.#tensor(call, native =>
+          this.native.encodeDense({ ...native, ...dense, image: input, normalize }),
+        ),
+      )
+    })
   }
 
   /**
@@ -195,35 +198,35 @@ export class Model {
     boxes: Boxes,
     options: EncodeRegionOptions = {},
   ): Promise<Tensor> {
-    checkCall(options)
-    const begun = begin(image, options)
-    const { size, imageIndex } = this.#regions(options)
-    const reading = boxRows(boxes)
-    reading.catch(() => {}) // waited for below
-    const ready = namesProxy(options) ? await this.withProxy(options) : options
-    const dense = this.#dense(ready)
-    const { normalize = this.#normalizes, normalizeBeforePooling } = ready
-    const rows = await reading
-    return this.#withImage(begun, 'pad', size, ready, async (input, scale) => {
-      const scaled = Tensor.from(
-        rows.map(v => v * scale),
-        [rows.length / 4, 4],
-      )
-      try {
-        return await this.#tensor(ready, call =>
-          this.native.encodeBoxes({
-            ...call,
-            ...dense,
-            image: input,
-            boxes: scaled.native,
-            imageIndex,
-            normalize,
-            normalizeBeforePooling,
-          }),
+    return this.#withImage(image, options, async (use, call) => {
+      const { size, imageIndex } = this.#regions(call)
+      const reading = boxRows(boxes)
+      reading.catch(() => {}) // waited for below
+      const ready = namesProxy(call) ? await this.withProxy(call) : call
+      const dense = this.#dense(ready)
+      const { normalize = this.#normalizes, normalizeBeforePooling } = ready
+      const rows = await reading
+      return use('pad', size, async (input, scale) => {
+        const scaled = Tensor.from(
+          rows.map(v => v * scale),
+          [rows.length / 4, 4],
         )
-      } finally {
-        scaled.dispose()
-      }
+        try {
+          return await this.#tensor(call, native =>
+            this.native.encodeBoxes({
+              ...native,
+              ...dense,
+              image: input,
+              boxes: scaled.native,
+              imageIndex,
+              normalize,
+              normalizeBeforePooling,
+            }),
+          )
+        } finally {
+          scaled.dispose()
+        }
+      })
     })
   }
 
@@ -240,28 +243,28 @@ export class Model {
     masks: Tensor,
     options: EncodeRegionOptions = {},
   ): Promise<Tensor> {
-    checkCall(options)
-    if (!(masks instanceof Tensor)) throw invalid('masks', 'a Tensor [K, H, W]', masks)
-    const begun = begin(image, options)
-    const { size, imageIndex } = this.#regions(options)
-    const ready = namesProxy(options) ? await this.withProxy(options) : options
-    const dense = this.#dense(ready)
-    const { normalize = this.#normalizes, normalizeBeforePooling } = ready
-    const padded = !(image instanceof Tensor)
-    return this.#withImage(begun, 'pad', size, ready, input =>
-      this.#tensor(ready, call =>
-        this.native.encodeMasks({
-          ...call,
-          ...dense,
-          image: input,
-          masks: masks.native,
-          padded,
-          imageIndex,
-          normalize,
-          normalizeBeforePooling,
-        }),
-      ),
-    )
+    return this.#withImage(image, options, async (use, call) => {
+      if (!(masks instanceof Tensor)) throw invalid('masks', 'a Tensor [K, H, W]', masks)
+      const { size, imageIndex } = this.#regions(call)
+      const ready = namesProxy(call) ? await this.withProxy(call) : call
+      const dense = this.#dense(ready)
+      const { normalize = this.#normalizes, normalizeBeforePooling } = ready
+      const padded = !(image instanceof Tensor)
+      return use('pad', size, input =>
+        this.#tensor(call, native =>
+          this.native.encodeMasks({
+            ...native,
+            ...dense,
+            image: input,
+            masks: masks.native,
+            padded,
+            imageIndex,
+            normalize,
+            normalizeBeforePooling,
+          }),
+        ),
+      )
+    })
   }
 
   /**
@@ -271,9 +274,10 @@ export class Model {
    * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG, ERR_DECLIP_WEIGHTS, ERR_DECLIP_IO, ERR_DECLIP_ABORTED
    */
   async vocabulary(classes: ClassList, options: VocabularyOptions = {}): Promise<Vocabulary> {
-    checkCall(options)
-    this.checkTextSpace()
-    return Vocabulary.build(this.textModel, classes, options)
+    return admit(options, async call => {
+      this.checkTextSpace()
+      return Vocabulary.build(this.textModel, classes, call)
+    })
   }
 
   /**
@@ -284,18 +288,28 @@ export class Model {
    * @param options - method and pipeline as for {@link segment}
    * @throws {@link DeclipError} as {@link segment}
    */
-  async encode(image: ImageInput, options: CallOptions & PipelineOptions = {}): Promise<View> {
-    checkCall(options)
-    this.checkTextSpace()
-    const opened = image instanceof Tensor ? undefined : openImage(image, options)
-    const ready = await this.withProxy(options)
-    const { pipeline, warning } = resolveMethod({ model: this.facts, options: ready })
-    warnOnce(warning)
-    const picture = opened ? (await opened.decoded).pixels : { tensor: (image as Tensor).native }
-    const native = await callNative(this.#addon, ready, call =>
-      this.native.encode({ ...call, picture, pipeline }),
-    )
-    return new View(native, this, ready, opened?.again ?? noPicture)
+  async encode(
+    image: ImageInput,
+    options: CallOptions & PictureOptions & PipelineOptions = {},
+  ): Promise<View> {
+    return admit(options, async call => {
+      this.checkTextSpace()
+      const opened = image instanceof Tensor ? undefined : openImage(image, call)
+      try {
+        const ready = await until(this.withProxy(call), call.signal)
+        const { pipeline, warning } = resolveMethod({ model: this.facts, options: ready })
+        warnOnce(warning)
+        const picture = opened
+          ? (await opened.decode()).pixels
+          : { tensor: (image as Tensor).native }
+        const native = await callNative(this.#addon, call, job =>
+          this.native.encode({ ...job, picture, pipeline }),
+        )
+        return new View(native, this, ready, opened?.again ?? noPicture)
+      } finally {
+        opened?.close()
+      }
+    })
   }
 
   /** Gives the weights back once the calls in flight are done. May be called again. */
@@ -381,35 +395,63 @@ export class Model {
   }
 
   async #tensor(
-    options: CallOptions,
+    options: Call,
     run: Parameters<typeof callNative<NativeTensor>>[2],
   ): Promise<Tensor> {
     return new Tensor(await callNative(this.#addon, options, run))
   }
 
-  /** Hands `use` the model's input and how much smaller it is than the picture. */
-  async #withImage(
-    image: Tensor | Promise<NativeImage>,
+  /**
+   * Lets a call in, takes its picture over and hands `work` a function that makes the model's input of it: told how
+   * the picture is fitted and what is to be done, which is told how much smaller the input is than the picture.
+   */
+  #withImage<O extends CallOptions & PictureOptions>(
+    image: ImageInput,
+    options: O,
+    work: (use: UseImage, call: O & Call) => Promise<Tensor>,
+  ): Promise<Tensor> {
+    return admit(options, async call => {
+      if (image instanceof Tensor) return work((_fit, _size, use) => use(image.native, 1), call)
+      const picture = openImage(image, call)
+      const use: UseImage = async (fit, size, run) => {
+        const { input, scale } = await this.#toInput(picture, fit, size, call)
+        try {
+          return await run(input, scale)
+        } finally {
+          input.dispose()
+        }
+      }
+      try {
+        return await work(use, call)
+      } finally {
+        picture.dispose()
+      }
+    })
+  }
+
+  /** The model's input; the picture's pixels are given back. */
+  async #toInput(
+    picture: Picture,
     fit: NativePreprocess['fit'] | 'own',
     size: number,
-    options: CallOptions,
-    use: (input: NativeTensor, scale: number) => Promise<Tensor>,
-  ): Promise<Tensor> {
-    if (image instanceof Tensor) return use(image.native, 1)
-    const { pixels, width, height, dispose } = await image
+    call: Call,
+  ): Promise<{ input: NativeTensor; scale: number }> {
+    const { pixels, width, height } = await picture.decode()
     const { mean, std } = this.native.info
-    const input = await callNative(this.#addon, options, call =>
+    const input = await callNative(this.#addon, call, job =>
       fit === 'own'
-        ? this.native.preprocess({ ...call, ...pixels })
-        : this.#addon.preprocess({ ...call, ...pixels, fit, size, mean, std }),
-    ).finally(dispose)
-    try {
-      return await use(input, size / Math.max(width, height))
-    } finally {
-      input.dispose()
-    }
+        ? this.native.preprocess({ ...job, ...pixels })
+        : this.#addon.preprocess({ ...job, ...pixels, fit, size, mean, std }),
+    ).finally(() => picture.dispose())
+    return { input, scale: size / Math.max(width, height) }
   }
 }
+
+type UseImage = (
+  fit: NativePreprocess['fit'] | 'own',
+  size: number,
+  run: (input: NativeTensor, scale: number) => Promise<Tensor>,
+) => Promise<Tensor>
 
 /** What {@link DenseOptions} has, for models that know none of it. */
 const DENSE_OPTIONS = [...Object.keys(DENSE_FIELDS), 'denseMode', 'proxy'] as (keyof DenseOptions)[]
@@ -439,17 +481,6 @@ async function boxRows(boxes: Boxes): Promise<Float32Array> {
     }
   }
   return Float32Array.from(boxes.flat())
-}
-
-/** Starts decoding; bytes and pixels are copied before it returns. */
-function begin(
-  image: ImageInput,
-  options: { signal?: AbortSignal | undefined },
-): Tensor | Promise<NativeImage> {
-  if (image instanceof Tensor) return image
-  const decoding = loadNative(image, options)
-  decoding.catch(() => {}) // #withImage() waits for it
-  return decoding
 }
 
 /** Where an overlay of a tensor's labels would come from. @internal */

@@ -1,5 +1,6 @@
 import type { CallOptions } from '../base/call.js'
 import type { Device, ModelDType, Positions } from '../base/names.js'
+import type { PictureOptions } from '../image/decode.js'
 import type { DenseOptions } from '../methods/options.js'
 
 /** What weights cannot tell about a model; overrides what was found or assumed. */
@@ -32,7 +33,7 @@ export interface LoadOptions extends CallOptions {
 }
 
 /** Options of {@link Model.encodeImage}. */
-export interface EncodeImageOptions extends CallOptions {
+export interface EncodeImageOptions extends CallOptions, PictureOptions {
   /** L2-normalises every vector. Default: true; false for a vision foundation model. */
   normalize?: boolean | undefined
   /** Default 'size'. */
@@ -40,13 +41,13 @@ export interface EncodeImageOptions extends CallOptions {
 }
 
 /** Options of {@link Model.encodeDense}. */
-export interface EncodeDenseOptions extends CallOptions, DenseOptions {
+export interface EncodeDenseOptions extends CallOptions, PictureOptions, DenseOptions {
   /** L2-normalises every vector. Default: true; false for a vision foundation model. */
   normalize?: boolean | undefined
 }
 
 /** Options of {@link Model.encodeBoxes} and {@link Model.encodeMasks}. */
-export interface EncodeRegionOptions extends CallOptions, DenseOptions {
+export interface EncodeRegionOptions extends CallOptions, PictureOptions, DenseOptions {
   /** L2-normalises every vector. Default: true; false for a vision foundation model. */
   normalize?: boolean | undefined
   /**

@@ -4,9 +4,12 @@ import { toPath, writeFileAtomic } from '../base/files.js'
 import type { NativeAddon, NativeLabels, NativeSegmentation } from '../engine/addon-types.js'
 import { callNative } from '../engine/call-native.js'
 import { prepareAddon } from '../engine/load-addon.js'
+import { settings } from '../engine/settings.js'
 import { Tensor } from '../engine/tensor.js'
 import { DeclipError, invalid, toDeclipError } from '../errors.js'
-import { type DecodedImage, type ImageInput, loadImage } from '../image/decode.js'
+import type { DecodedImage, ImageInput } from '../image/decode.js'
+import { takeSlot } from '../image/decode-slots.js'
+import { loadImage } from '../image/source.js'
 import type { LabelMap } from './label-map.js'
 import { drawOverlay } from './overlay.js'
 import { overlayColor, type Rgb, vocColor } from './palette.js'
@@ -158,10 +161,16 @@ export class Segmentation {
     if (!(Number.isFinite(opacity) && opacity >= 0 && opacity <= 1))
       throw invalid('overlay.opacity', '0 to 1', opacity)
     const labels = await this.#readLabels()
-    const image = await this.#picture(options.image)
-    const colors = this.#overlayColors(palette)
-    const { classes, areas } = this
-    return drawOverlay({ image, labels, classes, areas, colors, opacity, legend })
+    const slot = await takeSlot({})
+    try {
+      await slot.reserve(3 * this.width * this.height, undefined)
+      const image = await this.#picture(options.image)
+      const colors = this.#overlayColors(palette)
+      const { classes, areas } = this
+      return await drawOverlay({ image, labels, classes, areas, colors, opacity, legend })
+    } finally {
+      slot.release()
+    }
   }
 
   /** The background keeps the picture; its colour goes to the next class. */
@@ -175,7 +184,9 @@ export class Segmentation {
   }
 
   async #picture(given: OverlayOptions['image']): Promise<DecodedImage> {
-    const image = given === undefined ? await this.#source?.() : await loadImage(given)
+    const maxPixels = Math.max(settings().maxPixels, this.width * this.height)
+    const image =
+      given === undefined ? await this.#source?.() : await loadImage(given, { maxPixels })
     if (!image) {
       throw new DeclipError(
         'ERR_DECLIP_INVALID_ARG',

@@ -1,5 +1,6 @@
 import type { CallOptions } from '../base/call.js'
 import type { Device, ModelDType } from '../base/names.js'
+import type { PictureOptions } from '../image/decode.js'
 import type { PipelineOptions, PostprocessOptions } from '../methods/options.js'
 import type { Model } from '../model/model.js'
 import type { VocabularyOptions } from '../words/options.js'
@@ -7,6 +8,7 @@ import type { VocabularyOptions } from '../words/options.js'
 /** Options of {@link segment} and {@link segmentMany}. */
 export interface SegmentOptions
   extends CallOptions,
+    PictureOptions,
     PipelineOptions,
     PostprocessOptions,
     Omit<VocabularyOptions, keyof CallOptions> {

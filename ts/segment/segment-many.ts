@@ -1,6 +1,8 @@
 import { ahead, iteratorOf } from '../base/ahead.js'
 import { checkCall } from '../base/call.js'
+import { admit, refuseIfBusy } from '../engine/admission.js'
 import { picturesInFlight } from '../engine/in-flight.js'
+import { Tensor } from '../engine/tensor.js'
 import { aborted, type DeclipError } from '../errors.js'
 import type { ImageInput } from '../image/decode.js'
 import type { SegmentationOf } from '../result/segmentation.js'
@@ -42,6 +44,7 @@ export async function* segmentMany<Image extends ImageInput>(
   options: SegmentManyOptions<Image> = {},
 ): AsyncGenerator<SegmentationOf<Image>, void, undefined> {
   checkCall(options)
+  refuseIfBusy()
   const iterator = iteratorOf('images', images)
   const prepared = await prepare(options)
   const { model, method, options: ready } = prepared
@@ -51,12 +54,22 @@ export async function* segmentMany<Image extends ImageInput>(
   // Leaving the loop early stops what is in flight.
   const stop = new AbortController()
   const signal = ready.signal ? AbortSignal.any([ready.signal, stop.signal]) : stop.signal
-  const settings = { ...prepared, options: { ...ready, signal } }
-  const segmentOne = async (image: Image, index: number) => {
-    const start = performance.now()
-    const picture = openPicture(image, { signal })
-    return segmentPicture(picture, vocabulary, settings, start, { image, index })
-  }
+  // Parts of what was let in, so they are not refused themselves.
+  const segmentOne = (image: Image, index: number) =>
+    admit(
+      { ...ready, signal },
+      async options => {
+        const start = performance.now()
+        const picture = openPicture(image, options)
+        try {
+          const settings = { ...prepared, options }
+          return await segmentPicture(picture, vocabulary, settings, start, { image, index })
+        } finally {
+          if (!(picture instanceof Tensor)) picture.close()
+        }
+      },
+      { refusable: false },
+    )
   const results = ahead(iterator, picturesInFlight(), segmentOne, unused => unused.dispose())
   try {
     for await (const { item, index, result } of results) {

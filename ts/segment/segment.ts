@@ -1,10 +1,12 @@
-import { checkCall } from '../base/call.js'
+import { until } from '../base/abort.js'
+import type { Call } from '../base/call.js'
 import { warnOnce } from '../base/warn.js'
+import { admit } from '../engine/admission.js'
 import { prepareAddon } from '../engine/load-addon.js'
 import { Tensor } from '../engine/tensor.js'
-import { aborted, invalid } from '../errors.js'
+import { invalid } from '../errors.js'
 import { sourceOrDefault } from '../hub/default-model.js'
-import type { ImageInput } from '../image/decode.js'
+import type { ImageInput, PictureOptions } from '../image/decode.js'
 import { openImage, type Picture } from '../image/source.js'
 import { type ResolvedMethod, resolveMethod } from '../methods/resolve.js'
 import { type Asked, ask } from '../model/ask.js'
@@ -24,7 +26,7 @@ import type { SegmentOptions } from './options.js'
  * such line per class; or a {@link Vocabulary}
  * @param options - model, method and everything that overrides the method's preset
  * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG, ERR_DECLIP_IMAGE, ERR_DECLIP_IO, ERR_DECLIP_WEIGHTS,
- * ERR_DECLIP_OUT_OF_MEMORY, ERR_DECLIP_ABORTED, ERR_DECLIP_DISPOSED, and as {@link loadModel}
+ * ERR_DECLIP_OUT_OF_MEMORY, ERR_DECLIP_ABORTED, ERR_DECLIP_BUSY, ERR_DECLIP_DISPOSED, and as {@link loadModel}
  *
  * @example
  * ```ts
@@ -37,28 +39,24 @@ export async function segment(
   classes: ClassList | Vocabulary,
   options: SegmentOptions = {},
 ): Promise<Segmentation> {
-  const start = performance.now()
-  checkCall(options)
-  if (options.signal?.aborted) throw aborted(options.signal)
-  // first, so that bytes and pixels are copied before the caller can change them
-  const picture = openPicture(image, options)
-  return segmentPicture(picture, classes, await prepare(options), start)
+  return admit(options, async call => {
+    const start = performance.now()
+    // first, so that bytes and pixels are copied before the caller can change them
+    const picture = openPicture(image, call)
+    try {
+      return await segmentPicture(picture, classes, await prepare(call), start)
+    } finally {
+      if (!(picture instanceof Tensor)) picture.close()
+    }
+  })
 }
 
-/** A picture whose decoding has begun, or the tensor that it is. @internal */
-export type Opened = Tensor | (Picture & { readonly decodeMs: Promise<number> })
+/** A picture that was taken over, or the tensor that it is. @internal */
+export type Opened = Tensor | Picture
 
-/** Begins to decode; bytes and pixels are copied before it returns. @internal */
-export function openPicture(
-  image: ImageInput,
-  options: { signal?: AbortSignal | undefined },
-): Opened {
-  if (image instanceof Tensor) return image
-  const start = performance.now()
-  const picture = openImage(image, options)
-  const decodeMs = picture.decoded.then(() => performance.now() - start)
-  decodeMs.catch(() => {}) // segmentPicture() waits for `decoded`
-  return { ...picture, decodeMs }
+/** Bytes and pixels are copied before it returns. @internal */
+export function openPicture(image: ImageInput, call: Call & PictureOptions): Opened {
+  return image instanceof Tensor ? image : openImage(image, call)
 }
 
 /** A call's options with the models loaded and the method resolved. @internal */
@@ -71,9 +69,10 @@ export interface Prepared<T extends SegmentOptions = SegmentOptions> {
 /** What is the same for every picture of a call. @internal */
 export async function prepare<T extends SegmentOptions>(given: T): Promise<Prepared<T>> {
   await prepareAddon()
-  const model = await modelOf(given)
+  // Others may wait for the same models, which go on loading if this call is stopped.
+  const model = await until(modelOf(given), given.signal)
   model.checkTextSpace()
-  const options = await model.withProxy(given)
+  const options = await until(model.withProxy(given), given.signal)
   const method = resolveMethod({ model: model.facts, options })
   warnOnce(method.warning)
   return { model, method, options }
@@ -88,17 +87,18 @@ export function segmentPicture(
   given?: Given,
 ): Promise<Segmentation> {
   const { pipeline } = method
+  // while words are encoded
+  const decoding = picture instanceof Tensor ? undefined : picture.decode()
   const asked: Asked = {
     model,
     method,
     start,
     given,
     encoded: async () => {
-      const pixels =
-        picture instanceof Tensor ? { tensor: picture.native } : (await picture.decoded).pixels
+      const pixels = decoding ? (await decoding).pixels : { tensor: (picture as Tensor).native }
       return {
         answer: query => model.native.segment({ ...query, picture: pixels, pipeline }),
-        decodeMs: picture instanceof Tensor ? undefined : await picture.decodeMs,
+        decodeMs: picture instanceof Tensor ? undefined : picture.decodeMs,
       }
     },
     source: picture instanceof Tensor ? noPicture : picture.again,

@@ -1,4 +1,4 @@
-import type { CallOptions } from '../base/call.js'
+import { type Call, type CallOptions, callOf } from '../base/call.js'
 import type { ResolvedMethod } from '../methods/resolve.js'
 import type { ClassList, VocabularyOptions } from './options.js'
 import { Vocabulary } from './vocabulary.js'
@@ -15,16 +15,15 @@ export async function toVocabulary(
   model: TextModel,
   classes: ClassList | Vocabulary,
   preset: ResolvedMethod,
-  options: CallOptions & Omit<VocabularyOptions, keyof CallOptions>,
+  options: Call & Omit<VocabularyOptions, keyof CallOptions>,
 ): Promise<Vocabulary> {
   if (classes instanceof Vocabulary) {
     await classes.verify(model, options)
     return classes
   }
-  const { signal, onProgress, definitions, synonyms, background } = options
+  const { definitions, synonyms, background } = options
   const settings = {
-    signal,
-    onProgress,
+    ...callOf(options),
     definitions,
     synonyms,
     background,

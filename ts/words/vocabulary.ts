@@ -1,4 +1,4 @@
-import type { CallOptions } from '../base/call.js'
+import { type Call, callOf } from '../base/call.js'
 import { checkFields } from '../base/field.js'
 import type { NativeTensor } from '../engine/addon-types.js'
 import { callNative } from '../engine/call-native.js'
@@ -80,11 +80,11 @@ export class Vocabulary {
   static async build(
     model: TextModel,
     classList: ClassList,
-    options: VocabularyOptions = {},
+    options: Call & VocabularyOptions = {},
     { own = true } = {},
   ): Promise<Vocabulary> {
-    const { signal, onProgress, templates = 'imagenet' } = options
-    const call = { signal, onProgress }
+    const { templates = 'imagenet' } = options
+    const call = callOf(options)
     templateList(templates)
     checkFields(options, PROMPT_FIELDS)
     const weight = options.definitionWeight ?? itaclip.preset.definitionWeight
@@ -110,7 +110,7 @@ export class Vocabulary {
       fingerprint: model.native.info.textFingerprint,
     }
     const features = auxiliaryRows
-      ? await mix(model, nameRows, auxiliaryRows, { wordClass, background, weight, signal })
+      ? await mix(model, nameRows, auxiliaryRows, { wordClass, background, weight, call })
       : stack(model, nameRows)
     return new Vocabulary(fields, new Tensor(features), probe, model)
   }
@@ -174,7 +174,7 @@ export class Vocabulary {
    * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG.
    * @internal
    */
-  async verify(model: TextModel, call: CallOptions = {}): Promise<void> {
+  async verify(model: TextModel, call: Call = {}): Promise<void> {
     const { text, textFingerprint } = model.native.info
     // Nothing has to be encoded then, and the text tower need not be made.
     if (text && this.#fingerprint === textFingerprint) return
@@ -210,10 +210,10 @@ async function mix(
     wordClass: readonly number[]
     background: number
     weight: number
-    signal: AbortSignal | undefined
+    call: Call
   },
 ): Promise<NativeTensor> {
-  const { wordClass, background, weight, signal } = options
+  const { wordClass, background, weight, call } = options
   const index = Int32Array.from(wordClass, c => {
     if (c === background) return -1
     return background >= 0 && c > background ? c - 1 : c
@@ -221,8 +221,8 @@ async function mix(
   const names = stack(model, nameRows)
   const auxiliary = stack(model, auxiliaryRows)
   try {
-    return await callNative(model.addon, { signal }, call =>
-      model.addon.mixText({ ...call, names, auxiliary, index, weight }),
+    return await callNative(model.addon, { ...call, onProgress: undefined }, native =>
+      model.addon.mixText({ ...native, names, auxiliary, index, weight }),
     )
   } finally {
     names.dispose()

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { CallOptions } from '../base/call.js'
+import type { Call } from '../base/call.js'
 import type { NativeAddon, NativeModel } from '../engine/addon-types.js'
 import { callNative } from '../engine/call-native.js'
 import type { Tensor } from '../engine/tensor.js'
@@ -56,7 +56,7 @@ export async function encodeTexts(
   model: TextModel,
   texts: readonly NamedText[],
   templates: TemplateSetName | readonly string[],
-  call: CallOptions = {},
+  call: Call = {},
 ): Promise<Float32Array[]> {
   const cache = cacheOf(model.native)
   const prefix = createHash('sha256')
@@ -73,7 +73,7 @@ export async function encodeTexts(
   const todo = [...missing.values()]
   for (let start = 0; start < todo.length; start += WORDS_PER_CALL) {
     const chunk = todo.slice(start, start + WORDS_PER_CALL)
-    const rows = await encodeChunk(model, chunk, templates, call.signal)
+    const rows = await encodeChunk(model, chunk, templates, call)
     for (const [i, { text }] of chunk.entries()) found.set(text, rows[i] as Float32Array)
     call.onProgress?.({ step: 'text', done: start + chunk.length, total: todo.length })
   }
@@ -86,7 +86,7 @@ async function encodeChunk(
   model: TextModel,
   chunk: readonly NamedText[],
   templates: TemplateSetName | readonly string[],
-  signal: AbortSignal | undefined,
+  call: Call,
 ): Promise<Float32Array[]> {
   const tower = model.native.info.text
   if (!tower) {
@@ -104,8 +104,8 @@ async function encodeChunk(
 
   const tokens = model.addon.tensor(ids, [chunk.length * prompts, contextLength], 'int32')
   try {
-    const features = await callNative(model.addon, { signal }, call =>
-      model.native.encodeWords({ ...call, tokens, templates: prompts }),
+    const features = await callNative(model.addon, { ...call, onProgress: undefined }, native =>
+      model.native.encodeWords({ ...native, tokens, templates: prompts }),
     )
     const flat = new Float32Array(await features.data())
     features.dispose()

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace declip {
 
@@ -46,5 +47,22 @@ PoolBytes pool_bytes();
 
 /// Returns what the pool has free to the system, unless it is to be kept.
 void give_back_memory();
+
+/// Bytes of large tensors (256 KB and more, the pool's free memory included;
+/// Linux) and of what was reserved, and how many there may be.
+struct MemoryUse {
+  int64_t used = 0;
+  int64_t budget = 0;
+};
+MemoryUse memory_use();
+
+/// From now on a tensor that would take more than so many bytes in all is
+/// refused with kOutOfMemory, once the pool has nothing free.
+void set_memory_budget(int64_t bytes);
+
+/// Counts memory that others hold, such as decoded pictures. False, and nothing
+/// is counted, where it would be more than the budget.
+bool reserve_memory(int64_t bytes);
+void release_memory(int64_t bytes);
 
 }  // namespace declip

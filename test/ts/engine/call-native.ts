@@ -22,12 +22,13 @@ t.beforeEach(() => {
 
 t.test('hands the call a token and returns its result', async t => {
   const seen: NativeCall[] = []
-  const result = await callNative(addon, {}, async call => {
-    seen.push(call)
-    return 42
-  })
-  t.equal(result, 42)
-  t.same(seen, [{ token: CancelToken.made[0], onProgress: undefined }])
+  const run = async (call: NativeCall) => seen.push(call)
+  t.equal(await callNative(addon, {}, run), 1)
+  await callNative(addon, { priority: 'high', client: 'me', order: 7 }, run)
+  t.match(seen, [
+    { token: CancelToken.made[0], onProgress: undefined, priority: 1, order: undefined },
+    { priority: 2, client: 'me', order: 7 },
+  ])
   t.notOk(CancelToken.made[0]?.cancelled)
 })
 

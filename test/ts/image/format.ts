@@ -3,8 +3,8 @@ import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import sharp from 'sharp'
 import t from 'tap'
-import { loadImage } from '../../../ts/image/decode.js'
 import { foreignFormat, PICTURE_ENDING, pictureFormat } from '../../../ts/image/format.js'
+import { loadImage } from '../../../ts/image/source.js'
 
 const FOLDER = fileURLToPath(new URL('../../fixtures/images/', import.meta.url))
 

@@ -1,6 +1,6 @@
 import sharp from 'sharp'
 import t from 'tap'
-import { loadImage } from '../../../ts/image/decode.js'
+import { loadImage } from '../../../ts/image/source.js'
 import { type TiffTags, tiff } from '../../support/tiff.js'
 
 const short = (...values: number[]) => ({ type: 3 as const, values })

@@ -1,5 +1,6 @@
 import { DeclipError, type ErrorCode } from '../../errors.js'
-import { type DecodedImage, loadImage } from '../../image/decode.js'
+import type { DecodedImage } from '../../image/decode.js'
+import { loadImage } from '../../image/source.js'
 import type { Visit } from './sampler.js'
 import { randomFor } from './seeds.js'
 import { LeftOut } from './sources/left-out.js'
