@@ -13,8 +13,8 @@ export type {
   NativeTowerInfo as TowerInfo,
 } from './engine/addon-types.js'
 export { type DoctorCheck, doctor } from './engine/doctor.js'
-export type { Libtorch } from './engine/libtorch.js'
 export type { Histogram } from './engine/histogram.js'
+export type { Libtorch } from './engine/libtorch.js'
 export { configure, type Settings } from './engine/settings.js'
 export { type SetupOptions, type SetupPlan, type SetupResult, setup } from './engine/setup.js'
 export { type JobStats, type Stats, stats } from './engine/stats.js'
