@@ -51,6 +51,7 @@ try {
   await run(process.execPath, ['scripts/build/bootstrap.mjs', '--from-source', '--levels', 'all'])
   const { findLibtorch, LIBTORCH_VERSION } = await import('../../dist/engine/libtorch.js')
   const libtorch = findLibtorch({ headers: true }).dir
+  requireVersion(libtorch, LIBTORCH_VERSION)
   writeAddonPackage(LIBTORCH_VERSION)
   await writeLibtorchPackage(libtorch, LIBTORCH_VERSION)
 } catch (error) {
@@ -95,8 +96,11 @@ async function writeLibtorchPackage(libtorch, version) {
       const folder = emptyFolder(name)
       mkdirSync(join(folder, 'lib'))
       for (const file of files) strip(join(libtorch, 'lib', file), join(folder, 'lib', file))
-      cpSync(join(libtorch, 'licenses'), join(folder, 'licenses'), { recursive: true })
-      cpSync(join(libtorch, 'licenses/LICENSE'), join(folder, 'LICENSE'))
+      const licenses = licensesOf(libtorch, version)
+      if (licenses) {
+        cpSync(licenses, join(folder, 'licenses'), { recursive: true })
+        cpSync(join(licenses, 'LICENSE'), join(folder, 'LICENSE'))
+      }
       const gcc = files.some(file => file.startsWith('libgomp'))
       if (gcc)
         cpSync(join(root, 'scripts/build/licenses'), join(folder, 'licenses/gcc'), {
@@ -112,6 +116,30 @@ async function writeLibtorchPackage(libtorch, version) {
       writeFileSync(join(folder, 'README.md'), libtorchReadme(name, version, folder, files))
     }),
   )
+}
+
+/** The package is named by the version, so what is packed must be just that. */
+function requireVersion(libtorch, version) {
+  const header = readFileSync(join(libtorch, 'include/torch/headeronly/version.h'), 'utf8')
+  const numbers = ['MAJOR', 'MINOR', 'PATCH'].map(
+    part => new RegExp(`define TORCH_VERSION_${part} (\\d+)`).exec(header)?.[1],
+  )
+  if (numbers.join('.') !== version)
+    throw new Failure(`${libtorch} is LibTorch ${numbers.join('.')}, ${version} is what is packed.`)
+}
+
+/** In the cache they lie beside lib/, where pip installed torch in the folder beside it. */
+function licensesOf(libtorch, version) {
+  const beside = readdirSync(join(libtorch, '..')).filter(
+    name => name.startsWith(`torch-${version}`) && name.endsWith('.dist-info'),
+  )
+  const folders = [libtorch, ...beside.map(name => join(libtorch, '..', name))]
+  const found = folders.map(folder => join(folder, 'licenses')).find(folder => existsSync(folder))
+  if (found) return found
+  console.log(
+    `  may not be published: ${libtorch} lacks PyTorch's licences. \`pip install --no-deps --target FOLDER torch==${version}\` has them; then set LIBTORCH=FOLDER/torch.`,
+  )
+  return undefined
 }
 
 /** The libraries that the addon needs, and those of the same folder that they need in turn. */
