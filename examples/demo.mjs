@@ -22,7 +22,7 @@ const palette = [
   [255, 225, 25],
   [240, 50, 230],
 ]
-const output = process.argv[2] ?? fileURLToPath(new URL('../demo-overlay.png', import.meta.url))
+const output = process.argv[2] ?? 'demo-overlay.png'
 
 const model = await loadModel('words-tiny')
 const seg = await segment(new URL('table.png', scenes), classes, {

@@ -1,0 +1,53 @@
+/** Every example, as it lies in the packed package, run in a project that has it installed. */
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import sharp from 'sharp'
+import t from 'tap'
+import { installedProject, runIn } from './support.mjs'
+
+const folder = installedProject(t)
+const installed = join(folder, 'node_modules/declip-native')
+for (const into of ['sound', 'mixed']) {
+  mkdirSync(join(folder, into))
+  for (const name of ['garden.png', 'park.png']) {
+    const scene = join(installed, 'models/scenes', name)
+    await sharp(scene)
+      .resize(128, 96)
+      .toFile(join(folder, into, name))
+  }
+}
+writeFileSync(join(folder, 'mixed/damaged.png'), 'no picture')
+t.jobs = availableParallelism()
+
+/** Arguments, what is printed, and what is written. */
+const EXAMPLES = {
+  'cancel.mjs': { prints: /ERR_DECLIP_ABORTED\nthe next call works: \d+ x \d+ labels/ },
+  'checkpoint.mjs': { prints: /^(.*\n)*openai file, family clip[\s\S]*\ncat +\d+\.\d %/ },
+  'demo.mjs': { args: ['demo.png'], prints: /mean IoU 0\.\d\d/, writes: ['demo.png'] },
+  'dtypes.mjs': {
+    args: ['words-tiny', 'sound'],
+    prints: /bfloat16: \d+\.\d{3} %[\s\S]*int8: /,
+  },
+  'many.mjs': { args: ['mixed'], prints: /garden\.png +\w+ +\d+\.\d %\npark\.png / },
+  'segment.mjs': {
+    prints: /background \d+\.\d %\n[\s\S]*written\n$/,
+    writes: ['mask.png', 'overlay.png'],
+  },
+  'view.mjs': { prints: /windows, [\s\S]*elephant: pixel \d+, \d+, cosine 0\.\d+/ },
+}
+
+t.test('each has a line here', async t => {
+  const names = readdirSync(join(installed, 'examples')).filter(name => name.endsWith('.mjs'))
+  t.strictSame(names.sort(), Object.keys(EXAMPLES))
+})
+
+for (const [name, { args = [], prints, writes = [] }] of Object.entries(EXAMPLES)) {
+  t.test(name, { buffered: true }, async t => {
+    const script = join('node_modules/declip-native/examples', name)
+    const { code, stdout, stderr } = await runIn(folder, process.execPath, [script, ...args])
+    t.equal(code, 0, stderr)
+    t.match(stdout, prints)
+    for (const path of writes) t.ok(existsSync(join(folder, path)), path)
+  })
+}
