@@ -14,8 +14,9 @@ namespace {
 constexpr double kMost = 9007199254740991.0;
 
 int64_t bytes_of(const Napi::CallbackInfo& info, double least) {
-  const double bytes =
-      info.Length() > 0 && info[0].IsNumber() ? info[0].ToNumber() : -1;
+  const double bytes = info.Length() > 0 && info[0].IsNumber()
+                           ? info[0].ToNumber().DoubleValue()
+                           : -1.0;
   if (!(bytes >= least && bytes <= kMost)) {
     throw Error(ErrorCode::kInvalidArg, "bytes must be a number in range.");
   }

@@ -29,6 +29,8 @@ t.test('what was set reaches the native part', t => {
   t.equal(addon.memoryUse().budget, 2 ** 30)
   configure({ threads: 2, memoryBudget: 2 ** 29 })
   t.match(stats(), { threads: 2, memory: { budget: 2 ** 29 } })
+  configure({ memoryBudget: 50e9 }) // more than 32 bits
+  t.match(stats(), { memory: { budget: 50e9 } })
   t.end()
 })
 
