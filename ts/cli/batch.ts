@@ -248,8 +248,10 @@ async function missing<Kind extends string>(jobs: readonly Job<Kind>[]): Promise
       found => found.isFile(),
       () => false,
     )
-  const looked = ahead(jobs.values(), LOOKUPS, async ({ outputs }) =>
-    Promise.all((Object.values(outputs) as string[]).map(isFile)),
+  const looked = ahead(
+    jobs.values(),
+    async ({ outputs }) => Promise.all((Object.values(outputs) as string[]).map(isFile)),
+    { limit: LOOKUPS },
   )
   for await (const { item, result } of looked) {
     if (result.status === 'rejected' || result.value.includes(false)) left.push(item)

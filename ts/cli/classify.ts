@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander'
 import { ahead } from '../base/ahead.js'
 import { picturesInFlight } from '../engine/in-flight.js'
-import { addBatchOptions, Batch, type BatchFlags } from './batch.js'
+import { addBatchOptions, Batch, type BatchFlags, type Job } from './batch.js'
 import { PICTURES_ARGUMENT, type Picture } from './pictures.js'
 import {
   addClassOptions,
@@ -72,7 +72,7 @@ async function classify(given: string[], flags: ClassifyFlags, run: Run): Promis
   const scale = model.info.logitScale ?? LOGIT_SCALE
   const { device, dtype } = model.info
   const each = batch.total === 1 ? call : { signal }
-  const lines = ahead(batch.jobs.values(), picturesInFlight(), async ({ picture }) => {
+  const work = async ({ picture }: Job) => {
     const { name: image, input } = picture
     using encoded = await model.encodeImage(input, each)
     const features = (await encoded.data()) as Float32Array
@@ -83,8 +83,8 @@ async function classify(given: string[], flags: ClassifyFlags, run: Run): Promis
     const names = guesses.map(({ name }) => name)
     const shares = guesses.map(({ probability }) => probability)
     return `${image}\n${shareTable(names, shares)}`
-  })
-  await batch.take(lines)
+  }
+  await batch.take(ahead(batch.jobs.values(), work, { limit: picturesInFlight() }))
 }
 
 /**

@@ -8,7 +8,7 @@ import { loadAddon } from '../engine/load-addon.js'
 import type { Tensor } from '../engine/tensor.js'
 import type { ImageInput } from '../image/decode.js'
 import type { Model } from '../model/model.js'
-import { addBatchOptions, Batch, type BatchFlags } from './batch.js'
+import { addBatchOptions, Batch, type BatchFlags, type Job } from './batch.js'
 import { makeFolderOf, outputFolders, planOutputs } from './outputs.js'
 import { PICTURES_ARGUMENT, type Picture } from './pictures.js'
 import {
@@ -118,7 +118,7 @@ async function encodePictures(images: string[], flags: EncodeFlags, run: Run): P
   using opened = await openModel(flags, run)
   const { model, source } = opened
   const onProgress = batch.total === 1 ? progress.update : undefined
-  const lines = ahead(batch.jobs.values(), picturesInFlight(), async ({ picture, outputs }) => {
+  const work = async ({ picture, outputs }: Job<'features'>) => {
     using features = await encodePicture(model, picture.input, flags, { signal, onProgress })
     const path = outputs.features
     if (path !== undefined) {
@@ -126,8 +126,8 @@ async function encodePictures(images: string[], flags: EncodeFlags, run: Run): P
       await save(features, path, run).catch(batch.endWith)
     }
     return report(features, { image: picture.name, model: source }, flags.json ? undefined : path)
-  })
-  await batch.take(lines)
+  }
+  await batch.take(ahead(batch.jobs.values(), work, { limit: picturesInFlight() }))
 }
 
 function encodePicture(

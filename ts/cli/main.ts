@@ -49,7 +49,8 @@ const program = createProgram({
   signal: controller.signal,
   progress,
   print: line => {
-    progress.clear()
+    // Elsewhere than on the terminal that has the bar.
+    if (process.stdout.isTTY) progress.clear()
     process.stdout.write(`${line}\n`)
   },
   tell: line => {
@@ -58,7 +59,10 @@ const program = createProgram({
   },
   complain,
 })
-program.parseAsync().catch(fail)
+program
+  .parseAsync()
+  .catch(fail)
+  .finally(() => progress.clear())
 
 function fail(error: unknown): void {
   progress.clear()

@@ -78,8 +78,10 @@ export async function findPictures(given: readonly string[], search: Search): Pr
     ...listed.map(text => ({ text, patterns: false })),
   ]
   const found: Found = { pictures: [], unusable: [] }
-  const expanded = ahead(arguments_.values(), LOOKUPS, ({ text, patterns }) =>
-    expand(text, patterns, search),
+  const expanded = ahead(
+    arguments_.values(),
+    ({ text, patterns }) => expand(text, patterns, search),
+    { limit: LOOKUPS },
   )
   for await (const { item, result } of expanded) {
     if (result.status === 'fulfilled') {

@@ -163,14 +163,14 @@ async function segmentImages(given: string[], flags: SegmentFlags, run: Run): Pr
   const onProgress = batch.total === 1 ? progress.update : undefined
   const done = segmentAll(batch.jobs, classes, { ...options, model, signal, onProgress })
   const { device, dtype } = model.info
-  const lines = ahead(done, WRITES, async ({ picture, outputs, result }) => {
+  const work = async ({ picture, outputs, result }: Segmented) => {
     if (result instanceof DeclipError) throw result
     using segmentation = result
     await writeOutputs(segmentation, outputs).catch(batch.endWith)
     const report = { image: picture.name, model: source, device, dtype, outputs }
     return flags.json ? jsonReport(segmentation, report) : textReport(segmentation, report)
-  })
-  await batch.take(lines)
+  }
+  await batch.take(ahead(done, work, { limit: WRITES }))
 }
 
 /** A job and its labels, or why there are none. */

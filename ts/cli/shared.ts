@@ -228,6 +228,7 @@ export class ProgressBar {
   }
 
   #draw({ step, done, total }: Progress, note = ''): void {
+    const value = total > 0 ? Math.round((done / total) * 1000) : 0
     if (!this.#bar) {
       this.#bar = new cliProgress.SingleBar({
         stream: this.#stream,
@@ -238,10 +239,8 @@ export class ProgressBar {
         hideCursor: true,
         clearOnComplete: true,
       })
-      this.#bar.start(1000, 0, { step, note })
-    }
-    const fraction = total > 0 ? done / total : 0
-    this.#bar.update(Math.round(fraction * 1000), { step, note })
+      this.#bar.start(1000, value, { step, note })
+    } else this.#bar.update(value, { step, note })
   }
 
   #print({ step, done, total }: Progress): void {

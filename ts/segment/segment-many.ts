@@ -70,7 +70,11 @@ export async function* segmentMany<Image extends ImageInput>(
       },
       { refusable: false },
     )
-  const results = ahead(iterator, picturesInFlight(), segmentOne, unused => unused.dispose())
+  const results = ahead(iterator, segmentOne, {
+    limit: picturesInFlight(),
+    signal: ready.signal,
+    abandon: unused => unused.dispose(),
+  })
   try {
     for await (const { item, index, result } of results) {
       if (result.status === 'fulfilled') yield result.value as SegmentationOf<Image>

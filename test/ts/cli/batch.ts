@@ -22,7 +22,7 @@ async function open(given: string[], flags: BatchFlags = {}) {
 }
 
 const work = (jobs: readonly Job[], run: (name: string) => Promise<string>) =>
-  ahead(jobs.values(), 2, ({ picture }) => run(picture.name))
+  ahead(jobs.values(), ({ picture }) => run(picture.name), { limit: 2 })
 
 const names = (jobs: readonly Job[]) => jobs.map(({ picture }) => picture.place)
 

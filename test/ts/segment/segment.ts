@@ -1,5 +1,6 @@
 import t from 'tap'
 import type { NativeTensor } from '../../../ts/engine/addon-types.js'
+import { loadAddon } from '../../../ts/engine/load-addon.js'
 import {
   type DeclipError,
   loadModel,
@@ -293,4 +294,27 @@ t.test('values that are no numbers', async t => {
     code: 'ERR_DECLIP_WEIGHTS',
     message: /not finite numbers/,
   })
+})
+
+t.test('segmentMany has a picture at work for every thread, and two more', async t => {
+  const addon = loadAddon()
+  const { threads } = addon.runtime()
+  t.teardown(() => addon.setThreads(threads))
+  addon.setThreads(3)
+  let [inside, most] = [0, 0]
+  const { segment: native } = model.native
+  t.capture(model.native, 'segment', async (query: Parameters<typeof native>[0]) => {
+    most = Math.max(most, ++inside)
+    const result = await native.call(model.native, query)
+    inside -= 1
+    return result
+  })
+  const images = Array.from({ length: 12 }, () => image)
+  const indices: number[] = []
+  for await (const seg of segmentMany(images, classes, { model })) {
+    indices.push(seg.index)
+    seg.dispose()
+  }
+  t.strictSame(indices, [...images.keys()])
+  t.ok(most >= 3 && most <= 5, `${most} at a time`)
 })
