@@ -30,7 +30,7 @@ module.exports = {
       name: '@electron-forge/plugin-fuses',
       config: {
         version: FuseVersion.V1,
-        // Nothing here runs the application's file as Node; only `declip train --processes` would.
+        // Nothing here runs the application's file as Node; only `declip train --nproc` would.
         [FuseV1Options.RunAsNode]: false,
         [FuseV1Options.EnableNodeOptionsEnvironmentVariable]: false,
         [FuseV1Options.EnableNodeCliInspectArguments]: false,
