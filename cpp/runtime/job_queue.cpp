@@ -51,7 +51,7 @@ JobQueue::Place JobQueue::first_small() const {
     if (found.level && found.line->second.turn <= line->second.turn) continue;
     auto& tasks = line->second.tasks;
     const auto small = std::find_if(tasks.begin(), tasks.end(), [&](auto& t) {
-      return threads_of(t.second->size, threads_) == 1;
+      return is_small(t.second->size);
     });
     if (small != tasks.end()) found = {&level, line, small};
   }

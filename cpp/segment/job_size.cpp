@@ -79,6 +79,10 @@ int threads_of(const JobSize& size, int threads) {
   return wanted < threads ? std::max(1, static_cast<int>(wanted)) : threads;
 }
 
+bool is_small(const JobSize& size) {
+  return threads_of(size, std::numeric_limits<int>::max()) == 1;
+}
+
 JobSize size_of_pass(const Model& model, int64_t pictures, Size size) {
   // A device is one for all: what is on it takes turns.
   if (!model.device().is_cpu()) return unknown_size();

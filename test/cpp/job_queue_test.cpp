@@ -148,6 +148,17 @@ TEST(queue_a_small_job_of_high_priority_starts_beside_a_large_one) {
   CHECK(name_of(queue.next()) == "H");
 }
 
+TEST(queue_only_small_jobs_take_the_spare_thread) {
+  JobQueue queue(1, true);
+  add(queue, "L", Priority::kNormal, kLarge);
+  const auto large = queue.next();
+  add(queue, "H", Priority::kHigh, kLarge);
+  CHECK(large.threads == 1);
+  CHECK(!queue.next().task);
+  add(queue, "h", Priority::kHigh);
+  CHECK(name_of(queue.next()) == "h");
+}
+
 TEST(queue_a_lower_priority_gets_an_eighth_of_the_time) {
   JobQueue queue(1, false);
   for (int i = 0; i < 4; ++i) add(queue, "l", Priority::kLow);

@@ -35,8 +35,8 @@ struct Task {
 /// - The highest priority comes first. A lower one that is passed over gets an
 ///   eighth of the time.
 /// - Within a priority clients take turns, job by job.
-/// - A job of high priority and one thread starts at once: where no thread is
-///   free, on a spare one, of which there is one.
+/// - A small job of high priority starts at once: where no thread is free, on
+///   a spare one, of which there is one.
 class JobQueue {
  public:
   JobQueue(int threads, bool spare);
@@ -93,7 +93,7 @@ class JobQueue {
   };
 
   Place first() const;
-  /// A job of high priority for one thread.
+  /// Of high priority.
   Place first_small() const;
   Start start(const Place& place, int threads, bool spare);
 

@@ -29,6 +29,9 @@ JobSize unknown_size();
 /// jobs run beside it.
 int threads_of(const JobSize& size, int threads);
 
+/// Whether one thread is enough for it, however many there are.
+bool is_small(const JobSize& size);
+
 /// A pass of `pictures` pictures of this size through a model's image tower.
 JobSize size_of_pass(const Model& model, int64_t pictures, Size size);
 
