@@ -409,8 +409,10 @@ export class Segmentation {
 }
 
 /** A {@link Segmentation} of {@link segmentMany}, which says what it is of. */
-export type SegmentationOf<Image extends ImageInput> = Segmentation & {
+export interface SegmentationOf<Image extends ImageInput> extends Segmentation {
+  /** What was passed. */
   readonly image: Image
+  /** Its place among what was passed, from 0. */
   readonly index: number
 }
 
