@@ -11,6 +11,7 @@ import {
   LIBTORCH_VERSION,
 } from './libtorch.js'
 import { addonPath, existingAddon, loadAddon } from './load-addon.js'
+import { libtorchPackageName } from './platform-packages.js'
 
 /** One thing that {@link doctor} looked at. */
 export interface DoctorCheck {
@@ -104,9 +105,15 @@ const EXAMINATIONS: Readonly<Record<string, Examination>> = {
           : [LIBTORCH_VERSION, '']
         return { detail: `${version}${kind} in ${found.dir} (${found.origin})` }
       }
-      if (addon === undefined) return { state: 'failed', detail: 'not found', fix: SET_UP }
       // The system's own loader may know one.
-      return { detail: `${loadAddon().runtime().libtorch}, found by the system` }
+      const loaded = addon === undefined ? null : orNull(() => runtime().libtorch)
+      if (loaded) return { detail: `${loaded}, found by the system` }
+      const ways = `\`npx declip setup\` or \`npm install ${libtorchPackageName()}@${LIBTORCH_VERSION}\``
+      return {
+        state: 'failed',
+        detail: 'not found',
+        fix: `Run ${ways}, or set LIBTORCH to its folder.`,
+      }
     },
   },
   Cache: { examine: examineCache },
@@ -153,14 +160,12 @@ const EXAMINATIONS: Readonly<Record<string, Examination>> = {
   },
 }
 
-const SET_UP = 'Run `npx declip setup`, or set LIBTORCH to its folder.'
-
 /** The cache only has to be written where LibTorch is yet to come. */
 async function examineCache(): Promise<Finding> {
   const folder = cacheFolder()
   if (await canBeWritten(folder)) return { detail: folder }
   const detail = `${folder} cannot be written`
-  const there = attemptSync(() => findLibtorch({ addon: existingAddon() }))
+  const there = orNull(() => findLibtorch({ addon: existingAddon() }))
   if (there) return { state: 'note', detail: `${detail}, which only \`declip setup\` needs` }
   return { state: 'failed', detail, fix: 'Set DECLIP_CACHE to a folder that can.' }
 }
@@ -177,7 +182,7 @@ async function canBeWritten(folder: string): Promise<boolean> {
   }
 }
 
-function attemptSync<T>(work: () => T): T | null {
+function orNull<T>(work: () => T): T | null {
   try {
     return work()
   } catch {

@@ -164,7 +164,7 @@ async function unpackPackage(
   { headers = false, signal, onProgress, onSize }: UnpackOptions,
 ): Promise<void> {
   const { size: total } = await stat(archive)
-  await onSize?.(total)
+  await onSize?.(await sizeInGzip(archive, total))
   await mkdir(target, { recursive: true })
   const unpack = new Unpack({
     cwd: target,
@@ -173,7 +173,7 @@ async function unpackPackage(
     preserveOwner: false,
     filter: (name, entry) => {
       const path = name.replace(/^[^/]+\//, '')
-      const own = path === 'package.json' || /^(licen[cs]e|notice)[^/]*$/i.test(path)
+      const own = path === 'package.json' || /^(licenses\/.|(license|notice)[^/]*$)/i.test(path)
       return (entry as ReadEntry).type === 'File' && (own || isNeeded(path, headers))
     },
   })
@@ -192,4 +192,15 @@ async function unpackPackage(
   const text = await readFile(own, 'utf8').catch(() => '{}')
   requireRelease((JSON.parse(text) as { version?: string }).version)
   await rm(own, { force: true })
+}
+
+/** What the last four bytes of a gzip file say that it unpacks to, in bytes, modulo 4 GiB (RFC 1952). */
+async function sizeInGzip(path: string, length: number): Promise<number> {
+  const file = await open(path, 'r')
+  try {
+    const { buffer } = await file.read(Buffer.alloc(4), 0, 4, Math.max(0, length - 4))
+    return buffer.readUInt32LE()
+  } finally {
+    await file.close()
+  }
 }

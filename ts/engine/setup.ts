@@ -201,7 +201,9 @@ async function fillFrom(
     return archive.sha256
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    throw code === 'ENOSPC' || code === 'EDQUOT' ? noRoom(folder, needed, error) : error
+    throw code === 'ENOSPC' || code === 'EDQUOT'
+      ? noRoom(folder, needed, 'the disk is full', error)
+      : error
   } finally {
     await rm(staging, { recursive: true, force: true })
     await archive?.remove()
@@ -220,14 +222,15 @@ async function removeLeftovers(target: string): Promise<void> {
 /** @throws DeclipError ERR_DECLIP_IO where a folder's disk has fewer bytes left */
 async function requireRoom(folder: string, bytes: number): Promise<void> {
   const disk = await statfs(folder).catch(() => null)
-  if (disk && disk.bavail * disk.bsize < bytes) throw noRoom(folder, bytes)
+  const free = disk ? disk.bavail * disk.bsize : Number.POSITIVE_INFINITY
+  if (free < bytes) throw noRoom(folder, bytes, `${megabytes(free)} are free`)
 }
 
-function noRoom(folder: string, bytes: number, cause?: unknown): DeclipError {
+function noRoom(folder: string, bytes: number, found: string, cause?: unknown): DeclipError {
   const needed = bytes > 0 ? megabytes(bytes) : 'more room'
   return new DeclipError(
     'ERR_DECLIP_IO',
-    `LibTorch needs ${needed} in ${folder}, whose disk has less left. Make room, or choose another folder: DECLIP_CACHE, or the option cache.`,
+    `LibTorch needs ${needed} in ${folder}; ${found}. Make room, or choose another folder: DECLIP_CACHE, or the option cache.`,
     cause === undefined ? undefined : { cause },
   )
 }

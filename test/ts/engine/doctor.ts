@@ -64,7 +64,7 @@ t.test('without LibTorch one check fails, and those that need it are skipped', a
       loadAddon,
     },
   })
-  t.match(checks['LibTorch'], { state: 'failed', fix: 'Get it' })
+  t.match(checks['LibTorch'], { state: 'failed', detail: 'not found', fix: 'npx declip setup' })
   for (const name of ['Loading', 'Processor', 'Engine', 'GPU']) {
     t.match(checks[name], { state: 'skipped', detail: /^needs: (LibTorch|Loading)$/ })
   }
