@@ -95,7 +95,7 @@ const pixels = [
 
 const many = [{ name: 'many/200', kind: 'many', pictures: 200, options: { pamr: false } }]
 
-const coldStart = [{ name: 'cold-start', kind: 'cold-start', repeat: 7 }]
+const coldStart = [{ name: 'cold-start/segment', kind: 'cold-start', repeat: 7 }]
 
 const busy = [
   { variant: 'words-tiny', width: 128, height: 96, pictures: 200, block: 50, options: {} },
