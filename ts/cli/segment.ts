@@ -142,7 +142,8 @@ export function addSegment(program: Command, run: Run): void {
       examples(
         `declip segment ${examplePicture('table.png')} --classes "background; pizza; banana; coffee" --overlay overlay.png`,
         `declip segment ${examplePicture('park.png')} ${examplePicture('desk.png')} --classes "background; tree; laptop; dog, puppy" --out masks/ --json`,
-        `declip segment "${examplePicture('*.png')}" --shard 1/6 --classes "background; tree; pizza" --out masks/ --skip-existing --errors failed.jsonl`,
+        `declip segment ${examplePicture('.')} --recursive --shard 1/6 --classes "background; tree; pizza" --out masks/ --skip-existing --errors failed.jsonl`,
+        'find photos -name "*.jpg" -print0 | declip segment --from - --recursive --classes "sky; house" --out masks/',
       ),
     )
     .action((images: string[], flags: SegmentFlags) => segmentImages(images, flags, run))
