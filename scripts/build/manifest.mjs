@@ -7,8 +7,16 @@
  * those that lie in prebuilds/ are added when the package is packed. Registries read package.json
  * again after `--restore`, so only tarballs may be published (`prepublishOnly`).
  */
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { addonSources } from './addon-sources.mjs'
 import { endWith, Failure, root } from './common.mjs'
@@ -67,9 +75,12 @@ function replaceManifest(text) {
   renameSync(`${MANIFEST}.part`, MANIFEST)
 }
 
-function restore() {
+/** Gives package.json back as it is in the repository. */
+export function restoreManifest() {
   if (!existsSync(KEPT)) return
-  replaceManifest(readFileSync(KEPT, 'utf8'))
+  // only the changed one: a run that was killed may lie long back
+  if (JSON.parse(readFileSync(MANIFEST, 'utf8')).optionalDependencies)
+    replaceManifest(readFileSync(KEPT, 'utf8'))
   rmSync(KEPT)
 }
 
@@ -79,10 +90,11 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
       throw new Failure(
         'Only tarballs are published: `npm run pack:all`, docs/guides/publishing.md.',
       )
-    restore() // what an earlier run that was killed has left
+    restoreManifest() // what an earlier run that was killed has left
     if (process.argv.includes('--pack')) {
       const text = readFileSync(MANIFEST, 'utf8')
       const changed = published(JSON.parse(text))
+      mkdirSync(dirname(KEPT), { recursive: true })
       writeFileSync(KEPT, text)
       replaceManifest(`${JSON.stringify(changed, null, 2)}\n`)
     }

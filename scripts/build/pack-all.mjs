@@ -10,7 +10,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { endWith, filesUnder, fingerprint, root, run, unlessStamped } from './common.mjs'
-import { platformPackages } from './manifest.mjs'
+import { platformPackages, restoreManifest } from './manifest.mjs'
 
 export const PACKAGES = join(root, 'build/packages')
 
@@ -28,7 +28,7 @@ async function packAll() {
     const path = join(PACKAGES, name)
     if (!wanted.has(path.replace(/\.stamp$/, ''))) rmSync(path)
   }
-  await npmPack('.')
+  await npmPack('.').finally(restoreManifest)
   for (const { folder, manifest } of packages) {
     const tarball = tarballOf(manifest)
     if (!existsSync(tarball)) rmSync(`${tarball}.stamp`, { force: true })

@@ -70,3 +70,37 @@ t.test('changed sources and --from-source are compiled, or what that takes is sa
   t.match(changed.stdout, /was built from other sources than these: they are compiled/)
   t.equal(changed.code, 1)
 })
+
+t.test('what npm pack changes in package.json', async t => {
+  const folder = clone(t)
+  const file = join(folder, 'package.json')
+  const before = readFileSync(file, 'utf8')
+  const manifest = (flag, env) =>
+    runIn(folder, process.execPath, ['scripts/build/manifest.mjs', flag], { env })
+
+  const early = await manifest('--pack')
+  t.match(early.stderr, /no prebuilt addon. Run `npm run prebuild` first/)
+  t.equal(early.code, 1)
+  linkFolder(join(root, 'prebuilds'), join(folder, 'prebuilds'))
+  t.equal((await manifest('--pack', { GITHUB_REPOSITORY: 'some/where' })).code, 0)
+  const packed = JSON.parse(readFileSync(file, 'utf8'))
+  t.equal(packed.repository.url, 'git+https://github.com/some/where.git')
+  t.equal(packed.scripts ?? packed.devDependencies, undefined)
+  for (const [name, version] of Object.entries(packed.optionalDependencies)) {
+    const { version: own } = JSON.parse(
+      readFileSync(join(folder, 'node_modules', name, 'package.json'), 'utf8'),
+    )
+    t.equal(version, own, name)
+  }
+  t.equal((await manifest('--restore')).code, 0)
+  t.equal(readFileSync(file, 'utf8'), before)
+
+  appendFileSync(join(folder, 'binding/new.cpp'), '// another source\n')
+  const stale = await manifest('--pack')
+  t.match(stale.stderr, /was built from other sources. Run `npm run prebuild` again/)
+  t.equal(readFileSync(file, 'utf8'), before)
+
+  const publish = await manifest('--refuse')
+  t.match(publish.stderr, /Only tarballs are published/)
+  t.equal(publish.code, 1)
+})
