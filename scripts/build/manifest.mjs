@@ -50,7 +50,7 @@ export function platformPackages() {
 }
 
 /** package.json as it is published. */
-function published(manifest) {
+export function published(manifest) {
   const packages = platformPackages()
   const addons = packages.filter(({ manifest }) => manifest.declip?.sources)
   const sources = addonSources()
@@ -75,8 +75,7 @@ function replaceManifest(text) {
   renameSync(`${MANIFEST}.part`, MANIFEST)
 }
 
-/** Gives package.json back as it is in the repository. */
-export function restoreManifest() {
+function restoreManifest() {
   if (!existsSync(KEPT)) return
   // only the changed one: a run that was killed may lie long back
   if (JSON.parse(readFileSync(MANIFEST, 'utf8')).optionalDependencies)

@@ -6,11 +6,20 @@
  *
  * --no-build  packs prebuilds/ as it is: gathered from every platform, by the workflow that publishes
  */
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { endWith, filesUnder, fingerprint, root, run, unlessStamped } from './common.mjs'
-import { platformPackages, restoreManifest } from './manifest.mjs'
+import { platformPackages, published } from './manifest.mjs'
 
 export const PACKAGES = join(root, 'build/packages')
 
@@ -28,7 +37,7 @@ async function packAll() {
     const path = join(PACKAGES, name)
     if (!wanted.has(path.replace(/\.stamp$/, ''))) rmSync(path)
   }
-  await npmPack('.').finally(restoreManifest)
+  await packMain()
   for (const { folder, manifest } of packages) {
     const tarball = tarballOf(manifest)
     if (!existsSync(tarball)) rmSync(`${tarball}.stamp`, { force: true })
@@ -44,9 +53,27 @@ async function packAll() {
   }
 }
 
-/** Whatever npm's configuration says of scripts: without ours the package would not be whole. */
+/**
+ * From a copy, not as `npm pack` does it: package.json of the repository stays as it is, also for
+ * whoever reads or commits it at this moment.
+ */
+async function packMain() {
+  const stage = 'build/package'
+  rmSync(join(root, stage), { recursive: true, force: true })
+  const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  const listed = manifest.files.filter(path => !path.startsWith('!'))
+  const paths = listed.map(path => path.replace(/\/?\*.*$/, ''))
+  for (const path of new Set([...paths, 'README.md', 'LICENSE'])) {
+    const target = join(root, stage, path)
+    mkdirSync(dirname(target), { recursive: true })
+    cpSync(join(root, path), target, { recursive: true, preserveTimestamps: true })
+  }
+  writeFileSync(join(root, stage, 'package.json'), JSON.stringify(published(manifest), null, 2))
+  await npmPack(`./${stage}`)
+}
+
 function npmPack(folder) {
-  const options = ['--ignore-scripts=false', '--pack-destination', PACKAGES, '--silent']
+  const options = ['--ignore-scripts', '--pack-destination', PACKAGES, '--silent']
   return run('npm', ['pack', folder, ...options])
 }
 
