@@ -38,8 +38,9 @@ const wheel = (tags: string, sha256: string, sizes = {}): Wheel => ({
 })
 
 /**
- * PyTorch's CPU wheel of each platform. Any Python's would do; the checksums are those that PyTorch's
- * index of CPU wheels lists (https://download.pytorch.org/whl/cpu/torch/).
+ * PyTorch's CPU wheel of each platform. Any Python's would do; the checksums are those of PyTorch's
+ * index of CPU wheels (https://download.pytorch.org/whl/cpu/torch/): that of linux-x64 was computed from
+ * the file too, the others as lock files of several projects quote the index.
  */
 const WHEELS: Readonly<Record<string, Wheel>> = {
   'linux-x64': wheel(
@@ -61,7 +62,7 @@ const WHEELS: Readonly<Record<string, Wheel>> = {
   ),
 }
 
-/** LibTorch's own archives, for those who have one: their checksums by file name. */
+/** LibTorch's own archives, for those who have one: their checksums as several projects state them. */
 const ARCHIVES: Readonly<Record<string, string>> = {
   [`libtorch-shared-with-deps-${LIBTORCH_VERSION}+cpu.zip`]:
     'edbf4cbed78433d803e90a65f1752e57783d164bce66c95c0872b2ab8f5c159e',

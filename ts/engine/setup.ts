@@ -122,9 +122,12 @@ export async function setupLibtorch(options: InternalSetupOptions): Promise<Setu
     })
   } catch (error) {
     if (!isDiskError(error)) throw error
+    // What Node says where it may make no folder on a read-only disk.
+    const { code, message } = error as NodeJS.ErrnoException
+    const reason = code === 'ENOENT' ? 'the folder cannot be made there' : message
     throw new DeclipError(
       'ERR_DECLIP_IO',
-      `LibTorch cannot be kept in ${cache}: ${(error as Error).message}. Choose another folder: DECLIP_CACHE, or the option cache.`,
+      `LibTorch cannot be kept in ${cache}: ${reason}. Choose another folder: DECLIP_CACHE, or the option cache.`,
       { cause: error },
     )
   }

@@ -455,6 +455,15 @@ t.test(
         throw Object.assign(new Error('ENOSPC: no space'), { code: 'ENOSPC', syscall: 'rename' })
       },
     })
+    const readOnly = await mock({
+      mkdir: async () => {
+        throw Object.assign(new Error('ENOENT: no such file'), { code: 'ENOENT', syscall: 'mkdir' })
+      },
+    })
+    t.match(await errorOf(readOnly.setupLibtorch({ cache, sources: [sized], root: '' })), {
+      code: 'ERR_DECLIP_IO',
+      message: /the folder cannot be made there/,
+    })
     const sources = [await archiveSource(t)]
     t.match(await errorOf(full.setupLibtorch({ cache, sources, root: '' })), {
       code: 'ERR_DECLIP_IO',
