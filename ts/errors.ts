@@ -1,3 +1,5 @@
+import { types } from 'node:util'
+
 /** Every code a {@link DeclipError} can carry. Branch on these; message text may change. */
 export const ERROR_CODES = [
   'ERR_DECLIP_INVALID_ARG',
@@ -79,7 +81,7 @@ export class DeclipError extends Error {
 const MAX_CAUSES = 8
 
 function toPlain(value: unknown, depth: number): ErrorJson['cause'] {
-  if (value instanceof Error) {
+  if (value instanceof Error || types.isNativeError(value)) {
     const { name, message, cause } = value
     const { code } = value as { code?: unknown }
     return {

@@ -12,8 +12,7 @@ import {
 } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import { createPackageWithOptions, extractAll, listPackage, statFile } from '@electron/asar'
 import t from 'tap'
 import { packageRoot as root } from '../../ts/base/package-files.js'
@@ -24,7 +23,7 @@ import { loadModel } from '../../ts/index.js'
 import { plainEnv } from '../support/calls.js'
 
 const example = join(root, 'examples/electron')
-const hooks = join(dirname(fileURLToPath(import.meta.url)), '../support/asar-hooks.cjs')
+const hooks = join(root, 'test/support/asar-hooks.cjs')
 const libtorch = findLibtorch()?.dir ?? ''
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'declip-asar-')))
 t.teardown(() => rmSync(folder, { recursive: true, force: true }))
@@ -147,24 +146,18 @@ for (const [name, unpack] of [
 t.test('from inside the archive everything native is opened beside it', t => {
   rmSync(content, { recursive: true, force: true })
   extractAll(archive, content)
-  const run = (env: NodeJS.ProcessEnv) =>
-    JSON.parse(
-      execFileSync(
-        process.execPath,
-        ['--require', hooks, '--eval', `require(${JSON.stringify(join(archive, 'main.cjs'))})`],
-        {
-          encoding: 'utf8',
-          env: {
-            ...plainEnv(),
-            ASAR_ARCHIVE: archive,
-            ASAR_CONTENT: content,
-            LIBTORCH: libtorch,
-            ...env,
-          },
-        },
-      ),
-    )
-  const result = run({})
+  const program = `require(${JSON.stringify(join(archive, 'main.cjs'))})`
+  const printed = execFileSync(process.execPath, ['--require', hooks, '--eval', program], {
+    encoding: 'utf8',
+    env: {
+      ...plainEnv(),
+      ASAR_ARCHIVE: archive,
+      ASAR_CONTENT: content,
+      LIBTORCH: libtorch,
+      DECLIP_ADDON: '',
+    },
+  })
+  const result = JSON.parse(printed)
   const unpacked = `${archive}.unpacked/node_modules/declip-native`
   t.equal(result.path, join(unpacked, 'models/words-tiny/model.safetensors'))
   t.equal(result.areas.length, 2)

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { runInNewContext } from 'node:vm'
 import t from 'tap'
 import { aborted, DeclipError, describe, invalid, toDeclipError } from '../../ts/errors.js'
 import { ERROR_CODES } from '../../ts/index.js'
@@ -59,6 +60,13 @@ t.test('as plain data and back', t => {
     cause: { name: 'Error', code: 'ENOENT', message: 'no such file', cause: 'why' },
   })
   t.notMatch(JSON.stringify(new DeclipError('ERR_DECLIP_IO', 'above')), /stack|errors\.ts/)
+  t.end()
+})
+
+t.test('an error of another realm', t => {
+  const cause = runInNewContext("Object.assign(new RangeError('elsewhere'), { code: 'E' })")
+  const error = new DeclipError('ERR_DECLIP_IO', 'above', { cause })
+  t.match(error.toJSON().cause, { name: 'RangeError', message: 'elsewhere', code: 'E' })
   t.end()
 })
 

@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import type { DType } from '../base/names.js'
 import { refuseClones } from '../base/uncloneable.js'
 import { DeclipError, invalid, toDeclipError } from '../errors.js'
@@ -136,11 +137,11 @@ export class Tensor {
 }
 
 function dtypeOf(data: unknown): DType {
-  if (data instanceof Float32Array) return 'float32'
-  if (data instanceof Uint8Array || data instanceof Uint8ClampedArray) return 'uint8'
-  if (data instanceof Uint16Array) return 'uint16'
-  if (data instanceof Int32Array) return 'int32'
-  if (data instanceof BigInt64Array) return 'int64'
+  if (types.isFloat32Array(data)) return 'float32'
+  if (types.isUint8Array(data) || types.isUint8ClampedArray(data)) return 'uint8'
+  if (types.isUint16Array(data)) return 'uint16'
+  if (types.isInt32Array(data)) return 'int32'
+  if (types.isBigInt64Array(data)) return 'int64'
   throw invalid(
     'data',
     'a Float32Array, Uint8Array, Uint16Array, Int32Array or BigInt64Array',

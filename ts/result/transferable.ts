@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { eachLine } from '../base/event-loop.js'
 import { DeclipError, describe, invalid } from '../errors.js'
 import type { Rgb } from './palette.js'
@@ -44,7 +45,7 @@ export async function checkData(data: SegmentationData): Promise<number[]> {
   if (!Array.isArray(classes) || classes.length === 0 || classes.some(c => typeof c !== 'string')) {
     throw invalid('data.classes', 'a list of names', classes)
   }
-  const isLabels = labels instanceof Uint8Array || labels instanceof Uint16Array
+  const isLabels = types.isUint8Array(labels) || types.isUint16Array(labels)
   checkArray('labels', labels, isLabels, width * height)
   if (!(Number.isInteger(background) && background >= -1 && background < classes.length)) {
     throw invalid('data.background', `-1 to ${classes.length - 1}`, background)
@@ -55,7 +56,7 @@ export async function checkData(data: SegmentationData): Promise<number[]> {
   for (const name of ['logits', 'probabilities'] as const) {
     const values = data[name]
     if (values === undefined) continue
-    checkArray(name, values, values instanceof Float32Array, classes.length * width * height)
+    checkArray(name, values, types.isFloat32Array(values), classes.length * width * height)
   }
   return countPixels(data)
 }

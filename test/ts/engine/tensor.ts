@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm'
 import t from 'tap'
 import { DeclipError, Tensor, type TensorData } from '../../../ts/index.js'
 
@@ -17,6 +18,11 @@ t.test('what goes in comes out', async t => {
     t.same([tensor.dtype, tensor.shape, tensor.device], [dtype, [2, 2], 'cpu'])
     t.same([...(await tensor.data())], [...data], dtype)
   }
+})
+
+t.test('arrays of another realm', async t => {
+  using tensor = Tensor.from(runInNewContext('Float32Array.of(1, 2)'), [2])
+  t.same([...(await tensor.data())], [1, 2])
 })
 
 t.test('from() copies', async t => {
