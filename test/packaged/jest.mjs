@@ -50,7 +50,7 @@ t.test('a test file', async t => {
   const folder = installedProject(t)
   mkdirSync(join(folder, 'test'))
   for (const name of ['one', 'two']) writeFileSync(join(folder, 'test', `${name}.test.js`), TEST)
-  const args = ['--rootDir', folder, '--no-watchman', '--cache=false']
+  const args = ['--rootDir', folder, '--no-watchman', '--cache=false', '--testTimeout=120000']
   // both files in one process: a second registry of modules meets an addon that is loaded already
   for (const way of ['--runInBand', '--maxWorkers=2']) {
     const { code, stderr } = await runIn(

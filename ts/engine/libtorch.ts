@@ -57,26 +57,28 @@ export function findLibtorch(options: FindOptions = {}, tried: string[] = []): L
     )
   }
   tried.push('LIBTORCH: not set')
-  const beside = addon && join(dirname(addon), 'libtorch')
   const packed = libtorchPackage(LIBTORCH_VERSION, root)
   if (!packed) tried.push(`${libtorchPackageName()}: is not installed`)
-  const places: [Libtorch['origin'], string | undefined][] = [
-    ['beside the addon', beside],
-    ['platform package', packed?.dir],
-    ...cachesToLookIn(options.cache).flatMap(cache =>
-      [false, true].map(
-        dev => ['cache', cachedLibtorch(cache, dev)] as [Libtorch['origin'], string],
-      ),
-    ),
-  ]
-  for (const [origin, dir] of places) {
-    if (dir === undefined) continue
+  for (const [origin, dir] of places(addon, packed?.dir, options.cache)) {
     const problem = problemOf(dir, headers)
     // By its real path: a link's libraries would look for NVIDIA's beside the link.
     if (!problem) return { dir: realpathSync(dir), origin }
     tried.push(problem)
   }
   return null
+}
+
+/** One by one: where a runtime forbids to ask for the user's home, the first ones do without. */
+function* places(
+  addon: string | undefined,
+  packed: string | undefined,
+  cache: string | undefined,
+): Generator<[Libtorch['origin'], string]> {
+  if (addon) yield ['beside the addon', join(dirname(addon), 'libtorch')]
+  if (packed) yield ['platform package', packed]
+  for (const folder of cachesToLookIn(cache)) {
+    for (const headers of [false, true]) yield ['cache', cachedLibtorch(folder, headers)]
+  }
 }
 
 /** DECLIP_CACHE, else the folder that the system keeps for caches. @internal */
