@@ -76,6 +76,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   function("makeBatch", make_batch);
   function("preprocess", preprocess_image);
   function("resize", resize_image);
+  function("countWindows", window_count);
+  function("detach", detach_buffer);
   function("mixText", mix_text);
   function("similarity", similarity);
   function("labelRuns", label_runs);

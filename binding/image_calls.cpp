@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "declip/encoded_image.h"
 #include "declip/error.h"
 #include "declip/job_size.h"
 #include "declip/resize.h"
@@ -42,18 +43,35 @@ Napi::Value preprocess_image(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value resize_image(const Napi::CallbackInfo& info) {
-  return queued(info, [](const Napi::Object& o) {
-    const auto pixels = get_pixels(o);
-    return Sized{
-        size_of_resizing(pixels),
-        [pixels, short_side = get_integer(o, "shortSide")](const Call&) {
-          const auto rgb = rgb_pixels(pixels);
-          const Size size{rgb.size(0), rgb.size(1)};
-          return resize_linear_u8(rgb.const_data_ptr<uint8_t>(),
-                                  size,
-                                  keep_ratio_size(size, short_side));
-        }};
+  return queued(
+      info,
+      [](const Napi::Object& o) {
+        EncodeOptions options;
+        options.short_side = get_integer(o, "shortSide");
+        options.long_side =
+            find_integer(o, "longSide").value_or(options.long_side);
+        options.enlarge = find_bool(o, "enlarge").value_or(options.enlarge);
+        return [pixels = get_pixels(o), options](const Call&) {
+          return resize_linear_u8(
+              pixels, working_size({pixels.size(0), pixels.size(1)}, options));
+        };
+      },
+      Lane::kPreparation);
+}
+
+Napi::Value window_count(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const auto o = options_of(info);
+    const Size size{get_integer(o, "height"), get_integer(o, "width")};
+    return to_js(info.Env(), count_windows(size, to_windows(o)));
   });
+}
+
+Napi::Value detach_buffer(const Napi::CallbackInfo& info) {
+  if (info.Length() == 1 && info[0].IsArrayBuffer()) {
+    napi_detach_arraybuffer(info.Env(), info[0]);
+  }
+  return info.Env().Undefined();
 }
 
 }  // namespace declip

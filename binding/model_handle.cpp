@@ -29,6 +29,11 @@ Size size_of(const at::Tensor& image) {
   return image.dim() == 4 ? Size{image.size(2), image.size(3)} : Size{};
 }
 
+Size size_of(const Picture& picture) {
+  if (picture.normalised.defined()) return size_of(picture.normalised);
+  return picture.size.value_or(size_of(picture.pixels));
+}
+
 JobSize size_of_pass(const Model& model, const at::Tensor& batch) {
   return size_of_pass(
       model, batch.dim() == 4 ? batch.size(0) : 1, size_of(batch));
@@ -46,11 +51,8 @@ JobSize size_of_pass(const Model& model,
 JobSize size_of_encoding(const Model& model,
                          const Picture& picture,
                          const EncodeOptions& options) {
-  const bool ready = picture.normalised.defined();
-  return size_of_encoding(model,
-                          size_of(ready ? picture.normalised : picture.pixels),
-                          !ready,
-                          options);
+  return size_of_encoding(
+      model, size_of(picture), !picture.normalised.defined(), options);
 }
 
 bool is_set(const char* variable, const char* value) {
@@ -243,11 +245,10 @@ Napi::Value ModelHandle::segment(const Napi::CallbackInfo& info) {
     const auto options = to_encode(get_object(o, "pipeline"));
     const auto words = get_integers(o, "wordClass");
     const auto post = to_post(get_object(o, "post"));
-    const auto size = size_of(picture.normalised.defined() ? picture.normalised
-                                                           : picture.pixels);
     return Sized{
         size_of_encoding(*model(), picture, options) +
-            size_of_labels(size, static_cast<int64_t>(words.size()), post),
+            size_of_labels(
+                size_of(picture), static_cast<int64_t>(words.size()), post),
         [model = model(),
          picture,
          options,

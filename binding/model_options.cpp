@@ -73,15 +73,21 @@ RegionOptions to_regions(const Napi::Object& o) {
   return regions;
 }
 
-EncodeOptions to_encode(const Napi::Object& pipeline) {
+EncodeOptions to_windows(const Napi::Object& pipeline) {
   EncodeOptions options;
-  options.dense = to_dense(get_object(pipeline, "dense"));
   options.short_side = get_integer(pipeline, "shortSide");
   options.long_side =
       find_integer(pipeline, "longSide").value_or(options.long_side);
+  options.enlarge = find_bool(pipeline, "enlarge").value_or(options.enlarge);
   options.window = get_integer(pipeline, "window");
   options.stride = get_integer(pipeline, "stride");
   options.pad_to = get_integer(pipeline, "padTo");
+  return options;
+}
+
+EncodeOptions to_encode(const Napi::Object& pipeline) {
+  EncodeOptions options = to_windows(pipeline);
+  options.dense = to_dense(get_object(pipeline, "dense"));
   options.augment = get_bool(pipeline, "augment");
   options.augment_weight = get_number(pipeline, "augmentWeight");
   return options;
@@ -104,7 +110,14 @@ PostOptions to_post(const Napi::Object& o) {
 Picture to_picture(const Napi::Object& o) {
   Picture picture;
   picture.normalised = find_tensor(o, "tensor");
-  if (!picture.normalised.defined()) picture.pixels = get_pixels(o);
+  if (picture.normalised.defined()) return picture;
+  picture.pixels = get_pixels(o);
+  if (!o.Get("of").IsUndefined()) {
+    const auto whole = get_object(o, "of");
+    picture.size =
+        Size{get_integer(whole, "height"), get_integer(whole, "width")};
+    check_size(*picture.size, "The picture");
+  }
   return picture;
 }
 

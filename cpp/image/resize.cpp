@@ -56,31 +56,85 @@ std::vector<LinearTap> linear_taps(int64_t in, int64_t out, bool columns) {
   return taps;
 }
 
+/// Pixels of 1 (grey), 3 or 4 interleaved channels, of which RGB is wanted.
+struct Interleaved {
+  const uint8_t* data = nullptr;
+  int64_t width = 0;
+  int64_t channels = kChannels;
+
+  const uint8_t* row(int64_t y) const { return data + y * width * channels; }
+  /// From a pixel's first channel to its channel c.
+  int64_t offset(int64_t c) const { return channels == 1 ? 0 : c; }
+};
+
 /// One source row resized along its columns: values times 2^11.
-void linear_row(const uint8_t* row,
+void linear_row(const Interleaved& source,
+                int64_t y,
                 const std::vector<LinearTap>& columns,
                 int* out) {
+  const uint8_t* row = source.row(y);
   for (const LinearTap& tap : columns) {
+    const uint8_t* first = row + tap.first * source.channels;
+    const uint8_t* second = row + tap.second * source.channels;
     for (int64_t c = 0; c < kChannels; ++c) {
-      *out++ = row[tap.first * kChannels + c] * tap.weight_first +
-               row[tap.second * kChannels + c] * tap.weight_second;
+      *out++ = first[source.offset(c)] * tap.weight_first +
+               second[source.offset(c)] * tap.weight_second;
     }
   }
 }
 
 /// Exactly half in both directions: mean of 2x2 pixels (INTER_AREA).
-void halve(const uint8_t* rgb, Size from, uint8_t* out, Size to) {
-  const int64_t stride = from.width * kChannels;
+void halve(const Interleaved& source, uint8_t* out, Size to) {
+  const int64_t next = source.channels;
   for (int64_t y = 0; y < to.height; ++y) {
-    const uint8_t* a = rgb + 2 * y * stride;
-    const uint8_t* b = a + stride;
-    for (int64_t x = 0; x < to.width; ++x, a += 6, b += 6) {
+    const uint8_t* a = source.row(2 * y);
+    const uint8_t* b = source.row(2 * y + 1);
+    for (int64_t x = 0; x < to.width; ++x, a += 2 * next, b += 2 * next) {
       for (int64_t c = 0; c < kChannels; ++c) {
-        *out++ =
-            static_cast<uint8_t>((a[c] + a[c + 3] + b[c] + b[c + 3] + 2) >> 2);
+        const int64_t at = source.offset(c);
+        *out++ = static_cast<uint8_t>(
+            (a[at] + a[at + next] + b[at] + b[at + next] + 2) >> 2);
       }
     }
   }
+}
+
+at::Tensor resize_linear(const Interleaved& source, Size from, Size to) {
+  auto result = new_rgb(to);
+  uint8_t* out = result.mutable_data_ptr<uint8_t>();
+  if (from.height == 2 * to.height && from.width == 2 * to.width) {
+    halve(source, out, to);
+    return result;
+  }
+  const auto columns = linear_taps(from.width, to.width, true);
+  const auto rows = linear_taps(from.height, to.height, false);
+  const int64_t stride = to.width * kChannels;
+  at::parallel_for(0, to.height, kRowGrain, [&](int64_t begin, int64_t end) {
+    std::vector<int> upper(stride), lower(stride);
+    int64_t upper_row = -1, lower_row = -1;  // source rows held in the buffers
+    for (int64_t y = begin; y < end; ++y) {
+      const LinearTap& tap = rows[y];
+      if (upper_row != tap.first && lower_row == tap.first) {
+        std::swap(upper, lower);
+        std::swap(upper_row, lower_row);
+      }
+      if (upper_row != tap.first) {
+        linear_row(source, tap.first, columns, upper.data());
+        upper_row = tap.first;
+      }
+      if (lower_row != tap.second) {
+        linear_row(source, tap.second, columns, lower.data());
+        lower_row = tap.second;
+      }
+      for (int64_t i = 0; i < stride; ++i) {
+        out[y * stride + i] = static_cast<uint8_t>(
+            (((tap.weight_first * (upper[i] >> 4)) >> 16) +
+             ((tap.weight_second * (lower[i] >> 4)) >> 16) + 2) >>
+            2);
+      }
+    }
+  });
+  return result;
 }
 
 // --- Pillow's resampling for 8-bit pixels (src/libImaging/Resample.c) ---
@@ -308,9 +362,22 @@ at::Tensor normalize(const at::Tensor& rgb,
   return out;
 }
 
+void check_pixels(const at::Tensor& pixels) {
+  const int64_t channels = pixels.dim() == 3 ? pixels.size(2) : 0;
+  if (pixels.scalar_type() != at::kByte || !pixels.is_cpu() ||
+      (channels != 1 && channels != 3 && channels != 4)) {
+    throw Error(ErrorCode::kInvalidArg,
+                "Pixels must be uint8 [H, W, C] with 1, 3 or 4 channels.");
+  }
+  check_size({pixels.size(0), pixels.size(1)}, "The picture");
+}
+
 }  // namespace
 
-Size keep_ratio_size(Size size, int64_t short_side, int64_t max_long) {
+Size keep_ratio_size(Size size,
+                     int64_t short_side,
+                     int64_t max_long,
+                     bool enlarge) {
   check_size(size, "The picture");
   if (short_side < 1 || max_long < 1) {
     throw Error(ErrorCode::kInvalidArg,
@@ -320,6 +387,7 @@ Size keep_ratio_size(Size size, int64_t short_side, int64_t max_long) {
   const auto shorter = static_cast<double>(std::min(size.height, size.width));
   const auto longer = static_cast<double>(std::max(size.height, size.width));
   const double factor = std::min(max_long / longer, short_side / shorter);
+  if (!enlarge && factor >= 1) return size;
   const Size to{
       std::max<int64_t>(static_cast<int64_t>(size.height * factor + 0.5), 1),
       std::max<int64_t>(static_cast<int64_t>(size.width * factor + 0.5), 1)};
@@ -328,62 +396,31 @@ Size keep_ratio_size(Size size, int64_t short_side, int64_t max_long) {
 }
 
 at::Tensor rgb_pixels(const at::Tensor& pixels) {
-  const int64_t channels = pixels.dim() == 3 ? pixels.size(2) : 0;
-  if (pixels.scalar_type() != at::kByte || !pixels.is_cpu() ||
-      (channels != 1 && channels != 3 && channels != 4)) {
-    throw Error(ErrorCode::kInvalidArg,
-                "Pixels must be uint8 [H, W, C] with 1, 3 or 4 channels.");
-  }
-  check_size({pixels.size(0), pixels.size(1)}, "The picture");
-  const auto rgb = channels == 1 ? pixels.expand({-1, -1, kChannels})
-                                 : pixels.slice(2, 0, kChannels);
+  check_pixels(pixels);
+  const auto rgb = pixels.size(2) == 1 ? pixels.expand({-1, -1, kChannels})
+                                       : pixels.slice(2, 0, kChannels);
   return rgb.contiguous();
 }
 
 at::Tensor resize_linear_u8(const uint8_t* rgb, Size from, Size to) {
   check_size(from, "The picture");
   check_size(to, "The resized picture");
-  auto result = new_rgb(to);
-  uint8_t* out = result.mutable_data_ptr<uint8_t>();
-  if (from == to) {
-    std::copy_n(rgb, from.height * from.width * kChannels, out);
-    return result;
-  }
-  if (from.height == 2 * to.height && from.width == 2 * to.width) {
-    halve(rgb, from, out, to);
-    return result;
-  }
-  const auto columns = linear_taps(from.width, to.width, true);
-  const auto rows = linear_taps(from.height, to.height, false);
-  const int64_t stride = to.width * kChannels;
-  at::parallel_for(0, to.height, kRowGrain, [&](int64_t begin, int64_t end) {
-    std::vector<int> upper(stride), lower(stride);
-    int64_t upper_row = -1, lower_row = -1;  // source rows held in the buffers
-    for (int64_t y = begin; y < end; ++y) {
-      const LinearTap& tap = rows[y];
-      if (upper_row != tap.first && lower_row == tap.first) {
-        std::swap(upper, lower);
-        std::swap(upper_row, lower_row);
-      }
-      if (upper_row != tap.first) {
-        linear_row(
-            rgb + tap.first * from.width * kChannels, columns, upper.data());
-        upper_row = tap.first;
-      }
-      if (lower_row != tap.second) {
-        linear_row(
-            rgb + tap.second * from.width * kChannels, columns, lower.data());
-        lower_row = tap.second;
-      }
-      for (int64_t i = 0; i < stride; ++i) {
-        out[y * stride + i] = static_cast<uint8_t>(
-            (((tap.weight_first * (upper[i] >> 4)) >> 16) +
-             ((tap.weight_second * (lower[i] >> 4)) >> 16) + 2) >>
-            2);
-      }
-    }
-  });
-  return result;
+  if (from != to) return resize_linear({rgb, from.width}, from, to);
+  auto copy = new_rgb(to);
+  std::copy_n(rgb,
+              from.height * from.width * kChannels,
+              copy.mutable_data_ptr<uint8_t>());
+  return copy;
+}
+
+at::Tensor resize_linear_u8(const at::Tensor& pixels, Size to) {
+  check_pixels(pixels);
+  check_size(to, "The resized picture");
+  const Size from{pixels.size(0), pixels.size(1)};
+  if (from == to) return rgb_pixels(pixels);
+  const auto rows = pixels.contiguous();
+  return resize_linear(
+      {rows.const_data_ptr<uint8_t>(), from.width, rows.size(2)}, from, to);
 }
 
 at::Tensor resize_pillow(const uint8_t* rgb,

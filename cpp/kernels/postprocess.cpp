@@ -72,6 +72,10 @@ std::vector<int64_t> by_class(const std::vector<int64_t>& word_class) {
   return order;
 }
 
+int32_t below_threshold(const PostOptions& options) {
+  return static_cast<int32_t>(std::max<int64_t>(options.background, 0));
+}
+
 const float* pixels_of(const at::Tensor& plane, const at::Tensor& like) {
   if (plane.scalar_type() != at::kFloat || !plane.is_contiguous() ||
       plane.sizes() != like.sizes() || plane.device() != like.device()) {
@@ -83,6 +87,22 @@ const float* pixels_of(const at::Tensor& plane, const at::Tensor& like) {
 }
 
 }  // namespace
+
+std::vector<bool> kept_classes(const std::vector<int64_t>& counts,
+                               const PostOptions& options) {
+  const auto classes = static_cast<int64_t>(counts.size());
+  int64_t foreground = 0;
+  for (int64_t c = 0; c < classes; ++c) {
+    if (c != options.background) foreground += counts[c];
+  }
+  std::vector<bool> keep(classes);
+  for (int64_t c = 0; c < classes; ++c) {
+    keep[c] = c == options.background ||
+              static_cast<double>(counts[c]) >
+                  options.area_threshold * static_cast<double>(foreground);
+  }
+  return keep;
+}
 
 Postprocess::Postprocess(const std::vector<int64_t>& word_class,
                          const PostOptions& options,
@@ -97,26 +117,42 @@ Postprocess::Postprocess(const std::vector<int64_t>& word_class,
   check_size({height, width}, "The picture");
   check_options(options, classes_);
   order_ = by_class(word_class);
+  const auto floats = at::TensorOptions(at::kFloat).device(device);
+  all_best_ = at::empty({height, width}, floats);
+  all_sum_ = at::empty({height, width}, floats);
+  all_label_ = at::empty({height, width}, floats.dtype(at::kInt));
+  if (options.logits || options.probabilities) {
+    all_planes_ = at::empty({classes_, height, width}, floats);
+  }
+  if (filters()) {
+    rank_logit_ = at::empty({kRanks, height, width}, floats);
+    rank_label_ = at::empty({kRanks, height, width}, floats.dtype(at::kShort));
+  }
+  restart(height);
+}
+
+void Postprocess::restart(int64_t height) {
+  if (height != height_) maximum_ = at::Tensor();
+  height_ = height;
+  next_ = 0;
   keep_.assign(classes_, true);
   constexpr float kLowest = -std::numeric_limits<float>::infinity();
-  const auto floats = at::TensorOptions(at::kFloat).device(device);
-  best_ = at::full({height, width}, kLowest, floats);
-  sum_ = at::zeros({height, width}, floats);
-  label_ = at::zeros({height, width}, floats.dtype(at::kInt));
+  best_ = all_best_.narrow(0, 0, height).fill_(kLowest);
+  sum_ = all_sum_.narrow(0, 0, height).zero_();
+  label_ = all_label_.narrow(0, 0, height).zero_();
+  const int64_t pixels = height * width_;
   state_ = {best_.mutable_data_ptr<float>(),
             sum_.mutable_data_ptr<float>(),
             label_.mutable_data_ptr<int32_t>(),
-            height * width};
+            pixels};
   chosen_ = best_;
-  if (options.logits || options.probabilities) {
-    planes_ = at::full({classes_, height, width}, kLowest, floats);
-  }
+  if (all_planes_.defined()) planes_ = all_planes_.narrow(1, 0, height);
   if (filters()) {
-    rank_logit_ = at::full({kRanks, height, width}, kLowest, floats);
-    rank_label_ = at::zeros({kRanks, height, width}, floats.dtype(at::kShort));
+    rank_logit_.view(-1).narrow(0, 0, kRanks * pixels).fill_(kLowest);
+    rank_label_.view(-1).narrow(0, 0, kRanks * pixels).zero_();
     ranks_ = {rank_logit_.mutable_data_ptr<float>(),
               static_cast<uint16_t*>(rank_label_.mutable_data_ptr()),
-              height * width};
+              pixels};
   }
 }
 
@@ -177,32 +213,56 @@ std::vector<int64_t> Postprocess::count_labels() const {
 
 int64_t Postprocess::bytes() const {
   size_t sum = 0;
-  for (const auto& tensor :
-       {best_, sum_, label_, planes_, rank_logit_, rank_label_}) {
+  for (const auto& tensor : {all_best_,
+                             all_sum_,
+                             all_label_,
+                             all_planes_,
+                             rank_logit_,
+                             rank_label_}) {
     if (tensor.defined()) sum += tensor.nbytes();
   }
   return static_cast<int64_t>(sum);
 }
 
+void Postprocess::rank(int64_t rank, int32_t* classes, int32_t* labels) const {
+  const int64_t pixels = ranks_.pixels;
+  const float* logit = ranks_.logit + rank * pixels;
+  const uint16_t* label = ranks_.label + rank * pixels;
+  for (int64_t i = 0; i < pixels; ++i) {
+    classes[i] =
+        logit[i] > -std::numeric_limits<float>::infinity() ? label[i] : -1;
+  }
+  std::copy_n(classes, pixels, labels);
+  if (options_.prob_threshold <= 0) return;
+  WordState state = state_;
+  state.label = labels;
+  threshold(logit, state);
+}
+
+void Postprocess::threshold(const float* logits, const WordState& state) const {
+  DECLIP_RUN_TWIN(best_,
+                  threshold_labels,
+                  logits,
+                  static_cast<float>(options_.logit_scale),
+                  static_cast<float>(options_.prob_threshold),
+                  below_threshold(options_),
+                  state);
+}
+
 std::vector<int64_t> Postprocess::missing() {
   if (!filters()) return {};
-  const auto counts = count_labels();
-  int64_t foreground = 0;
-  for (int64_t c = 0; c < classes_; ++c) {
-    if (c != options_.background) foreground += counts[c];
-  }
-  const auto keep = at::empty({classes_}, at::kByte);
-  bool all = true;
-  for (int64_t c = 0; c < classes_; ++c) {
-    keep_[c] = c == options_.background ||
-               static_cast<double>(counts[c]) >
-                   options_.area_threshold * static_cast<double>(foreground);
-    keep.mutable_data_ptr<uint8_t>()[c] = keep_[c];
-    all = all && keep_[c];
-  }
-  if (all) return {};
+  return missing(kept_classes(count_labels(), options_));
+}
+
+std::vector<int64_t> Postprocess::missing(const std::vector<bool>& keep) {
+  keep_ = keep;
+  if (std::find(keep.begin(), keep.end(), false) == keep.end()) return {};
   chosen_ = at::empty_like(best_);
-  const auto kept = keep.to(best_.device());
+  const auto flags = at::empty({classes_}, at::kByte);
+  for (int64_t c = 0; c < classes_; ++c) {
+    flags.mutable_data_ptr<uint8_t>()[c] = keep[c];
+  }
+  const auto kept = flags.to(best_.device());
   const auto open = at::zeros({1}, best_.options().dtype(at::kLong));
   DECLIP_RUN_TWIN(best_,
                   choose_kept,
@@ -211,8 +271,6 @@ std::vector<int64_t> Postprocess::missing() {
                   chosen_.mutable_data_ptr<float>(),
                   state_.label,
                   open.mutable_data_ptr<int64_t>());
-  rank_logit_ = at::Tensor();
-  rank_label_ = at::Tensor();
   std::vector<int64_t> words;
   if (open.item<int64_t>() == 0) return words;
   std::copy_if(order_.begin(),
@@ -233,9 +291,8 @@ void Postprocess::add_missing(int64_t word, const at::Tensor& plane) {
                   state_.label);
 }
 
-Segmentation Postprocess::finish() {
+Segmentation Postprocess::scores() const {
   Segmentation result;
-  const auto scale = static_cast<float>(options_.logit_scale);
   if (options_.probabilities) {
     // The class planes are not needed afterwards unless they are a result.
     auto probabilities = options_.logits ? at::empty_like(planes_) : planes_;
@@ -244,7 +301,7 @@ Segmentation Postprocess::finish() {
         DECLIP_RUN_TWIN(best_,
                         class_probability,
                         planes_[c].const_data_ptr<float>(),
-                        scale,
+                        static_cast<float>(options_.logit_scale),
                         state_,
                         probabilities[c].mutable_data_ptr<float>());
       } else {
@@ -254,15 +311,13 @@ Segmentation Postprocess::finish() {
     result.probabilities = probabilities.to(at::kCPU);
   }
   if (options_.logits) result.logits = planes_.to(at::kCPU);
+  return result;
+}
+
+Segmentation Postprocess::finish() {
+  Segmentation result = scores();
   if (options_.prob_threshold > 0) {
-    DECLIP_RUN_TWIN(
-        best_,
-        threshold_labels,
-        chosen_.const_data_ptr<float>(),
-        scale,
-        static_cast<float>(options_.prob_threshold),
-        static_cast<int32_t>(std::max<int64_t>(options_.background, 0)),
-        state_);
+    threshold(chosen_.const_data_ptr<float>(), state_);
   }
   if (options_.closing) {
     const auto scratch = at::empty_like(label_);

@@ -89,14 +89,16 @@ WindowBlend::WindowBlend(const WindowPlan& plan,
 }
 
 BlendArgs WindowBlend::args(const at::Tensor& low,
+                            RowRange rows,
                             const at::Tensor& out) const {
   const int64_t windows = rows_.starts.size(0) * columns_.starts.size(0);
   if (low.dim() != 3 || low.size(0) != windows || low.size(1) != rows_.grid ||
       low.size(2) != columns_.grid || low.scalar_type() != at::kFloat ||
-      !low[0].is_contiguous() || out.dim() != 2 ||
-      out.size(0) != rows_.extent || out.size(1) != columns_.extent ||
-      out.scalar_type() != at::kFloat || !out.is_contiguous() ||
-      low.device() != rows_.starts.device() || out.device() != low.device()) {
+      !low[0].is_contiguous() || out.dim() != 2 || rows.begin < 0 ||
+      rows.end > rows_.extent || out.size(0) != rows.size() ||
+      out.size(1) != columns_.extent || out.scalar_type() != at::kFloat ||
+      !out.is_contiguous() || low.device() != rows_.starts.device() ||
+      out.device() != low.device()) {
     throw Error(ErrorCode::kInternal,
                 "WindowBlend: the maps or the plane do not fit the plan.");
   }
@@ -104,11 +106,15 @@ BlendArgs WindowBlend::args(const at::Tensor& low,
           args_of(columns_),
           low.const_data_ptr<float>(),
           low.stride(0),
-          out.mutable_data_ptr<float>()};
+          out.mutable_data_ptr<float>(),
+          rows.begin,
+          rows.end};
 }
 
-void WindowBlend::plane(const at::Tensor& low, const at::Tensor& out) const {
-  DECLIP_RUN_TWIN(low, window_blend, args(low, out));
+void WindowBlend::rows(const at::Tensor& low,
+                       RowRange rows,
+                       const at::Tensor& out) const {
+  DECLIP_RUN_TWIN(low, window_blend, args(low, rows, out));
 }
 
 }  // namespace declip

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "image/row_range.h"
 #include "image/windows.h"
 #include "kernels/window_blend_args.h"
 
@@ -21,14 +22,22 @@ class WindowBlend {
 
   /// low  float32 [nW, grid_height, grid_width], one word's maps, each
   ///      contiguous
-  /// out  contiguous float32 [plan.height, plan.width]: each map upsampled
-  ///      bilinearly to its padded window, the padding cut away, summed and
-  ///      divided by the number of windows at the pixel
-  void plane(const at::Tensor& low, const at::Tensor& out) const;
+  /// out  contiguous float32 [rows.size(), plan.width], these rows of the
+  ///      image: each map upsampled bilinearly to its padded window, the
+  ///      padding cut away, summed and divided by the number of windows at the
+  ///      pixel
+  void rows(const at::Tensor& low, RowRange rows, const at::Tensor& out) const;
+
+  /// All rows at once.
+  void plane(const at::Tensor& low, const at::Tensor& out) const {
+    rows(low, {0, rows_.extent}, out);
+  }
 
   /// What the twins get of the same. Throws Error(kInternal) if a tensor does
   /// not fit the plan.
-  BlendArgs args(const at::Tensor& low, const at::Tensor& out) const;
+  BlendArgs args(const at::Tensor& low,
+                 RowRange rows,
+                 const at::Tensor& out) const;
 
  private:
   /// Tables of one axis, as BlendAxisArgs points to them.

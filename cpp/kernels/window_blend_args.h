@@ -30,7 +30,9 @@ struct BlendArgs {
   BlendAxisArgs columns;
   const float* low = nullptr;  // window n's map starts at n * window_step
   int64_t window_step = 0;
-  float* out = nullptr;  // [rows.extent, columns.extent]
+  float* out = nullptr;   // [row_end - row_begin, columns.extent]
+  int64_t row_begin = 0;  // rows of the image that are made
+  int64_t row_end = 0;
 };
 
 DECLIP_TWINS(window_blend, (const BlendArgs& args), (args))

@@ -50,6 +50,14 @@ std::array<double, 3> byte_scale(const std::array<double, 3>& unit) {
   return scaled;
 }
 
+WindowPlan plan_of(Size image, const EncodeOptions& options) {
+  return plan_windows(image.height,
+                      image.width,
+                      options.window,
+                      options.stride,
+                      options.pad_to);
+}
+
 at::Tensor load_image(const Model& model,
                       const Picture& picture,
                       const EncodeOptions& options) {
@@ -64,12 +72,8 @@ at::Tensor load_image(const Model& model,
     return upload(picture.normalised.to(at::kFloat), model.device())
         .contiguous();
   }
-  const auto rgb = rgb_pixels(picture.pixels);
-  const Size from{rgb.size(0), rgb.size(1)};
-  const Size to =
-      options.short_side > 0
-          ? keep_ratio_size(from, options.short_side, options.long_side)
-          : from;
+  const Size from{picture.pixels.size(0), picture.pixels.size(1)};
+  const Size to = picture.size ? from : working_size(from, options);
   const int64_t patch = model.info().config.vision.patch;
   if (to.height < patch || to.width < patch) {
     throw Error(
@@ -80,11 +84,10 @@ at::Tensor load_image(const Model& model,
             "). Pass a larger `shortSide`, or crop very long pictures.");
   }
   const auto& stats = model.info().config.pixels;
-  return upload(
-      normalize_mmcv(resize_linear_u8(rgb.const_data_ptr<uint8_t>(), from, to),
-                     byte_scale(stats.mean),
-                     byte_scale(stats.std)),
-      model.device());
+  return upload(normalize_mmcv(resize_linear_u8(picture.pixels, to),
+                               byte_scale(stats.mean),
+                               byte_scale(stats.std)),
+                model.device());
 }
 
 /// Unit patch features of a batch of windows under the picture's options.
@@ -192,6 +195,16 @@ at::Tensor encode_windows(const Model& model,
 
 }  // namespace
 
+Size working_size(Size picture, const EncodeOptions& options) {
+  if (options.short_side == 0) return picture;
+  return keep_ratio_size(
+      picture, options.short_side, options.long_side, options.enlarge);
+}
+
+int64_t count_windows(Size picture, const EncodeOptions& options) {
+  return plan_of(working_size(picture, options), options).size();
+}
+
 EncodedImage::EncodedImage(std::unique_ptr<State> state)
     : state_(std::move(state)) {}
 EncodedImage::~EncodedImage() = default;
@@ -211,9 +224,9 @@ std::shared_ptr<const EncodedImage> EncodedImage::encode(
   const int64_t height = state->image.size(2), width = state->image.size(3);
   state->size = picture.normalised.defined()
                     ? Size{height, width}
-                    : Size{picture.pixels.size(0), picture.pixels.size(1)};
-  state->plan = plan_windows(
-      height, width, options.window, options.stride, options.pad_to);
+                    : picture.size.value_or(
+                          Size{picture.pixels.size(0), picture.pixels.size(1)});
+  state->plan = plan_of({height, width}, options);
   state->plan.whole = options.window == 0 &&
                       !recipe_of(options.dense.mode).resizes_to_resized_picture;
   check_proxy(options, state->plan.size());

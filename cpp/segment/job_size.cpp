@@ -6,8 +6,6 @@
 #include <cmath>
 #include <limits>
 
-#include "declip/resize.h"
-
 namespace declip {
 namespace {
 
@@ -28,8 +26,9 @@ constexpr double kMostBytes = 64 << 20;
 constexpr double kPerPixel = 100;           // resizing, normalising
 constexpr double kPerPixelAndWord = 130;    // a plane and its softmax: 1.3 ns
 constexpr double kPerPixelAndStep = 130;    // PAMR: iterations x dilations
-constexpr double kBytesPerPixel = 36;       // pixels, best scores, one plane
-constexpr double kPamrBytesPerPixel = 102;  // 16 weights, four planes
+constexpr double kBytesPerPixel = 2;        // labels, before and after closing
+constexpr double kRankBytesPerPixel = 5;    // of an area filter
+constexpr double kPamrBytesPerPixel = 138;  // 16 weights, four planes, scores
 constexpr double kBytesPerTokenAndChannel = 40;
 constexpr double kTokensPerText = 4;  // prompts share the others
 
@@ -97,7 +96,7 @@ JobSize size_of_encoding(const Model& model,
   Size size = picture;
   if (resized && options.short_side > 0) {
     try {
-      size = keep_ratio_size(picture, options.short_side, options.long_side);
+      size = working_size(picture, options);
     } catch (const Error&) {
       return {};  // the job says the same, and no more than that
     }
@@ -133,6 +132,7 @@ JobSize size_of_labels(Size picture,
                       static_cast<double>(options.pamr_dilations.size());
     out.bytes += kPamrBytesPerPixel * pixels;
   }
+  if (options.area_threshold > 0) out.bytes += kRankBytesPerPixel * pixels;
   if (options.logits) out.bytes += 4 * pixels * planes;
   if (options.probabilities) out.bytes += 4 * pixels * planes;
   return out;

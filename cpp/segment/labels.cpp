@@ -9,61 +9,11 @@
 #include "kernels/pamr.h"
 #include "kernels/postprocess.h"
 #include "kernels/resize_plane.h"
-#include "kernels/window_blend.h"
+#include "segment/label_bands.h"
+#include "segment/plane_source.h"
 
 namespace declip {
 namespace {
-
-const at::Tensor& checked(const at::Tensor& low, const WindowPlan& plan) {
-  if (low.dim() != 4 || low.size(0) != plan.size() ||
-      low.scalar_type() != at::kFloat || !low.is_contiguous()) {
-    throw Error(ErrorCode::kInternal,
-                "window logits must be contiguous float32 "
-                "[windows, words, h, w].");
-  }
-  return low;
-}
-
-/// Makes the plane of one word in the size of the result.
-class PlaneSource {
- public:
-  PlaneSource(const at::Tensor& low, const WindowPlan& plan, Size size)
-      : low_(checked(low, plan)),
-        plan_(plan),
-        size_(size),
-        blend_(plan, low.size(2), low.size(3), low.device()) {
-    check_size(size, "The picture");
-    direct_ = plan.whole && plan.padding == Padding{};
-    same_size_ = size == Size{plan.height, plan.width};
-    if (!direct_ && !same_size_) {
-      image_plane_ = at::empty({plan.height, plan.width}, low.options());
-    }
-  }
-
-  int64_t words() const { return low_.size(1); }
-
-  /// out is [size.height, size.width] on the device of the logits.
-  void write(int64_t word, const at::Tensor& out) {
-    const auto maps = low_.select(1, word);  // (nW, h, w)
-    if (direct_) {
-      resize_plane(maps[0], out);
-    } else if (same_size_) {
-      blend_.plane(maps, out);
-    } else {
-      blend_.plane(maps, image_plane_);
-      resize_plane(image_plane_, out);
-    }
-  }
-
- private:
-  at::Tensor low_;
-  WindowPlan plan_;
-  Size size_;
-  WindowBlend blend_;
-  bool direct_ = false;
-  bool same_size_ = false;
-  at::Tensor image_plane_;  // [plan.height, plan.width]
-};
 
 /// The picture that PAMR follows, in the size of the result.
 at::Tensor resize_image(const at::Tensor& image,
@@ -91,13 +41,16 @@ Segmentation labels_from_windows(const at::Tensor& low,
                                  const PostOptions& post,
                                  Size size,
                                  const Call& call) {
-  PlaneSource source(low, plan, size);
+  const PlaneSource source(low, plan, size);
   const int64_t words = source.words();
   if (static_cast<int64_t>(word_class.size()) != words) {
     throw Error(ErrorCode::kInvalidArg,
                 "wordClass must have one entry per word (" +
                     std::to_string(words) + "), received " +
                     std::to_string(word_class.size()) + ".");
+  }
+  if (post.pamr_iterations == 0 && low.is_cpu()) {
+    return label_in_bands(source, word_class, post, call);
   }
   Postprocess postprocess(
       word_class, post, size.height, size.width, low.device());
@@ -112,6 +65,7 @@ Segmentation labels_from_windows(const at::Tensor& low,
       std::min(post.pamr_iterations > 0 ? kPamrPlanes : 1, words);
   const auto planes =
       at::empty({together, size.height, size.width}, low.options());
+  at::Tensor scratch;
   // Makes the planes of some words, a few at a time, and hands each over.
   const auto each_plane = [&](const std::vector<int64_t>& chosen, auto&& take) {
     const auto total = static_cast<int64_t>(chosen.size());
@@ -119,7 +73,7 @@ Segmentation labels_from_windows(const at::Tensor& low,
       const int64_t count = std::min(together, total - first);
       for (int64_t k = 0; k < count; ++k) {
         call.check();
-        source.write(chosen[first + k], planes[k]);
+        source.write(chosen[first + k], {0, size.height}, planes[k], scratch);
       }
       if (post.pamr_iterations > 0) {
         pamr_apply(affinity, planes, count, post.pamr_iterations, call);
@@ -140,12 +94,13 @@ at::Tensor planes_from_windows(const at::Tensor& low,
                                const WindowPlan& plan,
                                Size size,
                                const Call& call) {
-  PlaneSource source(low, plan, size);
+  const PlaneSource source(low, plan, size);
   auto planes =
       at::empty({source.words(), size.height, size.width}, low.options());
+  at::Tensor scratch;
   for (int64_t q = 0; q < source.words(); ++q) {
     call.check();
-    source.write(q, planes[q]);
+    source.write(q, {0, size.height}, planes[q], scratch);
   }
   return planes;
 }

@@ -22,8 +22,9 @@ namespace declip {
 /// word_class  class of each of the Q words, 0..C-1, every class at least once
 /// size        of the result
 ///
-/// Works on a few words at a time: memory is a small multiple of H x W, plus
-/// [C, H, W] if logits or probabilities are asked for.
+/// In bands of rows (label_in_bands), or with PAMR and on CUDA a few words at a
+/// time: memory is a small multiple of H x W, plus [C, H, W] if logits or
+/// probabilities are asked for.
 Segmentation labels_from_windows(const at::Tensor& low,
                                  const WindowPlan& plan,
                                  const at::Tensor& image,

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "declip/error.h"
+#include "kernels/postprocess.h"
 #include "random_planes.h"
 #include "tap.h"
 
@@ -89,26 +90,74 @@ TEST(one_pass_over_the_whole_image_goes_straight_to_its_size) {
       2e-5);
 }
 
-TEST(reports_every_word_and_stops_when_cancelled) {
+TEST(bands_give_what_whole_planes_give) {
+  Random random;
+  for (int i = 0; i < 12; ++i) {
+    const WindowPlan plan = declip::plan_windows(
+        random.integer(8, 40), random.integer(8, 40), 16, 8);
+    const bool many = i % 6 == 5;  // labels of 16 bits
+    std::vector<int64_t> word_class;
+    for (int64_t c = 0; c < (many ? 260 : 9); ++c) word_class.push_back(c);
+    word_class.push_back(2);
+    const auto words = static_cast<int64_t>(word_class.size());
+    const auto low = random.tensor({plan.size(), words, 4, 4});
+    // several bands, the last one shorter
+    const int64_t most = many ? 110 : 250;
+    const Size size{random.integer(100, most), random.integer(100, most)};
+    PostOptions post;
+    post.logit_scale = random.real(1, 30);
+    post.prob_threshold = random.coin() ? random.real(0, 0.5) : 0;
+    post.area_threshold =
+        random.coin() ? random.real(0, many ? 0.006 : 0.25) : 0;
+    post.closing = random.coin();
+    post.background = random.integer(-1, 3);
+    post.logits = random.coin();
+    post.probabilities = random.coin();
+    const auto planes = declip::planes_from_windows(low, plan, size, Call());
+    declip::Postprocess whole(word_class, post, size.height, size.width);
+    for (const int64_t word : whole.order()) whole.add(planes[word]);
+    for (const int64_t word : whole.missing()) {
+      whole.add_missing(word, planes[word]);
+    }
+    const auto expected = whole.finish();
+    const auto got = declip::labels_from_windows(
+        low, plan, at::Tensor(), word_class, post, size, Call());
+    CHECK(got.labels.scalar_type() == expected.labels.scalar_type());
+    CHECK(got.labels.to(at::kInt).equal(expected.labels.to(at::kInt)));
+    CHECK(got.counts == expected.counts);
+    CHECK(got.logits.defined() == post.logits);
+    CHECK(!post.logits || got.logits.equal(expected.logits));
+    CHECK(!post.probabilities ||
+          got.probabilities.equal(expected.probabilities));
+  }
+}
+
+TEST(reports_its_way_and_stops_when_cancelled) {
   Random random;
   const WindowPlan plan = declip::plan_windows(20, 20, 16, 8);
   const auto low = random.tensor({plan.size(), 6, 4, 4});
-  Call call;
-  int64_t last = 0;
-  call.progress = [&](declip::Step step, int64_t done, int64_t total) {
-    CHECK(step == declip::Step::kPixels);
-    CHECK(done > last && total == 6);
-    last = done;
-  };
+  const auto image = random.tensor({1, 3, 20, 20});
   const std::vector<int64_t> word_class{0, 1, 2, 3, 4, 5};
-  declip::labels_from_windows(
-      low, plan, at::Tensor(), word_class, {}, {20, 20}, call);
-  CHECK(last == 6);
-  call.cancelled = std::make_shared<std::atomic<bool>>(true);
-  CHECK_THROWS_CODE(
+  for (const int64_t iterations : {0, 1}) {
+    PostOptions post;
+    post.pamr_iterations = iterations;
+    Call call;
+    int64_t last = 0, of = 0;
+    call.progress = [&](declip::Step step, int64_t done, int64_t total) {
+      CHECK(step == declip::Step::kPixels);
+      CHECK(done > last && (of == 0 || of == total));
+      last = done;
+      of = total;
+    };
+    const auto label = [&] {
       declip::labels_from_windows(
-          low, plan, at::Tensor(), word_class, {}, {20, 20}, call),
-      ErrorCode::kAborted);
+          low, plan, image, word_class, post, {700, 400}, call);
+    };
+    label();
+    CHECK(of == (iterations > 0 ? 6 : 700) && last == of);
+    call.cancelled = std::make_shared<std::atomic<bool>>(true);
+    CHECK_THROWS_CODE(label(), ErrorCode::kAborted);
+  }
 }
 
 TEST(words_without_a_class_are_refused) {

@@ -33,6 +33,29 @@ TEST(matches_libtorch_and_plain_loops_on_random_sizes) {
   }
 }
 
+TEST(rows_are_those_of_the_whole_plane) {
+  Random random;
+  for (int i = 0; i < 40; ++i) {
+    const auto in =
+        random.tensor({1, random.integer(1, 50), random.integer(1, 50)})[0];
+    const declip::Size to{random.integer(1, 90), random.integer(1, 90)};
+    const auto whole = at::empty({to.height, to.width}, at::kFloat);
+    declip::resize_plane(in, whole);
+    const declip::PlaneResize resize({in.size(0), in.size(1)}, to);
+    const int64_t begin = random.integer(0, to.height - 1);
+    const declip::RowRange rows{begin, random.integer(begin + 1, to.height)};
+    const auto [first, last] = resize.source(rows);
+    const auto out = at::empty({rows.size(), to.width}, at::kFloat);
+    resize.rows(in.narrow(0, first, last - first).clone(), first, rows, out);
+    CHECK(out.equal(whole.narrow(0, begin, rows.size())));
+    if (last - first > 1) {
+      CHECK_THROWS_CODE(
+          resize.rows(in.narrow(0, first, 1).contiguous(), first, rows, out),
+          declip::ErrorCode::kInternal);
+    }
+  }
+}
+
 TEST(the_same_size_copies) {
   Random random;
   const auto in = random.tensor({1, 7, 5});

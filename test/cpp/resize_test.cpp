@@ -131,6 +131,12 @@ TEST(sizes_follow_mmcv) {
   CHECK((declip::keep_ratio_size({451, 300}, 336) == Size{505, 336}));
   CHECK((declip::keep_ratio_size({100, 1000}, 336) == Size{205, 2048}));
   CHECK((declip::keep_ratio_size({1, 100000}, 336) == Size{1, 2048}));
+  const auto no_larger = [](Size size) {
+    return declip::keep_ratio_size(size, 336, 2048, /*enlarge=*/false);
+  };
+  CHECK((no_larger({300, 451}) == Size{300, 451}));
+  CHECK((no_larger({3000, 4510}) == Size{336, 505}));
+  CHECK((no_larger({100, 4096}) == Size{50, 2048}));
 }
 
 TEST(crop_takes_the_middle_of_the_short_side) {
@@ -213,6 +219,17 @@ TEST(absurd_sizes_are_refused) {
 TEST(pixels_of_one_three_and_four_channels_become_rgb) {
   const auto rgba = at::arange(24, at::kByte).view({2, 3, 4});
   CHECK(declip::rgb_pixels(rgba).equal(rgba.slice(2, 0, 3)));
+  for (const Size to : {Size{2, 2}, Size{3, 5}, Size{4, 4}, Size{9, 7}}) {
+    for (const int64_t channels : {1, 3, 4}) {
+      const auto pixels =
+          rgba.repeat({2, 2, 1}).slice(0, 0, 4).slice(1, 0, 4).slice(
+              2, 0, channels);
+      const auto copy = declip::rgb_pixels(pixels);
+      const auto expected = declip::resize_linear_u8(
+          copy.const_data_ptr<uint8_t>(), {copy.size(0), copy.size(1)}, to);
+      CHECK(declip::resize_linear_u8(pixels, to).equal(expected));
+    }
+  }
   const auto rgb = at::arange(18, at::kByte).view({2, 3, 3});
   CHECK(declip::rgb_pixels(rgb).data_ptr() == rgb.data_ptr());
   const auto grey = at::arange(6, at::kByte).view({2, 3, 1});

@@ -46,6 +46,20 @@ TEST(matches_plain_loops_on_random_plans) {
   }
 }
 
+TEST(rows_are_those_of_the_whole_image) {
+  Random random;
+  for (int i = 0; i < 25; ++i) {
+    const WindowPlan plan = random_plan(random);
+    const auto low = random.tensor({plan.size(), 1, 3, 4});
+    const declip::WindowBlend blend(plan, 3, 4, low.device());
+    const int64_t begin = random.integer(0, plan.height - 1);
+    const declip::RowRange rows{begin, random.integer(begin + 1, plan.height)};
+    const auto out = at::empty({rows.size(), plan.width}, at::kFloat);
+    blend.rows(low.select(1, 0), rows, out);
+    CHECK(out.equal(blended(low, plan)[0].narrow(0, begin, rows.size())));
+  }
+}
+
 TEST(blending_a_constant_gives_the_constant) {
   Random random;
   for (int i = 0; i < 25; ++i) {

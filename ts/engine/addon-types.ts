@@ -171,6 +171,8 @@ export interface NativePipeline {
   shortSide: number
   /** Unset: 2048. */
   longSide?: number | undefined
+  /** false: smaller pictures keep their size. Unset: true. */
+  enlarge?: boolean | undefined
   /** 0: one pass over the whole picture. */
   window: number
   stride: number
@@ -209,8 +211,13 @@ export type NativePixels =
   | { pixels: NativeTensor }
   | { pixels: Uint8Array; width: number; height: number }
 
-/** Either pixels or a normalised float tensor [1, 3, H, W]. */
-export type NativePicture = NativePixels | { tensor: NativeTensor }
+/**
+ * Pixels, of a picture of size `of` where they were resized for the pipeline before; or a normalised
+ * float tensor [1, 3, H, W].
+ */
+export type NativePicture =
+  | (NativePixels & { of?: { width: number; height: number } | undefined })
+  | { tensor: NativeTensor }
 
 export interface NativeSegmentation {
   /** uint8 or uint16 [H, W]. */
@@ -558,8 +565,17 @@ export interface NativeAddon {
     options: NativeCall & NativeBatchSpec & { pictures: readonly NativeBatchPicture[] },
   ): Promise<NativePictureBatch>
   preprocess(options: NativeCall & NativePixels & NativePreprocess): Promise<NativeTensor>
-  /** OpenCV's bilinear resize to a short side (long side at most 2048): uint8 [H, W, 3]. */
-  resize(options: NativeCall & NativePixels & { shortSide: number }): Promise<NativeTensor>
+  /** OpenCV's bilinear resize, as a pipeline begins with: uint8 [H, W, 3]. Beside running models. */
+  resize(
+    options: NativeCall & NativePixels & Pick<NativePipeline, 'shortSide' | 'longSide' | 'enlarge'>,
+  ): Promise<NativeTensor>
+  /** The windows that a picture of this size has. */
+  countWindows(options: Omit<NativePipeline, 'dense'> & { width: number; height: number }): number
+  /**
+   * Gives the memory of an ArrayBuffer back without waiting for the garbage collector; it has no bytes then.
+   * No native call may be reading it.
+   */
+  detach(buffer: ArrayBuffer): void
   /** (1 - weight) * names[q] + weight * auxiliary[index[q]], rows with index -1 unchanged; not normalised. */
   mixText(
     options: NativeCall & {

@@ -38,7 +38,10 @@ export interface Picture {
   decode(): Promise<NativeImage>
   /** Milliseconds that decoding took; 0 before. */
   readonly decodeMs: number
-  /** To be called when no native call needs the pixels any more: others may be decoded. May be called again. */
+  /**
+   * To be called when no native call needs the pixels any more: their memory is given back, and others may be
+   * decoded. May be called again.
+   */
   close(): void
   /** As `close()`, where `again()` is not wanted. */
   dispose(): void
@@ -159,6 +162,14 @@ function kept(
   }
 }
 
+/** Smaller buffers may be parts of a pool, and can wait for the garbage collector. */
+const SMALLEST_GIVEN_BACK = 1 << 20 // bytes
+
+function giveBack({ buffer, byteLength }: Uint8Array): void {
+  if (byteLength < SMALLEST_GIVEN_BACK || byteLength !== buffer.byteLength) return
+  loadedAddon()?.detach(buffer as ArrayBuffer)
+}
+
 /** An encoded picture that waits for its turn, is decoded, or is there. */
 class Decoding implements Picture {
   readonly again: Picture['again']
@@ -166,6 +177,9 @@ class Decoding implements Picture {
   readonly #held: Encoded
   readonly #call: Call
   #decoded: Promise<NativeImage> | undefined
+  /** Pixels to give back: those that `again()` makes anew. */
+  #bytes: Uint8Array | undefined
+  readonly #remade: boolean
   #slot: Slot | undefined
   #busy = false
   #closed = false
@@ -173,6 +187,7 @@ class Decoding implements Picture {
   constructor(held: Encoded, call: Call, again: Picture['again'] | undefined) {
     this.#held = held
     this.#call = call
+    this.#remade = again !== undefined
     this.again = again ?? (async () => copyOut(await this.decode()))
   }
 
@@ -187,6 +202,8 @@ class Decoding implements Picture {
   close(): void {
     this.#closed = true
     if (!this.#busy) this.#slot?.release()
+    if (this.#bytes) giveBack(this.#bytes)
+    this.#bytes = undefined
   }
 
   dispose(): void {
@@ -201,6 +218,7 @@ class Decoding implements Picture {
     await this.#slot.reserve(opened.bytes, signal)
     this.#goOn()
     const { data: pixels, width, height } = await until(this.#run(opened), signal)
+    if (this.#remade) this.#bytes = pixels
     return { pixels: { pixels, width, height }, width, height }
   }
 

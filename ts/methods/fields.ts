@@ -94,7 +94,7 @@ export const PIPELINE_FIELDS = {
       value => value === null || side.holds(value),
     ),
     'Shorter side in pixels that the picture is resized to; null for its own size',
-    PRESET,
+    "the preset's; of models under 224 pixels three times their size, and smaller pictures keep theirs",
   ),
   longSide: field(
     side,

@@ -87,7 +87,8 @@ export interface PipelineOptions extends DenseOptions {
   denseMode?: DenseMode | undefined
   /**
    * Shorter side in pixels that the picture is resized to; null for its own size: null or a whole number of
-   * pixels, 1 to 65535. Default: the preset's.
+   * pixels, 1 to 65535. Default: the preset's; of models under 224 pixels three times their size, and smaller
+   * pictures keep theirs.
    */
   shortSide?: number | null | undefined
   /**

@@ -42,6 +42,12 @@ export interface ResolvedMethod {
 /** Models for smaller pictures than this (pixels) are run with windows of their own size. */
 const SMALLEST_PAPER_WINDOW = 224
 
+/**
+ * Short side of a picture for such a model, in windows. The bundled model's mIoU on its scenes is best at 2
+ * to 2.5 windows, hardly less at 3 (the scenes' own size), and falls beyond: docs/bundled-model.md.
+ */
+const SMALL_MODEL_WINDOWS = 3
+
 /** The preset of a model that the caller names no method for. @internal */
 export function defaultMethod(model: ModelFacts): MethodName {
   const mode = model.denseMode
@@ -57,7 +63,7 @@ export function defaultMethod(model: ModelFacts): MethodName {
  *
  * Papers give window, stride and short side in pixels of pictures for models of 224 and more. For a
  * smaller model the window is its own image size, the stride keeps the paper's share of the window,
- * and the picture keeps its size. A preset's thresholds turn pixels into background, so they are
+ * and the picture is shrunk to a short side of three windows; smaller ones keep their size. A preset's thresholds turn pixels into background, so they are
  * off without a background class; what the caller gives always stands.
  *
  * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG for a name that does not exist, a value of the
@@ -148,18 +154,29 @@ function resolveWindows(
   const proxy = dense.mode === 'proxyclip' ? proxyModel(options.proxy)?.info : undefined
   const padTo =
     proxy && proxy.family !== 'sam' ? commonMultiple(ownPadTo, proxy.patchSize) : ownPadTo
-  const shortSide =
-    options.shortSide === undefined ? (small ? null : preset.shortSide) : options.shortSide
+  const side = defaultSide(preset, model)
+  const given = options.shortSide !== undefined
   return {
     dense,
-    shortSide: shortSide ?? 0,
-    longSide: options.longSide ?? preset.longSide,
+    shortSide: (given ? options.shortSide : side.shortSide) ?? 0,
+    longSide: options.longSide ?? (given ? preset.longSide : side.longSide),
+    enlarge: given || side.enlarge,
     window,
     stride,
     padTo: options.padTo ?? padTo,
     augment: options.augment ?? preset.augment,
     augmentWeight: options.augmentWeight ?? preset.augmentWeight,
   }
+}
+
+/** What a picture is resized to where the caller does not say. */
+function defaultSide(
+  { shortSide, longSide }: Preset,
+  { imageSize }: ModelFacts,
+): Pick<NativePipeline, 'shortSide' | 'enlarge'> & { longSide: number } {
+  if (imageSize >= SMALLEST_PAPER_WINDOW) return { shortSide, longSide, enlarge: true }
+  const own = SMALL_MODEL_WINDOWS * imageSize
+  return { shortSide: own, longSide: Math.round((own * longSide) / shortSide), enlarge: false }
 }
 
 function commonMultiple(a: number, b: number): number {

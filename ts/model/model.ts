@@ -40,6 +40,7 @@ import type {
   EncodeRegionOptions,
   LoadOptions,
 } from './options.js'
+import { readyPicture } from './picture.js'
 
 /** What a Model is made from. @internal */
 export interface ModelParts {
@@ -299,12 +300,12 @@ export class Model {
         const ready = await until(this.withProxy(call), call.signal)
         const { pipeline, warning } = resolveMethod({ model: this.facts, options: ready })
         warnOnce(warning)
-        const picture = opened
-          ? (await opened.decode()).pixels
-          : { tensor: (image as Tensor).native }
+        const found = opened && (await readyPicture(opened, pipeline, call))
+        const picture = found?.picture ?? { tensor: (image as Tensor).native }
         const native = await callNative(this.#addon, call, job =>
           this.native.encode({ ...job, picture, pipeline }),
         )
+        found?.dispose()
         return new View(native, this, ready, opened?.again ?? noPicture)
       } finally {
         opened?.close()

@@ -12,6 +12,7 @@ import { type ResolvedMethod, resolveMethod } from '../methods/resolve.js'
 import { type Asked, ask } from '../model/ask.js'
 import { modelNamed } from '../model/load.js'
 import { Model, noPicture } from '../model/model.js'
+import { readyPicture } from '../model/picture.js'
 import type { Given, Segmentation } from '../result/segmentation.js'
 import type { ClassList } from '../words/options.js'
 import type { Vocabulary } from '../words/vocabulary.js'
@@ -88,17 +89,25 @@ export function segmentPicture(
 ): Promise<Segmentation> {
   const { pipeline } = method
   // while words are encoded
-  const decoding = picture instanceof Tensor ? undefined : picture.decode()
+  if (!(picture instanceof Tensor)) picture.decode()
   const asked: Asked = {
     model,
     method,
     start,
     given,
     encoded: async () => {
-      const pixels = decoding ? (await decoding).pixels : { tensor: (picture as Tensor).native }
+      if (picture instanceof Tensor) {
+        const given = { tensor: picture.native }
+        return { answer: query => model.native.segment({ ...query, picture: given, pipeline }) }
+      }
+      const ready = await readyPicture(picture, pipeline, options)
       return {
-        answer: query => model.native.segment({ ...query, picture: pixels, pipeline }),
-        decodeMs: picture instanceof Tensor ? undefined : picture.decodeMs,
+        answer: async query => {
+          const result = await model.native.segment({ ...query, picture: ready.picture, pipeline })
+          ready.dispose()
+          return result
+        },
+        decodeMs: picture.decodeMs,
       }
     },
     source: picture instanceof Tensor ? noPicture : picture.again,

@@ -4,11 +4,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "declip/call.h"
 #include "declip/dense.h"
 #include "declip/pipeline.h"
+#include "declip/size.h"
 
 namespace declip {
 
@@ -19,6 +21,7 @@ struct EncodeOptions {
   DenseOptions dense;
   int64_t short_side = 0;    // pixels; 0: the picture's own size
   int64_t long_side = 2048;  // pixels; resized pictures are at most this long
+  bool enlarge = true;       // false: smaller pictures keep their size
   int64_t window = 224;      // pixels; 0: one pass over the whole picture
   int64_t stride = 112;      // pixels
   int64_t pad_to = 1;        // windows are zero-padded to a multiple of this
@@ -26,10 +29,18 @@ struct EncodeOptions {
   double augment_weight = 0.75;  // original, grey, blurred against flipped
 };
 
+/// The size that a picture has when windows are cut from it.
+Size working_size(Size picture, const EncodeOptions& options);
+
+/// The windows of a picture of this size.
+int64_t count_windows(Size picture, const EncodeOptions& options);
+
 /// A picture: 8-bit pixels of any size, or pixels that are already normalised
 /// (then nothing is resized).
 struct Picture {
-  at::Tensor pixels;      // uint8 [H, W, C] as rgb_pixels() takes it
+  at::Tensor pixels;  // uint8 [H, W, C] as rgb_pixels() takes it
+  /// Of the picture, where `pixels` are already resized to its working_size().
+  std::optional<Size> size;
   at::Tensor normalised;  // float [1, 3, H, W]; then the above is unused
 };
 

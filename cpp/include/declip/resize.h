@@ -12,7 +12,11 @@ namespace declip {
 
 /// Size with the aspect ratio kept: the short side becomes `short_side` unless
 /// that takes the long side above `max_long`. Rounds half up, as mmcv does.
-Size keep_ratio_size(Size size, int64_t short_side, int64_t max_long = 2048);
+/// Without `enlarge` a smaller picture stays as it is.
+Size keep_ratio_size(Size size,
+                     int64_t short_side,
+                     int64_t max_long = 2048,
+                     bool enlarge = true);
 
 /// 8-bit pixels [H, W, C] as RGB [H, W, 3]: one channel repeated, alpha
 /// dropped, three as they are. Throws Error(kInvalidArg) for anything else.
@@ -24,6 +28,9 @@ at::Tensor rgb_pixels(const at::Tensor& pixels);
 /// rgb  [height, width, 3] bytes, row-major
 /// Returns uint8 [to.height, to.width, 3].
 at::Tensor resize_linear_u8(const uint8_t* rgb, Size from, Size to);
+
+/// The same of rgb_pixels(pixels), of which no copy in full size is made.
+at::Tensor resize_linear_u8(const at::Tensor& pixels, Size to);
 
 enum class PillowFilter { kBilinear, kBicubic };
 

@@ -48,43 +48,45 @@ void window_blend(const BlendArgs& args) {
   const int64_t grid = columns.grid;
   const float* weights = columns.weight;
   const std::vector<Run> runs = runs_of(columns);
-  at::parallel_for(0, rows.extent, 16, [&](int64_t begin, int64_t end) {
-    std::vector<float> sums(window_columns * grid);  // one map row per column j
-    for (int64_t y = begin; y < end; ++y) {
-      std::fill(sums.begin(), sums.end(), 0.0f);
-      for (int64_t i = rows.cover_begin[y]; i < rows.cover_end[y]; ++i) {
-        const int64_t inside = y - rows.starts[i];
-        const float weight = rows.weight[inside];
-        for (int64_t j = 0; j < window_columns; ++j) {
-          const float* map = low + (i * window_columns + j) * window_step;
-          const float* upper = map + rows.first[inside] * grid;
-          const float* lower = map + rows.second[inside] * grid;
-          float* __restrict sum = sums.data() + j * grid;
-          for (int64_t k = 0; k < grid; ++k)
-            sum[k] += lerp(upper[k], lower[k], weight);
-        }
-      }
-      float* __restrict row = out + y * columns.extent;
-      std::fill_n(row, columns.extent, 0.0f);
-      for (int64_t j = 0; j < window_columns; ++j) {
-        const float* sum = sums.data() + j * grid;
-        float* __restrict target = row + columns.starts[j];
-        for (const Run& run : runs) {
-          const float a = sum[run.first];
-          const float b = sum[run.second];
-          for (int64_t x = run.begin; x < run.end; ++x) {
-            target[x] += lerp(a, b, weights[x]);
+  at::parallel_for(
+      args.row_begin, args.row_end, 16, [&](int64_t begin, int64_t end) {
+        std::vector<float> sums(window_columns *
+                                grid);  // one map row per column j
+        for (int64_t y = begin; y < end; ++y) {
+          std::fill(sums.begin(), sums.end(), 0.0f);
+          for (int64_t i = rows.cover_begin[y]; i < rows.cover_end[y]; ++i) {
+            const int64_t inside = y - rows.starts[i];
+            const float weight = rows.weight[inside];
+            for (int64_t j = 0; j < window_columns; ++j) {
+              const float* map = low + (i * window_columns + j) * window_step;
+              const float* upper = map + rows.first[inside] * grid;
+              const float* lower = map + rows.second[inside] * grid;
+              float* __restrict sum = sums.data() + j * grid;
+              for (int64_t k = 0; k < grid; ++k)
+                sum[k] += lerp(upper[k], lower[k], weight);
+            }
+          }
+          float* __restrict row = out + (y - args.row_begin) * columns.extent;
+          std::fill_n(row, columns.extent, 0.0f);
+          for (int64_t j = 0; j < window_columns; ++j) {
+            const float* sum = sums.data() + j * grid;
+            float* __restrict target = row + columns.starts[j];
+            for (const Run& run : runs) {
+              const float a = sum[run.first];
+              const float b = sum[run.second];
+              for (int64_t x = run.begin; x < run.end; ++x) {
+                target[x] += lerp(a, b, weights[x]);
+              }
+            }
+          }
+          const int32_t windows_down = rows.cover_end[y] - rows.cover_begin[y];
+          for (int64_t x = 0; x < columns.extent; ++x) {
+            const int32_t windows_across =
+                columns.cover_end[x] - columns.cover_begin[x];
+            row[x] /= static_cast<float>(windows_down * windows_across);
           }
         }
-      }
-      const int32_t windows_down = rows.cover_end[y] - rows.cover_begin[y];
-      for (int64_t x = 0; x < columns.extent; ++x) {
-        const int32_t windows_across =
-            columns.cover_end[x] - columns.cover_begin[x];
-        row[x] /= static_cast<float>(windows_down * windows_across);
-      }
-    }
-  });
+      });
 }
 
 }  // namespace declip::cpu::DECLIP_CPU_LEVEL

@@ -10,13 +10,14 @@ namespace {
 
 __global__ void resize(ResizeArgs args) {
   const int64_t item = item_index();
-  if (item >= args.out_height * args.out_width) return;
-  const BilinearTap y =
-      bilinear_tap(item / args.out_width, args.in_height, args.out_height);
+  const int64_t rows = args.out_end - args.out_begin;
+  if (item >= rows * args.columns.out) return;
+  const BilinearTap y = bilinear_tap(
+      args.out_begin + item / args.columns.out, args.rows.in, args.rows.out);
   const BilinearTap x =
-      bilinear_tap(item % args.out_width, args.in_width, args.out_width);
-  const float* upper = args.in + y.first * args.in_width;
-  const float* lower = args.in + y.second * args.in_width;
+      bilinear_tap(item % args.columns.out, args.columns.in, args.columns.out);
+  const float* upper = args.in + (y.first - args.in_begin) * args.columns.in;
+  const float* lower = args.in + (y.second - args.in_begin) * args.columns.in;
   args.out[item] = lerp(lerp(upper[x.first], lower[x.first], y.weight),
                         lerp(upper[x.second], lower[x.second], y.weight),
                         x.weight);
@@ -27,7 +28,7 @@ __global__ void resize(ResizeArgs args) {
 void resize_plane(const ResizeArgs& args, Stream stream) {
   launch("resize_plane",
          resize,
-         blocks_for(args.out_height * args.out_width),
+         blocks_for((args.out_end - args.out_begin) * args.columns.out),
          dim3(kItemBlock, 1, 1),
          stream,
          args);

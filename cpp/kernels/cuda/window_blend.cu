@@ -16,8 +16,8 @@ __global__ void blend(BlendArgs args) {
   const BlendAxisArgs& rows = args.rows;
   const BlendAxisArgs& columns = args.columns;
   const int64_t item = item_index();
-  if (item >= rows.extent * columns.extent) return;
-  const int64_t y = item / columns.extent;
+  if (item >= (args.row_end - args.row_begin) * columns.extent) return;
+  const int64_t y = args.row_begin + item / columns.extent;
   const int64_t x = item % columns.extent;
   float sum = 0.0f;
   for (int64_t j = columns.cover_begin[x]; j < columns.cover_end[x]; ++j) {
@@ -46,7 +46,7 @@ __global__ void blend(BlendArgs args) {
 void window_blend(const BlendArgs& args, Stream stream) {
   launch("window_blend",
          blend,
-         blocks_for(args.rows.extent * args.columns.extent),
+         blocks_for((args.row_end - args.row_begin) * args.columns.extent),
          dim3(kItemBlock, 1, 1),
          stream,
          args);

@@ -20,7 +20,7 @@
 #include "kernels/mask_pool_args.h"
 #include "kernels/pamr_args.h"
 #include "kernels/postprocess_args.h"
-#include "kernels/resize_plane_args.h"
+#include "kernels/resize_plane.h"
 #include "kernels/roi_align_args.h"
 #include "kernels/rope_args.h"
 #include "kernels/window_blend.h"
@@ -241,13 +241,13 @@ TEST(emulated_resize_is_the_cpu_twin) {
     const auto wanted =
         at::empty({random.integer(1, 50), random.integer(1, 50)});
     const auto got = at::empty_like(wanted);
+    const declip::PlaneResize resize({in.size(0), in.size(1)},
+                                     {wanted.size(0), wanted.size(1)});
     const auto args_of = [&](const at::Tensor& out) {
-      return declip::ResizeArgs{in.const_data_ptr<float>(),
-                                in.size(0),
-                                in.size(1),
-                                out.mutable_data_ptr<float>(),
-                                out.size(0),
-                                out.size(1)};
+      return resize.args(in.const_data_ptr<float>(),
+                         0,
+                         {0, out.size(0)},
+                         out.mutable_data_ptr<float>());
     };
     declip::cpu::resize_plane(args_of(wanted));
     emulated::resize_plane(args_of(got), nullptr);
@@ -360,8 +360,9 @@ TEST(emulated_blending_is_the_cpu_twin) {
     const declip::WindowBlend blend(plan, low.size(1), low.size(2), at::kCPU);
     const auto wanted = at::empty({plan.height, plan.width});
     const auto got = at::empty_like(wanted);
-    declip::cpu::window_blend(blend.args(low, wanted));
-    emulated::window_blend(blend.args(low, got), nullptr);
+    const declip::RowRange rows{0, plan.height};
+    declip::cpu::window_blend(blend.args(low, rows, wanted));
+    emulated::window_blend(blend.args(low, rows, got), nullptr);
     CHECK_CLOSE(distance(got, wanted), 0, 2e-6);
   }
 }

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { DENSE_MODES, type DenseMode } from '../../../ts/base/names.js'
+import { loadAddon } from '../../../ts/engine/load-addon.js'
 import { Tensor } from '../../../ts/engine/tensor.js'
 import type { DatasetName } from '../../../ts/methods/benchmarks.js'
 import { METHOD_NAMES, METHODS } from '../../../ts/methods/list.js'
@@ -137,7 +138,7 @@ t.test('the default method', async t => {
 t.test('models for small pictures', async t => {
   for (const method of METHOD_NAMES) {
     const { pipeline } = resolve({ method, proxy: { features } }, SMALL)
-    t.match(pipeline, { window: 96, shortSide: 0, padTo: 8 }, method)
+    t.match(pipeline, { window: 96, shortSide: 288, enlarge: false, padTo: 8 }, method)
   }
   const stride = (method: 'itaclip' | 'sclip' | 'vanilla', dataset?: string) =>
     resolve({ method, dataset }, SMALL).pipeline.stride
@@ -146,7 +147,10 @@ t.test('models for small pictures', async t => {
   t.equal(stride('vanilla'), 32) // 96 * 112 / 336
   t.equal(resolve({ method: 'naclip', dataset: 'voc21' }, SMALL).pipeline.window, 96)
   t.equal(resolve({ method: 'itaclip' }, { ...SMALL, imageSize: 2 }).pipeline.stride, 1)
-  t.equal(resolve({ method: 'sclip', shortSide: 300 }, SMALL).pipeline.shortSide, 300)
+  const own = resolve({ method: 'sclip', shortSide: 300 }, SMALL).pipeline
+  t.match(own, { shortSide: 300, longSide: 2048, enlarge: true })
+  t.match(resolve({ shortSide: null }, SMALL).pipeline, { shortSide: 0, enlarge: true })
+  t.equal(resolve({ longSide: 500 }, SMALL).pipeline.longSide, 500)
 })
 
 t.test("a preset's thresholds need a background, the caller's do not", async t => {
@@ -207,6 +211,7 @@ t.test("the caller's values stand for every method, and are told apart", async t
         },
         shortSide: 0,
         longSide: 3000,
+        enlarge: true,
         window: 64,
         stride: 32,
         padTo: 4,
@@ -302,6 +307,44 @@ t.test('every preset of every set passes its own checks, windows cover the pictu
     ),
   )
 })
+
+t.test(
+  'a picture of any size has a bounded number of windows, whatever method and model',
+  async t => {
+    const addon = loadAddon()
+    const sizes = [
+      [4000, 3000],
+      [3000, 4000],
+      [12_000, 9000],
+      [9000, 9000],
+      [20_000, 2000],
+    ] as const
+    for (const method of METHOD_NAMES) {
+      for (const dataset of [undefined, ...Object.keys(METHODS[method].datasets)]) {
+        for (const imageSize of [16, 64, 96, 192, 223, 224, 336]) {
+          const model = { ...VIT_B, imageSize, patchSize: 8 }
+          const { pipeline } = resolve({ method, dataset, proxy: { features } }, model)
+          const { dense: _, ...windows } = pipeline
+          for (const [width, height] of sizes) {
+            const count = addon.countWindows({ ...windows, width, height })
+            const most = method === 'itaclip' ? 2200 : width > 5 * height ? 620 : 120
+            const what = `${method} ${dataset} ${imageSize}: ${count} of ${width} x ${height}`
+            if (count < 1 || count > most) t.fail(what)
+          }
+        }
+      }
+    }
+    const count = (options: MethodOptions, model: ModelFacts, width: number, height: number) => {
+      const { dense: _, ...windows } = resolve(options, model).pipeline
+      return addon.countWindows({ ...windows, width, height })
+    }
+    t.equal(count({}, SMALL, 4000, 3000), 70, 'the bundled model and 12 megapixels')
+    t.equal(count({}, SMALL, 384, 288), 70)
+    t.equal(count({}, SMALL, 96, 90), 1, 'smaller pictures keep their size')
+    t.equal(count({ shortSide: null }, SMALL, 4000, 3000), 11_316)
+    t.equal(count({}, VIT_B, 4000, 3000), 6)
+  },
+)
 
 t.test('what is refused', async t => {
   const bad = (options: object, message: RegExp) =>
