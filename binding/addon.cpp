@@ -80,6 +80,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   function("detach", detach_buffer);
   function("mixText", mix_text);
   function("similarity", similarity);
+  function("blendColors", blend_label_colors);
   function("labelRuns", label_runs);
   function("labelStrings", label_strings);
   function("labelPolygons", label_polygons);

@@ -587,6 +587,21 @@ export interface NativeAddon {
   ): Promise<NativeTensor>
   /** a [M, D] times b [K, D] transposed: [M, K]. */
   similarity(options: NativeCall & { a: NativeTensor; b: NativeTensor }): Promise<NativeTensor>
+  /**
+   * Mixes the colours of the classes into RGB pixels, in place: red, green and blue of each class, null for one
+   * that stays as it is; `opacity` their share, 0 to 1; `rim` the pixels at an edge that take the colour alone.
+   */
+  blendColors(
+    options: NativeCall &
+      Pick<NativeLabels, 'labels'> & {
+        pixels: Uint8Array
+        width: number
+        height: number
+        colors: readonly (readonly [number, number, number] | null)[]
+        opacity: number
+        rim: number
+      },
+  ): Promise<void>
   /** COCO's run lengths of every class. */
   labelRuns(options: NativeCall & NativeLabels): Promise<NativeRuns>
   /** The same as pycocotools' compressed strings. */

@@ -1,13 +1,15 @@
-import { eachLine } from '../base/event-loop.js'
+import type { NativeAddon, NativeTensor } from '../engine/addon-types.js'
+import { callNative } from '../engine/call-native.js'
 import { type DecodedImage, loadSharp } from '../image/decode.js'
-import type { LabelMap } from './label-map.js'
 import { drawLegend, type LegendEntry } from './legend.js'
 import type { Rgb } from './palette.js'
 
 /** What an overlay shows. @internal */
 export interface OverlayInput {
+  readonly addon: Pick<NativeAddon, 'CancelToken' | 'blendColors'>
+  /** Ours alone: it is drawn on. */
   readonly image: DecodedImage
-  readonly labels: LabelMap
+  readonly labels: NativeTensor
   readonly classes: readonly string[]
   readonly areas: readonly number[]
   /** Colour per class; undefined leaves the picture as it is. */
@@ -42,31 +44,20 @@ function legendEntries({ classes, areas, colors }: OverlayInput): LegendEntry[] 
 }
 
 /** Colours mixed into the pixels; the rim of every coloured region takes the colour alone. */
-async function blend({ image, labels, colors, opacity }: OverlayInput): Promise<Uint8Array> {
-  const { width, height, data } = image
-  const label = labels.data
+async function blend({ addon, image, labels, colors, opacity }: OverlayInput): Promise<Uint8Array> {
+  const { width, height, data: pixels } = image
   const rim = Math.max(2, Math.round(Math.sqrt(width * height) / 600)) // pixels
-  const out = data // ours alone: every pixel is read before it is written
-  await eachLine(height, width, y => {
-    for (let x = 0; x < width; x++) {
-      const i = y * width + x
-      const own = label[i] as number
-      const color = colors[own]
-      if (!color) continue
-      let share = opacity
-      for (let r = 1; r <= rim && share < 1; r++) {
-        const edge =
-          (x >= r && label[i - r] !== own) ||
-          (x + r < width && label[i + r] !== own) ||
-          (y >= r && label[i - r * width] !== own) ||
-          (y + r < height && label[i + r * width] !== own)
-        if (edge) share = 1
-      }
-      for (let c = 0; c < 3; c++) {
-        const pixel = data[3 * i + c] as number
-        out[3 * i + c] = Math.round(pixel + share * ((color[c] as number) - pixel))
-      }
-    }
-  })
-  return out
+  await callNative(addon, {}, call =>
+    addon.blendColors({
+      ...call,
+      pixels,
+      width,
+      height,
+      labels,
+      colors: colors.map(color => color ?? null),
+      opacity,
+      rim,
+    }),
+  )
+  return pixels
 }

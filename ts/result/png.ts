@@ -1,36 +1,36 @@
-import { promisify } from 'node:util'
+import { Readable } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
+import { setImmediate } from 'node:timers/promises'
 import zlib from 'node:zlib'
-import type { LabelMap } from './label-map.js'
+import type { NativeTensor } from '../engine/addon-types.js'
 import type { Rgb } from './palette.js'
 
 const SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a)
 const GREY = 0
 const INDEXED = 3
 
-const deflate = promisify<Uint8Array, Buffer>(zlib.deflate)
+/** Bytes that are copied out of the native part and given to the compressor at a time. */
+const BAND_BYTES = 1 << 18
 
 /**
  * A PNG whose palette indices are the labels, or for 16-bit labels grey values. Image libraries
  * choose and order palettes by themselves, so the container is written here; zlib compresses on
  * libuv's threads. Chunks as in the PNG specification, section 11.
  *
+ * @param labels - uint8 or uint16 [H, W]
  * @param palette - colours of 8-bit labels, in label order
  * @internal
  */
 export async function encodeLabelPng(
-  labels: LabelMap,
+  labels: NativeTensor,
   palette: readonly Rgb[],
 ): Promise<Uint8Array> {
-  const { data, width, height } = labels
-  const { BYTES_PER_ELEMENT: depth } = data
-  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength)
-  const stride = width * depth
-  const lines = Buffer.alloc((1 + stride) * height) // every row after its filter byte, 0 for none
-  for (let y = 0; y < height; y++) {
-    const row = lines.subarray(1 + y * (1 + stride), (y + 1) * (1 + stride))
-    bytes.copy(row, 0, y * stride)
-    if (depth === 2) row.swap16() // PNG is big-endian
-  }
+  const [height, width] = labels.shape as [number, number]
+  const depth = labels.dtype === 'uint8' ? 1 : 2
+  const lines = Readable.from(linesOf(labels, width * depth, height, depth === 2))
+  const deflate = zlib.createDeflate({ chunkSize: BAND_BYTES })
+  lines.on('error', error => deflate.destroy(error))
+  const data = await buffer(lines.pipe(deflate))
   const header = Buffer.alloc(13)
   header.writeUInt32BE(width, 0)
   header.writeUInt32BE(height, 4)
@@ -39,9 +39,31 @@ export async function encodeLabelPng(
     SIGNATURE,
     chunk('IHDR', header),
     ...(depth === 1 ? [chunk('PLTE', Uint8Array.from(palette.flat()))] : []),
-    chunk('IDAT', await deflate(lines)),
+    chunk('IDAT', data),
     chunk('IEND', new Uint8Array()),
   ])
+}
+
+/** Bands of rows, every row after its filter byte, 0 for none. */
+async function* linesOf(
+  labels: NativeTensor,
+  stride: number,
+  height: number,
+  swaps: boolean,
+): AsyncGenerator<Buffer, void, undefined> {
+  const rows = Math.max(1, Math.floor(BAND_BYTES / stride))
+  for (let start = 0; start < height; start += rows) {
+    const count = Math.min(rows, height - start)
+    const band = labels.slice(0, start, start + count)
+    const bytes = Buffer.from(await band.data())
+    band.dispose()
+    if (swaps) bytes.swap16() // PNG is big-endian
+    const lines = Buffer.alloc((1 + stride) * count)
+    for (let y = 0; y < count; y++)
+      bytes.copy(lines, y * (1 + stride) + 1, y * stride, (y + 1) * stride)
+    yield lines
+    await setImmediate()
+  }
 }
 
 /** Length, type, data and the checksum of type and data. */

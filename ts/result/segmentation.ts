@@ -71,7 +71,12 @@ export interface SegmentationParts {
   source?: (() => Promise<DecodedImage>) | undefined
   addon: Pick<
     NativeAddon,
-    'CancelToken' | 'labelPolygons' | 'labelRuns' | 'labelStrings' | 'writeSafetensors'
+    | 'blendColors'
+    | 'CancelToken'
+    | 'labelPolygons'
+    | 'labelRuns'
+    | 'labelStrings'
+    | 'writeSafetensors'
   >
 }
 
@@ -110,7 +115,6 @@ export class Segmentation {
   readonly #background: number
   readonly #addon: SegmentationParts['addon']
   #source: SegmentationParts['source']
-  #labelMap: LabelMap | undefined
   #disposed = false
 
   /** @internal */
@@ -145,7 +149,8 @@ export class Segmentation {
     const { overlay = false, palette } = options
     checkPalette(palette)
     if (overlay === false) {
-      return encodeLabelPng(await this.#readLabels(), maskPalette(palette))
+      using labels = this.#heldLabels()
+      return await encodeLabelPng(labels.native, maskPalette(palette))
     }
     return this.#overlay(overlay === true ? {} : overlay, palette)
   }
@@ -160,14 +165,22 @@ export class Segmentation {
     const { opacity = 0.55, legend = true } = options
     if (!(Number.isFinite(opacity) && opacity >= 0 && opacity <= 1))
       throw invalid('overlay.opacity', '0 to 1', opacity)
-    const labels = await this.#readLabels()
+    using labels = this.#heldLabels()
     const slot = await takeSlot({})
     try {
       await slot.reserve(3 * this.width * this.height, undefined)
       const image = await this.#picture(options.image)
       const colors = this.#overlayColors(palette)
-      const { classes, areas } = this
-      return await drawOverlay({ image, labels, classes, areas, colors, opacity, legend })
+      return await drawOverlay({
+        addon: this.#addon,
+        image,
+        labels: labels.native,
+        classes: this.classes,
+        areas: this.areas,
+        colors,
+        opacity,
+        legend,
+      })
     } finally {
       slot.release()
     }
@@ -214,7 +227,9 @@ export class Segmentation {
     options: Pick<PngOptions, 'palette'> = {},
   ): Promise<DecodedImage & { channels: 3 }> {
     checkPalette(options.palette)
-    const { data: labels, width, height } = await this.#readLabels()
+    this.#checkLive()
+    const { width, height } = this
+    const labels = (await this.labels.data()) as LabelMap['data']
     const colors = maskPalette(options.palette, this.classes.length)
     const data = new Uint8Array(3 * labels.length)
     await eachLine(height, width, y => {
@@ -372,7 +387,6 @@ export class Segmentation {
   dispose(): void {
     this.#disposed = true
     this.#source = undefined
-    this.#labelMap = undefined
     this.labels.dispose()
     this.logits?.dispose()
     this.probabilities?.dispose()
@@ -397,14 +411,10 @@ export class Segmentation {
     return { labels: this.labels.native, classes: this.classes.length }
   }
 
-  /** Copied out of the native part once. */
-  async #readLabels(): Promise<LabelMap> {
+  /** The labels for an output that goes on when this is disposed. */
+  #heldLabels(): Tensor {
     this.#checkLive()
-    if (!this.#labelMap) {
-      const data = (await this.labels.data()) as LabelMap['data']
-      this.#labelMap = { data, width: this.width, height: this.height }
-    }
-    return this.#labelMap
+    return new Tensor(this.labels.native.slice(0, 0, this.height))
   }
 }
 

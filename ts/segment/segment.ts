@@ -88,8 +88,8 @@ export function segmentPicture(
   given?: Given,
 ): Promise<Segmentation> {
   const { pipeline } = method
-  // while words are encoded
-  if (!(picture instanceof Tensor)) picture.decode()
+  // while words are encoded; readyPicture() sees what went wrong
+  if (!(picture instanceof Tensor)) picture.decode().catch(() => {})
   const asked: Asked = {
     model,
     method,
