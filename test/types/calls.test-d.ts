@@ -2,6 +2,7 @@
 import { expectAssignable, expectError, expectNotAssignable, expectType } from 'tsd'
 import {
   type CheckpointInfo,
+  configure,
   type DoctorCheck,
   doctor,
   type ImageInput,
@@ -14,6 +15,7 @@ import {
   segment,
   segmentMany,
   setup,
+  stats,
   Tensor,
   type TensorData,
   type TrainResult,
@@ -163,3 +165,18 @@ expectError(setup({ priority: 'high' }))
 expectAssignable<string | undefined>((await setup()).sha256)
 expectType<Promise<DoctorCheck[]>>(doctor())
 expectType<'ok' | 'note' | 'failed' | 'skipped' | undefined>((await doctor())[0]?.state)
+
+expectType<void>(configure({ threads: 2, maxWaiting: 5, memoryBudget: 1e9, maxPixels: 1e7 }))
+expectError(configure({ maxwaiting: 5 }))
+expectError(configure({ maxPixels: '5' }))
+expectType<number>(stats().memory.used + stats().waiting + stats().callSeconds.sum)
+expectType<Promise<Segmentation>>(
+  segment('a.jpg', ['cat'], {
+    priority: 'high',
+    client: 'me',
+    timeout: 500,
+    maxPixels: 1e6,
+    transfer: true,
+  }),
+)
+expectError(segment('a.jpg', ['cat'], { priority: 2 }))

@@ -23,8 +23,8 @@ export interface Settings {
    */
   memoryBudget?: number | undefined
   /**
-   * Pixels of a picture, by its header: a larger one rejects with ERR_DECLIP_IMAGE before it is decoded. Default
-   * 62,000,000, which lets pass what cameras of 61 megapixels make.
+   * Pixels of a picture, by its header: a larger one rejects with ERR_DECLIP_IMAGE before it is decoded. Default:
+   * DECLIP_MAX_PIXELS, else 62,000,000, which lets pass what cameras of 61 megapixels make.
    */
   maxPixels?: number | undefined
   /**
@@ -112,9 +112,18 @@ export function settings(): Record<keyof Settings, number> {
     threads: set.threads ?? 0,
     maxWaiting: set.maxWaiting ?? Number.POSITIVE_INFINITY,
     memoryBudget: set.memoryBudget ?? defaultBudget(),
-    maxPixels: set.maxPixels ?? 62_000_000,
+    maxPixels: set.maxPixels ?? pixelsFromEnvironment() ?? 62_000_000,
     decodeAhead: set.decodeAhead ?? availableParallelism() + 1,
   }
+}
+
+/** DECLIP_MAX_PIXELS, for programs that are not one's own, such as the command line. */
+function pixelsFromEnvironment(): number | undefined {
+  const text = process.env['DECLIP_MAX_PIXELS']
+  if (!text) return undefined
+  const pixels = Number(text)
+  if (PIXELS.holds(pixels)) return pixels
+  throw invalid('DECLIP_MAX_PIXELS', PIXELS.range, text)
 }
 
 /**

@@ -188,7 +188,7 @@ function tooLarge(
     name,
     `it has ${width} x ${height} = ${(width * height).toLocaleString('en')} pixels, and the limit is ` +
       `${limit.toLocaleString('en')}; make it smaller, or allow more with maxPixels, an option of the call and ` +
-      'of configure()',
+      'of configure(), or with DECLIP_MAX_PIXELS',
     cause,
   )
 }

@@ -55,6 +55,20 @@ t.test('what cannot be is refused whole', t => {
   t.end()
 })
 
+t.test('the pixel limit of the environment, until another is set', t => {
+  t.teardown(() => delete process.env['DECLIP_MAX_PIXELS'])
+  process.env['DECLIP_MAX_PIXELS'] = '1e8'
+  t.equal(settings().maxPixels, 1e8)
+  process.env['DECLIP_MAX_PIXELS'] = 'many'
+  t.throws(() => settings(), {
+    code: 'ERR_DECLIP_INVALID_ARG',
+    message: "DECLIP_MAX_PIXELS must be a whole number, 1 to 536870912, received 'many'.",
+  })
+  configure({ maxPixels: 7 })
+  t.equal(settings().maxPixels, 7)
+  t.end()
+})
+
 t.test('a worker begins with what was set', async t => {
   configure({ maxPixels: 1234 })
   const code = `
