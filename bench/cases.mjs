@@ -97,6 +97,15 @@ const many = [{ name: 'many/200', kind: 'many', pictures: 200, options: { pamr: 
 
 const coldStart = [{ name: 'cold-start/segment', kind: 'cold-start', repeat: 7 }]
 
+/** Default calls on photographs, whole processes. */
+const photo = [{}, { out: 'mask' }, { out: 'overlay' }].map(({ out }) => ({
+  name: `photo/${out ?? 'labels'}`,
+  kind: 'photo',
+  megapixels: [3, 12, 24],
+  out,
+  repeat: 3,
+}))
+
 const busy = [
   { variant: 'words-tiny', width: 128, height: 96, pictures: 200, block: 50, options: {} },
   {
@@ -116,6 +125,7 @@ export const cases = [
   ...encode,
   ...pixels,
   ...many,
+  ...photo,
   ...busy,
   ...kernelCases,
   ...goalCases,
