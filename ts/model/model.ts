@@ -304,8 +304,7 @@ export class Model {
         const picture = found?.picture ?? { tensor: (image as Tensor).native }
         const native = await callNative(this.#addon, call, job =>
           this.native.encode({ ...job, picture, pipeline }),
-        )
-        found?.dispose()
+        ).finally(() => found?.dispose())
         return new View(native, this, ready, opened?.again ?? noPicture)
       } finally {
         opened?.close()

@@ -102,11 +102,10 @@ export function segmentPicture(
       }
       const ready = await readyPicture(picture, pipeline, options)
       return {
-        answer: async query => {
-          const result = await model.native.segment({ ...query, picture: ready.picture, pipeline })
-          ready.dispose()
-          return result
-        },
+        answer: query =>
+          model.native
+            .segment({ ...query, picture: ready.picture, pipeline })
+            .finally(() => ready.dispose()),
         decodeMs: picture.decodeMs,
       }
     },
