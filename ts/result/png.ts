@@ -58,9 +58,11 @@ async function* linesOf(
     const bytes = Buffer.from(await band.data())
     band.dispose()
     if (swaps) bytes.swap16() // PNG is big-endian
-    const lines = Buffer.alloc((1 + stride) * count)
-    for (let y = 0; y < count; y++)
+    const lines = Buffer.allocUnsafe((1 + stride) * count)
+    for (let y = 0; y < count; y++) {
+      lines[y * (1 + stride)] = 0
       bytes.copy(lines, y * (1 + stride) + 1, y * stride, (y + 1) * stride)
+    }
     yield lines
     await setImmediate()
   }
