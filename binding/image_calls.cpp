@@ -68,10 +68,13 @@ Napi::Value window_count(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value detach_buffer(const Napi::CallbackInfo& info) {
-  if (info.Length() == 1 && info[0].IsArrayBuffer()) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    if (info.Length() != 1 || !info[0].IsArrayBuffer()) {
+      throw Error(ErrorCode::kInvalidArg, "An ArrayBuffer was expected.");
+    }
     napi_detach_arraybuffer(info.Env(), info[0]);
-  }
-  return info.Env().Undefined();
+    return info.Env().Undefined();
+  });
 }
 
 }  // namespace declip
