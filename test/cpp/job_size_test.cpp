@@ -14,7 +14,10 @@ TEST(job_size_of_labels_grows_with_pixels_words_and_pamr) {
   };
   CHECK(threads({480, 640}, 20) == 1);
   CHECK(threads({480, 640}, 800) > 1);
+  CHECK(threads({3000, 4000}, 2) == 1);
+  post.area_threshold = 0.1;
   CHECK(threads({3000, 4000}, 2) == 16);  // for its memory
+  post = {};
   post.pamr_iterations = 10;
   CHECK(threads({480, 640}, 80) > 1);
   post = {};

@@ -7,7 +7,7 @@ const model = await loadModel('words-tiny')
 const call = onProgress =>
   segment(park, ['background', 'tree'], {
     model,
-    ...(onProgress ? { stride: 8, onProgress } : { shortSide: 96 }),
+    ...(onProgress ? { stride: 20, onProgress } : { shortSide: 96 }),
   })
 
 /** Resolves in the middle of a call that goes on. */

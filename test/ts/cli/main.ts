@@ -204,19 +204,6 @@ t.test('segment: options reach the engine', async t => {
   t.same(await areas('--classes-file', file), plain)
 })
 
-t.test('what README says that the first command prints', async t => {
-  const readme = readFileSync(join(packageRoot, 'README.md'), 'utf8')
-  const [, line = '', printed = ''] =
-    /^npx declip (segment .*)\n```\n\nprints[^\n]*\n\n```\n(.*?)```/ms.exec(readme) ?? []
-  const overlay = join(t.testdir(), 'overlay.png')
-  const { code, out, err } = await declip(
-    words(line).map(word => (word === 'overlay.png' ? overlay : word)),
-  )
-  t.equal(code, 0, err)
-  const plain = (text: string) => text.replace(/\d+ ms/, 'N ms').replaceAll(overlay, 'overlay.png')
-  t.equal(plain(out), plain(printed))
-})
-
 t.test('segment: pictures that cannot be used do not end the others', async t => {
   const dir = t.testdir({ in: { 'b.png': 'broken', 'd.bmp': 'BM' }, out: {} })
   const pixel = { width: 1, height: 1, channels: 3 as const, background: '#123' }

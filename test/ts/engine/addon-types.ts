@@ -65,6 +65,10 @@ t.teardown(() => {
   model.dispose()
 })
 
+/** Of the addon's functions those that read no argument, and those that take any number in range. */
+const TAKE_NOTHING = ['runtime', 'queueStats', 'ticket', 'memoryUse', 'CancelToken']
+const TAKE_NUMBERS = ['setThreads', 'setMemoryBudget', 'reserveMemory', 'unreserveMemory']
+
 /** What a call throws or rejects with; undefined where it does neither. */
 async function failure(call: () => unknown): Promise<unknown> {
   try {
@@ -90,7 +94,7 @@ t.test('wrong receivers', async t => {
       Object.create(prototype),
       Object.create(handle),
       new Proxy(handle, {}),
-      { ...handle },
+      Object.defineProperties({}, Object.getOwnPropertyDescriptors(handle)),
       ...Object.values(handles).filter(other => other !== handle),
     ]
     for (const method of methods) {
@@ -143,7 +147,7 @@ t.test('every method refuses nonsense', async t => {
     [
       'addon',
       addon as never,
-      Object.keys(addon).filter(k => !['runtime', 'setThreads', 'CancelToken'].includes(k)),
+      Object.keys(addon).filter(k => !TAKE_NOTHING.includes(k) && !TAKE_NUMBERS.includes(k)),
     ],
     ['model', native as never, Object.getOwnPropertyNames(Object.getPrototypeOf(native))],
     ['view', view as never, Object.getOwnPropertyNames(Object.getPrototypeOf(view))],
@@ -211,6 +215,11 @@ t.test('lengths and ranges that memory safety needs', async t => {
   for (const threads of [0, -1, 1.5e9, Number.NaN, 'x']) {
     t.throws(() => addon.setThreads(threads as number), invalid)
   }
+  for (const bytes of [-1, 1e300, Number.NaN, 'x', {}, undefined]) {
+    for (const name of ['setMemoryBudget', 'reserveMemory', 'unreserveMemory'] as const) {
+      t.throws(() => addon[name](bytes as number), invalid, `${name}(${String(bytes)})`)
+    }
+  }
 })
 
 t.test('words that name one of several things', async t => {
@@ -245,13 +254,18 @@ t.test('an allocation that cannot succeed', async t => {
   // 2^23 squared floats: more than a 64-bit process can address
   const rows = 2 ** 23
   const a = addon.tensor(new Float32Array(rows), [rows, 1], 'float32')
-  const call = callNative(addon, {}, options => addon.similarity({ ...options, a, b: a }))
-  await t.rejects(call, {
-    name: 'DeclipError',
-    code: 'ERR_DECLIP_OUT_OF_MEMORY',
-    message:
-      /281474976710656 bytes.*Use a smaller picture \(shortSide\), fewer pictures or texts at a time, or a smaller model/,
-  })
+  const call = () => callNative(addon, {}, options => addon.similarity({ ...options, a, b: a }))
+  const failed = { name: 'DeclipError', code: 'ERR_DECLIP_OUT_OF_MEMORY' }
+  const advice =
+    'Use a smaller picture (shortSide), fewer pictures or texts at a time, or a smaller model'
+  await t.rejects(call(), { ...failed, message: 'a tensor of 268435456 MB was asked for' })
+  await t.rejects(call(), { ...failed, message: advice })
+  // Within the budget, it is the system that refuses.
+  const { budget } = addon.memoryUse()
+  addon.setMemoryBudget(Number.MAX_SAFE_INTEGER)
+  await t.rejects(call(), { ...failed, message: '281474976710656 bytes' })
+  await t.rejects(call(), { ...failed, message: advice })
+  addon.setMemoryBudget(budget)
   a.dispose()
 })
 

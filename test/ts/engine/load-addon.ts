@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Worker } from 'node:worker_threads'
+import * as threads from 'node:worker_threads'
 import t, { type Test } from 'tap'
 import { packageRoot } from '../../../ts/base/package-files.js'
 import { findLibtorch } from '../../../ts/engine/libtorch.js'
@@ -131,7 +131,7 @@ t.test('two workers and the main thread', async t => {
     [1, 2].map(
       () =>
         new Promise((resolve, reject) => {
-          const worker = new Worker(code, { eval: true, execArgv: [] })
+          const worker = new threads.Worker(code, { eval: true, execArgv: [] })
           worker.once('message', resolve).once('error', reject)
         }),
     ),
@@ -147,7 +147,7 @@ t.test('where threads are forbidden, LibTorch is loaded on this one', async t =>
   }
   const { prepareAddon } = await t.mockImport<typeof import('../../../ts/engine/load-addon.js')>(
     '../../../ts/engine/load-addon.js',
-    { 'node:worker_threads': { Worker } },
+    { 'node:worker_threads': { ...threads, Worker } },
   )
   t.type((await prepareAddon()).loadModel, 'function')
 })
@@ -163,7 +163,7 @@ t.test('DECLIP_PRELOAD chooses the thread that loads LibTorch, as Electron does'
   const prepare = async () => {
     const { prepareAddon } = await t.mockImport<typeof import('../../../ts/engine/load-addon.js')>(
       '../../../ts/engine/load-addon.js',
-      { 'node:worker_threads': { Worker } },
+      { 'node:worker_threads': { ...threads, Worker } },
     )
     return prepareAddon()
   }
