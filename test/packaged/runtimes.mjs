@@ -36,7 +36,7 @@ const RESTRICTED = {
   'Node 22': [node22, '--permission', '--allow-fs-read=*', '--allow-addons', '--allow-worker'],
   'Node 24': [node24, '--permission', '--allow-fs-read=*', '--allow-addons', '--allow-worker'],
   'Node 24 without workers': [node24, '--permission', '--allow-fs-read=*', '--allow-addons'],
-  Deno: [deno, 'run', '--allow-read', '--allow-env', '--allow-ffi', '--allow-sys=systemMemoryInfo'],
+  Deno: [deno, 'run', '--allow-read', '--allow-env', '--allow-ffi'],
 }
 /** Ways to end with their exit code and what is said. */
 const ENDINGS = [

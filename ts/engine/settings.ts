@@ -97,7 +97,7 @@ export function applySettings(loaded: NativeAddon): void {
   addon = loaded
   const { threads, memoryBudget = defaultBudget() } = set
   // Another thread of JavaScript may have given the process its budget.
-  const isOpen = !Number.isSafeInteger(addon.memoryUse().budget)
+  const isOpen = !Number.isSafeInteger(addon.memoryUse().budget) && Number.isFinite(memoryBudget)
   apply(addon, { threads, memoryBudget: isOpen ? memoryBudget : undefined })
 }
 
@@ -127,10 +127,15 @@ function pixelsFromEnvironment(): number | undefined {
 }
 
 /**
- * Of the memory that the system lets this process have. The budget holds no JavaScript, no code and no small blocks,
+ * Of the memory that the system lets this process have; infinite where that may not be asked, as in Deno without
+ * --allow-sys. The budget holds no JavaScript, no code and no small blocks,
  * 200 to 250 MB after the first call, nor what the decoder takes for itself.
  */
 function defaultBudget(): number {
-  const all = Math.min(totalmem(), process.constrainedMemory?.() || Number.POSITIVE_INFINITY)
-  return Math.max(0.75 * all - 2 ** 28, 2 ** 27)
+  try {
+    const all = Math.min(totalmem(), process.constrainedMemory?.() || Number.POSITIVE_INFINITY)
+    return Math.max(0.75 * all - 2 ** 28, 2 ** 27)
+  } catch {
+    return Number.POSITIVE_INFINITY
+  }
 }
