@@ -14,7 +14,7 @@ export interface CallOptions {
   onProgress?: ((progress: Progress) => void) | undefined
   /**
    * Calls of a higher one are decoded and computed first; what runs already is not interrupted, and the lower
-   * ones get an eighth of the time. Default 'normal'.
+   * ones get an eighth of the time. Default 'normal', of queries of a view 'high'.
    */
   priority?: Priority | undefined
   /**

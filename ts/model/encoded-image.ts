@@ -19,6 +19,12 @@ export interface ViewSegmentOptions
     PostprocessOptions,
     Omit<VocabularyOptions, keyof CallOptions> {}
 
+/** Milliseconds of work that need not wait for whole pictures: of high priority unless the caller says otherwise. */
+function soon<O extends CallOptions>(options: O): O {
+  const isOpen = typeof options === 'object' && options !== null && options.priority === undefined
+  return isOpen ? { ...options, priority: 'high' } : options // what is no object is refused later
+}
+
 /**
  * A picture that went through the vision tower once. Made by {@link Model.encode}.
  *
@@ -62,7 +68,8 @@ export class View {
   }
 
   /**
-   * Labels every pixel by another vocabulary; no pass through the vision tower.
+   * Labels every pixel by another vocabulary; no pass through the vision tower, and so of high priority unless
+   * `priority` says otherwise.
    *
    * @param classes - as for {@link segment}
    * @throws {@link DeclipError} as {@link segment}
@@ -71,7 +78,7 @@ export class View {
     classes: ClassList | Vocabulary,
     options: ViewSegmentOptions = {},
   ): Promise<Segmentation> {
-    return admit(options, async call => {
+    return admit(soon(options), async call => {
       const start = performance.now()
       const method = resolveMethod({
         model: this.#model.facts,
@@ -98,7 +105,7 @@ export class View {
     texts: string | readonly string[],
     options: CallOptions & Pick<VocabularyOptions, 'templates'> = {},
   ): Promise<Tensor> {
-    return admit(options, call => this.#similarity(texts, call))
+    return admit(soon(options), call => this.#similarity(texts, call))
   }
 
   async #similarity(

@@ -60,6 +60,23 @@ t.test('a small call of high priority does not wait for a large one', async t =>
   await ended
 })
 
+t.test('a query of a view does not wait for a large picture, unless it is told to', async t => {
+  using view = await model.encode(image)
+  const { stop, ended } = await occupied()
+  ;(await view.segment(vocabulary)).dispose()
+  ;(await view.similarity('a tree')).dispose()
+  t.equal(addon.queueStats().running[1], 1, 'the large one goes on')
+  const told = view.segment(vocabulary, { priority: 'normal' })
+  await new Promise(resolve => setTimeout(resolve, 100))
+  t.equal(addon.queueStats().waiting[1], 1)
+  stop()
+  await ended
+  ;(await told).dispose()
+  for (const options of [null, 5, { priority: 'now' }]) {
+    await t.rejects(view.segment(vocabulary, options as never), { code: 'ERR_DECLIP_INVALID_ARG' })
+  }
+})
+
 t.test('clients take turns, each in the order in which its calls were made', async t => {
   const order = await orderOf([
     ['a', { client: 'a' }],
