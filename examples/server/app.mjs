@@ -59,6 +59,7 @@ export async function buildServer({
   /** What every call is given: who asked, until when, and a signal that fires when they have left. */
   function callOptions(request, reply) {
     const left = new AbortController()
+    if (reply.raw.destroyed || request.raw.socket.destroyed) left.abort() // while it was uploaded
     reply.raw.on('close', () => reply.raw.writableFinished || left.abort())
     return { timeout, client: request.ip, signal: AbortSignal.any([left.signal, stopping]) }
   }

@@ -129,11 +129,12 @@ async function uploads() {
     }),
   )
   const seconds = (performance.now() - begun) / 1000
-  const late = 1000 * (await metric('nodejs_eventloop_lag_max_seconds'))
+  // What is measured is the time between two turns of a timer of 10 ms.
+  const late = 1000 * (await metric('nodejs_eventloop_lag_max_seconds')) - 10
   const count = status => answers.filter(one => one === status).length
   console.log(
     `${UPLOADS} uploads of 12 megapixels (${(photo.length / 1e6).toFixed(1)} MB each) at once: ${count(200)} answered, ` +
-      `${count(503)} refused in ${seconds.toFixed(1)} s, peak ${(peak() / 1e6).toFixed(0)} MB, event loop late ${late.toFixed(0)} ms at most`,
+      `${count(503)} refused, ${count(504)} out of time in ${seconds.toFixed(1)} s, peak ${(peak() / 1e6).toFixed(0)} MB, event loop late ${late.toFixed(0)} ms at most`,
   )
   expect(count(200) + count(503) + count(504) === UPLOADS, 'every upload is answered or refused')
   expect(count(200) > 0, 'uploads are answered')
