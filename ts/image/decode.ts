@@ -123,8 +123,7 @@ export async function openEncoded(
     try {
       return await work()
     } catch (error) {
-      if (error instanceof DeclipError) throw error
-      if (!isTooLarge(error)) throw decodeError(name, reasonOf(error), error)
+      if (!isTooLarge(error)) throw toDecodeError(name, error)
       const { width, height } = await sharp(bytes, { limitInputPixels: false }).metadata()
       throw tooLarge(name, { width, height }, maxPixels, error)
     }
@@ -156,7 +155,7 @@ export async function openSharp(
     try {
       return await work()
     } catch (error) {
-      throw error instanceof DeclipError ? error : decodeError(name, reasonOf(error), error)
+      throw toDecodeError(name, error)
     }
   }
   const { width, height } = await named(() => picture.metadata())
@@ -221,13 +220,17 @@ async function renderTiff(picture: Sharp, samples: TiffSamples): Promise<Pixels>
   return { data: await floatsToBytes(values, width, height), width, height, channels: 3 }
 }
 
-/** @internal */
-export function decodeError(name: string, reason: string, cause?: unknown): DeclipError {
+/** What a decoder threw as an error that names the picture; one of ours as it is. @internal */
+export function toDecodeError(name: string, error: unknown): DeclipError {
+  return error instanceof DeclipError ? error : decodeError(name, reasonOf(error), error)
+}
+
+function decodeError(name: string, reason: string, cause?: unknown): DeclipError {
   return new DeclipError('ERR_DECLIP_IMAGE', `Cannot decode ${name}: ${reason}.`, { cause })
 }
 
-/** The decoder's first line that says something; libheif's reader reports every failed seek. @internal */
-export function reasonOf(error: unknown): string {
+/** The decoder's first line that says something; libheif's reader reports every failed seek. */
+function reasonOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error)
   const lines = message.split('\n').filter(line => !line.startsWith('source: bad seek'))
   return (lines[0] ?? message).replace('Input buffer', 'it').replace(/[\s:.]+$/, '')

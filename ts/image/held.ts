@@ -6,14 +6,13 @@ import type { Tensor } from '../engine/tensor.js'
 import { aborted, DeclipError, describe, invalid } from '../errors.js'
 import {
   checkPixels,
-  decodeError,
   type ImageEncoder,
   type ImageInput,
   type OpenedPicture,
   openEncoded,
   openSharp,
   type RawImage,
-  reasonOf,
+  toDecodeError,
 } from './decode.js'
 
 /** Pixels that were checked. @internal */
@@ -148,7 +147,7 @@ function holdEncoder(input: ImageEncoder, maxPixels: number): Encoded {
       if (!types.isUint8Array(bytes)) throw invalid('image.toBuffer()', 'bytes', bytes)
       return copyBytes(bytes)
     } catch (error) {
-      throw error instanceof DeclipError ? error : decodeError(name, reasonOf(error), error)
+      throw toDecodeError(name, error)
     }
   })()
   return holdOpening(encoding.then(bytes => openEncoded(bytes, name, maxPixels)))
