@@ -1,6 +1,7 @@
 /** The calls of the load test without a server: a line `COUNT CALLERS` in, milliseconds out. */
 import { createInterface } from 'node:readline'
 import { loadModel, segment } from 'declip-native'
+import { time } from './time.mjs'
 
 const { PICTURE, WORDS } = process.env
 const model = await loadModel('words-tiny')
@@ -13,13 +14,6 @@ await call()
 console.log('ready')
 for await (const line of createInterface({ input: process.stdin })) {
   const [count, callers] = line.split(' ').map(Number)
-  const begun = performance.now()
-  let left = count
-  await Promise.all(
-    Array.from({ length: callers }, async () => {
-      while (left-- > 0) await call()
-    }),
-  )
-  console.log(performance.now() - begun)
+  console.log(await time(count, callers, call))
 }
 model.dispose()

@@ -19,6 +19,7 @@ import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import sharp from 'sharp'
+import { time } from './time.mjs'
 
 const quick = process.argv.includes('--quick')
 const here = dirname(fileURLToPath(import.meta.url))
@@ -60,18 +61,6 @@ const post = (path, body, more = {}) =>
     headers: { 'content-type': 'image/png' },
     ...more,
   })
-
-/** `count` calls by `callers` at once; resolves to milliseconds. */
-async function time(count, callers, call) {
-  const begun = performance.now()
-  let left = count
-  await Promise.all(
-    Array.from({ length: callers }, async () => {
-      while (left-- > 0) await call()
-    }),
-  )
-  return performance.now() - begun
-}
 
 /** The server's peak memory in bytes, where Linux tells it. */
 function peak() {
