@@ -22,7 +22,16 @@ Napi::Value or_null(Napi::Env env, const std::optional<T>& value) {
 }
 
 const char* activation_name(Activation a) {
-  return a == Activation::kGelu ? "gelu" : "quick_gelu";
+  switch (a) {
+    case Activation::kGelu:
+      return "gelu";
+    case Activation::kGeluTanh:
+      return "gelu_tanh";
+    case Activation::kRelu:
+      return "relu";
+    default:
+      return "quick_gelu";
+  }
 }
 
 Napi::Array numbers(Napi::Env env, const std::vector<int64_t>& values) {
@@ -122,6 +131,7 @@ Napi::Object to_js(Napi::Env env, const CheckpointInfo& info) {
   o.Set("parameters", static_cast<double>(info.parameters));
   o.Set("tensors", static_cast<double>(info.tensors));
   o.Set("logitScale", or_null(env, info.logit_scale));
+  o.Set("logitBias", or_null(env, info.logit_bias));
   o.Set("epoch",
         info.epoch ? Napi::Value::From(env, static_cast<double>(*info.epoch))
                    : env.Null());

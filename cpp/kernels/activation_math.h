@@ -27,4 +27,14 @@ DECLIP_HD float gelu(float x) {
   return x * (x < 0.0f ? tail : 1.0f - tail);
 }
 
+/// GELU with tanh in place of erf: x * sigmoid(2 sqrt(2 / pi) (x + 0.044715
+/// x^3)).
+DECLIP_HD float gelu_tanh(float x) {
+  const float z = 1.5957691216f * (x + 0.044715f * x * x * x);
+  const float small = exp_negative(-std::fabs(z));
+  return x * (z < 0.0f ? small : 1.0f) / (1.0f + small);
+}
+
+DECLIP_HD float relu(float x) { return x > 0.0f ? x : 0.0f; }
+
 }  // namespace declip

@@ -12,7 +12,7 @@ namespace declip {
 // chosen from its largest value, as tokens of a ViT differ by orders of
 // magnitude.
 
-enum class Epilogue { kNone, kSilu, kGelu };
+enum class Epilogue { kNone, kSilu, kGelu, kGeluTanh, kRelu };
 
 /// Row r of x is scales[r] * (values[r] - 128).
 struct QuantizedRows {

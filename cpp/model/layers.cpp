@@ -17,6 +17,18 @@ at::Tensor scaled_rows(const at::Tensor& x, const at::Tensor& gamma) {
   return x.dim() == 2 ? x * gamma.unsqueeze(1) : x * gamma;
 }
 
+/// Of all but QuickGELU.
+Epilogue epilogue_of(Activation activation) {
+  switch (activation) {
+    case Activation::kGeluTanh:
+      return Epilogue::kGeluTanh;
+    case Activation::kRelu:
+      return Epilogue::kRelu;
+    default:
+      return Epilogue::kGelu;
+  }
+}
+
 }  // namespace
 
 LayerNorm::LayerNorm(const Scope& scope,
@@ -117,8 +129,8 @@ Mlp::Mlp(const at::Tensor& in_weight,
     after_ = epilogue;
     return Epilogue::kNone;
   };
-  if (activation == Activation::kGelu) {
-    in_ = Linear(in_weight, in_bias, numerics, within(Epilogue::kGelu));
+  if (activation != Activation::kQuickGelu) {
+    in_ = Linear(in_weight, in_bias, numerics, within(epilogue_of(activation)));
     out_ = Linear(out_weight, out_bias, numerics);
   } else if (numerics.fused || numerics.recorded) {
     in_ = Linear(in_weight,

@@ -151,7 +151,7 @@ class Projection {
 };
 
 /// Two linear layers with an activation between them. QuickGELU is
-/// x sigmoid(1.702 x); GELU the exact (erf) one.
+/// x sigmoid(1.702 x); the others are what Activation says.
 class Mlp {
  public:
   Mlp(const at::Tensor& in_weight,

@@ -89,12 +89,35 @@ bool can_pack(const Numerics& numerics) {
              : numerics.dtype == at::kFloat && has_fast_onednn();
 }
 
+struct OnednnName {
+  const char *name, *algorithm;
+};
+
+OnednnName onednn_name(Epilogue epilogue) {
+  switch (epilogue) {
+    case Epilogue::kSilu:
+      return {"swish", ""};
+    case Epilogue::kGelu:
+      return {"gelu", "none"};
+    case Epilogue::kGeluTanh:
+      return {"gelu", "tanh"};
+    case Epilogue::kRelu:
+      return {"relu", ""};
+    default:
+      return {"none", ""};
+  }
+}
+
 at::Tensor activated_in_place(Epilogue activation, at::Tensor x) {
   switch (activation) {
     case Epilogue::kSilu:
       return at::silu_(x);
     case Epilogue::kGelu:
       return at::gelu_(x);
+    case Epilogue::kGeluTanh:
+      return at::gelu_(x, "tanh");
+    case Epilogue::kRelu:
+      return at::relu_(x);
     default:
       return x;
   }
@@ -217,16 +240,9 @@ at::Tensor Linear::operator()(const at::Tensor& x) const {
     return activated_in_place(epilogue_, at::linear(x, weight_, bias_));
   }
   const auto bias = bias_.defined() ? std::optional(bias_) : std::nullopt;
-  const char* name = epilogue_ == Epilogue::kSilu   ? "swish"
-                     : epilogue_ == Epilogue::kGelu ? "gelu"
-                                                    : "none";
+  const auto [name, algorithm] = onednn_name(epilogue_);
   return operators().pointwise->call(
-      x,
-      weight_,
-      bias,
-      name,
-      Scalars(),
-      epilogue_ == Epilogue::kGelu ? "none" : "");
+      x, weight_, bias, name, Scalars(), algorithm);
 }
 
 at::Tensor Linear::add_to(const at::Tensor& residual,

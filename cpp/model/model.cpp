@@ -116,6 +116,10 @@ CheckpointInfo describe(const Checkpoint& checkpoint) {
   if (scale != checkpoint.tensors.end()) {
     info.logit_scale = std::exp(scale->second.to(at::kDouble).item<double>());
   }
+  const auto bias = checkpoint.tensors.find("logit_bias");
+  if (bias != checkpoint.tensors.end()) {
+    info.logit_bias = bias->second.to(at::kDouble).item<double>();
+  }
   return info;
 }
 

@@ -61,6 +61,10 @@ at::Tensor activate_backward(Epilogue activation,
       return at::silu_backward(gradient, x);
     case Epilogue::kGelu:
       return at::gelu_backward(gradient, x);
+    case Epilogue::kGeluTanh:
+      return at::gelu_backward(gradient, x, "tanh");
+    case Epilogue::kRelu:
+      return at::threshold_backward(gradient, x, 0);
     default:
       return gradient;
   }
@@ -199,6 +203,10 @@ at::Tensor activate(Epilogue activation, const at::Tensor& x) {
       return at::silu(x);
     case Epilogue::kGelu:
       return at::gelu(x);
+    case Epilogue::kGeluTanh:
+      return at::gelu(x, "tanh");
+    case Epilogue::kRelu:
+      return at::relu(x);
     default:
       return x;
   }

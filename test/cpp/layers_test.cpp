@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <vector>
 
@@ -47,12 +48,23 @@ at::Tensor plain_norm(const at::Tensor& x,
   return out;
 }
 
+constexpr std::array kEpilogues{Epilogue::kNone,
+                                Epilogue::kSilu,
+                                Epilogue::kGelu,
+                                Epilogue::kGeluTanh,
+                                Epilogue::kRelu};
+
 double activation(double x, Epilogue kind) {
   switch (kind) {
     case Epilogue::kSilu:
       return x / (1 + std::exp(-x));
     case Epilogue::kGelu:
       return 0.5 * x * std::erfc(-x / std::sqrt(2.0));
+    case Epilogue::kGeluTanh:
+      return 0.5 * x *
+             (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    case Epilogue::kRelu:
+      return std::max(x, 0.0);
     default:
       return x;
   }
@@ -103,7 +115,7 @@ TEST(gated_layer_norm_matches_plain_loops) {
 TEST(packed_layers_match_the_eager_ones) {
   Random random;
   for (const auto epilogue :
-       {Epilogue::kNone, Epilogue::kSilu, Epilogue::kGelu}) {
+       kEpilogues) {
     const auto weight = random.tensor({24, 40}), bias = random.tensor({24});
     const auto x = random.tensor({2, 7, 40});
     const auto residual = random.tensor({2, 7, 24});
@@ -135,7 +147,7 @@ TEST(eight_bit_layers_stay_within_their_steps) {
       at::tensor(std::vector<float>{1e-3, 1, 1e3, 5, 1e-6, 0}).unsqueeze(1);
   const auto residual = random.tensor({6, 33});
   for (const auto epilogue :
-       {Epilogue::kNone, Epilogue::kSilu, Epilogue::kGelu}) {
+       kEpilogues) {
     const auto got =
         Linear(weight, bias, numerics, epilogue).add_to(residual, x);
     const auto wanted =
@@ -188,7 +200,7 @@ TEST(rows_come_back_from_eight_bits) {
 
 TEST(activations_match_the_textbook) {
   const auto x = at::linspace(-12, 12, 4001, at::kFloat).unsqueeze(0);
-  for (const auto epilogue : {Epilogue::kSilu, Epilogue::kGelu}) {
+  for (const auto epilogue : kEpilogues) {
     const auto got =
         declip::dequantize_rows(x, at::ones({1}), {}, epilogue, {}, at::kFloat);
     for (int64_t i = 0; i < x.size(1); i += 7) {

@@ -17,6 +17,8 @@
 #include "kernels/dense_attention.h"
 #include "tap.h"
 
+using declip::Epilogue;
+
 namespace {
 
 using Function = std::function<at::Tensor(const std::vector<at::Tensor>&)>;
@@ -60,26 +62,40 @@ double tolerance(at::ScalarType type) {
   return type == at::kFloat ? 1e-5 : 0.02;
 }
 
+at::Tensor activated(Epilogue activation, const at::Tensor& x) {
+  switch (activation) {
+    case Epilogue::kSilu:
+      return at::silu(x);
+    case Epilogue::kGelu:
+      return at::gelu(x);
+    case Epilogue::kGeluTanh:
+      return at::gelu(x, "tanh");
+    case Epilogue::kRelu:
+      return at::relu(x);
+    default:
+      return x;
+  }
+}
+
 }  // namespace
 
 TEST(recorded_linear_has_libtorchs_gradients) {
   const c10::InferenceMode normal_tensors(false);
   const c10::AutoGradMode record(true);
-  using declip::Epilogue;
   for (const auto type : {at::kFloat, at::kBFloat16}) {
     for (const auto activation :
-         {Epilogue::kNone, Epilogue::kSilu, Epilogue::kGelu}) {
+         {Epilogue::kNone,
+          Epilogue::kSilu,
+          Epilogue::kGelu,
+          Epilogue::kGeluTanh,
+          Epilogue::kRelu}) {
       for (const auto& [in, out] : {std::pair{24, 40}, std::pair{40, 24}}) {
         const auto exact = std::vector<at::Tensor>{
             at::randn({3, 7, in}), at::randn({out, in}), at::randn({out})};
         const auto weights = at::randn({3, 7, out});
         const auto expected = with_gradients(
             [&](const auto& x) {
-              const auto input = activation == Epilogue::kSilu ? at::silu(x[0])
-                                 : activation == Epilogue::kGelu
-                                     ? at::gelu(x[0])
-                                     : x[0];
-              return at::linear(input, x[1], x[2]);
+              return at::linear(activated(activation, x[0]), x[1], x[2]);
             },
             to(to(exact, type), at::kDouble),
             weights.to(type).to(at::kDouble));

@@ -16,7 +16,17 @@ struct FamilySpec;
 /// Throws Error(kInvalidArg) for any other name.
 const FamilySpec& family_named(const std::string& name);
 
-enum class Activation { kQuickGelu, kGelu };  // of the MLP; EVA's is SwiGLU
+/// Of the MLP; EVA's is SwiGLU. kGelu is the exact (erf) one, kGeluTanh its
+/// approximation by tanh.
+enum class Activation { kQuickGelu, kGelu, kGeluTanh, kRelu };
+
+/// Which of a text's positions its embedding is made of.
+enum class TextPool {
+  kEnd,    // the end token, see TextConfig::eot_token
+  kFirst,  // position 0
+  kLast,   // the last position of the context, padding or not
+  kMean,   // the mean of all positions but padding
+};
 
 /// Shape of a vision tower. `grid` = image_size / patch at training time.
 struct VisionConfig {
@@ -30,9 +40,19 @@ struct VisionConfig {
   int64_t embed_dim = 0;
   Activation activation = Activation::kQuickGelu;  // not for EVA
   double layer_norm_eps = 1e-5;                    // 1e-6 for EVA
+  bool class_token = true;  // in front of the patches
 };
 
-/// Shape of a text tower (CLIP and EVA02 share the graph).
+/// An attention pooling head: one learned query over the tokens, then an MLP.
+/// SigLIP and PE-Core have it in place of a class token's projection.
+struct PoolingHeadConfig {
+  int64_t heads = 0;
+  int64_t mlp_hidden = 0;
+  Activation activation = Activation::kGelu;
+};
+
+/// Shape of a text tower. All families share the graph; the defaults are
+/// CLIP's.
 struct TextConfig {
   int64_t width = 0;
   int64_t layers = 0;
@@ -44,6 +64,12 @@ struct TextConfig {
   double layer_norm_eps = 1e-5;
   /// Token whose first occurrence is pooled; -1: the largest id (argmax).
   int64_t eot_token = -1;
+  TextPool pool = TextPool::kEnd;
+  bool causal = true;
+  /// Padding that no position attends to and no mean counts; -1: padding takes
+  /// part like any other token.
+  int64_t pad_token = -1;
+  double embedding_scale = 1;  // of the token embeddings
 };
 
 /// What VisionConfig does not say of a vision foundation model. `embed_dim` is
@@ -92,6 +118,7 @@ inline constexpr PixelStats kImageNetPixels{{0.485, 0.456, 0.406},
 struct ModelConfig {
   const FamilySpec* family = nullptr;  // one of a list that outlives the model
   VisionConfig vision;
+  std::optional<PoolingHeadConfig> pooling_head;
   FoundationConfig foundation;     // vision foundation models only
   std::optional<TextConfig> text;  // absent: vision-only file
   PixelStats pixels;

@@ -41,6 +41,7 @@ struct CheckpointInfo {
   int64_t parameters = 0;
   int64_t tensors = 0;
   std::optional<double> logit_scale;  // exp of the stored value
+  std::optional<double> logit_bias;   // SigLIP's
   std::optional<int64_t> epoch;
   std::optional<std::string> dense_mode, license;
   std::vector<std::string> notes;

@@ -99,6 +99,12 @@ void dequantize_rows(const DequantizeArgs& args) {
         case Epilogue::kGelu:
           dequantize_row(args, r, row, [](float x) { return gelu(x); });
           break;
+        case Epilogue::kGeluTanh:
+          dequantize_row(args, r, row, [](float x) { return gelu_tanh(x); });
+          break;
+        case Epilogue::kRelu:
+          dequantize_row(args, r, row, [](float x) { return relu(x); });
+          break;
         default:
           dequantize_row(args, r, row, [](float x) { return x; });
       }
