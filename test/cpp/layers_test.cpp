@@ -114,8 +114,7 @@ TEST(gated_layer_norm_matches_plain_loops) {
 
 TEST(packed_layers_match_the_eager_ones) {
   Random random;
-  for (const auto epilogue :
-       kEpilogues) {
+  for (const auto epilogue : kEpilogues) {
     const auto weight = random.tensor({24, 40}), bias = random.tensor({24});
     const auto x = random.tensor({2, 7, 40});
     const auto residual = random.tensor({2, 7, 24});
@@ -146,8 +145,7 @@ TEST(eight_bit_layers_stay_within_their_steps) {
       random.tensor({6, in}) *
       at::tensor(std::vector<float>{1e-3, 1, 1e3, 5, 1e-6, 0}).unsqueeze(1);
   const auto residual = random.tensor({6, 33});
-  for (const auto epilogue :
-       kEpilogues) {
+  for (const auto epilogue : kEpilogues) {
     const auto got =
         Linear(weight, bias, numerics, epilogue).add_to(residual, x);
     const auto wanted =

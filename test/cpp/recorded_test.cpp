@@ -83,12 +83,11 @@ TEST(recorded_linear_has_libtorchs_gradients) {
   const c10::InferenceMode normal_tensors(false);
   const c10::AutoGradMode record(true);
   for (const auto type : {at::kFloat, at::kBFloat16}) {
-    for (const auto activation :
-         {Epilogue::kNone,
-          Epilogue::kSilu,
-          Epilogue::kGelu,
-          Epilogue::kGeluTanh,
-          Epilogue::kRelu}) {
+    for (const auto activation : {Epilogue::kNone,
+                                  Epilogue::kSilu,
+                                  Epilogue::kGelu,
+                                  Epilogue::kGeluTanh,
+                                  Epilogue::kRelu}) {
       for (const auto& [in, out] : {std::pair{24, 40}, std::pair{40, 24}}) {
         const auto exact = std::vector<at::Tensor>{
             at::randn({3, 7, in}), at::randn({out, in}), at::randn({out})};

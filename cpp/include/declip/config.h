@@ -40,7 +40,7 @@ struct VisionConfig {
   int64_t embed_dim = 0;
   Activation activation = Activation::kQuickGelu;  // not for EVA
   double layer_norm_eps = 1e-5;                    // 1e-6 for EVA
-  bool class_token = true;  // in front of the patches
+  bool class_token = true;                         // in front of the patches
 };
 
 /// An attention pooling head: one learned query over the tokens, then an MLP.
