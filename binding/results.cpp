@@ -50,6 +50,16 @@ std::optional<std::string> tokenizer_name(TokenizerKind kind) {
       return "open_clip";
     case TokenizerKind::kFolder:
       return "folder";
+    case TokenizerKind::kSiglip:
+      return "siglip";
+    case TokenizerKind::kSiglip2:
+      return "siglip2";
+    case TokenizerKind::kOpenClipFolder:
+      return "open_clip-folder";
+    case TokenizerKind::kXlmV:
+      return "xlm-v";
+    case TokenizerKind::kTips:
+      return "tips";
     case TokenizerKind::kNone:
       break;
   }

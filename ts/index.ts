@@ -7,6 +7,7 @@ export {
   type ModelDType,
   type ModelFamily,
   type Positions,
+  type TokenizerKind,
 } from './base/names.js'
 export type {
   NativeResize as ResizeInfo,

@@ -24,6 +24,22 @@ export const MODEL_DTYPES = [
  */
 export type ModelFamily = 'clip' | 'eva' | 'dino' | 'dinov2' | 'sam'
 
+/**
+ * How a checkpoint's texts become ids: 'openai' and 'open_clip' have CLIP's own vocabulary and differ in the
+ * spelling of its special tokens; all others have the vocabulary in the files beside the weights: 'folder' a CLIP
+ * model's, 'siglip', 'siglip2', 'xlm-v' (MetaCLIP 2) and 'tips' (TIPSv2) their family's, as transformers makes
+ * ids of it, 'open_clip-folder' as `open_clip_config.json` says.
+ */
+export type TokenizerKind =
+  | 'openai'
+  | 'open_clip'
+  | 'folder'
+  | 'siglip'
+  | 'siglip2'
+  | 'open_clip-folder'
+  | 'xlm-v'
+  | 'tips'
+
 /** How the last block of the vision tower makes patch features; see docs/architecture.md. */
 export const DENSE_MODES = [
   'vanilla',

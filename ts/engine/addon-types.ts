@@ -1,4 +1,4 @@
-import type { DenseMode, DType, ModelFamily, Positions } from '../base/names.js'
+import type { DenseMode, DType, ModelFamily, Positions, TokenizerKind } from '../base/names.js'
 
 // Every class and function of the addon, declared once. What reaches these has passed the checks in
 // ts/. Work runs on the addon's own threads.
@@ -100,8 +100,8 @@ export interface NativeCheckpointInfo {
   readonly family: ModelFamily
   /** False of a vision foundation model: no text is compared with its features. */
   readonly textSpace: boolean
-  /** Whose vocabulary texts are made with; 'folder': the files beside the weights. Null without a text space. */
-  readonly tokenizer: 'openai' | 'open_clip' | 'folder' | null
+  /** How texts become ids. Null without a text space. */
+  readonly tokenizer: TokenizerKind | null
   /** Side of the training pictures in pixels. */
   readonly imageSize: number
   /** Side of a patch in pixels. */

@@ -2,6 +2,7 @@ import { readdir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Call, CallOptions } from '../base/call.js'
 import { checkFields } from '../base/field.js'
+import type { TokenizerKind } from '../base/names.js'
 import type { NativeConfig } from '../engine/addon-types.js'
 import { admit } from '../engine/admission.js'
 import { callNative } from '../engine/call-native.js'
@@ -125,6 +126,12 @@ export async function tokenizerFor(
   path: string,
   { tokenizer: kind, text }: Pick<CheckpointInfo, 'tokenizer' | 'text'>,
 ): Promise<Tokenizer> {
+  if (kind !== null && !CLIP_KINDS.has(kind)) {
+    throw new DeclipError(
+      'ERR_DECLIP_WEIGHTS',
+      `${path}: its texts are made by a tokenizer of the kind '${kind}', which is not yet read. Load a model with CLIP's tokenizer.`,
+    )
+  }
   const folder = kind === 'folder' ? await tokenizerFolder(path) : undefined
   const tokenizer = folder
     ? await Tokenizer.fromFolder(folder)
@@ -136,6 +143,9 @@ export async function tokenizerFor(
     `${path}: its configuration pools token ${wanted} (eos_token_id), and ${folder ? `the tokenizer in ${folder}` : "CLIP's tokenizer"} ends a text with ${tokenizer.endId}. Put the model's own tokenizer files beside its weights, or correct the configuration.`,
   )
 }
+
+/** Those with CLIP's byte pairs. */
+const CLIP_KINDS: ReadonlySet<TokenizerKind> = new Set(['openai', 'open_clip', 'folder'])
 
 /** The folder of a checkpoint, if it holds a tokenizer. */
 async function tokenizerFolder(path: string): Promise<string | undefined> {

@@ -26,6 +26,11 @@ enum class TokenizerKind {
   kOpenAi,    // CLIP's vocabulary; special tokens as OpenAI spells them
   kOpenClip,  // the same vocabulary; special tokens as open_clip spells them
   kFolder,    // the files beside the weights, CLIP's vocabulary without them
+  kSiglip,    // the folder's, cleaned as transformers does for SigLIP
+  kSiglip2,   // the folder's, lower-cased as SigLIP 2 was trained
+  kOpenClipFolder,  // the folder's, as open_clip_config.json says (text_cfg)
+  kXlmV,            // the folder's, as MetaCLIP 2 has it
+  kTips,            // the folder's, as TIPSv2 has it
 };
 
 class MappedFile;
