@@ -10,9 +10,9 @@
 
 #include "checkpoint/json_fields.h"
 #include "checkpoint/processor_config.h"
+#include "checkpoint/transformers_fields.h"
 #include "declip/error.h"
 #include "families/clip_config.h"
-#include "files/text.h"
 
 namespace declip::hugging_face_clip {
 namespace {
@@ -145,79 +145,6 @@ constexpr std::array kTextFields{
     KnownField{"pad_token_id"},
 };
 
-// Fields that every configuration of transformers may have; of CLIP's features
-// none of them changes anything.
-constexpr std::array kAnyFields{
-    KnownField{"architectures"},
-    KnownField{"dtype"},
-    KnownField{"torch_dtype"},
-    KnownField{"transformers_version"},
-    KnownField{"add_cross_attention"},
-    KnownField{"auto_map"},
-    KnownField{"bad_words_ids"},
-    KnownField{"begin_suppress_tokens"},
-    KnownField{"bos_token_id"},
-    KnownField{"chunk_size_feed_forward"},
-    KnownField{"cross_attention_hidden_size"},
-    KnownField{"decoder_start_token_id"},
-    KnownField{"diversity_penalty"},
-    KnownField{"do_sample"},
-    KnownField{"dropout"},
-    KnownField{"early_stopping"},
-    KnownField{"encoder_no_repeat_ngram_size"},
-    KnownField{"eos_token_id"},
-    KnownField{"exponential_decay_length_penalty"},
-    KnownField{"finetuning_task"},
-    KnownField{"forced_bos_token_id"},
-    KnownField{"forced_eos_token_id"},
-    KnownField{"gradient_checkpointing"},
-    KnownField{"id2label"},
-    KnownField{"is_decoder"},
-    KnownField{"is_encoder_decoder"},
-    KnownField{"label2id"},
-    KnownField{"length_penalty"},
-    KnownField{"max_length"},
-    KnownField{"min_length"},
-    KnownField{"no_repeat_ngram_size"},
-    KnownField{"num_beam_groups"},
-    KnownField{"num_beams"},
-    KnownField{"num_return_sequences"},
-    KnownField{"output_attentions"},
-    KnownField{"output_hidden_states"},
-    KnownField{"output_scores"},
-    KnownField{"pad_token_id"},
-    KnownField{"prefix"},
-    KnownField{"problem_type"},
-    KnownField{"pruned_heads"},
-    KnownField{"remove_invalid_values"},
-    KnownField{"repetition_penalty"},
-    KnownField{"return_dict"},
-    KnownField{"return_dict_in_generate"},
-    KnownField{"return_loss"},
-    KnownField{"sep_token_id"},
-    KnownField{"suppress_tokens"},
-    KnownField{"task_specific_params"},
-    KnownField{"temperature"},
-    KnownField{"tf_legacy_loss"},
-    KnownField{"tie_encoder_decoder"},
-    KnownField{"tie_word_embeddings"},
-    KnownField{"tokenizer_class"},
-    KnownField{"top_k"},
-    KnownField{"top_p"},
-    KnownField{"torchscript"},
-    KnownField{"typical_p"},
-    KnownField{"use_bfloat16"},
-    KnownField{"use_cache"},
-};
-
-template <size_t... Sizes>
-std::vector<KnownField> fields_of(
-    const std::array<KnownField, Sizes>&... parts) {
-  std::vector<KnownField> all;
-  (all.insert(all.end(), parts.begin(), parts.end()), ...);
-  return all;
-}
-
 int64_t heads(const Fields& fields, int64_t width, int64_t missing) {
   const int64_t count = fields.size("num_attention_heads", missing);
   if (width % count != 0) {
@@ -280,29 +207,13 @@ struct Config {
   std::optional<TextConfig> text;  // absent for a CLIPVisionModel
 };
 
-/// Fields that are ignored here as transformers ignores them.
-void note_unknown(const Fields& fields,
-                  const std::vector<KnownField>& known,
-                  std::vector<std::string>& notes) {
-  std::string names;
-  for (const std::string& name : fields.unknown(known)) {
-    if (name.starts_with('_')) continue;  // of the program that wrote it
-    names += (names.empty() ? "" : ", ") + in_quotes(name);
-  }
-  if (names.empty()) return;
-  notes.push_back(
-      "config.json has fields that transformers' CLIP does not know and that "
-      "are ignored: " +
-      names);
-}
-
 Config read_config(const JsonFile& file, std::vector<std::string>& notes) {
   const Fields top(file);
   const auto vision_fields = fields_of(kTowerFields, kVisionFields, kAnyFields);
   const std::string* type = top.text("model_type");
   if (type != nullptr && *type == "clip_vision_model") {
     top.check(vision_fields);
-    note_unknown(top, vision_fields, notes);
+    note_unknown(top, vision_fields, "CLIP", notes);
     return {vision_config(top, top.size("projection_dim", 512)), std::nullopt};
   }
   if (type != nullptr && *type != "clip") {
@@ -318,9 +229,9 @@ Config read_config(const JsonFile& file, std::vector<std::string>& notes) {
   const auto text_fields = fields_of(kTowerFields, kTextFields, kAnyFields);
   vision.check(vision_fields);
   text.check(text_fields);
-  note_unknown(top, fields_of(kModelFields, kAnyFields), notes);
-  note_unknown(vision, vision_fields, notes);
-  note_unknown(text, text_fields, notes);
+  note_unknown(top, fields_of(kModelFields, kAnyFields), "CLIP", notes);
+  note_unknown(vision, vision_fields, "CLIP", notes);
+  note_unknown(text, text_fields, "CLIP", notes);
   const int64_t embed_dim = top.size("projection_dim", 512);
   return {vision_config(vision, embed_dim), text_config(text, embed_dim)};
 }
