@@ -70,22 +70,23 @@ Task rotation(const Request& request) {
   const int64_t tokens = request.integer("tokens");
   const int64_t heads = request.has("heads") ? request.integer("heads") : 12;
   const int64_t width = 64;
+  const int64_t prefix = request.has("prefix") ? request.integer("prefix") : 1;
   const auto dtype = request.dtype();
   const auto x = random({batch, tokens, heads, width});
-  const auto angle = random({tokens - 1, width});
+  const auto angle = random({tokens - prefix, width});
   const auto cos = angle.cos(), sin = angle.sin();
-  const auto patches = x.slice(1, 1);
+  const auto patches = x.slice(1, prefix);
   const auto pairs = patches.unflatten(-1, {width / 2, 2});
   const auto turned =
       at::stack({-pairs.select(-1, 1), pairs.select(-1, 0)}, -1).flatten(-2);
   const auto expected = patches * cos.unsqueeze(1) + turned * sin.unsqueeze(1);
   const auto got = x.to(dtype, /*non_blocking=*/false, /*copy=*/true);
-  rotate_pairs(got, cos, sin);
+  rotate_pairs(got, cos, sin, prefix);
   Task task;
-  task.error = relative_difference(got.slice(1, 1), expected);
+  task.error = relative_difference(got.slice(1, prefix), expected);
   task.tolerance = tolerance_of(dtype);
   task.run = [=] {
-    rotate_pairs(got, cos, sin);
+    rotate_pairs(got, cos, sin, prefix);
     return at::Tensor();
   };
   task.moved = 2.0 * static_cast<double>(got.nbytes());

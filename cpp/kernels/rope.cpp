@@ -11,12 +11,14 @@ namespace declip {
 
 void rotate_pairs(const at::Tensor& x,
                   const at::Tensor& cos,
-                  const at::Tensor& sin) {
+                  const at::Tensor& sin,
+                  int64_t prefix) {
   const auto type = element_type(x.scalar_type());
-  if (x.dim() != 4 || x.stride(3) != 1 || x.size(3) % 2 != 0 || !type ||
-      !has_twin(x.device(), *type) || cos.device() != x.device() ||
-      sin.device() != x.device() || cos.size(0) != x.size(1) - 1 ||
-      cos.size(1) != x.size(3) || !cos.is_contiguous() ||
+  if (x.dim() != 4 || prefix < 0 || prefix > x.size(1) || x.stride(3) != 1 ||
+      x.size(3) % 2 != 0 || !type || !has_twin(x.device(), *type) ||
+      cos.device() != x.device() || sin.device() != x.device() ||
+      cos.size(0) != x.size(1) - prefix || cos.size(1) != x.size(3) ||
+      sin.sizes() != cos.sizes() || !cos.is_contiguous() ||
       !sin.is_contiguous()) {
     throw Error(ErrorCode::kInternal,
                 "rotate_pairs(): the table does not fit.");
@@ -27,7 +29,8 @@ void rotate_pairs(const at::Tensor& x,
   args.token = x.stride(1);
   args.head = x.stride(2);
   args.batches = x.size(0);
-  args.patches = x.size(1) - 1;
+  args.prefix = prefix;
+  args.patches = x.size(1) - prefix;
   args.heads = x.size(2);
   args.width = x.size(3);
   args.cos = cos.const_data_ptr<float>();

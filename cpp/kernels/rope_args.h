@@ -8,10 +8,11 @@
 namespace declip {
 
 struct RopeArgs {
-  void* x = nullptr;  // of token 0, which stays
+  void* x = nullptr;  // of token 0
   int64_t batch = 0;  // strides in elements
   int64_t token = 0;
   int64_t head = 0;
+  int64_t prefix = 0;  // tokens in front that stay
   int64_t batches = 0;
   int64_t patches = 0;
   int64_t heads = 0;

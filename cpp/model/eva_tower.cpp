@@ -12,6 +12,8 @@
 namespace declip {
 namespace {
 
+constexpr int64_t kPrefix = 1;  // the class token, which does not turn
+
 /// One EVA02 block: q, k (without bias) and v, rotary positions, LayerNorms
 /// inside attention and MLP (sub-LN), SwiGLU with w1 and w2 side by side.
 struct EvaBlock {
@@ -92,9 +94,9 @@ class EvaTower final : public VisionTower {
     const auto table = rope(grid, heads.k.device());
     const auto turn = [&](at::Tensor& x) {
       if (numerics_.fused) {
-        rotate_pairs(x, table.cos, table.sin);
+        rotate_pairs(x, table.cos, table.sin, kPrefix);
       } else {
-        x = rotate_patches(x, table);
+        x = rotate_patches(x, table, kPrefix);
       }
     };
     // A class query stands at no position.

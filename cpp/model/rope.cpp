@@ -29,14 +29,16 @@ RopeTable rope_table(int64_t h, int64_t w, int64_t head_width) {
   return {angles.cos(), angles.sin()};
 }
 
-at::Tensor rotate_patches(const at::Tensor& x, const RopeTable& table) {
-  const auto patches = x.slice(1, 1);
+at::Tensor rotate_patches(const at::Tensor& x,
+                          const RopeTable& table,
+                          int64_t prefix) {
+  const auto patches = x.slice(1, prefix);
   const auto pairs = patches.unflatten(-1, {-1, 2});
   const auto turned =
       at::stack({-pairs.select(-1, 1), pairs.select(-1, 0)}, -1).flatten(-2);
   const auto cos = table.cos.to(x.options()).unsqueeze(1);  // (N, 1, d)
   const auto sin = table.sin.to(x.options()).unsqueeze(1);
-  return at::cat({x.slice(1, 0, 1), patches * cos + turned * sin}, 1);
+  return at::cat({x.slice(1, 0, prefix), patches * cos + turned * sin}, 1);
 }
 
 }  // namespace declip

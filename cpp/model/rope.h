@@ -21,8 +21,11 @@ struct RopeTable {
 /// and coincide with it on squares. EVA-02, arXiv:2303.11331.
 RopeTable rope_table(int64_t h, int64_t w, int64_t head_width);
 
-/// Rotates the patch rows of x [B, 1 + N, n, d]; the class row stays.
+/// Rotates the patch rows of x [B, prefix + N, n, d]; the prefix (class token,
+/// registers) stays.
 /// Adjacent channels form the rotated pairs (the interleaved form).
-at::Tensor rotate_patches(const at::Tensor& x, const RopeTable& table);
+at::Tensor rotate_patches(const at::Tensor& x,
+                          const RopeTable& table,
+                          int64_t prefix);
 
 }  // namespace declip

@@ -7,10 +7,12 @@
 #include <cmath>
 #include <vector>
 
+#include "declip/error.h"
 #include "kernels/layer_norm.h"
 #include "kernels/prefix_attention.h"
 #include "kernels/quantize.h"
 #include "kernels/rope.h"
+#include "model/rope.h"
 #include "random_planes.h"
 #include "tap.h"
 
@@ -242,27 +244,49 @@ TEST(prefix_attention_sees_the_path_only) {
 TEST(pairs_turn_by_their_angles) {
   Random random;
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
-    const auto x = random.tensor({2, 1 + 6, 3, 10}).to(dtype);
-    const auto angle = 3 * random.tensor({6, 5}).repeat_interleave(2, -1);
-    auto got = x.clone();
-    declip::rotate_pairs(got, angle.cos(), angle.sin());
-    CHECK(got.select(1, 0).equal(x.select(1, 0)));
-    for (int64_t patch = 0; patch < 6; ++patch) {
-      for (int64_t i = 0; i < 10; i += 2) {
-        const double a = angle[patch][i].item<double>();
-        const auto u = x.select(1, 1 + patch).select(2, i).to(at::kDouble);
-        const auto v = x.select(1, 1 + patch).select(2, i + 1).to(at::kDouble);
-        const auto out = got.select(1, 1 + patch);
-        const double rounding = dtype == at::kFloat ? 1e-6 : 1.0 / 128;
-        CHECK_CLOSE(
-            distance(out.select(2, i), u * std::cos(a) - v * std::sin(a)),
-            0,
-            rounding);
-        CHECK_CLOSE(
-            distance(out.select(2, i + 1), v * std::cos(a) + u * std::sin(a)),
-            0,
-            rounding);
+    const double rounding = dtype == at::kFloat ? 1e-6 : 1.0 / 128;
+    for (const int64_t prefix : {0, 1, 5}) {
+      const auto x = random.tensor({2, prefix + 6, 3, 10}).to(dtype);
+      const auto angle = 3 * random.tensor({6, 5}).repeat_interleave(2, -1);
+      auto got = x.clone();
+      declip::rotate_pairs(got, angle.cos(), angle.sin(), prefix);
+      CHECK(got.slice(1, 0, prefix).equal(x.slice(1, 0, prefix)));
+      for (int64_t patch = 0; patch < 6; ++patch) {
+        const auto in = x.select(1, prefix + patch).to(at::kDouble);
+        const auto out = got.select(1, prefix + patch);
+        for (int64_t i = 0; i < 10; i += 2) {
+          const double a = angle[patch][i].item<double>();
+          const auto u = in.select(2, i), v = in.select(2, i + 1);
+          CHECK_CLOSE(
+              distance(out.select(2, i), u * std::cos(a) - v * std::sin(a)),
+              0,
+              rounding);
+          CHECK_CLOSE(
+              distance(out.select(2, i + 1), v * std::cos(a) + u * std::sin(a)),
+              0,
+              rounding);
+        }
       }
+      CHECK_CLOSE(distance(declip::rotate_patches(
+                               x, {angle.cos(), angle.sin()}, prefix),
+                           got),
+                  0,
+                  2 * rounding);
     }
   }
+}
+
+TEST(a_table_of_angles_fits_the_tokens) {
+  Random random;
+  const auto x = random.tensor({1, 6, 2, 4});
+  const auto table = random.tensor({5, 4});
+  declip::rotate_pairs(x.clone(), table, table, 1);
+  declip::rotate_pairs(
+      x.clone(), table.slice(0, 0, 0), table.slice(0, 0, 0), 6);
+  CHECK_THROWS_CODE(declip::rotate_pairs(x, table, table, 0),
+                    declip::ErrorCode::kInternal);
+  CHECK_THROWS_CODE(declip::rotate_pairs(x, table, table, -1),
+                    declip::ErrorCode::kInternal);
+  CHECK_THROWS_CODE(declip::rotate_pairs(x, table, table.slice(0, 1), 1),
+                    declip::ErrorCode::kInternal);
 }

@@ -19,7 +19,7 @@ void run(const RopeArgs& args) {
       const float* __restrict cos = args.cos + patch * args.width;
       const float* __restrict sin = args.sin + patch * args.width;
       T* token = static_cast<T*>(args.x) + r / args.patches * args.batch +
-                 (1 + patch) * args.token;
+                 (args.prefix + patch) * args.token;
       for (int64_t h = 0; h < args.heads; ++h) {
         T* __restrict x = token + h * args.head;
         for (int64_t i = 0; i < args.width; i += 2) {

@@ -19,8 +19,8 @@ __global__ void rotate(RopeArgs args, int64_t items) {
   const int64_t row = item / pairs / args.heads;
   const int64_t patch = row % args.patches;
   const int64_t b = row / args.patches;
-  T* x = static_cast<T*>(args.x) + b * args.batch + (1 + patch) * args.token +
-         h * args.head + i;
+  T* x = static_cast<T*>(args.x) + b * args.batch +
+         (args.prefix + patch) * args.token + h * args.head + i;
   const float* cos = args.cos + patch * args.width + i;
   const float* sin = args.sin + patch * args.width + i;
   const float first = value(x[0]), second = value(x[1]);

@@ -209,7 +209,8 @@ TEST(emulated_layer_norm_is_the_cpu_twin) {
 TEST(emulated_rotation_is_the_cpu_twin) {
   Random random;
   for (const auto type : kTypes) {
-    const auto qkv = random.tensor({2, 1 + 7, 3 * 3 * 10}).to(type);
+    const int64_t prefix = random.integer(0, 6);
+    const auto qkv = random.tensor({2, prefix + 7, 3 * 3 * 10}).to(type);
     const auto x = qkv.chunk(3, -1)[1].unflatten(-1, {3, 10});
     const auto angle = 3 * random.tensor({7, 10});
     const auto cos = angle.cos(), sin = angle.sin();
@@ -219,6 +220,7 @@ TEST(emulated_rotation_is_the_cpu_twin) {
                               t.stride(0),
                               t.stride(1),
                               t.stride(2),
+                              prefix,
                               2,
                               7,
                               3,
