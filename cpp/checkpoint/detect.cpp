@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -14,34 +15,53 @@ namespace {
 
 using Tensors = std::map<std::string, at::Tensor>;
 
-constexpr std::string_view kTextOnly =
-    "it holds a text tower and no vision tower";
-constexpr std::string_view kDino3 =
-    "it is DINOv3, which has rotary positions; of the vision foundation "
-    "models, DINO, DINOv2 and SAM are supported";
-constexpr std::string_view kOtherVit =
-    "it is a vision transformer whose names fit none of the layouts of DINO, "
-    "DINOv2 or SAM; a training checkpoint holds several models: save one of "
-    "them alone";
-constexpr std::string_view kOtherSam =
-    "it is a SAM with another image encoder than the ViT (SAM 2, MobileSAM)";
+constexpr Refusal kTextOnly{
+    .name = "A text tower alone",
+    .told_by = "`text_model.*` or `token_embedding.weight`, and no image tower",
+    .why = "it holds a text tower and no vision tower",
+    .instead = "load the whole model, which gives text features too"};
+constexpr Refusal kDino3{
+    .name = "DINOv3",
+    .told_by = "`layer.0.attention.q_proj.weight`",
+    .why = "it is DINOv3, which has rotary positions",
+    .instead =
+        "of the vision foundation models, DINO, DINOv2 and SAM are "
+        "supported"};
+constexpr Refusal kOtherVit{
+    .name = "Other vision transformers",
+    .told_by = "`blocks.0.attn.qkv.weight` and the like",
+    .why =
+        "it is a vision transformer whose names fit none of the layouts of "
+        "DINO, DINOv2 or SAM",
+    .instead =
+        "a training checkpoint holds several models: save one of them "
+        "alone"};
+constexpr Refusal kOtherSam{
+    .name = "SAM 2, MobileSAM and other kin of SAM",
+    .told_by = "`image_encoder.*` or `vision_encoder.*` that is no ViT",
+    .why =
+        "it is a SAM with another image encoder than the ViT (SAM 2, "
+        "MobileSAM)",
+    .instead = "take SAM itself: ViT-B, -L or -H"};
 
 // What is known without belonging to a family, for files that none of them
 // takes or refuses. In order; the first that any key matches decides.
 constexpr std::array kOthers{
-    Signature{.key = "token_embedding.weight", .refusal = kTextOnly},
-    Signature{.key = "text.token_embedding.weight", .refusal = kTextOnly},
-    Signature{.key = "text_model.*", .refusal = kTextOnly},
-    Signature{.key = "embeddings.token_embedding.weight", .refusal = kTextOnly},
-    Signature{.key = "layer.#.attention.q_proj.weight", .refusal = kDino3},
-    Signature{.key = "*layer.#.attention.q_proj.weight", .refusal = kOtherVit},
-    Signature{.key = "*blocks.#.attn.qkv.weight", .refusal = kOtherVit},
-    Signature{.key = "*layers.#.attn.qkv.weight", .refusal = kOtherVit},
-    Signature{.key = "*layers.#.attention.q_proj.weight", .refusal = kOtherVit},
+    Signature{.key = "token_embedding.weight", .refusal = &kTextOnly},
+    Signature{.key = "text.token_embedding.weight", .refusal = &kTextOnly},
+    Signature{.key = "text_model.*", .refusal = &kTextOnly},
+    Signature{.key = "embeddings.token_embedding.weight",
+              .refusal = &kTextOnly},
+    Signature{.key = "layer.#.attention.q_proj.weight", .refusal = &kDino3},
+    Signature{.key = "*layer.#.attention.q_proj.weight", .refusal = &kOtherVit},
+    Signature{.key = "*blocks.#.attn.qkv.weight", .refusal = &kOtherVit},
+    Signature{.key = "*layers.#.attn.qkv.weight", .refusal = &kOtherVit},
+    Signature{.key = "*layers.#.attention.q_proj.weight",
+              .refusal = &kOtherVit},
     Signature{.key = "*layer.#.attention.attention.query.weight",
-              .refusal = kOtherVit},
-    Signature{.key = "image_encoder.*", .refusal = kOtherSam},
-    Signature{.key = "vision_encoder.*", .refusal = kOtherSam},
+              .refusal = &kOtherVit},
+    Signature{.key = "image_encoder.*", .refusal = &kOtherSam},
+    Signature{.key = "vision_encoder.*", .refusal = &kOtherSam},
 };
 
 [[noreturn]] void reject(const std::string& path, const std::string& why) {
@@ -105,6 +125,26 @@ std::string shared_beginning(const std::map<std::string, at::Tensor>& tensors) {
 
 }  // namespace
 
+std::string sentence(const Refusal& refusal) {
+  return std::string(refusal.why) + "; " + std::string(refusal.instead);
+}
+
+std::vector<const Refusal*> all_refusals(Families families) {
+  std::vector<const Refusal*> out;
+  const auto add = [&](std::span<const Signature> signatures) {
+    for (const Signature& signature : signatures) {
+      const Refusal* refusal = signature.refusal;
+      if (refusal != nullptr &&
+          std::find(out.begin(), out.end(), refusal) == out.end()) {
+        out.push_back(refusal);
+      }
+    }
+  };
+  for (const FamilySpec* family : families) add(family->signatures);
+  add(kOthers);
+  return out;
+}
+
 bool has_known_names(const Tensors& tensors, Families families) {
   const auto known = [&](const Signature& signature) {
     return match(tensors, signature).has_value();
@@ -127,13 +167,13 @@ Detected detect(const Tensors& tensors,
       const auto prefix = match(tensors, signature);
       if (!prefix) continue;
       if (signature.layout == nullptr) {
-        reject(path, std::string(signature.refusal));
+        reject(path, sentence(*signature.refusal));
       }
       return {family, signature.layout, *prefix};
     }
   }
   for (const Signature& signature : kOthers) {
-    if (match(tensors, signature)) reject(path, std::string(signature.refusal));
+    if (match(tensors, signature)) reject(path, sentence(*signature.refusal));
   }
   reject(path,
          tensors.empty()

@@ -11,6 +11,7 @@
 #include "declip/checkpoint.h"
 #include "declip/config.h"
 #include "declip/dense.h"
+#include "declip/refusal.h"
 #include "files/weight_files.h"
 
 namespace declip {
@@ -44,10 +45,10 @@ struct Layout {
 
 /// What a tensor's name tells of a file.
 struct Signature {
-  std::string_view key;            // pattern of match_key()
-  const Layout* layout = nullptr;  // of a file that has such a tensor;
-  std::string_view refusal = "";   // or why it is not run: "it is ..."
-  std::string_view also = "";      // pattern of a second tensor it must have
+  std::string_view key;              // pattern of match_key()
+  const Layout* layout = nullptr;    // of a file that has such a tensor;
+  const Refusal* refusal = nullptr;  // or why it is not run
+  std::string_view also = "";        // pattern of a second tensor it must have
   /// What whole models have in front of all names; "" among them.
   std::span<const std::string_view> prefixes = {};
 };

@@ -54,29 +54,47 @@ constexpr Layout kCustomText{"open_clip", kCustomTextNames, read};
 constexpr Layout kBareTower{"", kBareTowerNames, read};
 constexpr Layout kDetector{"detector", kDetectorNames, read};
 
-constexpr std::string_view kResNet =
-    "it is a CLIP with a ResNet vision tower; a ViT tower is needed for dense "
-    "features";
-constexpr std::string_view kSiglip =
-    "it is a SigLIP model, whose towers are built differently from CLIP's";
-constexpr std::string_view kBert =
-    "its text tower is BERT's (ChineseCLIP, AltCLIP), which needs a tokenizer "
-    "that this package does not have";
-constexpr std::string_view kLongClip =
-    "it is Long-CLIP, whose text tower has two tables of positions";
+constexpr Refusal kResNet{
+    .name = "CLIP with a ResNet tower",
+    .told_by = "`visual.layer1.0.conv1.weight`",
+    .why = "it is a CLIP with a ResNet vision tower",
+    .instead =
+        "a ViT tower is needed for dense features: take a ViT of the "
+        "same series, such as ViT-B-16"};
+constexpr Refusal kSiglip{
+    .name = "SigLIP",
+    .told_by = "`vision_model.head.*`",
+    .why =
+        "it is a SigLIP model, whose towers are built differently from "
+        "CLIP's",
+    .instead = "take a CLIP"};
+constexpr Refusal kBert{
+    .name = "Chinese-CLIP, AltCLIP",
+    .told_by = "`text_model.embeddings.word_embeddings.weight`",
+    .why =
+        "its text tower is BERT's (Chinese-CLIP, AltCLIP), which needs a "
+        "tokenizer that this package does not have",
+    .instead = "save its image tower alone and give text features of your own"};
+constexpr Refusal kLongClip{
+    .name = "Long-CLIP",
+    .told_by = "`positional_embedding_res`",
+    .why = "it is Long-CLIP, whose text tower has two tables of positions",
+    .instead =
+        "save its image tower alone and give text features of your own, "
+        "or take a CLIP"};
 
 const std::array kSignatures{
-    Signature{.key = "vision_model.head.*", .refusal = kSiglip},
-    Signature{.key = "text_model.head.*", .refusal = kSiglip},
+    Signature{.key = "vision_model.head.*", .refusal = &kSiglip},
+    Signature{.key = "text_model.head.*", .refusal = &kSiglip},
     Signature{.key = "text_model.embeddings.word_embeddings.weight",
-              .refusal = kBert},
+              .refusal = &kBert},
     Signature{.key = "vision_model.embeddings.*", .layout = &kHuggingFaceClip},
     Signature{.key = "vision_model.encoder.*", .layout = &kHuggingFaceClip},
     Signature{.key = "visual_projection.weight", .layout = &kHuggingFaceClip},
     Signature{.key = "embeddings.class_embedding",
               .layout = &kHuggingFaceVision},
-    Signature{.key = "positional_embedding_res", .refusal = kLongClip},
-    Signature{.key = "visual.layer1.#.conv1.weight", .refusal = kResNet},
+    Signature{.key = "positional_embedding_res", .refusal = &kLongClip},
+    Signature{.key = "visual.layer1.#.conv1.weight", .refusal = &kResNet},
     Signature{.key = "visual.transformer.resblocks.*",
               .layout = &kCustomText,
               .also = "text.*"},
@@ -85,11 +103,11 @@ const std::array kSignatures{
         .key = "visual.conv1.weight", .layout = &kCustomText, .also = "text.*"},
     Signature{.key = "visual.conv1.weight", .layout = &kTopLevel},
     Signature{.key = "backbone.visual.layer1.#.conv1.weight",
-              .refusal = kResNet},
+              .refusal = &kResNet},
     Signature{.key = "backbone.visual.transformer.resblocks.*",
               .layout = &kDetector},
     Signature{.key = "backbone.visual.conv1.weight", .layout = &kDetector},
-    Signature{.key = "layer1.#.conv1.weight", .refusal = kResNet},
+    Signature{.key = "layer1.#.conv1.weight", .refusal = &kResNet},
     Signature{.key = "class_embedding", .layout = &kBareTower},
     Signature{.key = "conv1.weight", .layout = &kBareTower},
 };

@@ -76,15 +76,23 @@ constexpr Layout kCustomText{"eva-clip", kCustomTextNames, read};
 constexpr Layout kBareTower{"eva-clip", kBareTowerNames, read};
 constexpr Layout kDetector{"detector", kDetectorNames, read};
 
-constexpr std::string_view kTimm =
-    "its vision tower has timm's layout (visual.trunk.*); convert it to the "
-    "EVA-CLIP layout, or load the original EVA-CLIP file";
-constexpr std::string_view kEva01 =
-    "it is EVA01-CLIP, which has no rotary positions, sub-LayerNorm or SwiGLU; "
-    "of the EVA family, EVA02-CLIP is supported";
+constexpr Refusal kTimm{
+    .name = "Image towers in timm's layout",
+    .told_by = "`visual.trunk.*`",
+    .why = "its vision tower has timm's layout (visual.trunk.*)",
+    .instead =
+        "convert it to the EVA-CLIP layout, or load the original "
+        "EVA-CLIP file"};
+constexpr Refusal kEva01{
+    .name = "EVA01-CLIP",
+    .told_by = "`visual.blocks.0.attn.qkv.weight`",
+    .why =
+        "it is EVA01-CLIP, which has no rotary positions, sub-LayerNorm or "
+        "SwiGLU",
+    .instead = "of the EVA family, EVA02-CLIP is supported"};
 
 constexpr std::array kSignatures{
-    Signature{.key = "visual.trunk.*", .refusal = kTimm},
+    Signature{.key = "visual.trunk.*", .refusal = &kTimm},
     Signature{.key = "visual.blocks.#.attn.q_proj.weight",
               .layout = &kCustomText,
               .also = "text.*"},
@@ -94,14 +102,14 @@ constexpr std::array kSignatures{
               .layout = &kCustomText,
               .also = "text.*"},
     Signature{.key = "visual.blocks.#.mlp.w1.weight", .layout = &kTopLevel},
-    Signature{.key = "visual.blocks.#.attn.qkv.weight", .refusal = kEva01},
-    Signature{.key = "visual.blocks.#.mlp.fc1.weight", .refusal = kEva01},
-    Signature{.key = "backbone.visual.trunk.*", .refusal = kTimm},
+    Signature{.key = "visual.blocks.#.attn.qkv.weight", .refusal = &kEva01},
+    Signature{.key = "visual.blocks.#.mlp.fc1.weight", .refusal = &kEva01},
+    Signature{.key = "backbone.visual.trunk.*", .refusal = &kTimm},
     Signature{.key = "backbone.visual.blocks.#.attn.q_proj.weight",
               .layout = &kDetector},
     Signature{.key = "backbone.visual.blocks.#.mlp.w1.weight",
               .layout = &kDetector},
-    Signature{.key = "backbone.visual.blocks.#.*", .refusal = kEva01},
+    Signature{.key = "backbone.visual.blocks.#.*", .refusal = &kEva01},
     Signature{.key = "blocks.#.attn.q_proj.weight", .layout = &kBareTower},
 };
 

@@ -87,9 +87,13 @@ constexpr std::array kNames{
 };
 constexpr Layout kLayout{"tile file", kNames, read};
 constexpr std::array<std::string_view, 2> kPrefixes{"", "model."};
+constexpr declip::Refusal kMosaic{
+    .name = "A mosaic",
+    .told_by = "`tiles.codebook`",
+    .why = "it is a mosaic, whose tiles are looked up",
+    .instead = "lay the tiles out"};
 constexpr std::array kSignatures{
-    Signature{.key = "tiles.codebook",
-              .refusal = "it is a mosaic, whose tiles are looked up"},
+    Signature{.key = "tiles.codebook", .refusal = &kMosaic},
     Signature{.key = "tiles.colors", .layout = &kLayout, .prefixes = kPrefixes},
 };
 
@@ -188,7 +192,9 @@ TEST(families_a_new_one_refuses_what_it_does_not_run) {
   };
   const auto colors = at::ones({5, 3});
   CHECK(says(failure({{"tiles.codebook", colors}, {"tiles.colors", colors}}),
-             "it is a mosaic"));
+             "it is a mosaic, whose tiles are looked up; lay the tiles out."));
+  CHECK(declip::all_refusals(families).size() ==
+        declip::all_refusals().size() + 1);
   CHECK(says(failure({{"tiles.colors", at::ones({5, 4})}}),
              "\"tiles.colors\" must have shape [5, 3], found [5, 4]"));
   CHECK(says(failure({{"tiles.colors", colors}, {"tiles.other", colors}}),
@@ -219,7 +225,7 @@ TEST(families_of_the_package_are_complete) {
     CHECK(!family->title.empty() && !family->signatures.empty());
     CHECK(family->check_shapes && family->has_swiglu && family->make_encoder);
     for (const Signature& signature : family->signatures) {
-      CHECK((signature.layout == nullptr) != signature.refusal.empty());
+      CHECK((signature.layout == nullptr) != (signature.refusal == nullptr));
     }
     if (family->training) {
       CHECK(family->text != nullptr);
