@@ -24,17 +24,30 @@ namespace fs = std::filesystem;
 constexpr size_t kMaxKey = 512;
 constexpr std::string_view kIndexSuffix = ".index.json";
 
-// Looked for in a folder, in this order; then any single file of weights.
-constexpr std::array<std::string_view, 6> kFolderNames{
+// ts/hub/select-files.ts has the twins of these lists and of choose(), for what
+// is downloaded; test/fixtures/hub-folders.json holds both to the same answers.
+constexpr std::array<std::string_view, 4> kTransformersNames{
     "model.safetensors",
     "model.safetensors.index.json",
     "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
+    "pytorch_model.bin.index.json"};
+constexpr std::array<std::string_view, 4> kOpenClipNames{
     "open_clip_model.safetensors",
-    "open_clip_pytorch_model.bin"};
-// As WEIGHTS_FILE of ts/hub/select-files.ts has them.
+    "open_clip_pytorch_model.safetensors",
+    "open_clip_pytorch_model.bin",
+    "open_clip_pytorch_model.pth"};
+// The preferred first, where a folder has one model in several containers.
 constexpr std::array<std::string_view, 5> kExtensions{
-    ".safetensors", ".pt", ".pth", ".bin", ".ckpt"};
+    ".safetensors", ".bin", ".pt", ".pth", ".ckpt"};
+// What training programs leave beside a model.
+constexpr std::array<std::string_view, 6> kLeftovers{"training_args",
+                                                     "optimizer",
+                                                     "scheduler",
+                                                     "scaler",
+                                                     "rng_state",
+                                                     "random_states"};
+constexpr std::array<std::string_view, 6> kVariants{
+    ".fp16", ".bf16", ".fp32", ".float16", ".bfloat16", ".float32"};
 
 std::string to_utf8(const fs::path& path) {
   const auto text = path.u8string();
@@ -120,51 +133,106 @@ std::string others_in(const std::string& folder) {
   return "";
 }
 
-std::string find_in_folder(const std::string& folder) {
-  std::error_code error;
-  for (const std::string_view name : kFolderNames) {
-    const fs::path candidate = utf8_path(folder) / name;
-    if (fs::is_regular_file(candidate, error)) return to_utf8(candidate);
+// Weights whose name says nothing, by their stem: a model in several containers
+// or number formats is one model.
+std::map<std::string, std::string> unnamed_weights(
+    const std::set<std::string>& names) {
+  std::map<std::string, std::string> by_stem;
+  for (const std::string_view extension : kExtensions) {
+    for (const std::string& name : names) {
+      if (!name.ends_with(extension)) continue;
+      const std::string stem = name.substr(0, name.size() - extension.size());
+      const bool leftover = std::any_of(
+          kLeftovers.begin(), kLeftovers.end(), [&](std::string_view begin) {
+            return stem.starts_with(begin);
+          });
+      if (!leftover) by_stem.emplace(stem, name);
+    }
   }
+  for (const std::string_view variant : kVariants) {
+    std::erase_if(by_stem, [&](const auto& named) {
+      const std::string& stem = named.first;
+      return stem.ends_with(variant) &&
+             by_stem.contains(stem.substr(0, stem.size() - variant.size()));
+    });
+  }
+  return by_stem;
+}
+
+// What of a folder's files is the model: one name, or why there is none.
+// `transformers`: config.json is there and has a model_type.
+std::vector<std::string> choose(const std::set<std::string>& names,
+                                bool transformers) {
+  const auto first_of = [&](const auto& known) {
+    return std::find_if(known.begin(), known.end(), [&](std::string_view name) {
+      return names.contains(std::string(name));
+    });
+  };
+  const auto* const plain = first_of(kTransformersNames);
+  const auto* const open_clip = first_of(kOpenClipNames);
+  const bool has_plain = plain != kTransformersNames.end();
+  // model.safetensors beside these two is timm's image tower alone.
+  const bool is_tower =
+      names.contains("open_clip_config.json") && !transformers;
+  if (open_clip != kOpenClipNames.end() && (is_tower || !has_plain)) {
+    return {std::string(*open_clip)};
+  }
+  if (has_plain) return {std::string(*plain)};
   std::vector<std::string> found;
+  for (const auto& [stem, name] : unnamed_weights(names)) found.push_back(name);
+  return found;
+}
+
+// config.json is transformers', which always says what kind of model it is.
+bool has_model_type(const std::string& folder) {
+  const std::string path = to_utf8(utf8_path(folder) / "config.json");
+  const auto file = MappedFile::open(path);
+  return parse_json(file->view(0, file->size()), path).find("model_type") !=
+         nullptr;
+}
+
+}  // namespace
+
+std::string weights_in_folder(const std::string& folder) {
+  std::set<std::string> names;
+  std::error_code error;
   for (fs::directory_iterator it(utf8_path(folder), error), end;
        !error && it != end;
        it.increment(error)) {
-    const std::string extension = to_utf8(it->path().extension());
-    if (std::find(kExtensions.begin(), kExtensions.end(), extension) !=
-            kExtensions.end() &&
-        fs::is_regular_file(it->path())) {
-      found.push_back(to_utf8(it->path()));
+    std::error_code unknown;
+    if (fs::is_regular_file(it->path(), unknown)) {
+      names.insert(to_utf8(it->path().filename()));
     }
   }
   if (error) {
     throw Error(ErrorCode::kIo,
                 "Cannot read folder " + folder + ": " + error.message() + ".");
   }
-  if (found.size() == 1) return found.front();
-  std::sort(found.begin(), found.end());
-  std::string names;
-  for (const std::string& path : found) {
-    names += (names.empty() ? "" : ", ") + to_utf8(utf8_path(path).filename());
+  const bool transformers = names.contains("open_clip_config.json") &&
+                            names.contains("config.json") &&
+                            has_model_type(folder);
+  const std::vector<std::string> found = choose(names, transformers);
+  if (found.size() == 1)
+    return to_utf8(utf8_path(folder) / utf8_path(found[0]));
+  std::string list;
+  for (const std::string& name : found) {
+    list += (list.empty() ? "" : ", ") + name;
   }
-  throw Error(
-      ErrorCode::kWeights,
-      folder +
-          ": expected one file of weights (model.safetensors, "
-          "pytorch_model.bin, or one *.safetensors, *.pt, *.pth, *.bin, "
-          "*.ckpt), found " +
-          (found.empty() ? std::string("none") + others_in(folder)
-                         : names + "; give the path of the file") +
-          ".");
+  throw Error(ErrorCode::kWeights,
+              folder +
+                  ": expected one file of weights (model.safetensors, "
+                  "pytorch_model.bin, open_clip_model.safetensors, or one "
+                  "*.safetensors, *.bin, *.pt, *.pth, *.ckpt), found " +
+                  (found.empty() ? std::string("none") + others_in(folder)
+                                 : list + "; give the path of the file") +
+                  ".");
 }
-
-}  // namespace
 
 WeightFiles read_weight_files(const std::string& path) {
   WeightFiles out;
   std::error_code error;
   out.path =
-      fs::is_directory(utf8_path(path), error) ? find_in_folder(path) : path;
+      fs::is_directory(utf8_path(path), error) ? weights_in_folder(path) : path;
   out.folder = to_utf8(utf8_path(out.path).parent_path());
   if (out.path.ends_with(kIndexSuffix)) {
     read_sharded(out.path, out);

@@ -27,6 +27,13 @@ struct WeightFiles {
   std::vector<std::shared_ptr<const MappedFile>> files;  // all that was read
 };
 
+/// The path of the file, or index of shards, that a folder's model is in: of
+/// transformers' names the first, of open_clip's where only these are there or
+/// config.json is not transformers' (timm's image tower alone), else the only
+/// model among other names.
+/// Throws Error(kWeights) for none and for several, Error(kIo).
+std::string weights_in_folder(const std::string& folder);
+
 /// Reads a .safetensors file, a torch.save or TorchScript file, a sharded
 /// checkpoint by its *.index.json, or the weights found in a folder. The
 /// container is told by its first bytes, not by its name.

@@ -99,8 +99,11 @@ function transfer(
       await rm(part, { force: true })
       throw new Misfit('what an earlier download left does not fit the file; try again')
     }
-    if (status !== 200 && status !== 206)
-      throw new HttpError(status, `the server answered ${status}`)
+    if (status !== 200 && status !== 206) {
+      // Where a hub says why.
+      const why = answer.headers.get('x-error-message')?.slice(0, 200)
+      throw new HttpError(status, why || `the server answered ${status}`)
+    }
     await write(answer, part, status === 206 ? start : 0, options)
   })
 }

@@ -94,10 +94,16 @@ export async function agreed(question: string, signal: AbortSignal): Promise<boo
 }
 
 /** What a download will bring, as aligned lines. */
-export function describePlan({ id, commit, license, files, bytes, missing, folder }: DownloadPlan) {
+export function describePlan(plan: DownloadPlan): string {
+  const { id, commit, license, licenseUrl, gated, files, bytes, missing, folder } = plan
   const here = missing < bytes ? `, ${megabytes(missing)} of them not here yet` : ''
+  const terms = license ?? "not stated; see the model's page"
+  const access: [string, string][] = gated
+    ? [['access', "on request, asked for on the model's page; HF_TOKEN says who you are"]]
+    : []
   return `${id}\n${table([
-    ['licence', license ?? "not stated; see the model's page"],
+    ['licence', licenseUrl ? `${terms} (${licenseUrl})` : terms],
+    ...access,
     ['size', `${megabytes(bytes)} in ${files} ${files === 1 ? 'file' : 'files'}${here}`],
     ['commit', commit],
     ['into', folder],

@@ -9,7 +9,7 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { isCommit, type Repository } from './repository.js'
-import { selectFiles, shardsOf } from './select-files.js'
+import { isTransformersConfig, needsConfig, selectFiles, shardsOf } from './select-files.js'
 
 /** HF_HUB_CACHE, else the folder `hub` in HF_HOME, as huggingface_hub has it. */
 export function cacheFolder(): string {
@@ -68,10 +68,11 @@ async function readRef(root: string, revision: string): Promise<string | null> {
 async function wholeSnapshot(folder: string, file: string | undefined): Promise<string> {
   const names = await readdir(folder, { recursive: true }).catch(() => null)
   if (names === null) throw new NotCached('it is not in the cache')
-  const { files, main } = selectFiles(
-    names.map(name => name.replaceAll('\\', '/')),
-    file,
-  )
+  const paths = names.map(name => name.replaceAll('\\', '/'))
+  const config = needsConfig(paths, file)
+    ? await readFile(join(folder, 'config.json'), 'utf8').catch(() => '')
+    : ''
+  const { files, main } = selectFiles(paths, file, isTransformersConfig(config))
   for (const name of files) {
     await present(folder, name)
     for (const shard of await shardsOf(join(folder, name))) await present(folder, shard)

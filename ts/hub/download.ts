@@ -5,7 +5,7 @@
  * servers that mirrors have, and neither resumes nor verifies; so two questions to the hub
  * (repository.ts) and one way to fetch a file (base/http-file.ts) do it here.
  */
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { CallOptions } from '../base/call.js'
 import { writeFileAtomic } from '../base/files.js'
@@ -15,8 +15,10 @@ import { warnOnce } from '../base/warn.js'
 import { aborted, DeclipError } from '../errors.js'
 import { exists, fetchBlob, link, TransferError } from './blobs.js'
 import { cachedSnapshot, NotCached, repositoryFolder } from './cached.js'
+import { gatedMessage, isGatedAnswer } from './gated.js'
 import {
-  commitOf,
+  type About,
+  aboutRepository,
   fileUrl,
   type Hub,
   hubOfEnvironment,
@@ -24,7 +26,7 @@ import {
   type RemoteFile,
   type Repository,
 } from './repository.js'
-import { selectFiles, shardsOf } from './select-files.js'
+import { isTransformersConfig, needsConfig, selectFiles, shardsOf } from './select-files.js'
 
 /** What a download would bring. */
 export interface DownloadPlan {
@@ -33,6 +35,10 @@ export interface DownloadPlan {
   readonly commit: string
   /** As the model card states it. */
   readonly license: string | undefined
+  /** Where the licence can be read, if it is none that all know. */
+  readonly licenseUrl: string | undefined
+  /** Whether its authors give access on request only; a token of the account that has it is needed. */
+  readonly gated: boolean
   readonly files: number
   /** Of all files, in bytes. */
   readonly bytes: number
@@ -81,9 +87,11 @@ export async function download(
     }
   }
   const hub = await hubOfEnvironment()
+  let about: About | undefined
   try {
-    const { commit, license } = await commitOf(hub, repository, { signal })
-    const path = await fetchSnapshot(hub, root, repository, { commit, license }, options)
+    about = await aboutRepository(hub, repository, { signal })
+    const { commit, license } = about
+    const path = await fetchSnapshot(hub, root, repository, about, options)
     if (revision !== commit) {
       const ref = join(root, 'refs', revision)
       await mkdir(dirname(ref), { recursive: true })
@@ -97,7 +105,7 @@ export async function download(
     const refused = status >= 400 && status < 500
     const cached =
       !refused && !isDiskError(error) && (await cachedSnapshot(root, repository).catch(() => null))
-    if (!cached) throw networkError(error, repository, hub.url)
+    if (!cached) throw networkError(error, repository, hub, about?.gated ?? false)
     warnOnce(
       `${hub.url} could not be reached (${(error as Error).message}); using the copy of ${id} in the cache.`,
     )
@@ -115,16 +123,27 @@ async function fetchSnapshot(
   hub: Hub,
   root: string,
   { id, file }: Repository,
-  { commit, license }: { commit: string; license?: string | undefined },
+  about: About,
   { signal, onProgress, onPlan }: DownloadOptions,
 ): Promise<string> {
+  const { commit } = about
   const recursive = file?.includes('/') ?? false
   const listing = await listFiles(hub, id, commit, recursive, { signal })
-  const { files, main } = selectFiles([...listing.keys()], file)
+  const fetched = async (name: string, remote: RemoteFile, onBytes: (bytes: number) => void) => {
+    const blob = join(root, 'blobs', remote.digest)
+    const url = fileUrl(hub, id, commit, name)
+    const { headers } = hub
+    if (!(await exists(blob))) await fetchBlob(url, remote, blob, { headers, signal, onBytes })
+    return blob
+  }
+  const names = [...listing.keys()]
+  const config = needsConfig(names, file) ? listing.get('config.json') : undefined
+  const text = config && (await readFile(await fetched(config.path, config, () => {}), 'utf8'))
+  const { files, main } = selectFiles(names, file, isTransformersConfig(text ?? ''))
   const snapshot = join(root, 'snapshots', commit)
   if (onPlan) {
     const sizes = await sizesOf(root, listing, files)
-    const plan = { id, commit, license, ...sizes, folder: root }
+    const plan = { id, ...about, ...sizes, folder: root }
     if (!(await onPlan(plan))) {
       throw new DeclipError('ERR_DECLIP_ABORTED', `Nothing of ${id} was downloaded.`)
     }
@@ -145,11 +164,7 @@ async function fetchSnapshot(
       const message = `The index of ${id} names ${name}, which the repository does not have.`
       throw new DeclipError('ERR_DECLIP_WEIGHTS', message)
     }
-    const blob = join(root, 'blobs', remote.digest)
-    if (!(await exists(blob))) {
-      const url = fileUrl(hub, id, commit, name)
-      await fetchBlob(url, remote, blob, { headers: hub.headers, signal, onBytes: report })
-    }
+    const blob = await fetched(name, remote, report)
     whole += remote.size
     report(0)
     await link(blob, join(snapshot, name))
@@ -181,7 +196,13 @@ async function sizesOf(
   return { files: wanted.length, bytes, missing }
 }
 
-function networkError(error: unknown, { id, revision }: Repository, url: string): DeclipError {
+function networkError(
+  error: unknown,
+  { id, revision }: Repository,
+  hub: Hub,
+  gated: boolean,
+): DeclipError {
+  const { url } = hub
   const options = { cause: error }
   const reason = error instanceof Error ? error.message : String(error)
   if (isDiskError(error)) {
@@ -193,7 +214,9 @@ function networkError(error: unknown, { id, revision }: Repository, url: string)
   const inTransfer = error instanceof TransferError
   const kept = inTransfer && error.kept ? 'What has arrived is kept: try again' : 'Try again'
   let message = `${id} could not be downloaded from ${url}: ${reason}. ${kept}, set HF_ENDPOINT to a mirror, or pass the path of a file or folder.`
-  if (status === 401 || status === 403) {
+  if ((status === 401 || status === 403) && (gated || isGatedAnswer(reason))) {
+    message = gatedMessage(hub, id, status)
+  } else if (status === 401 || status === 403) {
     message = `${url} refused access to ${id} (status ${status}). If the name is right, accept the model's terms at ${url}/${id} and set HF_TOKEN.`
   } else if (status === 404 && !inTransfer) {
     message = `${url} has no model ${id} with revision '${revision}', and there is no such file or folder here. Check the spelling; a private model needs HF_TOKEN.`

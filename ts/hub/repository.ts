@@ -72,20 +72,46 @@ async function accessToken(): Promise<string> {
   throw new DeclipError('ERR_DECLIP_NETWORK', message)
 }
 
-/** The commit that a revision stands at, and the license of the model card. */
-export async function commitOf(
+/** What a hub says of a revision of a repository. */
+export interface About {
+  /** Where the revision stands. */
+  commit: string
+  /** Of the model card. */
+  license: string | undefined
+  /** Of a licence with a name of its own. */
+  licenseUrl: string | undefined
+  /** Access is given on request. */
+  gated: boolean
+}
+
+/** The commit that a revision stands at, and the model card's licence. */
+export async function aboutRepository(
   hub: Hub,
   { id, revision }: Repository,
   patience: Patience,
-): Promise<{ commit: string; license?: string | undefined }> {
+): Promise<About> {
   const url = `${hub.url}/api/models/${id}/revision/${encodeURIComponent(revision)}`
   const { value } = await getJson(hub, url, patience)
-  const { sha, cardData } = (value ?? {}) as { sha?: unknown; cardData?: { license?: unknown } }
+  const { sha, gated, cardData } = (value ?? {}) as Record<'sha' | 'gated' | 'cardData', unknown>
   if (typeof sha !== 'string' || !COMMIT.test(sha)) {
     throw new Error(`the answer names no commit but ${JSON.stringify(sha)}`)
   }
-  const license = cardData?.license
-  return { commit: sha, license: typeof license === 'string' ? license : undefined }
+  const asked = gated !== undefined && gated !== null && gated !== false
+  return { commit: sha, ...licenseOf(hub, id, cardData), gated: asked }
+}
+
+/** A licence that is none of the hub's list is 'other', with a name and where it lies beside it. */
+function licenseOf(hub: Hub, id: string, card: unknown): Pick<About, 'license' | 'licenseUrl'> {
+  const {
+    license,
+    license_name: name,
+    license_link: link,
+  } = (card ?? {}) as Record<string, unknown>
+  const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value : undefined)
+  if (license !== 'other' && text(license)) return { license: text(license), licenseUrl: undefined }
+  const at = text(link)
+  const licenseUrl = at && (/^https?:/.test(at) ? at : `${hub.url}/${id}/blob/main/${at}`)
+  return { license: text(name) ?? text(license), licenseUrl }
 }
 
 /** The files of a commit by path; those in folders only if `recursive`. */

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { DeclipError } from '../errors.js'
 import { isPlainPath } from './repository.js'
 
-/** Small files that say how weights are to be used. */
+/** Files that say how weights are to be used. */
 const COMPANIONS = [
   'config.json',
   'preprocessor_config.json',
@@ -14,48 +14,127 @@ const COMPANIONS = [
   'vocab.json',
   'merges.txt',
   'special_tokens_map.json',
+  'spiece.model',
 ]
 
-/** Weights of a folder with a config.json, the preferred first. */
-const FOLDER_WEIGHTS = [
+/** The same vocabulary as tokenizer.json, for repositories without one. */
+const SENTENCEPIECE = ['tokenizer.model', 'sentencepiece.bpe.model']
+
+// cpp/files/weight_files.cpp has the twins of these lists and of modelIn(), for folders;
+// test/fixtures/hub-folders.json holds both to the same answers.
+
+/** Transformers' names of weights, the preferred first. */
+const TRANSFORMERS_NAMES = [
   'model.safetensors',
   'model.safetensors.index.json',
   'pytorch_model.bin',
   'pytorch_model.bin.index.json',
 ]
 
-/** Weights that stand alone. */
-const FILE_WEIGHTS = ['open_clip_model.safetensors', 'open_clip_pytorch_model.bin']
+/** As open_clip's loader has them. */
+const OPEN_CLIP_NAMES = [
+  'open_clip_model.safetensors',
+  'open_clip_pytorch_model.safetensors',
+  'open_clip_pytorch_model.bin',
+  'open_clip_pytorch_model.pth',
+]
 
-/** How a weights file may end: the one list of this package; cpp/files/weight_files.cpp has its twin. */
+/** How weights may end, the preferred first where one model is there in several containers. */
+const EXTENSIONS = ['.safetensors', '.bin', '.pt', '.pth', '.ckpt']
+
+/** What training programs leave beside a model. */
+const LEFTOVER = /^(training_args|optimizer|scheduler|scaler|rng_state|random_states)/
+
+/** The same model in another number format. */
+const VARIANT = /\.(fp16|bf16|fp32|float16|bfloat16|float32)$/
+
+/** How a weights file may end. */
 export const WEIGHTS_FILE = /\.(safetensors|pt|pth|bin|ckpt)$/
 
+const OTHER_PROGRAMS = /\.(h5|msgpack|onnx|gguf|pb|tflite)$/
+
+/** What is needed of a listing. */
+export interface Selection {
+  /** Weights last. An index counts as weights here; the shards it names follow later. */
+  readonly files: string[]
+  /** What the loader is to be pointed at; '' for the folder. */
+  readonly main: string
+}
+
 /**
- * Which files of a listing are needed, weights last, and what the loader is to be pointed at ('' for
- * the folder). An index counts as weights here; the shards it names follow later.
+ * Which files of a listing are needed.
+ *
+ * @param file - the weights to take; without it they are looked for
+ * @param transformers - whether config.json has a model_type; it is asked only where {@link needsConfig} says so
+ * @throws DeclipError ERR_DECLIP_WEIGHTS
  */
 export function selectFiles(
   names: readonly string[],
   file?: string,
-): { files: string[]; main: string } {
-  const companions = COMPANIONS.filter(name => names.includes(name))
+  transformers = false,
+): Selection {
+  const tokenizers = names.includes('tokenizer.json') ? [] : SENTENCEPIECE
+  const companions = [...COMPANIONS, ...tokenizers].filter(name => names.includes(name))
   if (file !== undefined) {
-    if (!names.includes(file)) {
-      const others = names.filter(name => WEIGHTS_FILE.test(name))
-      throw noWeights(`has no file '${file}'`, others)
-    }
-    return { files: [...companions, file], main: file }
+    if (names.includes(file)) return { files: [...companions, file], main: file }
+    const others = names.filter(name => WEIGHTS_FILE.test(name))
+    throw noWeights(`has no file '${file}'`, others)
   }
-  const inFolder = FOLDER_WEIGHTS.find(name => names.includes(name))
-  if (inFolder && names.includes('config.json'))
-    return { files: [...companions, inFolder], main: '' }
-  const known = FILE_WEIGHTS.find(name => names.includes(name))
-  if (known) return { files: [...companions, known], main: known }
-  const candidates = names.filter(name => !name.includes('/') && WEIGHTS_FILE.test(name))
+  const named = modelIn(names, transformers)
+  if (named) {
+    const inFolder = names.includes('config.json') && TRANSFORMERS_NAMES.includes(named)
+    return { files: [...companions, named], main: inFolder ? '' : named }
+  }
+  const candidates = unnamedModels(names)
   const [only] = candidates
-  if (only === undefined) throw noWeights('has no weights that this package reads', candidates)
+  if (only === undefined) {
+    const others = names.find(name => OTHER_PROGRAMS.test(name))
+    const but = others ? ` but ${others}, which is for other programs` : ''
+    throw noWeights(`has no weights that this package reads${but}`, candidates)
+  }
   if (candidates.length > 1) throw noWeights('has several weights files', candidates)
   return { files: [...companions, only], main: only }
+}
+
+/** Whether only the content of config.json tells which weights are meant. */
+export function needsConfig(names: readonly string[], file?: string): boolean {
+  return (
+    file === undefined &&
+    names.includes('config.json') &&
+    modelIn(names, true) !== modelIn(names, false)
+  )
+}
+
+/** Whether a config.json is transformers', which always says what kind of model it is. */
+export function isTransformersConfig(text: string): boolean {
+  try {
+    return Object.hasOwn(JSON.parse(text) as object, 'model_type')
+  } catch {
+    return false
+  }
+}
+
+/** Weights under one of the usual names. */
+function modelIn(names: readonly string[], transformers: boolean): string | undefined {
+  const plain = TRANSFORMERS_NAMES.find(name => names.includes(name))
+  const openClip = OPEN_CLIP_NAMES.find(name => names.includes(name))
+  // model.safetensors beside these two is timm's image tower alone.
+  const isTower = names.includes('open_clip_config.json') && !transformers
+  return isTower ? (openClip ?? plain) : (plain ?? openClip)
+}
+
+/** Weights under other names; a model in several containers or number formats is one. */
+function unnamedModels(names: readonly string[]): string[] {
+  const byStem = new Map<string, string>()
+  for (const extension of EXTENSIONS) {
+    for (const name of names) {
+      if (name.includes('/') || !name.endsWith(extension) || LEFTOVER.test(name)) continue
+      const stem = name.slice(0, -extension.length)
+      if (!byStem.has(stem)) byStem.set(stem, name)
+    }
+  }
+  const isVariant = (stem: string) => VARIANT.test(stem) && byStem.has(stem.replace(VARIANT, ''))
+  return [...byStem].flatMap(([stem, name]) => (isVariant(stem) ? [] : [name])).sort()
 }
 
 function noWeights(what: string, candidates: readonly string[]): DeclipError {

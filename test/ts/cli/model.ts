@@ -50,7 +50,14 @@ t.test('the bundled model is used with one line of warning', async t => {
 })
 
 t.test('a model is fetched, used by default, and removed', async t => {
-  const url = await serveHub(t, ID, { 'open_clip_model.safetensors': WEIGHTS }, 'mit')
+  const url = await serveHub(
+    t,
+    ID,
+    { 'open_clip_model.safetensors': WEIGHTS },
+    {
+      cardData: { license: 'mit' },
+    },
+  )
   const { home, declip } = newUser(t, { HF_ENDPOINT: url })
   const fetched = await declip(['download', ID])
   t.equal(fetched.code, 0, fetched.err)
@@ -87,6 +94,29 @@ t.test('a model is fetched, used by default, and removed', async t => {
   t.match(twice.err, /ERR_DECLIP_IO: someone\/words is not in the cache/)
   t.equal((await declip(['model', 'use', 'words-tiny'])).code, 0)
   t.match((await declip(['model'])).out, /^default {2}words-tiny/)
+})
+
+t.test('of a gated model licence, size and the way to it are shown first', async t => {
+  const url = await serveHub(
+    t,
+    ID,
+    { 'open_clip_model.safetensors': WEIGHTS },
+    {
+      cardData: {
+        license: 'other',
+        license_name: 'own',
+        license_link: 'https://example.com/terms',
+      },
+      gated: 'manual',
+      refuses: [401, 'Access to model is restricted.'],
+    },
+  )
+  const { declip } = newUser(t, { HF_ENDPOINT: url })
+  const { code, err } = await declip(['download', ID])
+  t.equal(code, 1)
+  t.match(err, /^someone\/words\n {2}licence {2}own \(https:\/\/example\.com\/terms\)\n/)
+  t.match(err, /\n {2}access +on request, asked for on the model's page; HF_TOKEN says who/)
+  t.match(err, /ERR_DECLIP_NETWORK: someone\/words is gated.*set HF_TOKEN to a token.*\n$/)
 })
 
 t.test('a file becomes the default by its absolute path', async t => {

@@ -16,9 +16,9 @@ import { basename, join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Progress } from '../../../ts/base/call.js'
 import type { DeclipError } from '../../../ts/errors.js'
-import { download } from '../../../ts/hub/download.js'
+import { type DownloadPlan, download } from '../../../ts/hub/download.js'
 import { resolveSource } from '../../../ts/hub/resolve-source.js'
-import { selectFiles } from '../../../ts/hub/select-files.js'
+import { serveHub } from '../../support/hub.js'
 
 const COMMIT = '0123456789abcdef0123456789abcdef01234567'
 const ID = 'someone/clip-small'
@@ -386,6 +386,76 @@ t.test('refusals say what to do', async t => {
   }
 })
 
+t.test('a gated repository says where to ask and which token counts', async t => {
+  const dino = 'facebook/dinov3-vitb16-pretrain-lvd1689m'
+  const served = async (id: string, refuses: [number, string], gated: 'manual' | false) => {
+    const hub = await startHub(t)
+    const cardData = { license: 'other', license_name: 'own-license', license_link: 'LICENSE.md' }
+    process.env['HF_ENDPOINT'] = await serveHub(t, id, FILES, { cardData, gated, refuses })
+    return hub
+  }
+  const why = `Access to model ${dino} is restricted. You must have access to it.`
+  for (const gated of ['manual', false] as const) {
+    await served(dino, [401, why], gated)
+    let plan: DownloadPlan | undefined
+    const onPlan = (found: DownloadPlan) => {
+      plan = found
+      return true
+    }
+    const call = download({ id: dino, revision: 'main' }, { onPlan })
+    const page = `${process.env['HF_ENDPOINT']}/${dino}`
+    await rejectsWith(
+      t,
+      call,
+      'ERR_DECLIP_NETWORK',
+      new RegExp(
+        `^${dino} is gated, so http.* refused it \\(status 401\\)\\. Ask for access .* page, `,
+      ),
+      new RegExp(`${page}, and set HF_TOKEN to a token`),
+      /timm\/vit_base_patch16_dinov3\.lvd1689m holds the same weights without this/,
+    )
+    t.match(plan, { license: 'own-license', licenseUrl: `${page}/blob/main/LICENSE.md` })
+    t.equal(plan?.gated, gated !== false)
+  }
+  await served(ID, [403, 'You are not in the authorized list.'], 'manual')
+  process.env['HF_TOKEN'] = 'hf_mine'
+  const error = await rejectsWith(
+    t,
+    download({ id: ID, revision: 'main' }),
+    'ERR_DECLIP_NETWORK',
+    /The account of the token that was sent .* has no access yet: ask for it on the model's page/,
+  )
+  t.notMatch(error.message, /hf_mine|timm/)
+  await served(ID, [403, 'no'], false)
+  await rejectsWith(
+    t,
+    download({ id: ID, revision: 'main' }),
+    'ERR_DECLIP_NETWORK',
+    /accept the model's terms/,
+  )
+})
+
+t.test('licences', async t => {
+  const hub = await startHub(t)
+  const licenceOf = async (cardData: object) => {
+    process.env['HF_ENDPOINT'] = await serveHub(t, ID, FILES, { cardData })
+    let found: unknown
+    const onPlan = ({ license, licenseUrl }: DownloadPlan) => {
+      found = [license, licenseUrl]
+      return false
+    }
+    await t.rejects(download({ id: ID, revision: 'main' }, { onPlan }))
+    return found
+  }
+  const link = 'https://example.com/terms'
+  t.strictSame(await licenceOf({ license: 'mit', license_link: link }), ['mit', undefined])
+  t.strictSame(await licenceOf({ license: 'other', license_name: 'x' }), ['x', undefined])
+  t.strictSame(await licenceOf({ license: 'other', license_link: link }), ['other', link])
+  t.strictSame(await licenceOf({ license: ['mit'], license_name: 3 }), [undefined, undefined])
+  t.strictSame(await licenceOf({}), [undefined, undefined])
+  t.ok(hub)
+})
+
 t.test('sends the token of the environment or of the stored login', async t => {
   const hub = await startHub(t, { token: 'hf_secret' })
   const call = () => download({ id: ID, revision: 'main' })
@@ -584,28 +654,4 @@ t.test('a hub behind a proxy', async t => {
   const { path } = await download({ id: ID, revision: 'main' })
   t.ok(readFileSync(join(path, 'model.safetensors')).equals(WEIGHTS))
   t.equal(asked.length, 5)
-})
-
-t.test('selectFiles', t => {
-  const folder = ['config.json', 'tokenizer.json', 'README.md', 'tf_model.h5']
-  t.strictSame(selectFiles([...folder, 'model.safetensors', 'pytorch_model.bin']), {
-    files: ['config.json', 'tokenizer.json', 'model.safetensors'],
-    main: '',
-  })
-  t.strictSame(selectFiles([...folder, 'pytorch_model.bin']).files.at(-1), 'pytorch_model.bin')
-  const openClip = ['open_clip_config.json', 'open_clip_model.safetensors', 'x.pt']
-  t.strictSame(selectFiles(openClip), {
-    files: ['open_clip_config.json', 'open_clip_model.safetensors'],
-    main: 'open_clip_model.safetensors',
-  })
-  t.strictSame(selectFiles(['DeCLIP_EVA-B_DINOv2-B_csa_0.05_2.0.pt', 'README.md']), {
-    files: ['DeCLIP_EVA-B_DINOv2-B_csa_0.05_2.0.pt'],
-    main: 'DeCLIP_EVA-B_DINOv2-B_csa_0.05_2.0.pt',
-  })
-  t.strictSame(selectFiles(['a.pt', 'b.pt'], 'b.pt'), { files: ['b.pt'], main: 'b.pt' })
-  const code = 'ERR_DECLIP_WEIGHTS'
-  t.throws(() => selectFiles(['a.pt', 'b.pt']), { code, message: /several.*: a\.pt, b\.pt\./ })
-  t.throws(() => selectFiles(['a.pt'], 'c.pt'), { code, message: /no file 'c\.pt'.*: a\.pt\./ })
-  t.throws(() => selectFiles(['tf_model.h5']), { code, message: /no weights/ })
-  t.end()
 })
