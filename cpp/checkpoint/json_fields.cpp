@@ -1,6 +1,7 @@
 #include "checkpoint/json_fields.h"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <set>
 #include <sstream>
@@ -165,16 +166,29 @@ const std::string* Fields::text(const std::string& name) const {
   return value;
 }
 
-Activation Fields::activation(const std::string& name) const {
+Activation Fields::activation(const std::string& name,
+                              Activation missing) const {
+  struct Named {
+    std::string_view name;
+    Activation activation;
+  };
+  constexpr std::array kNames{
+      Named{"quick_gelu", Activation::kQuickGelu},
+      Named{"gelu", Activation::kGelu},
+      Named{"gelu_pytorch_tanh", Activation::kGeluTanh},
+      Named{"gelu_new", Activation::kGeluTanh},
+      Named{"relu", Activation::kRelu},
+  };
   const Json* found = find(name);
-  if (found == nullptr) return Activation::kQuickGelu;
+  if (found == nullptr) return missing;
   const std::string* value = found->string();
-  if (value != nullptr && *value == "quick_gelu") {
-    return Activation::kQuickGelu;
+  std::string names;
+  for (const Named& known : kNames) {
+    if (value != nullptr && *value == known.name) return known.activation;
+    names += (names.empty() ? "\"" : ", \"") + std::string(known.name) + "\"";
   }
-  if (value != nullptr && *value == "gelu") return Activation::kGelu;
   reject(name,
-         "\"quick_gelu\" or \"gelu\"" +
+         "one of " + names +
              (value == nullptr ? "" : ", found " + in_quotes(*value)));
 }
 

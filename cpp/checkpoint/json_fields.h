@@ -61,8 +61,9 @@ class Fields {
   double epsilon(const std::string& name, double missing) const;
   bool flag(const std::string& name, bool missing = false) const;
   const std::string* text(const std::string& name) const;
-  /// quick_gelu, where it is missing.
-  Activation activation(const std::string& name) const;
+  /// By its name in transformers.
+  Activation activation(const std::string& name,
+                        Activation missing = Activation::kQuickGelu) const;
   /// Three numbers, or one for all channels.
   std::optional<std::array<double, 3>> channels(const std::string& name) const;
 

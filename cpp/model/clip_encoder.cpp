@@ -13,7 +13,7 @@ ClipEncoder::ClipEncoder(const ModelConfig& config,
                          std::unique_ptr<const VisionTower> tower)
     : VisionEncoder(config,
                     tower->numerics(),
-                    {.dense_modes = true,
+                    {.dense_modes = block_modes(),
                      .pools_unit_patches = tower->traits().unit_patches}),
       tower_(std::move(tower)) {}
 

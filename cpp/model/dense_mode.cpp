@@ -7,55 +7,11 @@
 #include <vector>
 
 #include "kernels/dense_attention.h"
+#include "model/mode_attention.h"
 #include "model/recipe.h"
-#include "model/recorded.h"
 
 namespace declip {
 namespace {
-
-/// Whether every softmax is of one product.
-bool is_sum(const std::vector<AttentionTerm>& terms,
-            const AttentionOptions& options) {
-  return options.shift == 0 && !options.drop_negative && !options.prior &&
-         std::all_of(terms.begin(), terms.end(), [](const auto& term) {
-           return term.parts.size() == 1;
-         });
-}
-
-at::Tensor combine(const VisionTower& tower,
-                   const std::vector<AttentionTerm>& terms,
-                   const at::Tensor& v,
-                   const AttentionOptions& options) {
-  if (tower.numerics().recorded && is_sum(terms, options)) {
-    at::Tensor sum;
-    for (const auto& term : terms) {
-      const auto& [a, b] = term.parts[0];
-      auto one = recorded_attention(a, b, v, term.scale);
-      if (term.weight != 1.0) one = one * term.weight;
-      sum = sum.defined() ? sum + one : one;
-    }
-    return sum;
-  }
-  return tower.numerics().fused ? dense_attention(terms, v, options)
-                                : dense_attention_eager(terms, v, options);
-}
-
-/// One term per self-similarity that takes part, or one for their mean.
-std::vector<AttentionTerm> self_terms(const Heads& heads,
-                                      const Recipe& recipe,
-                                      double scale,
-                                      double weight) {
-  std::vector<AttentionPart> parts;
-  if (recipe.q) parts.push_back({heads.q, heads.q});
-  if (recipe.k) parts.push_back({heads.k, heads.k});
-  if (recipe.v) parts.push_back({heads.v, heads.v});
-  if (recipe.attention == Attention::kSelfMean) {
-    return {{parts, scale / static_cast<double>(parts.size()), weight}};
-  }
-  std::vector<AttentionTerm> terms;
-  for (const auto& part : parts) terms.push_back({{part}, scale, weight});
-  return terms;
-}
 
 at::Tensor neighbour_attention(const VisionTower& tower,
                                const Heads& heads,
@@ -65,8 +21,10 @@ at::Tensor neighbour_attention(const VisionTower& tower,
   AttentionOptions attention;
   attention.prior = NeighbourPrior{grid.h, grid.w, options.gaussian_std, {}};
   if (!options.neighbours_only) {
-    return combine(
-        tower, {{{{heads.k, heads.k}}, scale, 1.0}}, heads.v, attention);
+    return combine(tower.numerics(),
+                   {{{{heads.k, heads.k}}, scale, 1.0}},
+                   heads.v,
+                   attention);
   }
   // The ablation scales the prior by the mean of |q_i||k_j| over heads and
   // tokens, class token included.
@@ -75,47 +33,7 @@ at::Tensor neighbour_attention(const VisionTower& tower,
   };
   attention.prior->factor =
       ((norms(heads.q) * norms(heads.k)).mean(-1) * scale).contiguous();
-  return combine(tower, {{{}, 1.0, 1.0}}, heads.v, attention);
-}
-
-/// ProxyCLIP: attention over the M = Hv*Wv cells of the external features, the
-/// same for every head, on values resampled to that grid. [B, M, C]
-at::Tensor proxy_attention(const VisionTower& tower,
-                           const at::Tensor& v,
-                           Grid grid,
-                           const DenseOptions& options) {
-  const auto& features = options.proxy_features;
-  const int64_t batch = v.size(0), width = v.size(2) * v.size(3);
-  const int64_t rows = features.size(2), columns = features.size(3);
-  const int64_t cells = rows * columns;
-  const auto f = features.to(v.device(), at::kFloat).flatten(2);  // (B, Cv, M)
-  const auto unit = (f / f.norm(2, {1}, true).clamp_min(1e-12))
-                        .transpose(1, 2)
-                        .contiguous();  // (B, M, Cv)
-  // The mean of all similarities, over the batch too, as published: that of
-  // the products is the product of the sums.
-  const double pairs = static_cast<double>(batch * cells * cells);
-  const double mean =
-      unit.sum(1, false, at::kDouble).square().sum().item<double>() / pairs;
-
-  auto values = v.slice(1, 1).flatten(2).to(at::kFloat);  // (B, N, C)
-  values = at::upsample_bilinear2d(
-               values.transpose(1, 2).reshape({batch, width, grid.h, grid.w}),
-               {rows, columns},
-               /*align_corners=*/false)
-               .flatten(2)
-               .transpose(1, 2)
-               .contiguous();  // (B, M, C)
-  AttentionOptions attention;
-  attention.shift = -options.proxy_beta * options.proxy_gamma * mean;
-  attention.drop_negative = true;
-  const auto one_head = [](const at::Tensor& x) { return x.unsqueeze(2); };
-  return combine(
-             tower,
-             {{{{one_head(unit), one_head(unit)}}, options.proxy_gamma, 1.0}},
-             one_head(values),
-             attention)
-      .to(v.scalar_type());
+  return combine(tower.numerics(), {{{}, 1.0, 1.0}}, heads.v, attention);
 }
 
 /// ITACLIP's maps of earlier blocks. Their heads are kept on the way up, and
@@ -177,28 +95,6 @@ class EarlierBlocks final : public Tap {
   std::vector<Heads> heads_;
 };
 
-/// What a mode takes of the last block's projection.
-Wanted wanted_by(const Recipe& recipe, const DenseOptions& options) {
-  Wanted wanted;
-  switch (recipe.attention) {
-    case Attention::kSelf:
-    case Attention::kSelfMean:
-      wanted.q = recipe.q;
-      wanted.k = recipe.k;
-      break;
-    case Attention::kNeighbour:
-      wanted.q = options.neighbours_only;
-      break;
-    case Attention::kValues:
-    case Attention::kProxy:
-      wanted.q = wanted.k = false;
-      break;
-    default:
-      break;
-  }
-  return wanted;
-}
-
 /// The last block under a mode: [B, L, C], or [B, M, C] without a class token
 /// for ProxyCLIP.
 at::Tensor last_block(const VisionTower& tower,
@@ -232,10 +128,12 @@ at::Tensor last_block(const VisionTower& tower,
       merged = neighbour_attention(tower, heads, grid, options, scale);
       break;
     case Attention::kProxy:
-      merged = proxy_attention(tower, heads.v, grid, options);
+      merged =
+          proxy_attention(tower.numerics(), heads.v.slice(1, 1), grid, options);
       break;
     default:
-      merged = combine(tower, earlier.terms(heads, scale), heads.v, {});
+      merged =
+          combine(tower.numerics(), earlier.terms(heads, scale), heads.v, {});
   }
   const bool residual = options.residual.value_or(recipe.residual);
   const auto y = tower.output(i, merged, residual ? x : at::Tensor());
@@ -264,14 +162,7 @@ void check_options(const VisionTower& tower,
     throw Error(ErrorCode::kInvalidArg, "gaussianStd must be above 0.");
   }
   if (!recipe.needs_proxy()) return;
-  const auto& features = options.proxy_features;
-  if (!features.defined() || features.dim() != 4 ||
-      features.size(0) != image.size(0) || features.numel() == 0) {
-    throw Error(ErrorCode::kInvalidArg,
-                "Dense mode 'proxyclip' needs proxy.features, a float tensor "
-                "[B, C, Hv, Wv] with one map per image (" +
-                    std::to_string(image.size(0)) + " here).");
-  }
+  check_proxy_features(options, image.size(0));
   if (options.residual.value_or(false) ||
       options.feed_forward.value_or(false)) {
     throw Error(ErrorCode::kInvalidArg,
@@ -321,12 +212,9 @@ at::Tensor encode_dense(const VisionTower& tower,
                         const Call& call,
                         Tap* tap) {
   auto x = dense_tokens(tower, image, options, tower.depth(), call, tap);
-  auto grid = tower.grid(image.size(2), image.size(3));
-  const auto& recipe = recipe_of(options.mode);
-  if (recipe.needs_proxy()) {
-    grid = {options.proxy_features.size(2), options.proxy_features.size(3)};
-  }
-  if (recipe.keeps_class_token) x = x.slice(1, 1);
+  const auto grid =
+      dense_grid(tower.grid(image.size(2), image.size(3)), options);
+  if (recipe_of(options.mode).keeps_class_token) x = x.slice(1, 1);
   return tower.finish(x).transpose(1, 2).unflatten(2, {grid.h, grid.w});
 }
 

@@ -5,9 +5,26 @@
 #include <algorithm>
 #include <string>
 
+#include "checkpoint/family.h"
 #include "declip/error.h"
+#include "model/recipe.h"
 
 namespace declip {
+
+void VisionEncoder::check_mode(DenseMode mode) const {
+  const auto modes = info_.dense_modes;
+  if (modes.empty() ||
+      std::find(modes.begin(), modes.end(), mode) != modes.end())
+    return;
+  throw Error(ErrorCode::kInvalidArg,
+              std::string("Dense mode '") + dense_mode_name(mode) +
+                  "' is not defined for this model (" +
+                  std::string(config_.family->name) +
+                  (recipe_of(mode).in_block ? "), which ends in a pooling head"
+                                            : "), which has no pooling head") +
+                  ": give mode, or a method with a mode, that is one of " +
+                  mode_names(modes) + ".");
+}
 
 at::Tensor VisionEncoder::patches(const at::Tensor& image,
                                   const DenseOptions& options,

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -24,8 +25,9 @@ namespace declip {
 class VisionEncoder {
  public:
   struct Info {
-    /// Dense options mean something; without, patches are made in one way.
-    bool dense_modes = false;
+    /// Dense modes that the model has. Without any, patches are made in one way
+    /// and dense options mean nothing.
+    std::span<const DenseMode> dense_modes = {};
     /// What regions are pooled from, unless the caller says: patches of unit
     /// length (CLIPSelf, DeCLIP's plain towers), or as they come.
     bool pools_unit_patches = false;
@@ -42,6 +44,10 @@ class VisionEncoder {
     const int64_t patch = config_.vision.patch;
     return {height / patch, width / patch};
   }
+
+  /// Throws Error(kInvalidArg) that lists the model's modes if it has some, and
+  /// not this one.
+  void check_mode(DenseMode mode) const;
 
   /// The picture as a whole, [B, E], not normalised.
   /// Throws Error(kWeights) where the model has no such vector (SAM).

@@ -300,8 +300,10 @@ at::Tensor Model::encode_image(const at::Tensor& image,
 DenseOptions Model::with_proxy(const DenseOptions& options,
                                const at::Tensor& image,
                                const Call& call) const {
+  encoder_->check_mode(options.mode);
   auto out = options;
-  if (encoder_->info().dense_modes && recipe_of(options.mode).needs_proxy() &&
+  if (!encoder_->info().dense_modes.empty() &&
+      recipe_of(options.mode).needs_proxy() &&
       !options.proxy_features.defined() && options.proxy_model) {
     out.proxy_features =
         proxy_features(*options.proxy_model, image, info_.config.pixels, call);

@@ -16,6 +16,7 @@ const std::vector<Recipe>& recipes() {
       {.mode = DenseMode::kVanilla,
        .name = "vanilla",
        .attention = Attention::kQueryKey,
+       .head = HeadTail::kMlp,
        .residual = true,
        .feed_forward = true},
       // MaskCLIP, arXiv:2112.01071; the form of CLIPSelf, arXiv:2310.01403, and
@@ -23,27 +24,32 @@ const std::vector<Recipe>& recipes() {
       {.mode = DenseMode::kMaskClip,
        .name = "maskclip",
        .attention = Attention::kValues,
+       .head = HeadTail::kMlp,
        .residual = true,
        .feed_forward = true},
       // DeCLIP's content features, arXiv:2505.04410, section 3: qq to all.
       {.mode = DenseMode::kQq,
        .name = "qq",
        .attention = Attention::kSelf,
+       .head = HeadTail::kMlp,
        .q = true,
        .unscaled_on_eva = true},
       {.mode = DenseMode::kKk,
        .name = "kk",
        .attention = Attention::kSelf,
+       .head = HeadTail::kMlp,
        .k = true,
        .unscaled_on_eva = true},
       {.mode = DenseMode::kVv,
        .name = "vv",
        .attention = Attention::kSelf,
+       .head = HeadTail::kMlp,
        .v = true,
        .unscaled_on_eva = true},
       {.mode = DenseMode::kCsa,
        .name = "csa",
        .attention = Attention::kSelf,
+       .head = HeadTail::kMlp,
        .q = true,
        .k = true,
        .unscaled_on_eva = true},
@@ -91,11 +97,41 @@ const std::vector<Recipe>& recipes() {
       {.mode = DenseMode::kProxyClip,
        .name = "proxyclip",
        .attention = Attention::kProxy,
+       .head = HeadTail::kMlp,
        .keeps_class_token = false,
        .positions = kScaleFactor,
        .one_window_per_pass = true},
+      // DeCLIP's SigLIP tower: the residual is what the norm gave, which its
+      // students were trained with and the head itself does not do.
+      {.mode = DenseMode::kDeClip,
+       .name = "declip",
+       .attention = Attention::kSelf,
+       .in_block = false,
+       .head = HeadTail::kNormed,
+       .q = true},
+      // Values, or what q-q attention makes of them, through the head's output
+      // projection alone.
+      {.mode = DenseMode::kMaskClipProjection,
+       .name = "maskclip-projection",
+       .attention = Attention::kValues,
+       .in_block = false,
+       .head = HeadTail::kProjection},
+      {.mode = DenseMode::kQqProjection,
+       .name = "qq-projection",
+       .attention = Attention::kSelf,
+       .in_block = false,
+       .head = HeadTail::kProjection,
+       .q = true},
   };
   return all;
+}
+
+std::vector<DenseMode> modes_where(bool (*holds)(const Recipe&)) {
+  std::vector<DenseMode> modes;
+  for (const Recipe& recipe : recipes()) {
+    if (holds(recipe)) modes.push_back(recipe.mode);
+  }
+  return modes;
 }
 
 }  // namespace
@@ -105,6 +141,27 @@ const Recipe& recipe_of(DenseMode mode) {
   return *std::find_if(all.begin(), all.end(), [&](const Recipe& recipe) {
     return recipe.mode == mode;
   });
+}
+
+std::span<const DenseMode> block_modes() {
+  static const auto modes =
+      modes_where([](const Recipe& recipe) { return recipe.in_block; });
+  return modes;
+}
+
+std::span<const DenseMode> head_modes() {
+  static const auto modes = modes_where(
+      [](const Recipe& recipe) { return recipe.head != HeadTail::kUndefined; });
+  return modes;
+}
+
+std::string mode_names(std::span<const DenseMode> modes) {
+  std::string names;
+  for (const DenseMode mode : modes) {
+    names += (names.empty() ? "'" : ", '") + std::string(dense_mode_name(mode));
+    names += "'";
+  }
+  return names;
 }
 
 std::vector<int64_t> Recipe::earlier_blocks_of(int64_t depth) const {

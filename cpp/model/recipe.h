@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "declip/dense.h"
@@ -17,11 +19,24 @@ enum class Attention {
   kProxy,      // similarities of another model's features
 };
 
+/// What a pooling head makes of o, the output projection of attended values.
+enum class HeadTail {
+  kUndefined,   // the mode does not exist for pooling heads
+  kMlp,         // o + mlp(norm(o)), the head's own
+  kNormed,      // z + mlp(z) with z = norm(o), the one DeCLIP trains
+  kProjection,  // o
+};
+
 /// All that depends on a dense mode.
 struct Recipe {
   DenseMode mode;
   const char* name;
   Attention attention;
+  /// Whether the mode is one of the last block, in towers with a class token.
+  bool in_block = true;
+  /// In towers that end in a pooling head the mode changes that instead, and
+  /// of what follows only `q`, `k`, `v` and `one_window_per_pass` hold.
+  HeadTail head = HeadTail::kUndefined;
 
   /// Of kSelf and kSelfMean: the self-similarities that take part.
   bool q = false, k = false, v = false;
@@ -57,5 +72,11 @@ struct Recipe {
 };
 
 const Recipe& recipe_of(DenseMode mode);
+
+/// Modes of towers with a class token, and of towers with a pooling head.
+std::span<const DenseMode> block_modes();
+std::span<const DenseMode> head_modes();
+/// Their names, quoted and with commas, for messages.
+std::string mode_names(std::span<const DenseMode> modes);
 
 }  // namespace declip

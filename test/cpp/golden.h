@@ -9,6 +9,7 @@
 #include "checkpoint_files.h"
 #include "declip/safetensors.h"
 #include "files/json.h"
+#include "png.h"
 #include "tap.h"
 
 /// A folder of test/fixtures with a manifest.json: cases with options and
@@ -45,6 +46,23 @@ class Golden {
     auto& read = files_[file];
     if (read.empty()) read = declip::read_safetensors(path(file)).tensors;
     return read.at(*spec.find("tensor")->string());
+  }
+
+  /// The picture that input `image` of a case names, normalised as it says:
+  /// [1, 3, H, W] float32.
+  at::Tensor image(const std::string& id) const {
+    const auto& spec = *at(id).find("inputs")->find("image");
+    const auto numbers = [&](const char* name) {
+      const auto& found = *spec.find("normalise")->find(name)->array();
+      auto out = at::empty({1, 3, 1, 1}, at::kFloat);
+      for (size_t c = 0; c < 3; ++c)
+        out[0][static_cast<int64_t>(c)].fill_(*found[c].number());
+      return out;
+    };
+    const auto pixels = png::read(path(*spec.find("png")->string()));
+    const auto unit =
+        pixels.to(at::kFloat).permute({2, 0, 1}).unsqueeze(0) / 255;
+    return ((unit - numbers("mean")) / numbers("std")).contiguous();
   }
 
   /// Fails the running test unless `got` is what output `name` of a case says.

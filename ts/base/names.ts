@@ -18,11 +18,11 @@ export const MODEL_DTYPES = [
 ] as const satisfies readonly ModelDType[]
 
 /**
- * What kind of model a checkpoint holds: 'clip' (OpenAI and OpenCLIP ViTs) and 'eva' (EVA02) have a
- * space that pictures and texts share; 'dino', 'dinov2' and 'sam' are vision foundation models, which
- * make patch features only.
+ * What kind of model a checkpoint holds: 'clip' (OpenAI and OpenCLIP ViTs), 'eva' (EVA02), 'siglip' (SigLIP
+ * and SigLIP 2) and 'pe' (Perception Encoder) have a space that pictures and texts share; 'dino', 'dinov2'
+ * and 'sam' are vision foundation models, which make patch features only.
  */
-export type ModelFamily = 'clip' | 'eva' | 'dino' | 'dinov2' | 'sam'
+export type ModelFamily = 'clip' | 'eva' | 'siglip' | 'pe' | 'dino' | 'dinov2' | 'sam'
 
 /**
  * How a checkpoint's texts become ids: 'openai' and 'open_clip' have CLIP's own vocabulary and differ in the
@@ -40,7 +40,11 @@ export type TokenizerKind =
   | 'xlm-v'
   | 'tips'
 
-/** How the last block of the vision tower makes patch features; see docs/architecture.md. */
+/**
+ * How the last block of the vision tower makes patch features; see docs/architecture.md. Models with a
+ * pooling head ('siglip', 'pe') have 'vanilla', 'maskclip', 'qq', 'kk', 'vv', 'csa' and 'proxyclip', which
+ * change the head instead, and of their own 'declip', 'maskclip-projection' and 'qq-projection'.
+ */
 export const DENSE_MODES = [
   'vanilla',
   'maskclip',
@@ -54,6 +58,9 @@ export const DENSE_MODES = [
   'clearclip',
   'naclip',
   'proxyclip',
+  'declip',
+  'maskclip-projection',
+  'qq-projection',
 ] as const
 
 /** One of {@link DENSE_MODES}. */

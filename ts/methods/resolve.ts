@@ -80,7 +80,8 @@ export function resolveMethod(request: {
   const { preset, dataset } = presetFor(method, options.dataset)
   checkMethodOptions(options)
   const mode = modeOf(options) ?? presetMode(method, preset, model)
-  const dense = resolveDense({ ...options, mode }, preset.positions)
+  const positions = POOLING_HEADS.includes(model.family) ? undefined : preset.positions
+  const dense = resolveDense({ ...options, mode }, positions)
   return {
     method,
     dataset,
@@ -126,13 +127,16 @@ function presetFor(
   return { preset: { ...preset, ...datasets[dataset]?.changes }, dataset }
 }
 
-/** DeCLIP's checkpoints say which of its five modes they were trained for. */
+/** DeCLIP's checkpoints say which of its five modes they were trained for. Its SigLIP tower has a mode of its own. */
 function presetMode(method: MethodName, preset: Preset, model: ModelFacts): DenseMode {
+  if (method !== 'declip') return preset.mode
+  if (model.family === 'siglip') return 'declip'
   const trained = model.denseMode
-  return method === 'declip' && trained && ['qq', 'kk', 'vv', 'csa', 'all'].includes(trained)
-    ? trained
-    : preset.mode
+  return trained && ['qq', 'kk', 'vv', 'csa', 'all'].includes(trained) ? trained : preset.mode
 }
+
+/** Families whose patch features come from a pooling head: their positions have one rule, whatever the method. */
+const POOLING_HEADS: readonly ModelFamily[] = ['siglip', 'pe']
 
 function resolveWindows(
   dense: NativeDense,

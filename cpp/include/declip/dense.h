@@ -12,8 +12,9 @@ namespace declip {
 
 class Model;
 
-/// How the last block of a vision tower makes patch features. What each does,
-/// and who published it, is the table in cpp/model/recipe.cpp.
+/// How the last block of a vision tower, or its pooling head, makes patch
+/// features. What each does, who published it and which towers have it is the
+/// table in cpp/model/recipe.cpp.
 enum class DenseMode {
   kVanilla,
   kMaskClip,
@@ -27,6 +28,9 @@ enum class DenseMode {
   kClearClip,
   kNaClip,
   kProxyClip,
+  kDeClip,  // of pooling heads only, as the two that follow
+  kMaskClipProjection,
+  kQqProjection,
 };
 
 /// Throws Error(kInvalidArg) for a name that is none of the modes.
