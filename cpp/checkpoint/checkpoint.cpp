@@ -19,7 +19,7 @@ namespace {
 std::string stored_dtype(const std::map<std::string, at::Tensor>& tensors) {
   std::set<at::ScalarType> dtypes;
   for (const auto& [name, tensor] : tensors) {
-    if (name != "logit_scale") dtypes.insert(tensor.scalar_type());
+    if (!name.starts_with("logit_")) dtypes.insert(tensor.scalar_type());
   }
   if (dtypes.size() != 1) return "mixed";
   switch (*dtypes.begin()) {
@@ -89,9 +89,9 @@ Checkpoint load_checkpoint(const std::string& path,
   }
   out.stored_dtype = stored_dtype(weights.tensors);
   out.check_finite = finite_check(weights);
-  const auto scale = weights.tensors.find("logit_scale");
-  if (scale != weights.tensors.end()) {
-    out.check_finite(scale->first, scale->second);
+  for (const char* name : {"logit_scale", "logit_bias"}) {
+    const auto it = weights.tensors.find(name);
+    if (it != weights.tensors.end()) out.check_finite(it->first, it->second);
   }
   out.files.assign(files.files.begin(), files.files.end());
   check_files(out.files);

@@ -56,9 +56,11 @@ void ShapeChecker::check(const std::string& name,
 void check_towers(TowerTensors& weights, const ModelConfig& config) {
   ShapeChecker check(weights);
   config.family->check_shapes(check, config);
-  const auto scale = weights.tensors.find("logit_scale");
-  if (scale != weights.tensors.end() && scale->second.numel() == 1) {
-    scale->second = scale->second.reshape({});  // some files hold [1]
+  for (const char* name : {"logit_scale", "logit_bias"}) {
+    const auto it = weights.tensors.find(name);
+    if (it != weights.tensors.end() && it->second.numel() == 1) {
+      it->second = it->second.reshape({});  // some files hold [1]
+    }
   }
   if (config.text) {
     config.family->text->check_shapes(check, *config.text);
@@ -66,6 +68,7 @@ void check_towers(TowerTensors& weights, const ModelConfig& config) {
   } else {
     check.allow("logit_scale", {});
   }
+  check.allow("logit_bias", {});
   check.reject_others();
 }
 

@@ -38,7 +38,7 @@ class ShapeChecker {
 
 /// Checks that every tensor the towers of `config` need is there, with its
 /// shape and a floating-point type, that the towers hold nothing else, and
-/// makes `logit_scale` a scalar.
+/// makes `logit_scale` and `logit_bias` scalars.
 /// Throws Error(kWeights) naming file, key, expected and found.
 void check_towers(TowerTensors& weights, const ModelConfig& config);
 

@@ -12,7 +12,11 @@ void check_shapes(ShapeChecker& check, const TextConfig& t) {
           .size(0);
   check_clip_blocks(check, "text.", t.layers, t.width, mlp_hidden);
   check.need_pair("text.ln_final", {t.width});
-  check.need("text.text_projection", {t.width, t.embed_dim});
+  // Without a projection, texts are as wide as the tower.
+  if (check.weights().has("text.text_projection") || t.width != t.embed_dim) {
+    check.need("text.text_projection", {t.width, t.embed_dim});
+  }
+  check.allow("text.text_projection_bias", {t.embed_dim});
 }
 
 }  // namespace

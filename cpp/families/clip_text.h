@@ -8,7 +8,7 @@
 
 namespace declip {
 
-/// CLIP's text tower, which EVA02-CLIP shares.
+/// The text tower of all families (cpp/model/text_tower.h), under CLIP's names.
 extern const TextSide kClipText;
 
 /// The blocks of a text tower or of CLIP's image tower.

@@ -20,6 +20,7 @@ inline constexpr std::array kTopLevelNames{
     KeyRule{"vocab_size", "", Transform::kDrop},
     KeyRule{"visual.*", "visual.*"},
     KeyRule{"logit_scale", "logit_scale"},
+    KeyRule{"logit_bias", "logit_bias"},
     KeyRule{"token_embedding.*", "text.token_embedding.*"},
     KeyRule{"positional_embedding", "text.positional_embedding"},
     KeyRule{"transformer.*", "text.transformer.*"},
@@ -36,6 +37,7 @@ inline constexpr std::array kCustomTextNames{
     KeyRule{"visual.*", "visual.*"},
     KeyRule{"text.*", "text.*"},
     KeyRule{"logit_scale", "logit_scale"},
+    KeyRule{"logit_bias", "logit_bias"},
 };
 
 /// An image tower without the `visual.` prefix.

@@ -10,12 +10,24 @@ namespace declip {
 
 namespace {
 
-/// What weights cannot tell of a tower.
+/// What weights cannot tell of a tower. CLIP's own way adds nothing, as
+/// fingerprints that people have saved must stay what they are.
 std::string settings(const TextConfig& config) {
-  return std::to_string(config.heads) + " " +
-         std::to_string(config.layer_norm_eps) + " " +
-         std::to_string(static_cast<int>(config.activation)) + " " +
-         std::to_string(config.eot_token);
+  const TextConfig usual;
+  std::string out = std::to_string(config.heads) + " " +
+                    std::to_string(config.layer_norm_eps) + " " +
+                    std::to_string(static_cast<int>(config.activation)) + " " +
+                    std::to_string(config.eot_token);
+  const auto add = [&](const char* name, auto value, auto usually) {
+    if (value == usually) return;
+    out.append(" ").append(name).append(std::to_string(value));
+  };
+  add("pool", static_cast<int>(config.pool), static_cast<int>(usual.pool));
+  add("causal", int{config.causal}, int{usual.causal});
+  add("pad", config.pad_token, usual.pad_token);
+  add("fill", config.fill_token, usual.fill_token);
+  add("scale", config.embedding_scale, usual.embedding_scale);
+  return out;
 }
 
 }  // namespace

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <limits>
 
+#include "model/text_rows.h"
+
 namespace declip {
 namespace {
 
@@ -30,7 +32,8 @@ constexpr double kBytesPerPixel = 2;        // labels, before and after closing
 constexpr double kRankBytesPerPixel = 5;    // of an area filter
 constexpr double kPamrBytesPerPixel = 138;  // 16 weights, four planes, scores
 constexpr double kBytesPerTokenAndChannel = 40;
-constexpr double kTokensPerText = 4;  // prompts share the others
+constexpr double kTokensPerText = 12;
+constexpr double kOwnTokensPerText = 4;  // where prompts share the others
 
 double area(Size size) {
   return static_cast<double>(size.height) * static_cast<double>(size.width);
@@ -158,7 +161,13 @@ JobSize size_of_texts(const Model& model, int64_t texts) {
   const auto& text = model.info().config.text;
   if (!text) return {};
   const auto width = static_cast<double>(text->width);
-  return {transformer(kTokensPerText,
+  double tokens = static_cast<double>(text->context);
+  if (ends_at_pooled(*text)) {
+    tokens = kOwnTokensPerText;
+  } else if (text->pad_token >= 0) {
+    tokens = std::min(tokens, kTokensPerText);
+  }
+  return {transformer(tokens,
                       width,
                       8 * width,
                       static_cast<double>(text->layers),

@@ -69,6 +69,9 @@ struct TextConfig {
   /// Padding that no position attends to and no mean counts; -1: padding takes
   /// part like any other token.
   int64_t pad_token = -1;
+  /// What rows shorter than the context are filled up with where padding takes
+  /// part: SigLIP's towers always see the whole context.
+  int64_t fill_token = 0;
   double embedding_scale = 1;  // of the token embeddings
 };
 
