@@ -86,7 +86,9 @@ std::optional<std::string> match(const Tensors& tensors,
       return std::string(prefix).append(key);
     };
     if (has_key(tensors, behind(signature.key)) &&
-        (signature.also.empty() || has_key(tensors, behind(signature.also)))) {
+        (signature.also.empty() || has_key(tensors, behind(signature.also))) &&
+        (signature.without.empty() ||
+         !has_key(tensors, behind(signature.without)))) {
       return std::string(prefix);
     }
   }

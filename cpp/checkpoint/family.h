@@ -49,6 +49,7 @@ struct Signature {
   const Layout* layout = nullptr;    // of a file that has such a tensor;
   const Refusal* refusal = nullptr;  // or why it is not run
   std::string_view also = "";        // pattern of a second tensor it must have
+  std::string_view without = "";     // and of one that it must not have
   /// What whole models have in front of all names; "" among them.
   std::span<const std::string_view> prefixes = {};
 };

@@ -25,6 +25,7 @@ namespace {
 struct Part {
   size_t index = 0;
   size_t count = 0;
+  bool alike = true;  // all parts have the same number of rows
 };
 
 Part part_of(Transform transform) {
@@ -39,6 +40,10 @@ Part part_of(Transform transform) {
       return {0, 2};
     case Transform::kUp:
       return {1, 2};
+    case Transform::kQueryPart:
+      return {0, 2, false};
+    case Transform::kKeysAndValues:
+      return {1, 2, false};
     default:
       return {};
   }
@@ -48,7 +53,16 @@ Part part_of(Transform transform) {
 struct FusedParts {
   std::vector<at::Tensor> parts;
   std::vector<std::string> keys;
+  bool alike = true;
 };
+
+/// Whether the parts can stand above each other.
+bool fit(const at::Tensor& part, const at::Tensor& first, bool alike) {
+  return part.dim() > 0 && part.dim() == first.dim() &&
+         part.scalar_type() == first.scalar_type() &&
+         part.sizes().slice(alike ? 0 : 1) ==
+             first.sizes().slice(alike ? 0 : 1);
+}
 
 // The name in the file of the part that `rule` would have filled.
 std::string part_key(const TowerTensors& out,
@@ -82,13 +96,13 @@ at::Tensor fuse(const FusedParts& fused,
                  part_key(out, internal, i),
                  "is missing, though other parts of the same layer are there");
     }
-    if (fused.parts[i].dim() == 0 ||
-        fused.parts[i].sizes() != fused.parts[0].sizes() ||
-        fused.parts[i].scalar_type() != fused.parts[0].scalar_type()) {
+    if (!fit(fused.parts[i], fused.parts[0], fused.alike)) {
       reject_key(path,
                  fused.keys[i],
-                 "must have the shape and type of " + in_quotes(fused.keys[0]) +
-                     ", " + c10::str(fused.parts[0].sizes()) + " " +
+                 std::string("must have the ") +
+                     (fused.alike ? "shape" : "row length") + " and type of " +
+                     in_quotes(fused.keys[0]) + ", " +
+                     c10::str(fused.parts[0].sizes()) + " " +
                      c10::toString(fused.parts[0].scalar_type()) + ", found " +
                      c10::str(fused.parts[i].sizes()) + " " +
                      c10::toString(fused.parts[i].scalar_type()));
@@ -170,6 +184,7 @@ TowerTensors to_internal(const std::map<std::string, at::Tensor>& tensors,
         target.keys.resize(part.count);
         target.parts[part.index] = tensor;
         target.keys[part.index] = key;
+        target.alike = part.alike;
       }
       break;
     }

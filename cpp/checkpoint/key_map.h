@@ -22,13 +22,15 @@ std::string fill_key(std::string_view pattern,
 /// What a tensor goes through on its way to the internal naming.
 enum class Transform {
   kNone,
-  kTranspose,  // [E,D] weight of a linear layer -> [D,E] right factor
-  kQuery,      // rows 0..D of a fused in_proj
-  kKey,        // rows D..2D
-  kValue,      // rows 2D..3D
-  kGate,       // first half of the rows of a fused SwiGLU
-  kUp,         // second half
-  kDrop,       // recomputed or not needed
+  kTranspose,      // [E,D] weight of a linear layer -> [D,E] right factor
+  kQuery,          // rows 0..D of a fused in_proj
+  kKey,            // rows D..2D
+  kValue,          // rows 2D..3D
+  kQueryPart,      // rows 0..D of a fused in_proj whose rest is one tensor,
+  kKeysAndValues,  // rows D..3D
+  kGate,           // first half of the rows of a fused SwiGLU
+  kUp,             // second half
+  kDrop,           // recomputed or not needed
 };
 
 /// `source` becomes `internal`; both have the same '#' and '*'.
@@ -52,6 +54,40 @@ constexpr auto joined(const std::array<KeyRule, Sizes>&... parts) {
   (append(parts), ...);
   return all;
 }
+
+/// `kRules` for files in which `kPrefix` is in front of every name.
+template <const auto& kRules, const auto& kPrefix>
+struct Prefixed {
+ private:
+  static constexpr size_t kLength = [] {
+    size_t length = 0;
+    for (const KeyRule& rule : kRules) {
+      length += kPrefix.size() + rule.source.size();
+    }
+    return length;
+  }();
+  static constexpr auto kText = [] {
+    std::array<char, kLength> text{};
+    size_t at = 0;
+    for (const KeyRule& rule : kRules) {
+      for (const char c : kPrefix) text[at++] = c;
+      for (const char c : rule.source) text[at++] = c;
+    }
+    return text;
+  }();
+
+ public:
+  static constexpr auto kNames = [] {
+    auto rules = kRules;
+    size_t at = 0;
+    for (KeyRule& rule : rules) {
+      const size_t length = kPrefix.size() + rule.source.size();
+      rule.source = std::string_view(kText.data() + at, length);
+      at += length;
+    }
+    return rules;
+  }();
+};
 
 /// What no rule before it takes is unknown in the image tower, and must not
 /// pass silently.

@@ -1,5 +1,6 @@
 #include "families/clip_config.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <vector>
@@ -138,13 +139,17 @@ void read_grid(const TowerTensors& weights,
                const std::string& name,
                int64_t rows,
                VisionConfig& v) {
+  const int64_t cells = rows - (v.class_token ? 1 : 0);
   const auto grid = static_cast<int64_t>(
-      std::lround(std::sqrt(static_cast<double>(rows - 1))));
-  if (rows < 2 || grid * grid != rows - 1) {
-    weights.reject(name,
-                   "must have 1 + grid * grid rows (class token and a square "
-                   "grid), found " +
-                       std::to_string(rows));
+      std::lround(std::sqrt(static_cast<double>(std::max<int64_t>(cells, 0)))));
+  if (cells < 1 || grid * grid != cells) {
+    weights.reject(
+        name,
+        std::string("must have ") +
+            (v.class_token ? "1 + grid * grid rows (class token and a square "
+                             "grid)"
+                           : "grid * grid rows (a square grid)") +
+            ", found " + std::to_string(rows));
   }
   v.grid = grid;
   v.image_size = grid * v.patch;

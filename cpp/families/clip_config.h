@@ -19,7 +19,8 @@ void read_patch_embedding(const TowerTensors& weights,
                           const std::string& name,
                           VisionConfig& v);
 
-/// Grid and picture size of a table with `rows` rows.
+/// Grid and picture size of a table with `rows` rows, one of them that of the
+/// class token if there is one.
 void read_grid(const TowerTensors& weights,
                const std::string& name,
                int64_t rows,

@@ -5,6 +5,22 @@
 #include <optional>
 
 namespace declip {
+namespace {
+
+/// map [1, C, N, N] -> [1, C, h, w].
+at::Tensor antialiased(const at::Tensor& map,
+                       int64_t h,
+                       int64_t w,
+                       TableResize rule) {
+  constexpr bool kAlignCorners = false;
+  return rule == TableResize::kAntialiased
+             ? at::_upsample_bicubic2d_aa(
+                   map, {h, w}, kAlignCorners, std::nullopt, std::nullopt)
+             : at::_upsample_bilinear2d_aa(
+                   map, {h, w}, kAlignCorners, std::nullopt, std::nullopt);
+}
+
+}  // namespace
 
 at::Tensor resize_table(const at::Tensor& table,
                         int64_t h,
@@ -15,16 +31,18 @@ at::Tensor resize_table(const at::Tensor& table,
   const auto map =
       table.permute({2, 0, 1}).unsqueeze(0).to(at::kFloat);  // (1, C, N, N)
   at::Tensor resized;
-  if (rule == TableResize::kAntialiased) {
+  if (rule == TableResize::kAntialiased ||
+      rule == TableResize::kBilinearAntialiased) {
     // LibTorch repeats the first row where the result is one column wide; as a
     // single row it is right.
     const bool column = w == 1;
-    resized = at::_upsample_bicubic2d_aa(column ? map.transpose(2, 3) : map,
-                                         {column ? w : h, column ? h : w},
-                                         /*align_corners=*/false,
-                                         std::nullopt,
-                                         std::nullopt);
+    resized = antialiased(column ? map.transpose(2, 3) : map,
+                          column ? w : h,
+                          column ? h : w,
+                          rule);
     if (column) resized = resized.transpose(2, 3);
+  } else if (rule == TableResize::kBilinear) {
+    resized = at::upsample_bilinear2d(map, {h, w}, /*align_corners=*/false);
   } else {
     std::optional<double> scale_h, scale_w;
     if (rule == TableResize::kScaleFactor) {

@@ -1,10 +1,9 @@
 #include <ATen/ATen.h>
 
-#include <mutex>
-#include <utility>
 #include <vector>
 
 #include "kernels/rope.h"
+#include "model/kept_rope.h"
 #include "model/layers.h"
 #include "model/rope.h"
 #include "model/vision_tower.h"
@@ -128,25 +127,18 @@ class EvaTower final : public VisionTower {
   }
 
   /// Tables are always recomputed in float32; those stored in checkpoints are
-  /// rounded. The last grid is kept: every block of a call asks for the same.
+  /// rounded.
   RopeTable rope(Grid grid, at::Device device) const {
-    const std::lock_guard lock(rope_mutex_);
-    if (rope_grid_ != std::pair(grid.h, grid.w)) {
-      rope_ = rope_table(grid.h, grid.w, config_.width / config_.heads);
-      rope_.cos = rope_.cos.to(device);
-      rope_.sin = rope_.sin.to(device);
-      rope_grid_ = {grid.h, grid.w};
-    }
-    return rope_;
+    return rope_.get(grid, device, [&](Grid g) {
+      return rope_table(g.h, g.w, config_.width / config_.heads);
+    });
   }
 
   at::Tensor cls_token_, positions_;
   Linear patches_, head_;
   LayerNorm norm_;
   std::vector<EvaBlock> blocks_;
-  mutable std::mutex rope_mutex_;
-  mutable std::pair<int64_t, int64_t> rope_grid_{-1, -1};
-  mutable RopeTable rope_;
+  KeptRope rope_;
 };
 
 }  // namespace

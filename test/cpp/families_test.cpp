@@ -18,6 +18,7 @@
 #include "declip/initial.h"
 #include "declip/model.h"
 #include "declip/safetensors.h"
+#include "families/timm_names.h"
 #include "model/encoder.h"
 #include "random_planes.h"
 #include "tap.h"
@@ -235,4 +236,35 @@ TEST(families_of_the_package_are_complete) {
   CHECK(says(
       CHECK_THROWS_CODE(declip::family_named("resnet"), ErrorCode::kInvalidArg),
       "'resnet'"));
+}
+
+TEST(families_names_of_timm_behind_a_prefix) {
+  constexpr auto kBehind =
+      declip::Prefixed<declip::kTimmPoolingHead, declip::kTrunk>::kNames;
+  const auto name = [](const std::string& part) {
+    return "visual.trunk.attn_pool." + part;
+  };
+  Random random;
+  std::map<std::string, at::Tensor> tensors{
+      {name("latent"), random.tensor({1, 1, 4})},
+      {name("q.weight"), random.tensor({4, 4})},
+      {name("kv.weight"), random.tensor({8, 4})},
+      {"attn_pool.q.weight", random.tensor({4, 4})},
+  };
+  const auto mapped = declip::to_internal(tensors, kBehind, "x");
+  CHECK(mapped.tensors.size() == 2 && mapped.unused.size() == 1);
+  CHECK(at::equal(
+      mapped.need("visual.attn_pool.attn.in_proj_weight", 2),
+      at::cat({tensors[name("q.weight")], tensors[name("kv.weight")]})));
+  CHECK(declip::source_key(kBehind, "visual.attn_pool.probe") ==
+        name("latent"));
+
+  tensors[name("kv.weight")] = random.tensor({8, 5});
+  CHECK(says(CHECK_THROWS_CODE(declip::to_internal(tensors, kBehind, "x"),
+                               ErrorCode::kWeights),
+             "must have the row length and type of"));
+  tensors.erase(name("kv.weight"));
+  CHECK(says(CHECK_THROWS_CODE(declip::to_internal(tensors, kBehind, "x"),
+                               ErrorCode::kWeights),
+             name("kv.weight")));
 }

@@ -40,6 +40,9 @@ double cubic(double x, double a) {
   return 0;
 }
 
+/// The kernel of bilinear interpolation.
+double triangle(double x) { return std::max(1 - std::abs(x), 0.0); }
+
 /// Row `i` of the matrix that resizes `from` samples to `to`.
 std::vector<double> resize_row(int64_t i,
                                int64_t from,
@@ -47,13 +50,16 @@ std::vector<double> resize_row(int64_t i,
                                TableResize rule) {
   std::vector<double> row(static_cast<size_t>(from), 0.0);
   const auto n = static_cast<double>(from), m = static_cast<double>(to);
-  if (rule == TableResize::kAntialiased) {
+  const bool linear = rule == TableResize::kBilinear ||
+                      rule == TableResize::kBilinearAntialiased;
+  if (rule == TableResize::kAntialiased ||
+      rule == TableResize::kBilinearAntialiased) {
     const double scale = std::max(n / m, 1.0);
     const double centre = (static_cast<double>(i) + 0.5) * n / m;
     double sum = 0;
     for (int64_t j = 0; j < from; ++j) {
       const double d = (static_cast<double>(j) + 0.5 - centre) / scale;
-      row[static_cast<size_t>(j)] = cubic(d, -0.5);
+      row[static_cast<size_t>(j)] = linear ? triangle(d) : cubic(d, -0.5);
       sum += row[static_cast<size_t>(j)];
     }
     for (double& weight : row) weight /= sum;
@@ -64,8 +70,8 @@ std::vector<double> resize_row(int64_t i,
   const auto base = static_cast<int64_t>(std::floor(source));
   for (int64_t tap = base - 1; tap <= base + 2; ++tap) {
     const auto j = std::min(std::max<int64_t>(tap, 0), from - 1);
-    row[static_cast<size_t>(j)] +=
-        cubic(source - static_cast<double>(tap), -0.75);
+    const double d = source - static_cast<double>(tap);
+    row[static_cast<size_t>(j)] += linear ? triangle(d) : cubic(d, -0.75);
   }
   return row;
 }
@@ -337,7 +343,9 @@ TEST(foundation_models_resize_tables_as_plain_loops_do) {
   Random random;
   for (const auto rule : {TableResize::kScaleFactor,
                           TableResize::kSize,
-                          TableResize::kAntialiased}) {
+                          TableResize::kAntialiased,
+                          TableResize::kBilinear,
+                          TableResize::kBilinearAntialiased}) {
     for (int i = 0; i < 12; ++i) {
       const int64_t n = random.integer(1, 9);
       const int64_t h = i == 0 ? n : random.integer(1, 14);
