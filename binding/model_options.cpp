@@ -13,8 +13,10 @@ std::optional<Activation> find_activation(const Napi::Object& o,
   if (o.Get(key).IsUndefined()) return {};
   const auto name = get_string(o, key);
   if (name == "gelu") return Activation::kGelu;
+  if (name == "gelu_tanh") return Activation::kGeluTanh;
   if (name == "quick_gelu") return Activation::kQuickGelu;
-  throw wrong(key, "'quick_gelu' or 'gelu'");
+  if (name == "relu") return Activation::kRelu;
+  throw wrong(key, "'quick_gelu', 'gelu', 'gelu_tanh' or 'relu'");
 }
 
 }  // namespace

@@ -61,13 +61,6 @@ constexpr Refusal kResNet{
     .instead =
         "a ViT tower is needed for dense features: take a ViT of the "
         "same series, such as ViT-B-16"};
-constexpr Refusal kSiglip{
-    .name = "SigLIP",
-    .told_by = "`vision_model.head.*`",
-    .why =
-        "it is a SigLIP model, whose towers are built differently from "
-        "CLIP's",
-    .instead = "take a CLIP"};
 constexpr Refusal kBert{
     .name = "Chinese-CLIP, AltCLIP",
     .told_by = "`text_model.embeddings.word_embeddings.weight`",
@@ -84,8 +77,6 @@ constexpr Refusal kLongClip{
         "or take a CLIP"};
 
 const std::array kSignatures{
-    Signature{.key = "vision_model.head.*", .refusal = &kSiglip},
-    Signature{.key = "text_model.head.*", .refusal = &kSiglip},
     Signature{.key = "text_model.embeddings.word_embeddings.weight",
               .refusal = &kBert},
     Signature{.key = "vision_model.embeddings.*", .layout = &kHuggingFaceClip},

@@ -8,13 +8,15 @@
 #include "families/dinov2.h"
 #include "families/eva.h"
 #include "families/sam.h"
+#include "families/siglip.h"
 
 namespace declip {
 namespace {
 
 // A file is compared with them in this order: SAM and DINOv2 have DINO's names
-// and more.
-constexpr std::array<const FamilySpec*, 5> kFamilies{
+// and more, SigLIP in transformers' layout CLIP's.
+constexpr std::array<const FamilySpec*, 6> kFamilies{
+    &families::siglip,
     &families::clip,
     &families::eva,
     &families::sam,

@@ -390,16 +390,21 @@ at::Tensor Model::encode_boxes(const at::Tensor& image,
     throw Error(ErrorCode::kInvalidArg, "boxes must be finite numbers.");
   }
   const auto map = region_map(image, options, boxes.size(0), call);
-  // pixels -> 0..1 of the whole picture -> feature grid, as the papers' code
-  const auto scale = [&](int64_t side) {
-    return static_cast<double>(map.size(side)) /
-           static_cast<double>(image.size(side));
+  // pixels -> 0..1 of the whole picture -> feature grid, as the papers' code.
+  // In double: the picture as a whole must not come out longer than the grid,
+  // which RoIAlign would give one sample more.
+  const auto sides = [](const at::Tensor& x) {
+    const auto h = static_cast<double>(x.size(2));
+    const auto w = static_cast<double>(x.size(3));
+    return at::tensor({w, h, w, h}, at::kDouble);
   };
+  const auto on_grid =
+      boxes.to(at::kCPU, at::kDouble) * sides(map) / sides(image);
   const auto pooled = roi_align(map,
-                                boxes.to(at::kCPU, at::kFloat),
+                                on_grid.to(at::kFloat),
                                 batch_index(options, boxes.size(0)),
-                                scale(2),
-                                scale(3))
+                                /*scale_y=*/1,
+                                /*scale_x=*/1)
                           .flatten(1);
   return options.normalize ? l2_normalize(pooled, 1) : pooled;
 }

@@ -596,9 +596,9 @@ TEST(checkpoint_other_models_are_refused_with_the_reason) {
       contains(reason({"visual.conv1.weight", "visual.layer1.0.conv1.weight"}),
                "ResNet"));
   CHECK(contains(reason({"conv1.weight", "layer1.0.conv1.weight"}), "ResNet"));
-  CHECK(contains(reason({"vision_model.embeddings.patch_embedding.weight",
-                         "vision_model.head.probe"}),
-                 "SigLIP"));
+  CHECK(contains(
+      reason({"text_model.final_layer_norm.weight", "text_model.head.weight"}),
+      "SigLIP's text tower"));
   CHECK(contains(reason({"token_embedding.weight"}), "no vision tower"));
   CHECK(contains(reason({"x.weight"}), "\"x.weight\""));
   CHECK(contains(reason({}), "no tensors"));

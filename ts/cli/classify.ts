@@ -69,14 +69,14 @@ async function classify(given: string[], flags: ClassifyFlags, run: Run): Promis
   const call = { signal, onProgress: progress.update }
   using vocabulary = await model.vocabulary(classes, { templates, background: false, ...call })
   const words = (await vocabulary.features.data()) as Float32Array
-  const scale = model.info.logitScale ?? LOGIT_SCALE
-  const { device, dtype } = model.info
+  const { device, dtype, logitScale, logitBias } = model.info
+  const logits = { scale: logitScale ?? LOGIT_SCALE, bias: logitBias }
   const each = batch.total === 1 ? call : { signal }
   const work = async ({ picture }: Job) => {
     const { name: image, input } = picture
     using encoded = await model.encodeImage(input, each)
     const features = (await encoded.data()) as Float32Array
-    const guesses = rank(features, words, vocabulary, scale).slice(0, flags.top)
+    const guesses = rank(features, words, vocabulary, logits).slice(0, flags.top)
     if (flags.json) {
       return JSON.stringify({ image, classes: guesses, model: source, device, dtype })
     }
@@ -88,8 +88,9 @@ async function classify(given: string[], flags: ClassifyFlags, run: Run): Promis
 }
 
 /**
- * Probability of every class, the most probable first: softmax over classes of the scaled cosine
- * with the class's best word.
+ * Probability of every class, the most probable first. A model with a logit bias was trained to judge every pair of
+ * picture and text on its own (SigLIP): the sigmoid of the scaled and shifted cosine with the class's best word,
+ * and the probabilities of all classes need not add up to 1. Others are given the softmax over classes.
  *
  * @param picture [D], length 1
  * @param words [Q, D], length 1 each
@@ -98,17 +99,23 @@ export function rank(
   picture: Float32Array,
   words: Float32Array,
   { classes, wordClass }: { classes: readonly string[]; wordClass: Int32Array },
-  scale: number,
+  { scale, bias }: { scale: number; bias: number | null },
 ): Guess[] {
   const logits: number[] = classes.map(() => Number.NEGATIVE_INFINITY)
   wordClass.forEach((c, q) => {
     const cosine = picture.reduce((sum, x, d) => sum + x * (words[q * picture.length + d] ?? 0), 0)
     logits[c] = Math.max(logits[c] ?? 0, scale * cosine)
   })
+  const probabilities =
+    bias === null ? softmax(logits) : logits.map(logit => 1 / (1 + Math.exp(-(logit + bias))))
+  return classes
+    .map((name, c) => ({ name, probability: probabilities[c] ?? 0 }))
+    .sort((a, b) => b.probability - a.probability)
+}
+
+function softmax(logits: readonly number[]): number[] {
   const highest = Math.max(...logits)
   const exponentials = logits.map(logit => Math.exp(logit - highest))
   const sum = exponentials.reduce((a, b) => a + b, 0)
-  return classes
-    .map((name, c) => ({ name, probability: (exponentials[c] ?? 0) / sum }))
-    .sort((a, b) => b.probability - a.probability)
+  return exponentials.map(x => x / sum)
 }

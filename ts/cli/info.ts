@@ -72,6 +72,9 @@ export function describeCheckpoint(
       `${fit(info.preprocess)}, mean ${rounded(info.mean)}, std ${rounded(info.std)}`,
     ],
     ['logit scale', info.logitScale?.toFixed(3) ?? 'none'],
+    ...(info.logitBias === null
+      ? []
+      : [['logit bias', info.logitBias.toFixed(3)] satisfies [string, string]]),
     ['dense mode', info.denseMode ?? 'not fine-tuned for one, as far as name and metadata tell'],
     ['licence', info.license ?? 'not stated in the file'],
   ]

@@ -129,6 +129,11 @@ export interface NativeCheckpointInfo {
   readonly tensors: number
   /** exp of the stored logit scale, null where there is none. */
   readonly logitScale: number | null
+  /**
+   * The stored logit bias: 1 / (1 + exp(-(logitScale * cosine + logitBias))) is the probability that a text is of
+   * a picture, for every pair on its own (SigLIP). Null where there is none, as in CLIP.
+   */
+  readonly logitBias: number | null
   readonly epoch: number | null
   /** Dense mode that the checkpoint was fine-tuned for, where its name says so. */
   readonly denseMode: DenseMode | null

@@ -1,4 +1,4 @@
-import { type Field, field, flag, kind, whole } from '../base/field.js'
+import { type Field, field, flag, kind, oneOf, whole } from '../base/field.js'
 import { type Device, MODEL_DTYPES, type ModelDType } from '../base/names.js'
 import type { ConfigOptions } from './options.js'
 
@@ -30,10 +30,7 @@ export const LOAD_FIELDS = {
 } as const
 
 const FOUND = 'what the checkpoint says'
-const activation = kind<'quick_gelu' | 'gelu'>(
-  "'quick_gelu' or 'gelu'",
-  value => value === 'gelu' || value === 'quick_gelu',
-)
+const activation = oneOf(['quick_gelu', 'gelu', 'gelu_tanh', 'relu'])
 
 /** See ConfigOptions. @internal */
 export const CONFIG_FIELDS = {

@@ -10,9 +10,9 @@ export interface ConfigOptions {
   /** Number of text attention heads: a whole number of at least 1. Default: what the checkpoint says. */
   textHeads?: number
   /** Activation of the vision tower's MLP. Default: what the checkpoint says. */
-  activation?: 'quick_gelu' | 'gelu'
+  activation?: 'quick_gelu' | 'gelu' | 'gelu_tanh' | 'relu'
   /** Activation of the text tower's MLP. Default: what the checkpoint says. */
-  textActivation?: 'quick_gelu' | 'gelu'
+  textActivation?: 'quick_gelu' | 'gelu' | 'gelu_tanh' | 'relu'
   /**
    * Epsilon of every LayerNorm of both towers, or of a vision foundation model: a number between 0 and 1.
    * Default: what the checkpoint says.

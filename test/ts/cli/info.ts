@@ -28,6 +28,7 @@ t.test('describeCheckpoint', t => {
     parameters: 149_600_000,
     tensors: 410,
     logitScale: 100,
+    logitBias: null,
     epoch: 6,
     denseMode: 'csa' as const,
     license: null,
@@ -52,6 +53,7 @@ t.test('describeCheckpoint', t => {
   const bare = { text: null, epoch: null, denseMode: null, logitScale: null, notes: [] }
   const vision = describeCheckpoint({ ...info, ...bare })
   t.match(vision, /text tower +none/)
-  t.notMatch(vision, /epoch |note /)
+  t.notMatch(vision, /epoch |note |logit bias/)
+  t.match(describeCheckpoint({ ...info, logitBias: -12.9 }), /logit bias +-12\.900/)
   t.end()
 })

@@ -1,0 +1,295 @@
+#include "families/hugging_face_siglip.h"
+
+#include <array>
+#include <filesystem>
+#include <string>
+
+#include "checkpoint/json_fields.h"
+#include "checkpoint/processor_config.h"
+#include "checkpoint/transformers_fields.h"
+#include "families/clip_config.h"
+#include "families/siglip_config.h"
+#include "files/mapped_file.h"
+
+namespace declip::hugging_face_siglip {
+namespace {
+
+// --- names: transformers models/siglip/modeling_siglip.py ---
+
+constexpr std::array kPositionIds{
+    KeyRule{"*embeddings.position_ids", "", Transform::kDrop}};
+
+constexpr std::array kVision{
+    KeyRule{"vision_model.embeddings.patch_embedding.*", "visual.conv1.*"},
+    KeyRule{"vision_model.embeddings.position_embedding.weight",
+            "visual.positional_embedding"},
+    KeyRule{"vision_model.encoder.layers.#.self_attn.q_proj.*",
+            "visual.transformer.resblocks.#.attn.in_proj_*",
+            Transform::kQuery},
+    KeyRule{"vision_model.encoder.layers.#.self_attn.k_proj.*",
+            "visual.transformer.resblocks.#.attn.in_proj_*",
+            Transform::kKey},
+    KeyRule{"vision_model.encoder.layers.#.self_attn.v_proj.*",
+            "visual.transformer.resblocks.#.attn.in_proj_*",
+            Transform::kValue},
+    KeyRule{"vision_model.encoder.layers.#.self_attn.out_proj.*",
+            "visual.transformer.resblocks.#.attn.out_proj.*"},
+    KeyRule{"vision_model.encoder.layers.#.layer_norm1.*",
+            "visual.transformer.resblocks.#.ln_1.*"},
+    KeyRule{"vision_model.encoder.layers.#.layer_norm2.*",
+            "visual.transformer.resblocks.#.ln_2.*"},
+    KeyRule{"vision_model.encoder.layers.#.mlp.fc1.*",
+            "visual.transformer.resblocks.#.mlp.c_fc.*"},
+    KeyRule{"vision_model.encoder.layers.#.mlp.fc2.*",
+            "visual.transformer.resblocks.#.mlp.c_proj.*"},
+    KeyRule{"vision_model.post_layernorm.*", "visual.ln_post.*"},
+    KeyRule{"vision_model.head.probe", "visual.attn_pool.probe"},
+    KeyRule{"vision_model.head.attention.*", "visual.attn_pool.attn.*"},
+    KeyRule{"vision_model.head.layernorm.*", "visual.attn_pool.layernorm.*"},
+    KeyRule{"vision_model.head.mlp.fc1.*", "visual.attn_pool.mlp.c_fc.*"},
+    KeyRule{"vision_model.head.mlp.fc2.*", "visual.attn_pool.mlp.c_proj.*"},
+};
+
+constexpr std::array kText{
+    KeyRule{"text_model.embeddings.token_embedding.weight",
+            "text.token_embedding.weight"},
+    KeyRule{"text_model.embeddings.position_embedding.weight",
+            "text.positional_embedding"},
+    KeyRule{"text_model.encoder.layers.#.self_attn.q_proj.*",
+            "text.transformer.resblocks.#.attn.in_proj_*",
+            Transform::kQuery},
+    KeyRule{"text_model.encoder.layers.#.self_attn.k_proj.*",
+            "text.transformer.resblocks.#.attn.in_proj_*",
+            Transform::kKey},
+    KeyRule{"text_model.encoder.layers.#.self_attn.v_proj.*",
+            "text.transformer.resblocks.#.attn.in_proj_*",
+            Transform::kValue},
+    KeyRule{"text_model.encoder.layers.#.self_attn.out_proj.*",
+            "text.transformer.resblocks.#.attn.out_proj.*"},
+    KeyRule{"text_model.encoder.layers.#.layer_norm1.*",
+            "text.transformer.resblocks.#.ln_1.*"},
+    KeyRule{"text_model.encoder.layers.#.layer_norm2.*",
+            "text.transformer.resblocks.#.ln_2.*"},
+    KeyRule{"text_model.encoder.layers.#.mlp.fc1.*",
+            "text.transformer.resblocks.#.mlp.c_fc.*"},
+    KeyRule{"text_model.encoder.layers.#.mlp.fc2.*",
+            "text.transformer.resblocks.#.mlp.c_proj.*"},
+    KeyRule{"text_model.final_layer_norm.*", "text.ln_final.*"},
+    KeyRule{"text_model.head.weight",
+            "text.text_projection",
+            Transform::kTranspose},
+    KeyRule{"text_model.head.bias", "text.text_projection_bias"},
+    KeyRule{"logit_scale", "logit_scale"},
+    KeyRule{"logit_bias", "logit_bias"},
+};
+
+// What is left of the towers is unknown there and must not pass silently.
+constexpr std::array kRest{
+    KeyRule{"vision_model.*", "visual.*"},
+    KeyRule{"text_model.*", "text.*"},
+};
+
+constexpr auto kWholeNames = joined(kPositionIds, kVision, kText, kRest);
+
+/// The image tower's names without what whole models have in front of them.
+constexpr auto bare() {
+  constexpr std::string_view kPrefix = "vision_model.";
+  auto rules = kVision;
+  for (KeyRule& rule : rules) rule.source.remove_prefix(kPrefix.size());
+  return rules;
+}
+constexpr auto kBareNames = joined(kPositionIds, bare(), kRestOfTower);
+
+// --- configuration ---
+
+// Fields of transformers' SiglipConfig, SiglipVisionConfig and
+// SiglipTextConfig.
+constexpr std::array kModelFields{
+    KnownField{"model_type"},
+    KnownField{"vision_config"},
+    KnownField{"text_config"},
+    KnownField{"initializer_factor"},
+};
+constexpr std::array kTowerFields{
+    KnownField{"hidden_size"},
+    KnownField{"intermediate_size"},
+    KnownField{"num_hidden_layers"},
+    KnownField{"num_attention_heads"},
+    KnownField{"hidden_act"},
+    KnownField{"layer_norm_eps"},
+    KnownField{"attention_dropout"},
+    KnownField{"initializer_factor"},
+    KnownField{"initializer_range"},
+};
+constexpr std::array kVisionFields{
+    KnownField{"model_type", "\"siglip_vision_model\""},
+    KnownField{"num_channels", "3"},
+    KnownField{"image_size"},
+    KnownField{"patch_size"},
+    KnownField{"vision_use_head", "true"},
+};
+// The special tokens are CLIP's in most files and mean nothing.
+constexpr std::array kTextFields{
+    KnownField{"model_type", "\"siglip_text_model\""},
+    KnownField{"vocab_size"},
+    KnownField{"max_position_embeddings"},
+    KnownField{"projection_size"},
+    KnownField{"no_head"},
+    KnownField{"bos_token_id"},
+    KnownField{"eos_token_id"},
+    KnownField{"pad_token_id"},
+};
+
+int64_t heads(const Fields& fields, int64_t width) {
+  const int64_t count = fields.size("num_attention_heads", 12);
+  if (width % count != 0) {
+    fields.reject("num_attention_heads",
+                  "a divisor of hidden_size " + std::to_string(width) +
+                      ", found " + std::to_string(count));
+  }
+  return count;
+}
+
+// Missing fields have the defaults of transformers' SiglipVisionConfig and
+// SiglipTextConfig, which published files rely on.
+VisionConfig vision_config(const Fields& f) {
+  VisionConfig v;
+  v.image_size = f.size("image_size", 224);
+  v.patch = f.size("patch_size", 16);
+  v.grid = v.image_size / v.patch;
+  v.width = f.size("hidden_size", 768);
+  v.layers = f.size("num_hidden_layers", 12);
+  v.heads = heads(f, v.width);
+  v.mlp_hidden = f.size("intermediate_size", 3072);
+  v.embed_dim = v.width;
+  v.activation = f.activation("hidden_act", Activation::kGeluTanh);
+  v.layer_norm_eps = f.epsilon("layer_norm_eps", kSiglipEpsilon);
+  v.class_token = false;
+  if (v.grid < 1) {
+    f.reject("patch_size",
+             "at most image_size " + std::to_string(v.image_size) + ", found " +
+                 std::to_string(v.patch));
+  }
+  return v;
+}
+
+TextConfig text_config(const Fields& f, bool has_head) {
+  TextConfig t;
+  t.width = f.size("hidden_size", 768);
+  t.layers = f.size("num_hidden_layers", 12);
+  t.heads = heads(f, t.width);
+  t.context = f.size("max_position_embeddings", 64);
+  t.vocab = f.size("vocab_size", 32000);
+  t.embed_dim = has_head ? f.size("projection_size", t.width) : t.width;
+  t.activation = f.activation("hidden_act", Activation::kGeluTanh);
+  t.layer_norm_eps = f.epsilon("layer_norm_eps", kSiglipEpsilon);
+  t.pool = TextPool::kLast;
+  t.causal = false;
+  return t;
+}
+
+/// Without its head a text tower's output is what would go into one. A head
+/// that the configuration denies takes no part, as in transformers.
+bool has_text_head(const Fields& text, Checkpoint& out, TowerTensors& weights) {
+  const std::string name = "text.text_projection";
+  if (text.flag("no_head") && weights.tensors.erase(name) > 0) {
+    weights.tensors.erase(name + "_bias");
+    out.notes.emplace_back("text_model.head ignored: config.json says no_head");
+  }
+  return weights.has(name);
+}
+
+void read_config(const JsonFile& file,
+                 bool has_text,
+                 TowerTensors& weights,
+                 Checkpoint& out) {
+  ModelConfig& config = out.config;
+  const Fields top(file);
+  const auto vision_fields = fields_of(kTowerFields, kVisionFields, kAnyFields);
+  const std::string* type = top.text("model_type");
+  if (type != nullptr && *type == "siglip_vision_model") {
+    top.check(vision_fields);
+    note_unknown(top, vision_fields, "SigLIP", out.notes);
+    config.vision = vision_config(top);
+    return;
+  }
+  if (type != nullptr && *type != "siglip") {
+    top.refuse("model_type",
+               "whose towers are not SigLIP's, though its tensors have "
+               "SigLIP's names; those of type \"siglip\" and "
+               "\"siglip_vision_model\" are run");
+  }
+  const Fields vision = top.inner("vision_config");
+  const Fields text = top.inner("text_config");
+  const auto text_fields = fields_of(kTowerFields, kTextFields, kAnyFields);
+  vision.check(vision_fields);
+  text.check(text_fields);
+  note_unknown(top, fields_of(kModelFields, kAnyFields), "SigLIP", out.notes);
+  note_unknown(vision, vision_fields, "SigLIP", out.notes);
+  note_unknown(text, text_fields, "SigLIP", out.notes);
+  config.vision = vision_config(vision);
+  if (has_text) {
+    config.text = text_config(text, has_text_head(text, out, weights));
+  }
+}
+
+/// SigLIP's sentencepiece file, or the tokenizer.json of SigLIP 2. Neither
+/// config.json nor tokenizer_config.json tells them apart in all published
+/// folders.
+TokenizerKind tokenizer_of(const std::string& folder, const TextConfig& text) {
+  constexpr int64_t kGemmaVocabulary = 256000;
+  const auto has = [&](const char* name) {
+    std::error_code error;
+    return std::filesystem::exists(utf8_path(folder) / name, error);
+  };
+  if (has("spiece.model")) return TokenizerKind::kSiglip;
+  if (text.vocab >= kGemmaVocabulary) return TokenizerKind::kSiglip2;
+  if (const auto file = read_json_if_there(folder, "tokenizer_config.json")) {
+    const std::string* type = Fields(*file).text("tokenizer_class");
+    if (type != nullptr && type->starts_with("Siglip2"))
+      return TokenizerKind::kSiglip2;
+    if (type != nullptr && type->starts_with("Siglip"))
+      return TokenizerKind::kSiglip;
+  }
+  return has("tokenizer.json") ? TokenizerKind::kSiglip2
+                               : TokenizerKind::kSiglip;
+}
+
+void read(const CheckpointSource& source, Checkpoint& out) {
+  ModelConfig& config = out.config;
+  TowerTensors& weights = source.weights;
+  const bool has_text = has_text_tower(weights);
+  const auto file = read_json_if_there(source.files.folder, "config.json");
+  if (file) {
+    read_config(*file, has_text, weights, out);
+  } else {
+    out.notes.emplace_back(kNoConfig);
+    config.vision = read_siglip_vision(weights);
+  }
+  if (has_text && !config.text) config.text = read_siglip_text(weights);
+  config.pixels = kSiglipPixels;
+  config.preprocess = siglip_preprocess(/*bicubic=*/true);
+  if (const auto processor =
+          read_processor_config(source.files.folder, config.pixels)) {
+    config.pixels = processor->pixels;
+    config.preprocess = processor->preprocess;
+  }
+  // transformers has no other activation in any published file.
+  complete_siglip_config(source, {}, {}, /*activation_told=*/true, out);
+  if (config.text) {
+    out.tokenizer = tokenizer_of(source.files.folder, *config.text);
+    config.text->fill_token = siglip_padding(out.tokenizer);
+  }
+}
+
+}  // namespace
+}  // namespace declip::hugging_face_siglip
+
+namespace declip {
+
+const Layout kHuggingFaceSiglip{
+    "huggingface", hugging_face_siglip::kWholeNames, hugging_face_siglip::read};
+const Layout kHuggingFaceSiglipVision{
+    "huggingface", hugging_face_siglip::kBareNames, hugging_face_siglip::read};
+
+}  // namespace declip

@@ -1,0 +1,57 @@
+#include "families/siglip.h"
+
+#include <array>
+#include <string>
+
+#include "checkpoint/tower_shapes.h"
+#include "families/clip_text.h"
+#include "families/hugging_face_siglip.h"
+#include "families/siglip_encoder.h"
+
+namespace declip::siglip_family {
+namespace {
+
+constexpr Refusal kTextAlone{
+    .name = "SigLIP's text tower alone",
+    .told_by = "`text_model.head.weight`, and no image tower",
+    .why = "it holds SigLIP's text tower and no image tower",
+    .instead = "load the whole model, which gives text features too"};
+
+constexpr std::array kSignatures{
+    Signature{.key = "vision_model.head.probe", .layout = &kHuggingFaceSiglip},
+    Signature{.key = "vision_model.head.*", .layout = &kHuggingFaceSiglip},
+    Signature{.key = "head.probe", .layout = &kHuggingFaceSiglipVision},
+    Signature{.key = "text_model.head.*", .refusal = &kTextAlone},
+};
+
+void check_shapes(ShapeChecker& check, const ModelConfig& config) {
+  const VisionConfig& v = config.vision;
+  check.need_pair("visual.conv1", {v.width, 3, v.patch, v.patch});
+  check.need("visual.positional_embedding", {v.grid * v.grid, v.width});
+  check_clip_blocks(check, "visual.", v.layers, v.width, v.mlp_hidden);
+  check.need_pair("visual.ln_post", {v.width});
+  check_pooling_head(check, v.width, config.pooling_head->mlp_hidden);
+}
+
+std::unique_ptr<VisionEncoder> make_encoder(const ModelConfig& config,
+                                            const Weights& weights,
+                                            const Numerics& numerics) {
+  return std::make_unique<Siglip>(config, weights, numerics);
+}
+
+}  // namespace
+}  // namespace declip::siglip_family
+
+namespace declip {
+
+const FamilySpec families::siglip{
+    .name = "siglip",
+    .title = "SigLIP, SigLIP 2",
+    .signatures = siglip_family::kSignatures,
+    .check_shapes = siglip_family::check_shapes,
+    .has_swiglu = [](const ModelConfig&) { return false; },
+    .make_encoder = siglip_family::make_encoder,
+    .text = &kClipText,
+};
+
+}  // namespace declip
