@@ -91,14 +91,9 @@ export {
 export { type Answer, type AuxiliaryKind, writeDefinitions } from './text/definitions.js'
 export type { TemplateSetName } from './text/templates.js'
 export { expandTemplates, TEMPLATES } from './text/templates.js'
+export type { TextTokenizer, TokenizeOptions, Tokens } from './text/text-tokenizer.js'
 export { tokenize } from './text/tokenize.js'
-export {
-  type SpecialTokens,
-  type TokenizeOptions,
-  Tokenizer,
-  type TokenizerOptions,
-  type Tokens,
-} from './text/tokenizer.js'
+export { type SpecialTokens, Tokenizer, type TokenizerOptions } from './text/tokenizer.js'
 export type { TrainConfig } from './train/config-fields.js'
 export { type ProcessGroup, processGroupFromEnvironment } from './train/process-group.js'
 export { train } from './train/train.js'

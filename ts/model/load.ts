@@ -2,7 +2,6 @@ import { readdir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Call, CallOptions } from '../base/call.js'
 import { checkFields } from '../base/field.js'
-import type { TokenizerKind } from '../base/names.js'
 import type { NativeConfig } from '../engine/addon-types.js'
 import { admit } from '../engine/admission.js'
 import { callNative } from '../engine/call-native.js'
@@ -10,7 +9,10 @@ import { loadAddon, prepareAddon } from '../engine/load-addon.js'
 import { DeclipError, invalid } from '../errors.js'
 import { sourceOrDefault } from '../hub/default-model.js'
 import { type ResolvedSource, resolveSource } from '../hub/resolve-source.js'
-import { defaultTokenizer, Tokenizer } from '../text/tokenizer.js'
+import { openClipOf } from '../text/folder-kind.js'
+import { FolderTokenizer, type TextTower } from '../text/folder-tokenizer.js'
+import type { TextTokenizer } from '../text/text-tokenizer.js'
+import { clipTokenizerOf, defaultTokenizer, Tokenizer } from '../text/tokenizer.js'
 import { hintBfloat16 } from './bfloat16-hint.js'
 import { CONFIG_FIELDS, LOAD_FIELDS } from './fields.js'
 import { type CheckpointInfo, describeCheckpoint } from './info.js'
@@ -115,8 +117,8 @@ export function modelNamed(source: string, options: LoadOptions): Promise<Model>
 }
 
 /**
- * The tokenizer that makes a checkpoint's texts: its folder's files where it brings some, else CLIP's own
- * vocabulary.
+ * The tokenizer that makes a checkpoint's texts: CLIP's own vocabulary, or the files beside the weights, which those
+ * that are not CLIP's read when words are first needed.
  *
  * @throws DeclipError ERR_DECLIP_WEIGHTS for files that are no CLIP tokenizer's, and for a text tower that
  * looks for another end of a text than the tokenizer makes
@@ -125,18 +127,65 @@ export function modelNamed(source: string, options: LoadOptions): Promise<Model>
 export async function tokenizerFor(
   path: string,
   { tokenizer: kind, text }: Pick<CheckpointInfo, 'tokenizer' | 'text'>,
-): Promise<Tokenizer> {
-  if (kind !== null && !CLIP_KINDS.has(kind)) {
-    throw new DeclipError(
-      'ERR_DECLIP_WEIGHTS',
-      `${path}: its texts are made by a tokenizer of the kind '${kind}', which is not yet read. Load a model with CLIP's tokenizer.`,
-    )
+): Promise<TextTokenizer> {
+  const tower = text ?? undefined
+  const contextLength = text?.contextLength ?? 77
+  switch (kind) {
+    case 'siglip':
+    case 'siglip2':
+    case 'xlm-v':
+    case 'tips':
+      return new FolderTokenizer(kind, await folderOf(path), { contextLength, tower })
+    case 'open_clip':
+    case 'open_clip-folder':
+      return openClipTokenizer(path, contextLength, tower)
+    default: {
+      const folder = kind === 'folder' ? await tokenizerFolder(path) : undefined
+      const tokenizer = folder ? await clipTokenizerOf(folder) : defaultTokenizer()
+      return checkedEnd(path, tokenizer, tower, folder)
+    }
   }
-  const folder = kind === 'folder' ? await tokenizerFolder(path) : undefined
-  const tokenizer = folder
-    ? await Tokenizer.fromFolder(folder)
-    : defaultTokenizer(kind === 'open_clip' ? 'open_clip' : 'openai')
-  const wanted = text?.endToken ?? tokenizer.endId
+}
+
+/** As open_clip_config.json beside the weights says; CLIP's without one. */
+async function openClipTokenizer(
+  path: string,
+  contextLength: number,
+  tower: TextTower | undefined,
+): Promise<TextTokenizer> {
+  const folder = await folderOf(path)
+  let choice: Awaited<ReturnType<typeof openClipOf>>
+  try {
+    choice = await openClipOf(folder)
+  } catch (error) {
+    return refusing(error, contextLength) // pictures can be encoded all the same
+  }
+  const { own = false, clean = 'lower' } = choice ?? {}
+  if (own) {
+    return new FolderTokenizer('open_clip-folder', folder, { contextLength, tower, clean })
+  }
+  const tokenizer =
+    clean === 'lower'
+      ? defaultTokenizer('open_clip')
+      : new Tokenizer({ specialTokens: 'open_clip', clean })
+  return checkedEnd(path, tokenizer, tower, undefined)
+}
+
+/** Throws at the first text. */
+function refusing(error: unknown, contextLength: number): TextTokenizer {
+  const refuse = () => {
+    throw error
+  }
+  return { contextLength, padId: 0, encode: refuse, tokenize: refuse }
+}
+
+function checkedEnd(
+  path: string,
+  tokenizer: Tokenizer,
+  tower: TextTower | undefined,
+  folder: string | undefined,
+): Tokenizer {
+  const wanted = tower?.endToken ?? tokenizer.endId
   if (wanted === tokenizer.endId) return tokenizer
   throw new DeclipError(
     'ERR_DECLIP_WEIGHTS',
@@ -144,12 +193,13 @@ export async function tokenizerFor(
   )
 }
 
-/** Those with CLIP's byte pairs. */
-const CLIP_KINDS: ReadonlySet<TokenizerKind> = new Set(['openai', 'open_clip', 'folder'])
+async function folderOf(path: string): Promise<string> {
+  return (await stat(path)).isDirectory() ? path : dirname(path)
+}
 
 /** The folder of a checkpoint, if it holds a tokenizer. */
 async function tokenizerFolder(path: string): Promise<string | undefined> {
-  const folder = (await stat(path)).isDirectory() ? path : dirname(path)
+  const folder = await folderOf(path)
   const files = await readdir(folder)
   const bringsOwn = files.some(name => name === 'vocab.json' || name === 'tokenizer.json')
   return bringsOwn ? folder : undefined

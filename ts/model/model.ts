@@ -27,7 +27,7 @@ import type {
   ProxyOptions,
 } from '../methods/options.js'
 import { resolveMethod } from '../methods/resolve.js'
-import type { Tokenizer } from '../text/tokenizer.js'
+import type { TextTokenizer } from '../text/text-tokenizer.js'
 import type { ClassList, VocabularyOptions } from '../words/options.js'
 import { Vocabulary } from '../words/vocabulary.js'
 import type { TextModel } from '../words/word-features.js'
@@ -46,7 +46,7 @@ import { readyPicture } from './picture.js'
 export interface ModelParts {
   native: NativeModel
   /** None for a vision foundation model. */
-  tokenizer: Tokenizer | undefined
+  tokenizer: TextTokenizer | undefined
   /** Where the hub states one. */
   license: string | undefined
   /** Loads the foundation model that `proxy.model` names. */
@@ -74,7 +74,7 @@ export class Model {
   /** @internal */
   readonly native: NativeModel
   readonly #addon: NativeAddon
-  readonly #tokenizer: Tokenizer | undefined
+  readonly #tokenizer: TextTokenizer | undefined
   readonly #loadProxy: ModelParts['loadProxy']
 
   /** @internal */
@@ -94,11 +94,14 @@ export class Model {
   }
 
   /**
-   * Token ids of texts by this model's tokenizer: int32 [T, contextLength], padded with 0.
+   * Token ids of texts by this model's tokenizer: int32 [T, contextLength], padded with the model's padding id. A
+   * vocabulary that is not CLIP's is read at the first use of words; this call reads it at once, which takes up to a
+   * second for the largest, while `encodeText`, `vocabulary` and `segment` read it in turns with the event loop.
    *
    * @param texts - one text or several
    * @param options - `truncate`: cut texts that are too long (default), or throw
-   * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG, ERR_DECLIP_WEIGHTS for a vision foundation model
+   * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG, ERR_DECLIP_WEIGHTS for a vision foundation model and for
+   * tokenizer files that are missing or damaged
    */
   tokenize(
     texts: string | readonly string[],
@@ -106,7 +109,7 @@ export class Model {
   ): Tensor {
     this.checkTextSpace()
     const contextLength = this.info.contextLength ?? 77
-    const tokenizer = this.#tokenizer as Tokenizer
+    const tokenizer = this.#tokenizer as TextTokenizer
     const { data, shape } = tokenizer.tokenize(texts, { ...options, contextLength })
     return Tensor.from(data, shape)
   }
@@ -128,7 +131,7 @@ export class Model {
       this.checkTextSpace()
       const { normalize = true } = call
       const given = texts instanceof Tensor
-      const tokens = given ? texts : this.tokenize(texts)
+      const tokens = given ? texts : await this.#tokens(texts, call)
       try {
         return await this.#tensor(call, native =>
           this.native.encodeText({ ...native, tokens: tokens.native, normalize }),
@@ -333,7 +336,7 @@ export class Model {
     return {
       addon: this.#addon,
       native: this.native,
-      tokenizer: this.#tokenizer as Tokenizer, // asked only where there is a text tower
+      tokenizer: this.#tokenizer as TextTokenizer, // asked only where there is a text tower
     }
   }
 
@@ -392,6 +395,15 @@ export class Model {
     checkDense(options)
     const mode = modeOf(options) ?? this.info.denseMode ?? 'vanilla'
     return resolveDense({ ...options, mode })
+  }
+
+  /** Ids of the texts as they are now, once the tokenizer has read its files. */
+  async #tokens(texts: string | readonly string[], { signal }: Call): Promise<Tensor> {
+    const reading = this.#tokenizer?.ready?.()
+    if (reading === undefined) return this.tokenize(texts)
+    const now = Array.isArray(texts) ? [...texts] : texts
+    await until(reading, signal)
+    return this.tokenize(now)
   }
 
   async #tensor(

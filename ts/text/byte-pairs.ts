@@ -23,19 +23,19 @@ const utf8 = new TextEncoder()
 /** Encodes words to the ids of one vocabulary. */
 export class BytePairEncoder {
   readonly #table: MergeTable
-  readonly #ranks: PairIndex
+  readonly #joiner: PairJoiner
   readonly #memo = new Map<string, Int32Array>()
 
   constructor(table: MergeTable) {
     this.#table = table
-    this.#ranks = new PairIndex(table.pairs)
+    this.#joiner = new PairJoiner(table)
   }
 
   /** Ids of a word that is not empty. */
   encode(word: string): Int32Array {
     const known = this.#memo.get(word)
     if (known !== undefined) return known
-    const ids = this.#join(this.#bytes(word))
+    const ids = this.#joiner.join(this.#bytes(word))
     if (word.length <= MEMO_LENGTH) {
       if (this.#memo.size >= MEMO_SIZE) this.#memo.clear()
       this.#memo.set(word, ids)
@@ -51,13 +51,26 @@ export class BytePairEncoder {
       (byte, i) => this.#table.bytes[i === end ? 256 + byte : byte] as number,
     )
   }
+}
+
+/** Joins the pairs that a vocabulary has learned. */
+export class PairJoiner {
+  readonly #joined: Int32Array
+  readonly #ranks: PairIndex
+
+  constructor({ pairs, joined }: Pick<MergeTable, 'pairs' | 'joined'>) {
+    this.#joined = joined
+    this.#ranks = new PairIndex(pairs)
+  }
 
   /**
    * Joins in place: the pair of the lowest rank first and, among equals, the leftmost one. The
    * queue keeps a word of n bytes at O(n log n); pairs that a join has broken up stay in it and
    * are passed over.
+   *
+   * @param ids - none negative
    */
-  #join(ids: Int32Array): Int32Array {
+  join(ids: Int32Array): Int32Array {
     const next = Int32Array.from(ids, (_, i) => i + 1)
     const previous = Int32Array.from(ids, (_, i) => i - 1)
     const rankOf = (i: number) => {
@@ -75,7 +88,7 @@ export class BytePairEncoder {
       const rank = (entry - left) / ids.length
       if (ids[left] === GONE || rankOf(left) !== rank) continue
       const right = next[left] as number
-      ids[left] = this.#table.joined[rank] as number
+      ids[left] = this.#joined[rank] as number
       ids[right] = GONE
       const after = next[right] as number
       next[left] = after

@@ -1,5 +1,6 @@
 import { Tensor } from '../engine/tensor.js'
-import { defaultTokenizer, type TokenizeOptions } from './tokenizer.js'
+import type { TokenizeOptions } from './text-tokenizer.js'
+import { defaultTokenizer } from './tokenizer.js'
 
 /**
  * Token ids of texts by CLIP's own tokenizer, without a model: int32 [T, contextLength], start and

@@ -1,7 +1,15 @@
-import { DeclipError, describe, invalid } from '../errors.js'
+import { invalid } from '../errors.js'
 import type { BytePairEncoder } from './byte-pairs.js'
-import { cleanText } from './cleaning/fix-text.js'
+import { type Cleaning, cleanText } from './cleaning/fix-text.js'
 import { CLIP_MERGES_FILE, CLIP_SYMBOLS, clipEncoder } from './clip-merges.js'
+import { kindOfFolder } from './folder-kind.js'
+import { FolderTokenizer } from './folder-tokenizer.js'
+import {
+  type TextTokenizer,
+  type TokenizeOptions,
+  type Tokens,
+  tokenRows,
+} from './text-tokenizer.js'
 import { readVocabulary, unusable, type Vocabulary } from './tokenizer-files.js'
 
 /**
@@ -22,25 +30,11 @@ export interface TokenizerOptions {
   specialTokens?: SpecialTokens | undefined
   /** Default: CLIP's own. @internal */
   vocabulary?: Vocabulary | undefined
-}
-
-/** Options of {@link Tokenizer.tokenize}. */
-export interface TokenizeOptions {
-  /** Ids per text, 2 to 65536. Default 77. */
+  /** Ids per text. Default 77. @internal */
   contextLength?: number | undefined
-  /** Cuts longer texts and ends them with the end id (true, the default), or throws (false). */
-  truncate?: boolean | undefined
+  /** What is done to a text first. Default: open_clip's 'lower', which is OpenAI's too. @internal */
+  clean?: Cleaning | undefined
 }
-
-/** Ids of T texts, each padded with 0 to L ids. */
-export interface Tokens {
-  /** Row-major [T, L]. */
-  readonly data: Int32Array
-  readonly shape: readonly [texts: number, contextLength: number]
-}
-
-/** The largest context length, in ids; far above any model's. */
-const LONGEST_CONTEXT = 65536
 
 /**
  * CLIP's byte-pair tokenizer: the ids of OpenAI's and open_clip's Python code, their cleaning of
@@ -52,7 +46,13 @@ const LONGEST_CONTEXT = 65536
  * tokenizer.encode('a photo of a cat.') // [49406, 320, 1125, 539, 320, 2368, 269, 49407]
  * ```
  */
-export class Tokenizer {
+export class Tokenizer implements TextTokenizer {
+  /** Ids per text unless `tokenize` is told otherwise: 77, or the model's. */
+  readonly contextLength: number
+  /** Id behind the end of a text that is shorter than its row: 0. */
+  readonly padId = 0
+  /** Tells an unusual cleaning of texts. @internal */
+  readonly key: string | undefined
   /** Id in front of every text; 49406 in CLIP's vocabulary. */
   readonly startId: number
   /** Id behind every text; 49407 in CLIP's vocabulary. */
@@ -60,6 +60,7 @@ export class Tokenizer {
   readonly #encoder: BytePairEncoder
   readonly #specialIds: ReadonlyMap<string, number>
   readonly #words: RegExp
+  readonly #clean: Cleaning
 
   /**
    * A tokenizer with CLIP's vocabulary of 49,408 ids.
@@ -69,7 +70,12 @@ export class Tokenizer {
    * package's vocabulary cannot be read
    */
   constructor(options: TokenizerOptions = {}) {
-    const { specialTokens = 'openai', vocabulary = clipVocabulary() } = options
+    const {
+      specialTokens = 'openai',
+      vocabulary = clipVocabulary(),
+      contextLength = 77,
+      clean = 'lower',
+    } = options
     if (!Object.hasOwn(SPECIAL_TOKENS, specialTokens)) {
       throw invalid('specialTokens', "'openai' or 'open_clip'", specialTokens)
     }
@@ -81,6 +87,9 @@ export class Tokenizer {
     }
     this.startId = idOf(start)
     this.endId = idOf(end)
+    this.contextLength = contextLength
+    this.#clean = clean
+    this.key = clean === 'lower' ? undefined : `clip ${clean}`
     this.#encoder = vocabulary.encoder
     this.#specialIds = new Map([
       [start, this.startId],
@@ -90,8 +99,9 @@ export class Tokenizer {
   }
 
   /**
-   * A tokenizer with the vocabulary of a Hugging Face folder: `vocab.json` and `merges.txt`, or
-   * `tokenizer.json`. The special tokens are spelled as in the vocabulary.
+   * The tokenizer of a folder from the hub, as its configurations say: CLIP's (`vocab.json` and `merges.txt`, or
+   * `tokenizer.json`; the special tokens are spelled as in the vocabulary), SigLIP's, SigLIP 2's, MetaCLIP 2's, TIPSv2's,
+   * or the one of an `open_clip_config.json`. Rows are as long as the model's texts.
    *
    * @param folder - path of the folder
    * @throws DeclipError ERR_DECLIP_WEIGHTS if the files are missing or unusable, ERR_DECLIP_IO if
@@ -101,13 +111,20 @@ export class Tokenizer {
    * const tokenizer = await Tokenizer.fromFolder('clip-vit-base-patch16')
    * ```
    */
-  static async fromFolder(folder: string): Promise<Tokenizer> {
+  static async fromFolder(folder: string): Promise<TextTokenizer> {
     if (typeof folder !== 'string' || folder === '') {
       throw invalid('folder', 'the path of a folder', folder)
     }
-    const vocabulary = await readVocabulary(folder)
-    const openClip = vocabulary.ids.has(SPECIAL_TOKENS.open_clip[0])
-    return new Tokenizer({ specialTokens: openClip ? 'open_clip' : 'openai', vocabulary })
+    const { kind, contextLength, clean } = await kindOfFolder(folder)
+    if (kind !== 'clip') {
+      const options = { contextLength: contextLength ?? 64, clean }
+      const tokenizer = new FolderTokenizer(kind, folder, options)
+      await tokenizer.ready()
+      return tokenizer
+    }
+    // Of an open_clip folder, which has the vocabulary by heart.
+    if (clean) return new Tokenizer({ specialTokens: 'open_clip', contextLength, clean })
+    return clipTokenizerOf(folder)
   }
 
   /**
@@ -123,7 +140,7 @@ export class Tokenizer {
   encode(text: string): number[] {
     if (typeof text !== 'string') throw invalid('text', 'a string', text)
     const ids = [this.startId]
-    for (const [word] of cleanText(text).matchAll(this.#words)) {
+    for (const [word] of cleanText(text, this.#clean).matchAll(this.#words)) {
       const special = this.#specialIds.get(word)
       if (special !== undefined) ids.push(special)
       else for (const id of this.#encoder.encode(word)) ids.push(id)
@@ -145,38 +162,11 @@ export class Tokenizer {
    * ```
    */
   tokenize(texts: string | readonly string[], options: TokenizeOptions = {}): Tokens {
-    if (typeof options !== 'object' || options === null)
-      throw invalid('options', 'an object', options)
-    const { contextLength = 77, truncate = true } = options
-    if (typeof texts !== 'string' && !Array.isArray(texts)) {
-      throw invalid('texts', 'a string or an array of strings', texts)
-    }
-    if (!Number.isInteger(contextLength) || contextLength < 2 || contextLength > LONGEST_CONTEXT) {
-      throw invalid('contextLength', `an integer from 2 to ${LONGEST_CONTEXT}`, contextLength)
-    }
-    if (typeof truncate !== 'boolean') throw invalid('truncate', 'true or false', truncate)
-    const list = typeof texts === 'string' ? [texts] : texts
-    const data = new Int32Array(list.length * contextLength)
-    for (const [i, text] of list.entries()) {
-      if (typeof text !== 'string') throw invalid(`texts[${i}]`, 'a string', text)
-      const ids = this.encode(text)
-      if (ids.length > contextLength) {
-        if (!truncate) throw tooLong(text, ids.length, contextLength)
-        ids.length = contextLength
-        ids[contextLength - 1] = this.endId
-      }
-      data.set(ids, i * contextLength)
-    }
-    return { data, shape: [list.length, contextLength] }
+    return tokenRows(this, texts, options, (ids, length) => {
+      ids.length = length
+      ids[length - 1] = this.endId
+    })
   }
-}
-
-function tooLong(text: string, length: number, contextLength: number): DeclipError {
-  return new DeclipError(
-    'ERR_DECLIP_INVALID_ARG',
-    `A text must have at most ${contextLength} ids (contextLength) with truncate: false, received ` +
-      `${describe(text)} with ${length}. Shorten it or allow it to be cut with truncate: true.`,
-  )
 }
 
 /**
@@ -192,6 +182,17 @@ function wordPattern(special: readonly string[]): RegExp {
       '|\\p{L}+|\\p{N}|[^\\p{White_Space}\\p{L}\\p{N}\\u0345]+',
     'gu',
   )
+}
+
+/**
+ * CLIP's tokenizer with the vocabulary of a folder.
+ *
+ * @throws DeclipError ERR_DECLIP_WEIGHTS if the files are missing or unusable, ERR_DECLIP_IO if one cannot be read
+ */
+export async function clipTokenizerOf(folder: string): Promise<Tokenizer> {
+  const vocabulary = await readVocabulary(folder)
+  const openClip = vocabulary.ids.has(SPECIAL_TOKENS.open_clip[0])
+  return new Tokenizer({ specialTokens: openClip ? 'open_clip' : 'openai', vocabulary })
 }
 
 let clip: Vocabulary | undefined

@@ -16,6 +16,8 @@ export interface VocabularyFields {
   modelKey: string
   /** Of the text tower's weights. */
   fingerprint?: string | undefined
+  /** Of a tokenizer that is not CLIP's. */
+  tokenizer?: string | undefined
 }
 
 type Addon = Pick<NativeAddon, 'CancelToken' | 'tensor' | 'readSafetensors' | 'writeSafetensors'>
@@ -87,7 +89,8 @@ function parseFields(path: string, metadata: Readonly<Record<string, string>>): 
     throw damaged(path, 'metadata.vocabulary is not JSON', cause)
   }
   const fields = (json ?? {}) as Partial<Record<keyof VocabularyFields, unknown>>
-  const { classes, words, wordClass, background, templates, modelKey, fingerprint } = fields
+  const { classes, words, wordClass, background, templates, modelKey, fingerprint, tokenizer } =
+    fields
   const require = (holds: boolean, problem: string) => {
     if (!holds) throw damaged(path, problem)
   }
@@ -104,6 +107,7 @@ function parseFields(path: string, metadata: Readonly<Record<string, string>>): 
   require(typeof modelKey === 'string', 'modelKey must be a string')
   require(fingerprint === undefined ||
     typeof fingerprint === 'string', 'fingerprint must be a string')
+  require(tokenizer === undefined || typeof tokenizer === 'string', 'tokenizer must be a string')
   return {
     classes,
     words,
@@ -112,6 +116,7 @@ function parseFields(path: string, metadata: Readonly<Record<string, string>>): 
     templates,
     modelKey,
     fingerprint,
+    tokenizer,
   } as VocabularyFields
 }
 

@@ -49,6 +49,7 @@ export class Vocabulary {
   readonly modelKey: string
 
   readonly #fingerprint: string | undefined
+  readonly #tokenizer: string | undefined
   readonly #probe: Float32Array | undefined
   readonly #addon: TextModel['addon']
 
@@ -65,6 +66,7 @@ export class Vocabulary {
     this.templates = fields.templates
     this.modelKey = fields.modelKey
     this.#fingerprint = fields.fingerprint
+    this.#tokenizer = fields.tokenizer
     this.features = features
     this.#probe = probe
     this.#addon = model.addon
@@ -108,6 +110,7 @@ export class Vocabulary {
       templates: typeof templates === 'string' ? templates : Object.freeze([...templates]),
       modelKey: keyOf(model),
       fingerprint: model.native.info.textFingerprint,
+      tokenizer: model.tokenizer.key,
     }
     const features = auxiliaryRows
       ? await mix(model, nameRows, auxiliaryRows, { wordClass, background, weight, call })
@@ -162,6 +165,7 @@ export class Vocabulary {
       templates,
       modelKey,
       fingerprint: this.#fingerprint,
+      tokenizer: this.#tokenizer,
     }
     const probe = this.#probe as Float32Array
     const features = this.features.native
@@ -169,13 +173,20 @@ export class Vocabulary {
   }
 
   /**
-   * Refuses a model whose text tower is not the one that made these features.
+   * Refuses a model whose text tower or tokenizer is not the one that made these features.
    *
    * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG.
    * @internal
    */
   async verify(model: TextModel, call: Call = {}): Promise<void> {
     const { text, textFingerprint } = model.native.info
+    // The same weights with another cleaning of texts: most words would agree, and the probe is one of them.
+    if (this.#tokenizer !== model.tokenizer.key) {
+      throw new DeclipError(
+        'ERR_DECLIP_INVALID_ARG',
+        `This vocabulary was made with another tokenizer (${this.#tokenizer ?? "CLIP's"}; this model's: ${model.tokenizer.key ?? "CLIP's"}); make it again with model.vocabulary().`,
+      )
+    }
     // Nothing has to be encoded then, and the text tower need not be made.
     if (text && this.#fingerprint === textFingerprint) return
     const [probe] = text ? await encodeTexts(model, [PROBE], 'none', call) : []

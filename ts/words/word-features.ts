@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { until } from '../base/abort.js'
 import type { Call } from '../base/call.js'
 import type { NativeAddon, NativeModel } from '../engine/addon-types.js'
 import { callNative } from '../engine/call-native.js'
@@ -6,7 +7,7 @@ import type { Tensor } from '../engine/tensor.js'
 import { DeclipError, toDeclipError } from '../errors.js'
 import type { TemplateSetName } from '../text/templates.js'
 import { expandTemplates, templateList } from '../text/templates.js'
-import type { Tokenizer } from '../text/tokenizer.js'
+import type { TextTokenizer } from '../text/text-tokenizer.js'
 
 /** What the text side needs of a loaded model. @internal */
 export interface TextModel {
@@ -17,7 +18,7 @@ export interface TextModel {
   readonly native: Pick<NativeModel, 'encodeWords'> & {
     readonly info: Pick<NativeModel['info'], 'family' | 'embedDim' | 'text' | 'textFingerprint'>
   }
-  readonly tokenizer: Pick<Tokenizer, 'tokenize'>
+  readonly tokenizer: Pick<TextTokenizer, 'tokenize' | 'ready' | 'key'>
 }
 
 /** A model that puts texts and pictures into one space: what {@link loadModel} gives for a CLIP. */
@@ -71,6 +72,8 @@ export async function encodeTexts(
   }
 
   const todo = [...missing.values()]
+  const reading = todo.length > 0 ? model.tokenizer.ready?.() : undefined
+  if (reading) await until(reading, call.signal)
   for (let start = 0; start < todo.length; start += WORDS_PER_CALL) {
     const chunk = todo.slice(start, start + WORDS_PER_CALL)
     const rows = await encodeChunk(model, chunk, templates, call)

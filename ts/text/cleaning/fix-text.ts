@@ -5,6 +5,7 @@
 
 import { unescapeHtml, unescapeStrictHtml } from './html.js'
 import { fixC1Controls, fixEncoding } from './mojibake.js'
+import { collapseSpace } from './white-space.js'
 
 const PLAIN = /^[\t\n\x20-\x25\x27-\x7e]*$/
 
@@ -50,12 +51,26 @@ export function fixText(text: string): string {
 }
 
 /**
+ * What open_clip does to a text: 'whitespace' is ftfy, HTML references read twice and white space collapsed; 'lower',
+ * which is CLIP's own, also lower case; 'canonicalize' has blanks for underscores and no ASCII punctuation.
+ */
+export type Cleaning = 'lower' | 'whitespace' | 'canonicalize'
+
+/** The 32 characters of Python's `string.punctuation`. */
+const PUNCTUATION = /[!-/:-@[-`{-~]/g
+
+/** Without ASCII punctuation. */
+export function removePunctuation(text: string): string {
+  return text.replace(PUNCTUATION, '')
+}
+
+/**
  * The text as CLIP's tokenizer sees it. OpenAI and open_clip collapse white space by different
  * sets, which differ only in U+001C..U+001F; {@link fixText} has removed those.
  */
-export function cleanText(text: string): string {
-  return unescapeHtml(unescapeHtml(fixText(text)))
-    .replace(/\p{White_Space}+/gu, ' ')
-    .replace(/^ | $/g, '')
-    .toLowerCase()
+export function cleanText(text: string, cleaning: Cleaning = 'lower'): string {
+  const read = unescapeHtml(unescapeHtml(fixText(text)))
+  if (cleaning === 'whitespace') return collapseSpace(read)
+  if (cleaning === 'lower') return collapseSpace(read).toLowerCase()
+  return collapseSpace(removePunctuation(read.replaceAll('_', ' ')).toLowerCase())
 }

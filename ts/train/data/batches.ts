@@ -10,7 +10,7 @@ import type {
 import { DeclipError } from '../../errors.js'
 import type { DecodedImage } from '../../image/decode.js'
 import { expandTemplates } from '../../text/templates.js'
-import type { Tokenizer } from '../../text/tokenizer.js'
+import type { TextTokenizer } from '../../text/text-tokenizer.js'
 import type { ResolvedConfig } from '../config-fields.js'
 import { type Augmented, augmentPicture, type Box } from './augment.js'
 import { type Loaded, Pictures } from './pictures.js'
@@ -28,7 +28,7 @@ export interface Inputs {
   readonly cropSize: number
   readonly mean: readonly number[]
   readonly std: readonly number[]
-  readonly tokenizer: Pick<Tokenizer, 'tokenize'>
+  readonly tokenizer: Pick<TextTokenizer, 'tokenize'>
   readonly contextLength: number
 }
 
