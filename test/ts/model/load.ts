@@ -8,7 +8,8 @@ t.test('a vision foundation model has no tokenizer', async t => {
     {
       '../../../ts/text/tokenizer.js': {
         defaultTokenizer: () => asked.push('default'),
-        Tokenizer: { fromFolder: () => asked.push('folder') },
+        Tokenizer: class {},
+        clipTokenizerOf: () => asked.push('folder'),
       },
     },
   )
