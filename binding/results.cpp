@@ -74,6 +74,8 @@ const char* resize_name(Preprocess::Resize resize) {
       return "shortest";
     case Preprocess::Resize::kLongest:
       return "longest";
+    case Preprocess::Resize::kPatches:
+      return "patches";
     case Preprocess::Resize::kSquash:
       break;
   }
@@ -91,6 +93,10 @@ Napi::Object resize_to_js(Napi::Env env,
   o.Set("size", side(how.side));
   o.Set("crop",
         how.crop ? Napi::Value::From(env, side(how.crop_side)) : env.Null());
+  o.Set("maxPatches",
+        how.resize == Preprocess::Resize::kPatches
+            ? Napi::Value::From(env, static_cast<double>(how.max_patches))
+            : env.Null());
   o.Set("interpolation", how.bicubic ? "bicubic" : "bilinear");
   return o;
 }

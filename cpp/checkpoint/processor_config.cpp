@@ -34,6 +34,7 @@ struct Kind {
   bool square;  // a size that is one number is that of both sides
   bool crop;
   bool bicubic;
+  bool any_shape = false;  // pictures become whole patches, not a square
 };
 constexpr std::array kKinds{
     Kind{"CLIP", false, true, true},
@@ -41,6 +42,7 @@ constexpr std::array kKinds{
     Kind{"Bit", false, true, true},
     Kind{"ViT", true, false, false},
     Kind{"Siglip", true, false, true},
+    Kind{"Siglip2", true, false, false, true},
     Kind{"DINOv3ViT", true, false, false},
 };
 
@@ -94,6 +96,12 @@ void read_resize(const Fields& f, const Kind& kind, Preprocess& out) {
              "and 3 (bicubic)");
   }
   out.bicubic = filter == 3;
+  if (kind.any_shape) {
+    out.resize = Resize::kPatches;
+    out.max_patches = f.size("max_num_patches", 256);
+    out.patch_side = f.size("patch_size", 16);
+    return;
+  }
   const Json* size = f.find("size");
   const bool object = size != nullptr && size->object() != nullptr;
   if (object && size->find("shortest_edge") != nullptr) {
@@ -115,6 +123,7 @@ void read_resize(const Fields& f, const Kind& kind, Preprocess& out) {
 
 void read_crop(const Fields& f, const Kind& kind, Preprocess& out) {
   out.crop = f.flag("do_center_crop", kind.crop);
+  if (kind.any_shape && !out.crop) return;
   out.crop_rounds = false;
   if (out.crop) {
     out.crop_side = square_side_of(f, "crop_size");

@@ -7,6 +7,7 @@
 #include "families/dino.h"
 #include "families/dinov2.h"
 #include "families/eva.h"
+#include "families/pe.h"
 #include "families/sam.h"
 #include "families/siglip.h"
 
@@ -14,8 +15,10 @@ namespace declip {
 namespace {
 
 // A file is compared with them in this order: SAM and DINOv2 have DINO's names
-// and more, SigLIP in transformers' layout CLIP's.
-constexpr std::array<const FamilySpec*, 6> kFamilies{
+// and more, PE-Core and SigLIP in transformers' layout CLIP's, PE-Core in timm's
+// SigLIP's.
+constexpr std::array<const FamilySpec*, 7> kFamilies{
+    &families::pe,
     &families::siglip,
     &families::clip,
     &families::eva,

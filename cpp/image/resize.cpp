@@ -285,14 +285,37 @@ Size longest_side_size(Size size, int64_t side) {
           std::max<int64_t>(round_half_even(size.width / ratio), 1)};
 }
 
-Size resized_size(Size size, Preprocess::Resize resize, int64_t side) {
-  switch (resize) {
+/// SigLIP 2 NaFlex's: the picture scaled as far as its whole patches are no
+/// more than `most`, both sides rounded up to a patch. The scale is found by
+/// halving 1e-6..100 down to 1e-5, as transformers has it, since what a side
+/// rounds up to depends on it.
+Size patches_size(Size size, int64_t most, int64_t patch) {
+  const auto patches = [&](int64_t length, double scale) {
+    const double scaled = static_cast<double>(length) * scale;
+    return std::max<int64_t>(
+        static_cast<int64_t>(std::ceil(scaled / static_cast<double>(patch))),
+        1);
+  };
+  double low = 1e-6, high = 100;
+  while (high - low >= 1e-5) {
+    const double scale = (low + high) / 2;
+    const bool fits =
+        patches(size.height, scale) <= most / patches(size.width, scale);
+    (fits ? low : high) = scale;
+  }
+  return {patches(size.height, low) * patch, patches(size.width, low) * patch};
+}
+
+Size resized_size(Size size, const Preprocess& how, int64_t side) {
+  switch (how.resize) {
     case Preprocess::Resize::kNone:
       return size;
     case Preprocess::Resize::kShortest:
       return short_side_size(size, side);
     case Preprocess::Resize::kLongest:
       return longest_side_size(size, side);
+    case Preprocess::Resize::kPatches:
+      return patches_size(size, how.max_patches, how.patch_side);
     case Preprocess::Resize::kSquash:
       break;
   }
@@ -493,8 +516,7 @@ at::Tensor preprocess(const uint8_t* rgb,
                       int64_t side,
                       const PixelStats& pixels) {
   check_size(from, "The picture");
-  const Size to =
-      resized_size(from, how.resize, how.side > 0 ? how.side : side);
+  const Size to = resized_size(from, how, how.side > 0 ? how.side : side);
   const auto filter =
       how.bicubic ? PillowFilter::kBicubic : PillowFilter::kBilinear;
   auto picture = resize_pillow(rgb, from, to, filter);

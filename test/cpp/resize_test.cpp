@@ -187,6 +187,43 @@ TEST(squash_fills_the_square) {
       1e-7);
 }
 
+// Sizes computed by transformers' rule in Python.
+TEST(patches_keep_the_shape_of_a_picture) {
+  struct Sizes {
+    Size from;
+    int64_t patch, most;
+    Size to;
+  };
+  for (const auto& [from, patch, most, to] : std::vector<Sizes>{
+           {{480, 640}, 16, 256, {224, 288}},
+           {{640, 480}, 16, 256, {288, 224}},
+           {{224, 224}, 16, 256, {256, 256}},
+           {{37, 1000}, 14, 30, {14, 392}},
+           {{5000, 3}, 16, 256, {4096, 16}},
+           {{1, 1}, 16, 1, {16, 16}},
+           {{300, 300}, 16, 784, {448, 448}},
+       }) {
+    declip::Preprocess how;
+    how.resize = declip::Preprocess::Resize::kPatches;
+    how.crop = false;
+    how.bicubic = false;
+    how.max_patches = most;
+    how.patch_side = patch;
+    const auto picture = pattern(from);
+    const auto out =
+        declip::preprocess(picture.data(), from, how, 999, {kZero, kOne});
+    CHECK(out.sizes() == at::IntArrayRef({1, 3, to.height, to.width}));
+    const auto expected = declip::resize_pillow(
+        picture.data(), from, to, PillowFilter::kBilinear);
+    CHECK_CLOSE(
+        distance(
+            out,
+            expected.to(at::kFloat).div(255).permute({2, 0, 1}).unsqueeze(0)),
+        0,
+        1e-7);
+  }
+}
+
 TEST(normalises_on_the_scale_of_the_statistics) {
   const auto pixels = at::tensor({10, 20, 30}, at::kByte).view({1, 1, 3});
   const auto out = declip::normalize_mmcv(

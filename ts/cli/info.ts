@@ -30,7 +30,8 @@ async function bundledWords(path: string): Promise<string[]> {
 }
 
 /** How a whole picture becomes an input, in words. */
-function fit({ resize, size, crop, interpolation }: NativeResize): string {
+function fit({ resize, size, crop, maxPatches, interpolation }: NativeResize): string {
+  if (resize === 'patches') return `own shape, at most ${maxPatches} patches (${interpolation})`
   const side = {
     none: '',
     shortest: 'short side to ',

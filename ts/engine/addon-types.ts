@@ -79,11 +79,15 @@ export interface NativeTowerInfo {
 
 /** Sides in pixels. */
 export interface NativeResize {
-  /** Which side becomes `size`: the short one, the long one, both ('squash'), or none. */
-  readonly resize: 'none' | 'shortest' | 'longest' | 'squash'
+  /**
+   * Which side becomes `size`: the short one, the long one, both ('squash'), or none. 'patches' keeps the shape and
+   * makes the picture as large as `maxPatches` patches allow (SigLIP 2 NaFlex).
+   */
+  readonly resize: 'none' | 'shortest' | 'longest' | 'squash' | 'patches'
   readonly size: number
   /** Side of the square that is then cut from the middle, with padding around what is smaller. */
   readonly crop: number | null
+  readonly maxPatches: number | null
   /** Pillow's, antialiased. */
   readonly interpolation: 'bicubic' | 'bilinear'
 }

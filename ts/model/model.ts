@@ -170,8 +170,8 @@ export class Model {
    * model they are what its authors' code gives: the last block after the final norm, without class and
    * register tokens (DINO, DINOv2), or the neck's map (SAM); not normalised unless `normalize` says so.
    *
-   * @param image - a picture (squashed to the model's square, as DeCLIP does, and normalised with the
-   * model's own statistics), or a normalised float tensor [B, 3, H, W] of any size, for DINOv2 in
+   * @param image - a picture (squashed to the model's square, as DeCLIP does, or in its own shape for SigLIP 2 NaFlex,
+   * and normalised with the model's own statistics), or a normalised float tensor [B, 3, H, W] of any size, for DINOv2 in
    * multiples of its patch
    * @param options - dense mode and its settings, which a vision foundation model has none of
    * @throws {@link DeclipError} as {@link Model.encodeImage}
@@ -181,7 +181,7 @@ export class Model {
       const ready = namesProxy(call) ? await this.withProxy(call) : call
       const { normalize = this.#normalizes } = ready
       const dense = this.#dense(ready)
-      return use('squash', this.info.imageSize, input =>
+      return use(this.#wholeFit, this.info.imageSize, input =>
         this.#tensor(call, native =>
           this.native.encodeDense({ ...native, ...dense, image: input, normalize }),
         ),
@@ -363,6 +363,11 @@ export class Model {
       onProgress: options.onProgress,
     })
     return { ...options, proxy: { ...options.proxy, model } }
+  }
+
+  /** How a whole picture becomes the input of dense features: squashed, unless the model takes any shape. */
+  get #wholeFit(): 'own' | 'squash' {
+    return this.info.preprocess.resize === 'patches' ? 'own' : 'squash'
   }
 
   /** Whether features are scaled to length 1 unless the caller says so. */

@@ -41,6 +41,9 @@ struct VisionConfig {
   Activation activation = Activation::kQuickGelu;  // not for EVA
   double layer_norm_eps = 1e-5;                    // 1e-6 for EVA
   bool class_token = true;                         // in front of the patches
+  /// SigLIP 2 NaFlex, trained on pictures of their own shapes: positions are
+  /// resized bilinearly with antialias.
+  bool any_shape = false;
 };
 
 /// An attention pooling head: one learned query over the tokens, then an MLP.
@@ -100,18 +103,22 @@ struct Preprocess {
     kShortest,  // short side to `side`
     kLongest,   // long side to `side`
     kSquash,    // both sides to `side`
+    kPatches,   // its shape, as large as `max_patches` whole patches allow
   };
   Resize resize = Resize::kShortest;
   int64_t side = 0;
   bool bicubic = true;  // or bilinear; Pillow's, both antialiased
   /// Then the middle `crop_side` x `crop_side`, with `fill` around what is
-  /// smaller. Without, the picture must be square by now.
+  /// smaller. Without, the picture must be square by now, but for kPatches.
   bool crop = true;
   int64_t crop_side = 0;
   /// Half a pixel at the upper left of the middle: rounded to even as
   /// torchvision does, or cut as transformers does.
   bool crop_rounds = true;
   std::array<uint8_t, 3> fill{0, 0, 0};
+  /// Of kPatches; a patch has `patch_side` x `patch_side` pixels.
+  int64_t max_patches = 0;
+  int64_t patch_side = 0;
 };
 
 /// ImageNet's, which every vision foundation model here was trained with.

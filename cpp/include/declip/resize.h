@@ -72,7 +72,7 @@ at::Tensor preprocess(const uint8_t* rgb,
                       const std::array<double, 3>& std);
 
 /// What `how` says of a tower of image_size `side`, normalised with `pixels`.
-/// Returns float32 [1, 3, S, S].
+/// Returns float32 [1, 3, S, S], of another shape for Resize::kPatches alone.
 at::Tensor preprocess(const uint8_t* rgb,
                       Size from,
                       const Preprocess& how,

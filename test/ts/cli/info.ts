@@ -21,7 +21,7 @@ t.test('describeCheckpoint', t => {
       activation: 'gelu',
       endToken: null,
     },
-    preprocess: { resize: 'shortest', size: 224, crop: 224, interpolation: 'bicubic' } as const,
+    preprocess: { resize: 'shortest', size: 224, crop: 224, maxPatches: null, interpolation: 'bicubic' } as const,
     mean: [0.48145466, 0.4578275, 0.40821073],
     std: [0.26862954, 0.26130258, 0.27577711],
     storedDtype: 'float32',
