@@ -15,8 +15,8 @@ namespace declip {
 namespace {
 
 // A file is compared with them in this order: SAM and DINOv2 have DINO's names
-// and more, PE-Core and SigLIP in transformers' layout CLIP's, PE-Core in timm's
-// SigLIP's.
+// and more, PE-Core and SigLIP in transformers' layout CLIP's, PE-Core in
+// timm's SigLIP's.
 constexpr std::array<const FamilySpec*, 7> kFamilies{
     &families::pe,
     &families::siglip,

@@ -110,11 +110,8 @@ void read(const CheckpointSource& source, Checkpoint& out) {
     apply(*told, config);
   }
   check_one_space(source.weights, config);
-  set_heads(source,
-            kPatches,
-            usual_head_width(config.vision.width),
-            towers,
-            config);
+  set_heads(
+      source, kPatches, usual_head_width(config.vision.width), towers, config);
   if (overrides.activation) {
     config.vision.activation = *overrides.activation;
     if (config.text) config.text->activation = *overrides.activation;
@@ -153,9 +150,8 @@ constexpr std::array kSignatures{
               .layout = &kOpenClip,
               .also = "visual.trunk.norm_pre.weight"},
     Signature{.key = "attn_pool.probe", .layout = &kAuthorsBare},
-    Signature{.key = "attn_pool.latent",
-              .layout = &kTimm,
-              .also = "norm_pre.weight"},
+    Signature{
+        .key = "attn_pool.latent", .layout = &kTimm, .also = "norm_pre.weight"},
     Signature{.key = "visual.ln_pre.weight",
               .refusal = &kNoTextSpace,
               .also = "visual.transformer.resblocks.#.ln_1.weight",

@@ -70,16 +70,15 @@ PeCore::PeCore(const ModelConfig& config,
         numerics);
   }
   ln_post_ = LayerNorm(visual / "ln_post", v.layer_norm_eps, numerics);
-  proj_ = Linear(
-      visual["proj"].t(), visual.find("proj_bias"), numerics.ends());
+  proj_ = Linear(visual["proj"].t(), visual.find("proj_bias"), numerics.ends());
 }
 
 at::Tensor PeCore::embed(const at::Tensor& image) const {
   const auto [h, w] = grid(image.size(2), image.size(3));
-  auto x = patches_(
-               patch_pixels(image, config_.vision.patch).to(numerics_.dtype))
-               .to(numerics_.stream()) +
-           resize_table(table_, h, w, TableResize::kBilinear);
+  auto x =
+      patches_(patch_pixels(image, config_.vision.patch).to(numerics_.dtype))
+          .to(numerics_.stream()) +
+      resize_table(table_, h, w, TableResize::kBilinear);
   if (class_.defined()) {
     x = at::cat({class_.expand({x.size(0), 1, -1}).to(x.scalar_type()), x}, 1);
   }
@@ -153,8 +152,8 @@ at::Tensor PeCore::features(const at::Tensor& tokens,
   // ProxyCLIP's attention knows patches alone; in all others the class token
   // takes part.
   const bool proxy = recipe_of(options.mode).needs_proxy();
-  auto dense = head_.dense(
-      proxy ? tokens.slice(1, prefix()) : tokens, patches, options);
+  auto dense =
+      head_.dense(proxy ? tokens.slice(1, prefix()) : tokens, patches, options);
   if (!proxy) dense = dense.slice(1, prefix());
   const auto [h, w] = dense_grid(patches, options);
   return proj_(dense.to(numerics_.dtype)).transpose(1, 2).unflatten(2, {h, w});
