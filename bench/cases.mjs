@@ -4,6 +4,7 @@
  * the bundled model. `repeat`: timed runs. `slow`: how long it takes; run only when named in full,
  * or with --slow.
  */
+import { familyCases } from './families.mjs'
 import { goalCases } from './goals.mjs'
 import { kernelCases } from './kernel-cases.mjs'
 
@@ -130,4 +131,5 @@ export const cases = [
   ...kernelCases,
   ...goalCases,
   ...fullSize,
+  ...familyCases,
 ]

@@ -30,6 +30,7 @@ const {
   limit,
   goals,
   skipped,
+  family,
 } = await run({ ...benchCase, ...(repeat && { repeat }) }, context)
 
 const { libtorch, threads, cpu } = loadAddon().runtime()
@@ -45,6 +46,7 @@ process.send(
     limit,
     goals,
     skipped,
+    family,
     notes,
     peakRss: processPeakRss(),
   },

@@ -6,7 +6,7 @@
  *   < {"ready":true,"engine":"...","rss":n,"peak":n}      loaded; resident memory in bytes, and its peak
  *     optional: "flops" and "moved", operations and bytes of one run; "error" and "tolerance", what
  *     its answer on a small input is off by
- *   > run
+ *   > run, or run STEP where a program does several things
  *   < {"ms":t,"peak":n,"bytes":n}    time, peak of the resident memory since "ready", size of the answer
  *   > answer PATH
  *   < {"written":true}               the last answer as raw little-endian numbers
@@ -42,12 +42,13 @@ export class Program {
     return program
   }
 
-  /** Runs the task once; `counts` says whether the time is kept. */
-  async run({ counts = true } = {}) {
-    const { ms, peak, bytes } = await this.#ask('run', 'ms')
+  /** Runs the task, or a step of it, once and resolves to the milliseconds; `counts`: they are kept. */
+  async run({ counts = true, step } = {}) {
+    const { ms, peak, bytes } = await this.#ask(step ? `run ${step}` : 'run', 'ms')
     if (counts) this.samples.push(ms)
     this.#peaks.push(peak)
     this.#answerBytes = bytes
+    return ms
   }
 
   /** Writes the last run's answer to a file. */

@@ -17,6 +17,35 @@ export function met({ ratio, atLeast, atMost }) {
   return atMost === undefined ? ratio >= atLeast : ratio <= atMost
 }
 
+/** Models that were run beside the libraries that define them, see kinds/families.mjs. */
+export function familiesOf(results) {
+  return results.flatMap(({ family }) => family ?? [])
+}
+
+/** A row for each program and model: times, memory, and how many times the library's they are. */
+export function familyTable(families) {
+  const header = ['model', 'program', 'load', 'first call', 'picture', '20 words', '100 prompts']
+  return table(
+    [...header, 'peak memory', 'least cosine'],
+    families.flatMap(({ model, table: [theirs, ...ours] }) =>
+      [theirs, ...ours].map((program, i) => {
+        const cell = (key, amount) =>
+          program[key] === undefined
+            ? '–'
+            : amount(program[key]) + (i > 0 ? ` (${(theirs[key] / program[key]).toFixed(2)})` : '')
+        const time = key => cell(key, AMOUNTS.ms)
+        return [
+          i === 0 ? model : '',
+          program.label,
+          ...['load', 'first', 'image', 'dense', 'text'].map(time),
+          cell('peak', AMOUNTS.bytes),
+          i === 0 ? '' : program.agreement.toFixed(5),
+        ]
+      }),
+    ),
+  )
+}
+
 /** A few lines about one case. */
 export function lines(result) {
   const head = `${result.name}  (${result.device}, ${result.dtype}, ${result.threads} threads, peak ${megabytes(result.peakRss)} MB)`
@@ -103,7 +132,13 @@ export function markdown({ machine, date, results }) {
         : ['', '', '', '']),
     ]),
   )
-  const parts = [common.join('\n'), goals.length > 0 && goalTable(goals), table(header, body)]
+  const families = familiesOf(results)
+  const parts = [
+    common.join('\n'),
+    goals.length > 0 && goalTable(goals),
+    families.length > 0 && familyTable(families),
+    table(header, body),
+  ]
   return `${parts.filter(Boolean).join('\n\n')}\n`
 }
 
