@@ -66,6 +66,28 @@ std::optional<std::string> tokenizer_name(TokenizerKind kind) {
   return {};
 }
 
+const char* pool_name(TextPool pool) {
+  switch (pool) {
+    case TextPool::kFirst:
+      return "first";
+    case TextPool::kLast:
+      return "last";
+    case TextPool::kMean:
+      return "mean";
+    case TextPool::kEnd:
+      break;
+  }
+  return "end";
+}
+
+Napi::Object pooling_head_to_js(Napi::Env env, const PoolingHeadConfig& head) {
+  auto o = Napi::Object::New(env);
+  o.Set("heads", static_cast<double>(head.heads));
+  o.Set("mlp", static_cast<double>(head.mlp_hidden));
+  o.Set("activation", activation_name(head.activation));
+  return o;
+}
+
 const char* resize_name(Preprocess::Resize resize) {
   switch (resize) {
     case Preprocess::Resize::kNone:
@@ -121,6 +143,11 @@ Napi::Object to_js(Napi::Env env, const CheckpointInfo& info) {
   tower.Set("mlp", static_cast<double>(vision.mlp_hidden));
   tower.Set("activation",
             info.swiglu ? "swiglu" : activation_name(vision.activation));
+  tower.Set("registers", static_cast<double>(info.config.foundation.registers));
+  tower.Set("poolingHead",
+            info.config.pooling_head ? Napi::Value(pooling_head_to_js(
+                                           env, *info.config.pooling_head))
+                                     : env.Null());
   o.Set("vision", tower);
   if (info.config.text) {
     const auto& text = *info.config.text;
@@ -131,6 +158,8 @@ Napi::Object to_js(Napi::Env env, const CheckpointInfo& info) {
     t.Set("contextLength", static_cast<double>(text.context));
     t.Set("vocab", static_cast<double>(text.vocab));
     t.Set("activation", activation_name(text.activation));
+    t.Set("causal", text.causal);
+    t.Set("pool", pool_name(text.pool));
     t.Set("endToken",
           text.eot_token < 0
               ? env.Null()
@@ -152,6 +181,11 @@ Napi::Object to_js(Napi::Env env, const CheckpointInfo& info) {
         info.epoch ? Napi::Value::From(env, static_cast<double>(*info.epoch))
                    : env.Null());
   o.Set("denseMode", or_null(env, info.dense_mode));
+  auto modes = Napi::Array::New(env);
+  for (const DenseMode mode : info.dense_modes) {
+    modes.Set(modes.Length(), dense_mode_name(mode));
+  }
+  o.Set("denseModes", modes);
   o.Set("license", or_null(env, info.license));
   auto notes = Napi::Array::New(env);
   for (const auto& note : info.notes) notes.Set(notes.Length(), note);

@@ -1,5 +1,6 @@
 /**
- * Your own checkpoint: a file, a folder or a Hugging Face id (downloaded then, and cached).
+ * Your own checkpoint: a file, a folder or a Hugging Face id (downloaded then, and cached). Prints what helps to
+ * choose one, docs/guides/choosing-a-model.md: what it is, what runs on it, what it makes of a picture, and how long.
  *
  *   node examples/checkpoint.mjs [checkpoint] [picture] [class...]
  *   node examples/checkpoint.mjs openai/clip-vit-base-patch16 photo.jpg background "cat, feline" sofa
@@ -20,15 +21,36 @@ const model = await loadModel(source, {
     if (total > 0 && done === total) console.log(`${step}: done`)
   },
 })
-const { format, family, imageSize, patchSize, denseMode, device, deviceReason, notes } = model.info
+const { info } = model
+const { format, family, parameters, storedDtype, license, imageSize, patchSize } = info
 console.log(`${format} file, family ${family}, ${imageSize} px, patches of ${patchSize}`)
-console.log(`runs on ${device}: ${deviceReason}`)
-if (denseMode) console.log(`fine-tuned for dense mode ${denseMode}`)
-for (const note of notes) console.log(`note: ${note}`)
+console.log(
+  `${(parameters / 1e6).toFixed(1)} million parameters in ${storedDtype}, licence: ${license ?? 'not stated'}`,
+)
+console.log(`runs in ${info.dtype} on ${info.device}: ${info.deviceReason}`)
+for (const note of info.notes) console.log(`note: ${note}`)
 
-const seg = await segment(picture, classes, { model })
-for (const [i, name] of seg.classes.entries()) {
-  console.log(name.padEnd(16), `${(100 * seg.areas[i]).toFixed(1)} %`)
+if (!info.textSpace) {
+  const patches = await model.encodeDense(picture)
+  console.log(
+    `knows no words; its patches are a tensor [${patches.shape}] for ProxyCLIP and training`,
+  )
+  patches.dispose()
+} else if (!info.towers.includes('text')) {
+  console.log('has no text tower; give it text features of the same family')
+} else {
+  console.log(`texts of up to ${info.contextLength} tokens, vocabulary '${info.tokenizer}'`)
+  console.log(`methods: ${info.methods.join(', ')}; by default ${info.defaultMethod}`)
+  if (info.denseMode) console.log(`fine-tuned for dense mode ${info.denseMode}`)
+
+  await segment(picture, classes, { model }) // the first call makes the text tower
+  const start = performance.now()
+  const seg = await segment(picture, classes, { model })
+  const time = Math.round(performance.now() - start)
+  console.log(`\n${seg.width} x ${seg.height} pixels in ${time} ms`)
+  for (const [i, name] of seg.classes.entries()) {
+    console.log(name.padEnd(16), `${(100 * seg.areas[i]).toFixed(1)} %`)
+  }
+  seg.dispose()
 }
-seg.dispose()
 model.dispose()

@@ -37,6 +37,7 @@ export {
 export { datasets, METHOD_NAMES, METHODS, type MethodName } from './methods/list.js'
 export type {
   DatasetWords,
+  FamilyVariant,
   Method,
   PamrOptions,
   Preset,

@@ -1,5 +1,6 @@
 #include "declip/checkpoint.h"
 
+#include <algorithm>
 #include <functional>
 #include <set>
 #include <utility>
@@ -34,6 +35,12 @@ std::string stored_dtype(const std::map<std::string, at::Tensor>& tensors) {
     default:
       return c10::toString(*dtypes.begin());
   }
+}
+
+bool has_mode(const FamilySpec& family, DenseMode mode) {
+  if (family.dense_modes == nullptr) return false;
+  const auto modes = family.dense_modes();
+  return std::find(modes.begin(), modes.end(), mode) != modes.end();
 }
 
 std::string unused_note(const std::map<std::string, at::Tensor>& tensors) {
@@ -99,10 +106,15 @@ Checkpoint load_checkpoint(const std::string& path,
   out.others = std::move(weights.unused);
   out.epoch = files.epoch;
   if (found.family->text != nullptr) {
-    out.dense_mode =
-        files.dense_mode
-            ? dense_mode_from_metadata(*files.dense_mode, files.path)
-            : dense_mode_from_name(overrides.name.value_or(files.path));
+    if (files.dense_mode) {
+      out.dense_mode = dense_mode_from_metadata(*files.dense_mode, files.path);
+    } else {
+      out.dense_mode = dense_mode_from_name(overrides.name.value_or(files.path));
+      // DeCLIP trains a pooling head in one way, which other towers have not.
+      if (out.dense_mode && has_mode(*found.family, DenseMode::kDeClip)) {
+        out.dense_mode = dense_mode_name(DenseMode::kDeClip);
+      }
+    }
   }
   out.license = files.license;
   return out;

@@ -68,15 +68,15 @@ std::optional<std::string> dense_mode_from_name(const std::string& path) {
 
 std::string dense_mode_from_metadata(const std::string& mode,
                                      const std::string& path) {
-  // CLIPSelf and region-text train MaskCLIP's.
-  if (mode == "maskclip" ||
+  // CLIPSelf and region-text train MaskCLIP's, DeCLIP a pooling head its own.
+  if (mode == "maskclip" || mode == "declip" ||
       std::find(kModes.begin(), kModes.end(), mode) != kModes.end()) {
     return mode;
   }
   throw Error(ErrorCode::kWeights,
               path +
-                  ": metadata \"dense_mode\" must be 'maskclip', 'qq', 'kk', "
-                  "'vv', 'csa' or 'all', found '" +
+                  ": metadata \"dense_mode\" must be 'declip', 'maskclip', 'qq', "
+                  "'kk', 'vv', 'csa' or 'all', found '" +
                   mode + "'.");
 }
 

@@ -92,6 +92,8 @@ struct FamilySpec {
   std::unique_ptr<VisionEncoder> (*make_encoder)(const ModelConfig& config,
                                                  const Weights& weights,
                                                  const Numerics& numerics);
+  /// The modes that its encoder has; none: patches are made in one way.
+  std::span<const DenseMode> (*dense_modes)() = nullptr;
   /// ProxyCLIP gives it its own picture size, whatever CLIP's is.
   bool proxies_native_size = false;
   const TextSide* text = nullptr;          // none: features of no text space

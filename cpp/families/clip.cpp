@@ -13,6 +13,7 @@
 #include "families/open_clip_names.h"
 #include "files/mapped_file.h"
 #include "model/clip_encoder.h"
+#include "model/recipe.h"
 
 namespace declip::clip_family {
 namespace {
@@ -171,6 +172,7 @@ const FamilySpec families::clip{
     .check_shapes = clip_family::check_shapes,
     .has_swiglu = [](const ModelConfig&) { return false; },
     .make_encoder = make_plain_encoder,
+    .dense_modes = block_modes,
     .text = &kClipText,
     .training = &clip_family::kTraining,
 };

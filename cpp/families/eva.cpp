@@ -11,6 +11,7 @@
 #include "families/open_clip_config.h"
 #include "families/open_clip_names.h"
 #include "model/clip_encoder.h"
+#include "model/recipe.h"
 
 namespace declip::eva_family {
 namespace {
@@ -208,6 +209,7 @@ const FamilySpec families::eva{
     .check_shapes = eva_family::check_shapes,
     .has_swiglu = [](const ModelConfig&) { return true; },
     .make_encoder = make_eva_encoder,
+    .dense_modes = block_modes,
     .text = &kClipText,
     .training = &eva_family::kTraining,
 };

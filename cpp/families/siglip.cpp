@@ -7,6 +7,7 @@
 #include "families/clip_text.h"
 #include "families/hugging_face_siglip.h"
 #include "families/siglip_encoder.h"
+#include "model/recipe.h"
 
 namespace declip::siglip_family {
 namespace {
@@ -51,6 +52,7 @@ const FamilySpec families::siglip{
     .check_shapes = siglip_family::check_shapes,
     .has_swiglu = [](const ModelConfig&) { return false; },
     .make_encoder = siglip_family::make_encoder,
+    .dense_modes = head_modes,
     .text = &kClipText,
 };
 

@@ -106,6 +106,10 @@ CheckpointInfo describe(const Checkpoint& checkpoint) {
   info.swiglu = family.has_swiglu(info.config);
   info.epoch = checkpoint.epoch;
   info.dense_mode = checkpoint.dense_mode;
+  if (family.dense_modes != nullptr) {
+    const auto modes = family.dense_modes();
+    info.dense_modes.assign(modes.begin(), modes.end());
+  }
   info.license = checkpoint.license;
   info.notes = checkpoint.notes;
   for (const auto& [name, tensor] : checkpoint.tensors) {
@@ -159,6 +163,8 @@ std::shared_ptr<const Model> Model::load(const std::string& path,
                                         checkpoint.files);
   }
   model->encoder_ = config.family->make_encoder(config, weights, numerics);
+  const auto modes = model->encoder_->info().dense_modes;
+  model->info_.dense_modes.assign(modes.begin(), modes.end());
   model->dtype_ = placement.dtype;
   model->int8_ = placement.int8;
   model->device_ = placement.device;

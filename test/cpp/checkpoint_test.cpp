@@ -845,6 +845,16 @@ TEST(checkpoint_other_files_are_refused_with_the_reason) {
   CHECK(contains(load_failure(path), "512 bytes"));
 }
 
+// DeCLIP trains a pooling head in one way only, whatever its name says of the
+// teacher's attention.
+TEST(checkpoint_dense_mode_of_a_pooling_head) {
+  declip::ConfigOverrides named;
+  named.name = "DeCLIP_SigLIP_DINOv2-B_qq_0.05_2.0";
+  const std::string path = fixture("families/siglip-hf");
+  CHECK(load_checkpoint(path, named).dense_mode == "declip");
+  CHECK(!load_checkpoint(path).dense_mode);
+}
+
 TEST(checkpoint_dense_mode_from_published_names) {
   using declip::dense_mode_from_name;
   CHECK(dense_mode_from_name("DeCLIP_EVA-B_DINOv2-B_csa_0.05_2.0.pt") == "csa");

@@ -15,7 +15,9 @@ import {
 
 const model = await loadModel('words-tiny', { device: 'cuda:1', dtype: 'bfloat16' })
 expectType<Model>(model)
-expectType<'clip' | 'eva' | 'dino' | 'dinov2' | 'sam'>(model.info.family)
+expectType<'clip' | 'eva' | 'siglip' | 'pe' | 'tips' | 'dino' | 'dinov2' | 'dinov3' | 'sam'>(
+  model.info.family,
+)
 expectError(loadModel('words-tiny', { device: 'gpu' }))
 expectError(loadModel('words-tiny', { dtype: 'int4' }))
 expectError((model.info.device = 'cpu'))

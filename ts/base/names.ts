@@ -18,11 +18,20 @@ export const MODEL_DTYPES = [
 ] as const satisfies readonly ModelDType[]
 
 /**
- * What kind of model a checkpoint holds: 'clip' (OpenAI and OpenCLIP ViTs), 'eva' (EVA02), 'siglip' (SigLIP
- * and SigLIP 2) and 'pe' (Perception Encoder) have a space that pictures and texts share; 'dino', 'dinov2'
- * and 'sam' are vision foundation models, which make patch features only.
+ * What kind of model a checkpoint holds: 'clip' (OpenAI, OpenCLIP and MetaCLIP ViTs), 'eva' (EVA02), 'siglip'
+ * (SigLIP and SigLIP 2), 'pe' (Perception Encoder) and 'tips' (TIPSv2) have a space that pictures and texts
+ * share; 'dino', 'dinov2', 'dinov3' and 'sam' are vision foundation models, which make patch features only.
  */
-export type ModelFamily = 'clip' | 'eva' | 'siglip' | 'pe' | 'dino' | 'dinov2' | 'sam'
+export type ModelFamily =
+  | 'clip'
+  | 'eva'
+  | 'siglip'
+  | 'pe'
+  | 'tips'
+  | 'dino'
+  | 'dinov2'
+  | 'dinov3'
+  | 'sam'
 
 /**
  * How a checkpoint's texts become ids: 'openai' and 'open_clip' have CLIP's own vocabulary and differ in the

@@ -2,6 +2,7 @@ import { dirname, join } from 'node:path'
 import type { Command } from 'commander'
 import type { NativeCheckpointInfo, NativeResize, NativeTowerInfo } from '../engine/addon-types.js'
 import { BUNDLED_MODEL } from '../hub/resolve-source.js'
+import { defaultMethod, methodsOf } from '../methods/preset.js'
 import { inspectCheckpoint } from '../model/load.js'
 import { readClassFile } from '../text/class-files.js'
 import { examples, type Run, table } from './shared.js'
@@ -42,12 +43,32 @@ function fit({ resize, size, crop, maxPatches, interpolation }: NativeResize): s
   return crop === null ? resized : `${resized}, middle ${crop} x ${crop}`
 }
 
+/** Tokens beside the patches, and a head behind them. */
+function beside({ registers, poolingHead }: NativeCheckpointInfo['vision']): string {
+  const tokens = registers === 0 ? '' : `, ${registers} register${registers === 1 ? '' : 's'}`
+  const head = poolingHead
+    ? `, pooling head of ${poolingHead.heads} heads, MLP ${poolingHead.mlp} ${poolingHead.activation}`
+    : ''
+  return tokens + head
+}
+
+/** Which way a text is read, and what its embedding is made of. */
+function reading({ causal, pool }: NonNullable<NativeCheckpointInfo['text']>): string {
+  const pooled = {
+    end: 'pooled at the end of the text',
+    first: 'pooled at the first token',
+    last: 'pooled at the last of all tokens',
+    mean: 'mean of the tokens',
+  }
+  return `${causal ? 'causal' : 'both ways'}, ${pooled[pool]}`
+}
+
 /** What a reader wants to know, as aligned lines. */
 export function describeCheckpoint(
   info: NativeCheckpointInfo,
   words: readonly string[] = [],
 ): string {
-  const { vision, text, notes } = info
+  const { vision, text, notes, denseModes } = info
   const tower = ({ width, layers, heads }: NativeTowerInfo) =>
     `width ${width}, ${layers} layers, ${heads} heads`
   const rounded = (values: readonly number[]) => values.map(v => v.toFixed(4)).join(' ')
@@ -59,11 +80,11 @@ export function describeCheckpoint(
     ['size', `${size} million parameters in ${info.tensors} tensors, ${info.storedDtype}`],
     ['image', `${info.imageSize} x ${info.imageSize} pixels, patches of ${info.patchSize}`],
     ['features', `${info.embedDim} channels`],
-    ['vision tower', `${tower(vision)}, MLP ${vision.mlp} ${vision.activation}`],
+    ['vision tower', `${tower(vision)}, MLP ${vision.mlp} ${vision.activation}${beside(vision)}`],
     [
       'text tower',
       text
-        ? `${tower(text)}, ${text.activation}, ${text.contextLength} tokens of ${text.vocab}`
+        ? `${tower(text)}, ${text.activation}, ${text.contextLength} tokens of ${text.vocab}, ${reading(text)}`
         : info.textSpace
           ? 'none: text features must be supplied'
           : 'none: a vision foundation model has no texts in its space',
@@ -77,6 +98,12 @@ export function describeCheckpoint(
       ? []
       : [['logit bias', info.logitBias.toFixed(3)] satisfies [string, string]]),
     ['dense mode', info.denseMode ?? 'not fine-tuned for one, as far as name and metadata tell'],
+    ...(denseModes.length > 0
+      ? ([
+          ['dense modes', denseModes.join(', ')],
+          ['methods', `${defaultMethod(info)} by default; ${methodsOf(info).join(', ')} run`],
+        ] satisfies [string, string][])
+      : []),
     ['licence', info.license ?? 'not stated in the file'],
   ]
   if (info.epoch !== null) rows.push(['epoch', String(info.epoch)])

@@ -112,13 +112,28 @@ export interface NativeCheckpointInfo {
   readonly patchSize: number
   /** Channels of the shared space of pictures and texts, or of a vision foundation model's features. */
   readonly embedDim: number
-  readonly vision: NativeTowerInfo & { readonly mlp: number; readonly activation: string }
+  readonly vision: NativeTowerInfo & {
+    readonly mlp: number
+    readonly activation: string
+    /** Tokens beside patches and class token: DINOv2's and DINOv3's registers, TIPSv2's second class token. */
+    readonly registers: number
+    /** One learned query over the patches in place of a class token (SigLIP, PE-Core). */
+    readonly poolingHead: {
+      readonly heads: number
+      readonly mlp: number
+      readonly activation: string
+    } | null
+  }
   readonly text:
     | (NativeTowerInfo & {
         readonly contextLength: number
         readonly vocab: number
         readonly activation: string
-        /** Id whose first place is pooled; null: the largest id's. */
+        /** Whether a token sees only those before it. */
+        readonly causal: boolean
+        /** Which positions the embedding is made of: the end token's, the first, the last, or the mean of all. */
+        readonly pool: 'end' | 'first' | 'last' | 'mean'
+        /** Of `pool` 'end': the id whose first place is pooled; null: the largest id's. */
         readonly endToken: number | null
       })
     | null
@@ -141,6 +156,8 @@ export interface NativeCheckpointInfo {
   readonly epoch: number | null
   /** Dense mode that the checkpoint was fine-tuned for, where its name says so. */
   readonly denseMode: DenseMode | null
+  /** Dense modes that the model has; none of a vision foundation model, which makes patches in one way. */
+  readonly denseModes: readonly DenseMode[]
   /** Licence, where the file or the hub states one. */
   readonly license: string | null
   /** What was assumed because the weights do not tell. */

@@ -1,4 +1,5 @@
 import { COMPARED, COMPARED_SETS, COMPARED_WORDS, DECLIP_TABLES } from './compared.js'
+import { DECLIP_HEADS } from './families.js'
 import { EVA_B, type Method, variants } from './method.js'
 
 /**
@@ -10,6 +11,7 @@ import { EVA_B, type Method, variants } from './method.js'
 export const declip: Method = {
   source: `github.com/xiaomoguhz/DeCLIP, zero-shot segmentation configs; figures of ${DECLIP_TABLES}`,
   preset: { ...COMPARED, mode: 'csa', logitScale: 40, longSide: 4096 },
+  families: DECLIP_HEADS,
   datasets: variants(
     {
       ...COMPARED_SETS,

@@ -1,4 +1,4 @@
-import type { DenseMode, Positions } from '../base/names.js'
+import type { DenseMode, ModelFamily, Positions } from '../base/names.js'
 import type { TemplateSetName } from '../text/templates.js'
 import type { DatasetName } from './benchmarks.js'
 
@@ -63,6 +63,13 @@ export interface Variant {
   readonly published: readonly Published[]
 }
 
+/** What a method changes for the models of a family that its paper did not run. */
+export interface FamilyVariant {
+  readonly changes: Partial<Preset>
+  /** Where the values come from. */
+  readonly source: string
+}
+
 /** A method as data. */
 export interface Method {
   /** Where the values come from. */
@@ -74,6 +81,8 @@ export interface Method {
   readonly preset: Preset
   /** The benchmarks that the method was run on. */
   readonly datasets: Readonly<Partial<Record<DatasetName, Variant>>>
+  /** Stands above the benchmark's values. */
+  readonly families?: Readonly<Partial<Record<ModelFamily, FamilyVariant>>>
   /** What it queries them with. */
   readonly words: Readonly<Partial<Record<DatasetName, DatasetWords>>>
 }

@@ -67,7 +67,7 @@ export interface ProxyOptions {
 
 /** How words become features. */
 export interface PromptOptions {
-  /** 'imagenet' (80, the default), 'vild' (63), 'subset' (7), 'none' (the bare words), or own prompts with `{}` for the word. */
+  /** 'imagenet' (80, the default), 'vild' (63), 'subset' (7), 'tcl' (9), 'none' (the bare words), or own prompts with `{}` for the word. */
   templates?: TemplateSetName | readonly string[] | undefined
   /** Share of the definitions or synonyms in a word's features: a number from 0 to 1. Default: the preset's. */
   definitionWeight?: number | undefined

@@ -1,25 +1,22 @@
-import type { DenseMode, ModelFamily } from '../base/names.js'
+import type { DenseMode } from '../base/names.js'
 import type { NativeDense, NativePipeline, NativePostprocess } from '../engine/addon-types.js'
 import { invalid } from '../errors.js'
 import type { TemplateSetName } from '../text/templates.js'
 import { type DatasetName, unknown } from './benchmarks.js'
 import { resolveDense } from './dense.js'
+import { ownWindow } from './families.js'
 import { checkMethodOptions, METHOD_OPTIONS, modeOf } from './fields.js'
-import { METHOD_NAMES, METHODS, type MethodName } from './list.js'
+import { METHOD_NAMES, type MethodName } from './list.js'
 import type { Preset } from './method.js'
 import type { PipelineOptions, PostprocessOptions, PromptOptions } from './options.js'
+import {
+  checkMode,
+  defaultMethod,
+  type ModelFacts,
+  presetFor,
+  SMALLEST_PAPER_WINDOW,
+} from './preset.js'
 import { proxyModel } from './proxy.js'
-
-/** What a preset needs to know of a model. @internal */
-export interface ModelFacts {
-  /** Side of the training pictures, pixels. */
-  readonly imageSize: number
-  /** Pixels. */
-  readonly patchSize: number
-  readonly family: ModelFamily
-  /** Mode that the checkpoint was fine-tuned for, where it says so. */
-  readonly denseMode: DenseMode | null
-}
 
 /** Options that a preset fills. @internal */
 export type MethodOptions = PipelineOptions & PostprocessOptions & PromptOptions
@@ -39,24 +36,11 @@ export interface ResolvedMethod {
   readonly warning: string | null
 }
 
-/** Models for smaller pictures than this (pixels) are run with windows of their own size. */
-const SMALLEST_PAPER_WINDOW = 224
-
 /**
  * Short side of a picture for such a model, in windows. The bundled model's mIoU on its scenes is best at 2
  * to 2.5 windows, hardly less at 3 (the scenes' own size), and falls beyond: docs/bundled-model.md.
  */
 const SMALL_MODEL_WINDOWS = 3
-
-/** The preset of a model that the caller names no method for. @internal */
-export function defaultMethod(model: ModelFacts): MethodName {
-  const mode = model.denseMode
-  if (mode === 'maskclip') return 'clipself'
-  const sameName = METHOD_NAMES.find(name => name === mode)
-  if (sameName) return sameName
-  if (mode || model.family === 'eva') return 'declip'
-  return model.imageSize < SMALLEST_PAPER_WINDOW ? 'vanilla' : 'naclip'
-}
 
 /**
  * Fills what the caller left out from the method's preset.
@@ -77,11 +61,12 @@ export function resolveMethod(request: {
   const { model, options } = request
   const { method = defaultMethod(model) } = options
   if (!METHOD_NAMES.includes(method)) throw unknown('method', method, METHOD_NAMES)
-  const { preset, dataset } = presetFor(method, options.dataset)
+  const { preset, dataset } = presetFor(method, options.dataset, model)
   checkMethodOptions(options)
-  const mode = modeOf(options) ?? presetMode(method, preset, model)
-  const positions = POOLING_HEADS.includes(model.family) ? undefined : preset.positions
-  const dense = resolveDense({ ...options, mode }, positions)
+  const given = modeOf(options)
+  const mode = given ?? preset.mode
+  checkMode(model, mode, given === undefined ? method : undefined)
+  const dense = resolveDense({ ...options, mode }, preset.positions)
   return {
     method,
     dataset,
@@ -116,28 +101,6 @@ function resolvePostprocess(
   }
 }
 
-function presetFor(
-  method: MethodName,
-  name: string | undefined,
-): { preset: Preset; dataset: DatasetName | null } {
-  const { preset, datasets } = METHODS[method]
-  if (name === undefined) return { preset, dataset: null }
-  const dataset = (Object.keys(datasets) as DatasetName[]).find(known => known === name)
-  if (!dataset) throw unknown(`dataset of method '${method}'`, name, Object.keys(datasets))
-  return { preset: { ...preset, ...datasets[dataset]?.changes }, dataset }
-}
-
-/** DeCLIP's checkpoints say which of its five modes they were trained for. Its SigLIP tower has a mode of its own. */
-function presetMode(method: MethodName, preset: Preset, model: ModelFacts): DenseMode {
-  if (method !== 'declip') return preset.mode
-  if (model.family === 'siglip') return 'declip'
-  const trained = model.denseMode
-  return trained && ['qq', 'kk', 'vv', 'csa', 'all'].includes(trained) ? trained : preset.mode
-}
-
-/** Families whose patch features come from a pooling head: their positions have one rule, whatever the method. */
-const POOLING_HEADS: readonly ModelFamily[] = ['siglip', 'pe']
-
 function resolveWindows(
   dense: NativeDense,
   preset: Preset,
@@ -146,8 +109,9 @@ function resolveWindows(
 ): NativePipeline {
   const small = model.imageSize < SMALLEST_PAPER_WINDOW
   const share = preset.window > 0 ? preset.stride / preset.window : 1 / 2
-  const window = options.window ?? (small ? model.imageSize : preset.window)
-  const paperStride = small ? Math.max(1, Math.round(model.imageSize * share)) : preset.stride
+  const own = ownWindow(model)
+  const window = options.window ?? (small ? own : preset.window)
+  const paperStride = small ? Math.max(1, Math.round(own * share)) : preset.stride
   // A preset's stride gives way to the caller's smaller window; the caller's own stride does not.
   const stride = options.stride ?? (window > 0 ? Math.min(paperStride, window) : paperStride)
   if (window > 0 && stride > window) {
@@ -158,7 +122,7 @@ function resolveWindows(
   const proxy = dense.mode === 'proxyclip' ? proxyModel(options.proxy)?.info : undefined
   const padTo =
     proxy && proxy.family !== 'sam' ? commonMultiple(ownPadTo, proxy.patchSize) : ownPadTo
-  const side = defaultSide(preset, model)
+  const side = defaultSide(preset, model.imageSize, own)
   const given = options.shortSide !== undefined
   return {
     dense,
@@ -176,10 +140,11 @@ function resolveWindows(
 /** What a picture is resized to where the caller does not say. */
 function defaultSide(
   { shortSide, longSide }: Preset,
-  { imageSize }: ModelFacts,
+  imageSize: number,
+  window: number,
 ): Pick<NativePipeline, 'shortSide' | 'enlarge'> & { longSide: number } {
   if (imageSize >= SMALLEST_PAPER_WINDOW) return { shortSide, longSide, enlarge: true }
-  const own = SMALL_MODEL_WINDOWS * imageSize
+  const own = SMALL_MODEL_WINDOWS * window
   return { shortSide: own, longSide: Math.round((own * longSide) / shortSide), enlarge: false }
 }
 

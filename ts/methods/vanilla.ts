@@ -1,10 +1,12 @@
 import { COMPARED, COMPARED_SETS, COMPARED_WORDS, DECLIP_TABLES } from './compared.js'
+import { TIPS_WINDOWS } from './families.js'
 import { CLIP_B, EVA_B, type Method, variants } from './method.js'
 
 /** Plain CLIP. @internal */
 export const vanilla: Method = {
   source: `Plain CLIP; values and figures of ${DECLIP_TABLES}`,
   preset: { ...COMPARED, mode: 'vanilla' },
+  families: { tips: TIPS_WINDOWS },
   datasets: variants(
     COMPARED_SETS,
     [

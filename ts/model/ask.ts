@@ -2,7 +2,8 @@ import type { Call, CallOptions } from '../base/call.js'
 import type { NativeCall, NativeSegmentation, NativeWords } from '../engine/addon-types.js'
 import { callNative } from '../engine/call-native.js'
 import { loadAddon } from '../engine/load-addon.js'
-import type { ModelFacts, ResolvedMethod } from '../methods/resolve.js'
+import type { ModelFacts } from '../methods/preset.js'
+import type { ResolvedMethod } from '../methods/resolve.js'
 import {
   type Given,
   type Segmentation,

@@ -1,4 +1,6 @@
 import type { NativeCheckpointInfo, NativeModelInfo } from '../engine/addon-types.js'
+import type { MethodName } from '../methods/list.js'
+import { defaultMethod, methodsOf } from '../methods/preset.js'
 
 /** What a checkpoint is. */
 export interface CheckpointInfo extends NativeCheckpointInfo {
@@ -12,6 +14,10 @@ export interface CheckpointInfo extends NativeCheckpointInfo {
   readonly contextLength: number | null
   /** The towers that the file holds. */
   readonly towers: readonly ('vision' | 'text')[]
+  /** Methods that run on it; none of a vision foundation model, which knows no words. */
+  readonly methods: readonly MethodName[]
+  /** The one of a call that names none; null without any. */
+  readonly defaultMethod: MethodName | null
 }
 
 /** What a loaded model is. */
@@ -44,6 +50,9 @@ export function describeCheckpoint<T extends NativeCheckpointInfo>(
     heads: vision.heads,
     contextLength: text?.contextLength ?? null,
     towers: Object.freeze(text ? (['vision', 'text'] as const) : (['vision'] as const)),
+    denseModes: Object.freeze([...info.denseModes]),
+    methods: Object.freeze(methodsOf(info)),
+    defaultMethod: info.textSpace ? defaultMethod(info) : null,
     license: info.license ?? license ?? null,
     notes: Object.freeze([...info.notes]),
   })

@@ -26,7 +26,9 @@ import type {
   PipelineOptions,
   ProxyOptions,
 } from '../methods/options.js'
+import { checkMode } from '../methods/preset.js'
 import { resolveMethod } from '../methods/resolve.js'
+import { tokenizeOrCut } from '../text/cut-texts.js'
 import type { TextTokenizer } from '../text/text-tokenizer.js'
 import type { ClassList, VocabularyOptions } from '../words/options.js'
 import { Vocabulary } from '../words/vocabulary.js'
@@ -99,7 +101,8 @@ export class Model {
    * second for the largest, while `encodeText`, `vocabulary` and `segment` read it in turns with the event loop.
    *
    * @param texts - one text or several
-   * @param options - `truncate`: cut texts that are too long (default), or throw
+   * @param options - `truncate`: cut texts that are too long, which is said once by a warning of code
+   * 'DECLIP_TEXT_CUT' where it was not asked for (default); true to have them cut without; or false to throw
    * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG, ERR_DECLIP_WEIGHTS for a vision foundation model and for
    * tokenizer files that are missing or damaged
    */
@@ -110,7 +113,7 @@ export class Model {
     this.checkTextSpace()
     const contextLength = this.info.contextLength ?? 77
     const tokenizer = this.#tokenizer as TextTokenizer
-    const { data, shape } = tokenizer.tokenize(texts, { ...options, contextLength })
+    const { data, shape } = tokenizeOrCut(tokenizer, texts, { ...options, contextLength })
     return Tensor.from(data, shape)
   }
 
@@ -118,20 +121,23 @@ export class Model {
    * Embeds texts: float32 [T, D].
    *
    * @param texts - one text, several, or token ids as an int32 or int64 tensor [T, L]
-   * @param options - `normalize`: rows of length 1, default true
+   * @param options - `normalize`: rows of length 1, default true; `truncate` as for {@link Model.tokenize}
    * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG, ERR_DECLIP_WEIGHTS (no text tower), ERR_DECLIP_ABORTED,
    * ERR_DECLIP_DISPOSED
    */
   async encodeText(
     texts: string | readonly string[] | Tensor,
-    options: CallOptions & { normalize?: boolean | undefined } = {},
+    options: CallOptions & {
+      normalize?: boolean | undefined
+      truncate?: boolean | undefined
+    } = {},
   ): Promise<Tensor> {
     return admit(options, async call => {
       checkFields(call, ENCODE_FIELDS)
       this.checkTextSpace()
-      const { normalize = true } = call
+      const { normalize = true, truncate } = call
       const given = texts instanceof Tensor
-      const tokens = given ? texts : await this.#tokens(texts, call)
+      const tokens = given ? texts : await this.#tokens(texts, { truncate }, call)
       try {
         return await this.#tensor(call, native =>
           this.native.encodeText({ ...native, tokens: tokens.native, normalize }),
@@ -327,8 +333,8 @@ export class Model {
 
   /** What presets need to know. @internal */
   get facts() {
-    const { imageSize, patchSize, family, denseMode } = this.info
-    return { imageSize, patchSize, family, denseMode }
+    const { imageSize, patchSize, family, denseMode, denseModes } = this.info
+    return { imageSize, patchSize, family, denseMode, denseModes }
   }
 
   /** What the text side needs. @internal */
@@ -399,16 +405,21 @@ export class Model {
     checkFields(options, ENCODE_FIELDS)
     checkDense(options)
     const mode = modeOf(options) ?? this.info.denseMode ?? 'vanilla'
+    checkMode(this.facts, mode)
     return resolveDense({ ...options, mode })
   }
 
   /** Ids of the texts as they are now, once the tokenizer has read its files. */
-  async #tokens(texts: string | readonly string[], { signal }: Call): Promise<Tensor> {
+  async #tokens(
+    texts: string | readonly string[],
+    options: { truncate?: boolean | undefined },
+    { signal }: Call,
+  ): Promise<Tensor> {
     const reading = this.#tokenizer?.ready?.()
-    if (reading === undefined) return this.tokenize(texts)
+    if (reading === undefined) return this.tokenize(texts, options)
     const now = Array.isArray(texts) ? [...texts] : texts
     await until(reading, signal)
-    return this.tokenize(now)
+    return this.tokenize(now, options)
   }
 
   async #tensor(

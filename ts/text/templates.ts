@@ -1,7 +1,7 @@
 import { DeclipError, describe, invalid } from '../errors.js'
 
 /** Names of the built-in prompt lists. */
-export type TemplateSetName = 'imagenet' | 'vild' | 'subset' | 'none'
+export type TemplateSetName = 'imagenet' | 'vild' | 'subset' | 'tcl' | 'none'
 
 /**
  * The 80 ImageNet prompts of CLIP in the order in which ITACLIP, SCLIP, NACLIP, ProxyCLIP and
@@ -54,6 +54,9 @@ the embroidered {}.|a painting of the {}.|a painting of a {}.`
 const SUBSET = `itap of a {}.|a bad photo of the {}.|a origami {}.|a photo of the large {}.
 a {} in a video game.|art of the {}.|a photo of the small {}.`
 
+/** TCL's nine: the subset and two of many things. */
+const TCL = `${SUBSET}|a photo of many {}.|a photo of {}s.`
+
 const split = (list: string): readonly string[] => Object.freeze(list.split(/[|\n]/))
 
 /** The built-in prompt lists; `{}` stands for the word, `{article}` for 'a' or 'an'. */
@@ -61,6 +64,7 @@ export const TEMPLATES: Readonly<Record<TemplateSetName, readonly string[]>> = O
   imagenet: split(IMAGENET),
   vild: split(VILD),
   subset: split(SUBSET),
+  tcl: split(TCL),
   none: Object.freeze(['{}']),
 })
 

@@ -1,4 +1,5 @@
 import { Tensor } from '../engine/tensor.js'
+import { tokenizeOrCut } from './cut-texts.js'
 import type { TokenizeOptions } from './text-tokenizer.js'
 import { defaultTokenizer } from './tokenizer.js'
 
@@ -7,6 +8,8 @@ import { defaultTokenizer } from './tokenizer.js'
  * end ids included, padded with 0.
  *
  * @param texts - one text or several
+ * @param options - a text that is longer than `contextLength` is cut, with a warning of code 'DECLIP_TEXT_CUT' once
+ * unless `truncate: true` says that this is meant
  * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG for a text that is too long with `truncate: false`
  *
  * @example
@@ -16,6 +19,7 @@ import { defaultTokenizer } from './tokenizer.js'
  * ```
  */
 export function tokenize(texts: string | readonly string[], options: TokenizeOptions = {}): Tensor {
-  const { data, shape } = defaultTokenizer().tokenize(texts, options)
+  const { contextLength = 77 } = options
+  const { data, shape } = tokenizeOrCut(defaultTokenizer(), texts, { ...options, contextLength })
   return Tensor.from(data, shape)
 }

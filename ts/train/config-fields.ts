@@ -178,7 +178,7 @@ const teacher = v.strictObject({
 })
 
 export const OBJECTIVES = ['clipself', 'declip', 'region-text', 'contrastive'] as const
-const TEMPLATE_SETS = ['imagenet', 'vild', 'subset', 'none'] as const
+const TEMPLATE_SETS = ['imagenet', 'vild', 'subset', 'tcl', 'none'] as const
 
 export const trainConfig = v.strictObject({
   objective: field(

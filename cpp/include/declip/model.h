@@ -44,6 +44,8 @@ struct CheckpointInfo {
   std::optional<double> logit_bias;   // SigLIP's
   std::optional<int64_t> epoch;
   std::optional<std::string> dense_mode, license;
+  /// Those that the model has; none of a foundation model.
+  std::vector<DenseMode> dense_modes;
   std::vector<std::string> notes;
 };
 

@@ -11,7 +11,15 @@ t.test('describeCheckpoint', t => {
     imageSize: 224,
     patchSize: 16,
     embedDim: 512,
-    vision: { width: 768, layers: 12, heads: 12, mlp: 2048, activation: 'swiglu' },
+    vision: {
+      width: 768,
+      layers: 12,
+      heads: 12,
+      mlp: 2048,
+      activation: 'swiglu',
+      registers: 0,
+      poolingHead: null,
+    },
     text: {
       width: 512,
       layers: 12,
@@ -19,6 +27,8 @@ t.test('describeCheckpoint', t => {
       contextLength: 77,
       vocab: 49408,
       activation: 'gelu',
+      causal: true,
+      pool: 'end' as const,
       endToken: null,
     },
     preprocess: {
@@ -37,6 +47,7 @@ t.test('describeCheckpoint', t => {
     logitBias: null,
     epoch: 6,
     denseMode: 'csa' as const,
+    denseModes: ['vanilla', 'maskclip', 'csa', 'naclip'] as const,
     license: null,
     notes: ['rope tables recomputed'],
   } satisfies Parameters<typeof describeCheckpoint>[0]
@@ -46,9 +57,11 @@ t.test('describeCheckpoint', t => {
     /size +149\.6 million parameters in 410 tensors, float32/,
     /image +224 x 224 pixels, patches of 16/,
     /vision tower +width 768, 12 layers, 12 heads, MLP 2048 swiglu/,
-    /text tower +width 512, 12 layers, 8 heads, gelu, 77 tokens of 49408/,
+    /text tower +width 512, 12 layers, 8 heads, gelu, 77 tokens of 49408, causal, pooled at the end of the text$/m,
     /short side to 224 \(bicubic\), middle 224 x 224, mean 0\.4815 0\.4578 0\.4082, std 0\.2686 0\.2613 0\.2758/,
     /dense mode +csa/,
+    /dense modes +vanilla, maskclip, csa, naclip$/m,
+    /methods +declip by default; declip, clipself, naclip, maskclip, vanilla run$/m,
     /licence +not stated/,
     /epoch +6/,
     /logit scale +100\.000/,
@@ -59,7 +72,29 @@ t.test('describeCheckpoint', t => {
   const bare = { text: null, epoch: null, denseMode: null, logitScale: null, notes: [] }
   const vision = describeCheckpoint({ ...info, ...bare })
   t.match(vision, /text tower +none/)
-  t.notMatch(vision, /epoch |note |logit bias/)
+  const head = { heads: 16, mlp: 4304, activation: 'gelu_tanh' }
+  const siglip = describeCheckpoint({
+    ...info,
+    family: 'siglip',
+    denseMode: null,
+    denseModes: ['vanilla', 'maskclip', 'qq', 'declip'],
+    vision: { ...info.vision, poolingHead: head },
+    text: { ...info.text, causal: false, pool: 'last' },
+  })
+  t.match(siglip, /swiglu, pooling head of 16 heads, MLP 4304 gelu_tanh$/m)
+  t.match(siglip, /both ways, pooled at the last of all tokens$/m)
+  t.match(siglip, /methods +maskclip by default; declip, clipself, maskclip, vanilla run$/m)
+  const dino = describeCheckpoint({
+    ...info,
+    ...bare,
+    family: 'dinov3',
+    textSpace: false,
+    denseModes: [],
+    vision: { ...info.vision, registers: 4 },
+  })
+  t.match(dino, /swiglu, 4 registers$/m)
+  t.notMatch(dino, /methods|dense modes/)
+  t.notMatch(vision, /epoch |note {2}|logit bias/)
   t.match(describeCheckpoint({ ...info, logitBias: -12.9 }), /logit bias +-12\.900/)
   t.end()
 })

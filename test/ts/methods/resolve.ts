@@ -5,18 +5,16 @@ import { loadAddon } from '../../../ts/engine/load-addon.js'
 import { Tensor } from '../../../ts/engine/tensor.js'
 import type { DatasetName } from '../../../ts/methods/benchmarks.js'
 import { METHOD_NAMES, METHODS } from '../../../ts/methods/list.js'
-import {
-  defaultMethod,
-  type MethodOptions,
-  type ModelFacts,
-  resolveMethod,
-} from '../../../ts/methods/resolve.js'
+import { defaultMethod, type ModelFacts } from '../../../ts/methods/preset.js'
+import { type MethodOptions, resolveMethod } from '../../../ts/methods/resolve.js'
 
+const HEAD_ONLY: readonly DenseMode[] = ['declip', 'maskclip-projection', 'qq-projection']
 const VIT_B: ModelFacts = {
   imageSize: 224,
   patchSize: 16,
   family: 'clip',
   denseMode: null,
+  denseModes: DENSE_MODES.filter(mode => !HEAD_ONLY.includes(mode)),
 }
 const EVA: ModelFacts = { ...VIT_B, family: 'eva' }
 const SMALL: ModelFacts = { ...VIT_B, imageSize: 96, patchSize: 8 }

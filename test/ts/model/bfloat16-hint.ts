@@ -4,7 +4,8 @@ import { loadAddon } from '../../../ts/engine/load-addon.js'
 import { BFLOAT16_FASTER, bfloat16Hint } from '../../../ts/model/bfloat16-hint.js'
 import { loadModel } from '../../../ts/model/load.js'
 
-const vision = { width: 768, layers: 12, heads: 12, mlp: 3072, activation: 'gelu' }
+const sizes = { width: 768, layers: 12, heads: 12, mlp: 3072 }
+const vision = { ...sizes, activation: 'gelu', registers: 0, poolingHead: null }
 const info = { dtype: 'float32' as const, device: 'cpu', textSpace: true, vision }
 const units = { bfloat16Units: true }
 

@@ -4,8 +4,10 @@ import { join } from 'node:path'
 import t from 'tap'
 import type { NativeModel } from '../../../ts/engine/addon-types.js'
 import {
+  DENSE_MODES,
   inspectCheckpoint,
   loadModel,
+  METHOD_NAMES,
   Model,
   segment,
   segmentMany,
@@ -47,6 +49,9 @@ t.test('info', async t => {
     dtype: 'float32',
     device: 'cpu',
     denseMode: 'maskclip',
+    denseModes: DENSE_MODES.slice(0, 12),
+    methods: METHOD_NAMES,
+    defaultMethod: 'clipself',
     license: 'apache-2.0',
     logitScale: info.logitScale,
   })
@@ -63,7 +68,8 @@ t.test('info', async t => {
   t.same({ ...ofTheFile, path, notes }, checkpoint, 'a model says the same as its checkpoint')
   const { vision, text, ...file } = checkpoint
   t.match(vision, { width: 192, layers: 6, heads: 3, mlp: 768, activation: 'quick_gelu' })
-  t.match(text, { width: 128, contextLength: 77, vocab: 49408 })
+  t.match(vision, { registers: 0, poolingHead: null })
+  t.match(text, { width: 128, contextLength: 77, vocab: 49408, causal: true, pool: 'end' })
   t.match(file, { format: 'openai', embedDim: 128, storedDtype: /float/, denseMode: 'maskclip' })
 })
 
@@ -542,6 +548,7 @@ t.test('vision foundation models', async t => {
   using sam = await loadModel(fixture('vfm', 'sam.safetensors'), { dtype: 'bfloat16' })
   const photo = picture(80, 60)
   t.match(dino.info, { family: 'dino', format: 'original', towers: ['vision'], embedDim: 96 })
+  t.strictSame([dino.info.denseModes, dino.info.methods, dino.info.defaultMethod], [[], [], null])
   t.match(sam.info, { family: 'sam', dtype: 'bfloat16', embedDim: 32, heads: 2 })
   const file = await inspectCheckpoint(fixture('vfm', 'dinov2-swiglu.safetensors'), {
     config: { headWidth: 32 },

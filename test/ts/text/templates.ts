@@ -67,7 +67,7 @@ t.test('any word appears as it is in every ImageNet prompt', async t => {
 t.test('what is refused', async t => {
   const code = 'ERR_DECLIP_INVALID_ARG'
   const expand = (templates: unknown) => () => expandTemplates(templates as 'none', 'cat')
-  t.throws(expand('toString'), { code, message: /'imagenet', 'vild', 'subset', 'none'/ })
+  t.throws(expand('toString'), { code, message: /'imagenet', 'vild', 'subset', 'tcl', 'none'/ })
   t.throws(expand([]), { code })
   t.throws(expand(7), { code })
   t.throws(expand(['a {}', 'a photo']), { code, message: /templates\[1\].*'a photo'/ })

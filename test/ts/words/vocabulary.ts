@@ -127,6 +127,8 @@ function fakeModel(seed = 1, text = true): TextModel & Counts {
               contextLength: CONTEXT,
               vocab: 49408,
               activation: 'gelu',
+              causal: true,
+              pool: 'end' as const,
               endToken: null,
             }
           : null,
