@@ -109,7 +109,8 @@ Checkpoint load_checkpoint(const std::string& path,
     if (files.dense_mode) {
       out.dense_mode = dense_mode_from_metadata(*files.dense_mode, files.path);
     } else {
-      out.dense_mode = dense_mode_from_name(overrides.name.value_or(files.path));
+      out.dense_mode =
+          dense_mode_from_name(overrides.name.value_or(files.path));
       // DeCLIP trains a pooling head in one way, which other towers have not.
       if (out.dense_mode && has_mode(*found.family, DenseMode::kDeClip)) {
         out.dense_mode = dense_mode_name(DenseMode::kDeClip);

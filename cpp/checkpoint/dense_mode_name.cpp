@@ -73,11 +73,12 @@ std::string dense_mode_from_metadata(const std::string& mode,
       std::find(kModes.begin(), kModes.end(), mode) != kModes.end()) {
     return mode;
   }
-  throw Error(ErrorCode::kWeights,
-              path +
-                  ": metadata \"dense_mode\" must be 'declip', 'maskclip', 'qq', "
-                  "'kk', 'vv', 'csa' or 'all', found '" +
-                  mode + "'.");
+  throw Error(
+      ErrorCode::kWeights,
+      path +
+          ": metadata \"dense_mode\" must be 'declip', 'maskclip', 'qq', "
+          "'kk', 'vv', 'csa' or 'all', found '" +
+          mode + "'.");
 }
 
 }  // namespace declip

@@ -11,6 +11,7 @@
 #include "families/open_clip_names.h"
 #include "families/pe_encoder.h"
 #include "families/timm_names.h"
+#include "model/recipe.h"
 
 namespace declip::pe_family {
 namespace {
@@ -199,6 +200,7 @@ const FamilySpec families::pe{
     .check_shapes = pe_family::check_shapes,
     .has_swiglu = [](const ModelConfig&) { return false; },
     .make_encoder = pe_family::make_encoder,
+    .dense_modes = head_modes,
     .text = &kClipText,
 };
 
