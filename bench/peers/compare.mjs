@@ -46,10 +46,10 @@ async function compare(path) {
   const model = await loadModel(modelOf(path), { config, dtype: options.dtype })
   try {
     const results = []
-    for (const { what, input, expected, atol, rtol, largest } of checks) {
+    for (const { what, input, strings, expected, atol, rtol, largest } of checks) {
       const theirs = tensors.get(expected)
       try {
-        const ours = await answer(model, what, tensors.get(input))
+        const ours = await answer(model, what, tensors.get(input) ?? strings)
         const same = `${ours.shape}` === `${theirs.shape}`
         const data = await ours.data()
         const { ratio, off } = same
@@ -73,7 +73,10 @@ function modelOf(path) {
   return files.length === 1 ? join(folder, files[0]) : folder
 }
 
-async function answer(model, what, { shape, data }) {
+async function answer(model, what, given) {
+  if (what === 'tokens') return model.tokenize(given)
+  if (what === 'strings') return model.encodeText(given, { normalize: false })
+  const { shape, data } = given
   if (what === 'text') {
     return model.encodeText(Tensor.from(Int32Array.from(data), shape), { normalize: false })
   }

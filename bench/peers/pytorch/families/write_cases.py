@@ -5,7 +5,7 @@
 With --full-size, models of published sizes (`full_size.py`), which are then named as family 'full-size'.
 
 FOLDER/family/case gets the model's folder `model`, `tensors.safetensors` with inputs and answers, and
-`case.json`: { config, checks: [{ what, input, expected, atol, rtol }] }. A check passes where
+`case.json`: { config, checks: [{ what, input or strings, expected, atol, rtol }] }. A check passes where
 |ours - theirs| <= atol + rtol * |theirs|; atol is 20 times what a float64 run differs by, and at least
 2e-6 of the largest number.
 """
@@ -15,6 +15,8 @@ import traceback
 from pathlib import Path
 
 import numpy as np
+import small_texts
+import tokenizer_files
 from libraries import torch
 from PIL import Image
 from full_size import MODELS
@@ -83,12 +85,35 @@ def write(original, sizes, folder, exact=True, dtype=torch.float16):
     save_json({"config": original.config, "checks": checks}, folder / "case.json")
 
 
+@torch.inference_mode()
+def write_texts(make, kind, tokenizer_of, folder):
+    """Of a model with a tokenizer: ids of strings, and the embeddings of those."""
+    original = make()
+    model = folder / "model"
+    original.save(model, torch.float16)
+    if kind:
+        tokenizer_files.KINDS[kind](model, small_texts.PIECES)
+    strings = small_texts.texts()
+    ids = tokenizer_of(model)(strings)
+    embeddings = original.text(ids)
+    save_tensors({"ids": ids, "embeddings": embeddings}, folder / "tensors.safetensors", torch.float32)
+    biggest = embeddings.abs().max().item()
+    exact = {"atol": 0.5, "rtol": 0, "largest": ids.max().item()}
+    near = {"atol": 2e-5 * biggest, "rtol": 1e-4, "largest": biggest}
+    checks = [
+        {"what": "tokens", "strings": strings, "expected": "ids", **exact},
+        {"what": "strings", "strings": strings, "expected": "embeddings", **near},
+    ]
+    save_json({"config": original.config, "checks": checks}, folder / "case.json")
+
+
 def main():
     folder, *wanted = (argument for argument in sys.argv[1:] if argument != "--full-size")
     if "--full-size" in sys.argv:
         families = {"full-size": {name: (lambda make=make: make(0), None) for name, make in MODELS.items()}}
     else:
-        families = CASES
+        texts = {name: (make, (kind, tokenizer)) for name, (make, kind, tokenizer) in small_texts.CASES.items()}
+        families = {**CASES, "texts": texts}
         torch.set_num_threads(1)
     failed = 0
     for family, cases in families.items():
@@ -96,6 +121,10 @@ def main():
             if wanted and not any(w in (family, f"{family}/{name}") for w in wanted):
                 continue
             try:
+                if family == "texts":
+                    write_texts(make, *sizes, Path(folder) / family / name)
+                    print(f"{family}/{name}")
+                    continue
                 original = make()
                 larger = (original.side + 2 * original.patch, original.side - 2 * original.patch)
                 exact = sum(p.numel() for p in original.model.parameters()) < EXACT
