@@ -1,6 +1,6 @@
 """DINOv3 by transformers and by timm."""
 
-from libraries import timm, transformers
+from libraries import timm, torch, transformers
 from original import Original, save_transformers
 from weights import randomise, save_json, save_tensors
 
@@ -44,6 +44,38 @@ class Dinov3(Original):
         save_transformers(self.model, folder, dtype, config, preprocessor)
 
 
+class TimmTower(Original):
+    """An image tower of timm's with its projection, as timm's own repositories have it."""
+
+    native_only = True
+    modes = []
+
+    def __init__(self, name, seed, **sizes):
+        self.name = name
+        self.model = randomise(timm.create_model(name, pretrained=False, **sizes), seed)
+        if "pe_core" in name:
+            torch.nn.init.zeros_(self.model.head.bias)
+        self.side, self.patch = self.model.patch_embed.img_size[0], self.model.patch_embed.patch_size[0]
+        self.mean, self.std = (self.model.pretrained_cfg[key] for key in ("mean", "std"))
+        self.config = {"headWidth": sizes["embed_dim"] // sizes["num_heads"]}
+
+    def look(self, pixels):
+        return self.model(pixels), None
+
+    def save(self, folder, dtype):
+        save_timm(self, folder, dtype, num_classes=self.model.num_classes)
+
+
+def save_timm(original, folder, dtype, num_classes=0):
+    """A folder as timm pushes it to the hub."""
+    save_tensors(original.model.state_dict(), folder / "model.safetensors", dtype)
+    cfg = {**original.model.pretrained_cfg, "mean": list(original.mean), "std": list(original.std)}
+    cfg["input_size"], cfg["num_classes"] = [3, original.side, original.side], num_classes
+    kept = {k: v for k, v in cfg.items() if isinstance(v, (str, int, float, list, tuple, bool))}
+    facts = {"architecture": original.name, "num_classes": num_classes, "num_features": original.model.num_features}
+    save_json({**facts, "pretrained_cfg": kept}, folder / "config.json")
+
+
 class TimmDinov3(Original):
     """A tower of timm's, saved with its configuration or as a file of weights alone."""
 
@@ -66,11 +98,6 @@ class TimmDinov3(Original):
         return seen[:, self.prefix :]
 
     def save(self, folder, dtype):
-        save_tensors(self.model.state_dict(), folder / "model.safetensors", dtype)
+        save_timm(self, folder, dtype)
         if self.bare:
-            return
-        cfg = {**self.model.pretrained_cfg, "mean": list(self.mean), "std": list(self.std)}
-        cfg["input_size"] = [3, self.side, self.side]
-        kept = {k: v for k, v in cfg.items() if isinstance(v, (str, int, float, list, tuple, bool))}
-        config = {"architecture": self.name, "num_classes": 0, "num_features": self.model.num_features}
-        save_json({**config, "pretrained_cfg": kept}, folder / "config.json")
+            (folder / "config.json").unlink()

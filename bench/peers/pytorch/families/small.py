@@ -1,7 +1,8 @@
 """Small models of every family at sizes that no fixture has."""
 
+from authors import Dinov3ByAuthors, PerceptionByAuthors
 from clip_models import Clip
-from dinov3 import Dinov3, TimmDinov3
+from dinov3 import Dinov3, TimmDinov3, TimmTower
 from hub_models import OpenClip
 from siglip import Naflex, Siglip
 from tips import Tips
@@ -48,7 +49,7 @@ def eva(seed, name, side, patch, width, heads, layers, embed, text, **more):
     return OpenClip(cfg, seed, tower=sizes, config={"headWidth": width // heads})
 
 
-def pe(seed, name, side, patch, width, heads, layers, embed, text, **more):
+def pe(seed, name, side, patch, width, heads, layers, embed, text, kind=OpenClip, **more):
     cfg = {
         "embed_dim": embed,
         "vision_cfg": {"image_size": side, "timm_model_name": name, "timm_model_pretrained": False, "timm_pool": "map", "timm_proj": None},
@@ -57,7 +58,7 @@ def pe(seed, name, side, patch, width, heads, layers, embed, text, **more):
     }
     grid = (side // patch,) * 2
     sizes = {"embed_dim": width, "depth": layers, "num_heads": heads, "img_size": side, "patch_size": patch, "ref_feat_shape": grid, **more}
-    return OpenClip(cfg, seed, tower=sizes, preprocess={**HALF, "interpolation": "bilinear"}, config={"headWidth": width // heads})
+    return kind(cfg, seed, tower=sizes, preprocess={**HALF, "interpolation": "bilinear"}, config={"headWidth": width // heads})
 
 
 def siglip_hub(seed, name, side, patch, width, heads, layers, text, embed=None, tanh=False, bias=-10, text_more=None):
@@ -148,6 +149,26 @@ CASES = {
         "giant-no-class": (lambda: pe(53, "vit_pe_core_gigantic_patch14_448", 56, 14, 192, 2, 2, 192, eva_text(400, 72, 192, 3, 2)), [(84, 84), (42, 112)]),
         "tiny-d16": (lambda: pe(54, "vit_pe_core_tiny_patch16_384", 96, 16, 64, 4, 2, 32, eva_text(250, 32, 64, 1, 1)), [(64, 160)]),
         "small-d48": (lambda: pe(55, "vit_pe_core_small_patch16_384", 48, 16, 96, 2, 1, 64, eva_text(120, 16, 48, 2, 3)), [(96, 48)]),
+    },
+    "pe-authors": {
+        "d64": (lambda: pe(56, "vit_pe_core_base_patch16_224", 64, 16, 128, 2, 2, 48, eva_text(300, 32, 64, 1, 2), kind=PerceptionByAuthors), [(96, 96), (32, 80)]),
+        "no-class-d96": (lambda: pe(57, "vit_pe_core_gigantic_patch14_448", 56, 14, 192, 2, 1, 96, eva_text(200, 72, 128, 2, 1), kind=PerceptionByAuthors), [(28, 70)]),
+        "d32": (lambda: pe(58, "vit_pe_core_large_patch14_336", 42, 14, 96, 3, 3, 64, eva_text(222, 16, 64, 1, 1), kind=PerceptionByAuthors), [(70, 70)]),
+    },
+    "dinov3-authors": {
+        "d64": (lambda: Dinov3ByAuthors(tower(128, 2, 3, 256, 64, 16, num_register_tokens=4), 31), [(96, 96), (32, 112)]),
+        "d48-gated": (lambda: Dinov3ByAuthors(tower(96, 2, 2, 160, 48, 8, num_register_tokens=4, use_gated_mlp=True, hidden_act="silu"), 33), [(64, 24)]),
+        "d32-patch14": (lambda: Dinov3ByAuthors(tower(96, 3, 2, 192, 56, 14, num_register_tokens=4), 39), [(42, 84)]),
+    },
+    "towers-alone": {
+        "eva": (lambda: TimmTower("eva02_base_patch16_clip_224", 111, num_classes=48, global_pool="token", embed_dim=128, depth=2, num_heads=2, img_size=64), []),
+        "eva-large": (lambda: TimmTower("eva02_large_patch14_clip_336", 112, num_classes=32, global_pool="token", embed_dim=64, depth=2, num_heads=1, img_size=84), []),
+        "siglip": (lambda: TimmTower("vit_base_patch16_siglip_224", 113, num_classes=0, embed_dim=128, depth=2, num_heads=2, img_size=64), []),
+        "siglip-so400m": (lambda: TimmTower("vit_so400m_patch14_siglip_384", 114, num_classes=0, embed_dim=144, depth=2, num_heads=2, img_size=84, mlp_ratio=2.0), []),
+        "siglip-tanh": (lambda: TimmTower("vit_so400m_patch16_siglip_512", 115, num_classes=0, embed_dim=144, depth=1, num_heads=2, img_size=64), []),
+        "pe": (lambda: TimmTower("vit_pe_core_base_patch16_224", 116, num_classes=40, embed_dim=128, depth=2, num_heads=2, img_size=64, ref_feat_shape=(4, 4)), []),
+        "clip": (lambda: TimmTower("vit_large_patch14_clip_224", 117, num_classes=40, global_pool="token", embed_dim=128, depth=2, num_heads=2, img_size=56), []),
+        "clip-quickgelu": (lambda: TimmTower("vit_large_patch14_clip_quickgelu_224", 118, num_classes=40, global_pool="token", embed_dim=128, depth=2, num_heads=2, img_size=56), []),
     },
     "eva": {
         "d64": (lambda: eva(61, "eva02_base_patch16_clip_224", 64, 16, 128, 2, 2, 48, eva_text(300, 77, 64, 1, 2)), []),
