@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "declip/error.h"
+#include "files/foreign_formats.h"
 #include "files/text.h"
 
 namespace declip {
@@ -127,10 +128,6 @@ std::string shared_beginning(const std::map<std::string, at::Tensor>& tensors) {
 
 }  // namespace
 
-std::string sentence(const Refusal& refusal) {
-  return std::string(refusal.why) + "; " + std::string(refusal.instead);
-}
-
 std::vector<const Refusal*> all_refusals(Families families) {
   std::vector<const Refusal*> out;
   const auto add = [&](std::span<const Signature> signatures) {
@@ -144,6 +141,7 @@ std::vector<const Refusal*> all_refusals(Families families) {
   };
   for (const FamilySpec* family : families) add(family->signatures);
   add(kOthers);
+  for (const Refusal* format : foreign_formats()) out.push_back(format);
   return out;
 }
 

@@ -68,11 +68,7 @@ void read_one(const std::string& path, WeightFiles& out) {
   }
   // A safetensors header begins right after its length, which is any bytes.
   const bool json_follows = file->size() > 8 && file->data()[8] == '{';
-  const std::string foreign = json_follows ? "" : foreign_format(*file);
-  if (!foreign.empty()) {
-    file->reject("expected safetensors or a torch.save file, found " + foreign +
-                 ".");
-  }
+  if (!json_follows) reject_foreign(*file, foreign_format(*file));
   Safetensors read = read_safetensors(file);
   out.tensors.merge(read.tensors);
   const auto entry = [&](const char* key) -> std::optional<std::string> {

@@ -172,11 +172,7 @@ std::string ZipArchive::folder_of(const std::string& name) const {
     ++found;
   }
   if (found == 0) {
-    const std::string foreign = foreign_zip(names());
-    if (!foreign.empty()) {
-      file_->reject("expected safetensors or a torch.save file, found " +
-                    foreign + ".");
-    }
+    reject_foreign(*file_, foreign_zip(names()));
   }
   if (found != 1) {
     file_->reject("expected a zip file from torch.save with one */" + name +

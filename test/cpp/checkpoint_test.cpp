@@ -761,7 +761,7 @@ TEST(checkpoint_foreign_formats_are_named) {
        "XML, perhaps the error"},
       {"a.safetensors", "{\"error\":\"Repository not found\"}", "error answer"},
       {"a.pt", "\n {\"message\": \"x\"}", "error answer"},
-      {"a.pt", "Entry not found", "text (\"Entry not found\")"},
+      {"a.pt", "Entry not found", "server (\"Entry not found\")"},
       {"a.pt", "{\"weight_map\": {}}", "index of a checkpoint"},
       {"a.pt", "{\"a\": 1}", "JSON text"},
       {"a.pt", " \n", "nothing but blanks"},
@@ -787,7 +787,7 @@ TEST(checkpoint_foreign_formats_are_named) {
       {"a.zip", files::zip({{"a/w.npy", "x"}}), "NumPy arrays"},
       {"a.zip",
        files::zip({{"clip/model.pt", "x"}}),
-       "\"clip/model.pt\"; unpack"},
+       "(\"clip/model.pt\"); unpack"},
       {"a.zip", files::zip({{"[Content_Types].xml", "x"}}), "Office"},
   };
   for (const auto& [name, content, what] : cases) {

@@ -14,17 +14,21 @@ namespace declip {
 struct Refusal {
   std::string_view name;     // what it is called, as the table has it
   std::string_view told_by;  // what tells it, in Markdown
-  /// Goes on a sentence: "not a checkpoint this package runs: it is ...".
+  /// What is in the file: goes on "not a checkpoint this package runs:", or
+  /// "found" where the format is none that is read.
   std::string_view why;
   std::string_view instead;  // the nearest thing that works, goes on with it
 };
 
-/// What `refusal` says of a file, without a full stop.
-std::string sentence(const Refusal& refusal);
+/// What a message says, without a full stop; `seen` is what was seen of it in
+/// the file, if that tells more.
+inline std::string sentence(const Refusal& refusal,
+                            const std::string& seen = "") {
+  return std::string(refusal.why) + (seen.empty() ? "" : " (" + seen + ")") +
+         "; " + std::string(refusal.instead);
+}
 
-/// All that is refused by name, in the order in which a file is compared with
-/// it, each once: what the signatures of families refuse, then what belongs to
-/// none.
+/// All that is refused by name, each once.
 std::vector<const Refusal*> all_refusals(Families families = all_families());
 
 }  // namespace declip
