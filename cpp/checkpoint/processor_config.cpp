@@ -44,6 +44,7 @@ constexpr std::array kKinds{
     Kind{"Siglip", true, false, true},
     Kind{"Siglip2", true, false, false, true},
     Kind{"DINOv3ViT", true, false, false},
+    Kind{"Tipsv2", true, false, false},
 };
 
 Kind kind_of(const Fields& f) {

@@ -40,13 +40,16 @@ FoundationBlock::FoundationBlock(const Scope& scope,
   }
 }
 
-at::Tensor FoundationBlock::finish(const at::Tensor& x,
+at::Tensor FoundationBlock::output(const at::Tensor& x,
                                    const at::Tensor& merged) const {
-  const auto sum = proj_.add_to(x, merged);
-  const auto normed = norm2_(sum);
-  if (mlp_) return mlp_->add_to(sum, normed);
+  return x.defined() ? proj_.add_to(x, merged) : proj_(merged);
+}
+
+at::Tensor FoundationBlock::feed_forward(const at::Tensor& y) const {
+  const auto normed = norm2_(y);
+  if (mlp_) return mlp_->add_to(y, normed);
   const auto halves = gate_up_(normed).chunk(2, -1);
-  return down_.add_to(sum, at::silu(halves[0]) * halves[1]);
+  return down_.add_to(y, at::silu(halves[0]) * halves[1]);
 }
 
 }  // namespace declip

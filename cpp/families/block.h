@@ -21,8 +21,14 @@ class FoundationBlock {
   at::Tensor norm1(const at::Tensor& x) const { return norm1_(x); }
   /// Queries, keys and values of what norm1 gave.
   Heads project(const at::Tensor& normed) const { return qkv_(normed, {}); }
-  /// x + output projection of the merged heads + MLP of norm2 of that sum.
-  at::Tensor finish(const at::Tensor& x, const at::Tensor& merged) const;
+  /// x + output projection of the merged heads; without an x, the projection.
+  at::Tensor output(const at::Tensor& x, const at::Tensor& merged) const;
+  /// y + MLP of norm2 of y.
+  at::Tensor feed_forward(const at::Tensor& y) const;
+  /// Both.
+  at::Tensor finish(const at::Tensor& x, const at::Tensor& merged) const {
+    return feed_forward(output(x, merged));
+  }
 
  private:
   LayerNorm norm1_, norm2_;

@@ -11,8 +11,9 @@ namespace declip {
 Dino::Dino(const ModelConfig& config,
            const Weights& weights,
            const Numerics& numerics,
-           TableResize rule)
-    : VisionEncoder(config, numerics, {}), rule_(rule) {
+           TableResize rule,
+           Info info)
+    : VisionEncoder(config, numerics, info), rule_(rule) {
   const Scope visual(weights, "visual.");
   const VisionConfig& v = config.vision;
   patches_ = Linear(visual["patch_embed.proj.weight"].flatten(1),
@@ -70,16 +71,19 @@ Stages Dino::stages(const at::Tensor& image,
                     const StageOptions& options,
                     const Call& call) const {
   const auto patches = grid(image.size(2), image.size(3));
-  const int64_t prefix = 1 + config_.foundation.registers;
-  StageTap tap(options.blocks, depth(), prefix, patches);
+  StageTap tap(options.blocks, depth(), prefix(), patches);
   const int64_t end = options.features ? depth() : tap.end();
   const auto x = walk(*this, embed(image), 0, end, patches, call, {&tap});
   Stages out{tap.take(), {}};
-  if (options.features) {
-    out.features = norm_(x).slice(1, prefix).transpose(1, 2).reshape(
-        {image.size(0), -1, patches.h, patches.w});
-  }
+  if (options.features) out.features = features(x, patches);
   return out;
+}
+
+at::Tensor Dino::features(const at::Tensor& tokens, Grid grid) const {
+  return norm_(tokens)
+      .slice(1, prefix())
+      .transpose(1, 2)
+      .reshape({tokens.size(0), -1, grid.h, grid.w});
 }
 
 }  // namespace declip

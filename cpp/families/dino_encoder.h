@@ -40,10 +40,17 @@ class Dino : public VisionEncoder, public Blocks {
   Dino(const ModelConfig& config,
        const Weights& weights,
        const Numerics& numerics,
-       TableResize rule);
+       TableResize rule,
+       Info info = {});
 
   /// Throws Error(kInvalidArg) for a picture that the model cannot take.
   virtual void check(const at::Tensor& image) const;
+
+  /// Tokens before the patches: class token and registers.
+  int64_t prefix() const { return 1 + config_.foundation.registers; }
+  const FoundationBlock& last() const { return blocks_.back(); }
+  /// Tokens after the last block -> patches after the final norm, [B, C, h, w].
+  at::Tensor features(const at::Tensor& tokens, Grid grid) const;
 
  private:
   TableResize rule_;

@@ -97,7 +97,20 @@ void read_told(const CheckpointSource& source,
   complete_dino_config(source, told, out);
 }
 
+/// TIPSv2's tower alone has the names of DINOv2, unless its MLP has others.
+void refuse_tips(const CheckpointSource& source) {
+  const auto file = read_json_if_there(source.files.folder, "config.json");
+  if (!file || file->json.object() == nullptr) return;
+  const Fields fields(*file);
+  const std::string* type = fields.text("model_type");
+  if (type == nullptr || !type->starts_with("tipsv2")) return;
+  fields.refuse("model_type",
+                "whose image tower alone has DINOv2's names; load the whole "
+                "model, whose texts tell it");
+}
+
 void read(const CheckpointSource& source, Checkpoint& out) {
+  refuse_tips(source);
   read_told(source, {}, out);
 }
 

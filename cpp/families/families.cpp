@@ -10,18 +10,20 @@
 #include "families/pe.h"
 #include "families/sam.h"
 #include "families/siglip.h"
+#include "families/tips.h"
 
 namespace declip {
 namespace {
 
 // A file is compared with them in this order: SAM and DINOv2 have DINO's names
 // and more, PE-Core and SigLIP in transformers' layout CLIP's, PE-Core in
-// timm's SigLIP's.
-constexpr std::array<const FamilySpec*, 7> kFamilies{
+// timm's SigLIP's, TIPSv2 behind a prefix SAM's.
+constexpr std::array kFamilies{
     &families::pe,
     &families::siglip,
     &families::clip,
     &families::eva,
+    &families::tips,
     &families::sam,
     &families::dinov2,
     &families::dino,

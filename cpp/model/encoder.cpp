@@ -16,12 +16,15 @@ void VisionEncoder::check_mode(DenseMode mode) const {
   if (modes.empty() ||
       std::find(modes.begin(), modes.end(), mode) != modes.end())
     return;
+  const bool in_block = recipe_of(mode).in_block;
+  const bool has_head = config_.pooling_head.has_value();
   throw Error(ErrorCode::kInvalidArg,
               std::string("Dense mode '") + dense_mode_name(mode) +
                   "' is not defined for this model (" +
-                  std::string(config_.family->name) +
-                  (recipe_of(mode).in_block ? "), which ends in a pooling head"
-                                            : "), which has no pooling head") +
+                  std::string(config_.family->name) + ")" +
+                  (in_block && has_head   ? ", which ends in a pooling head"
+                   : in_block || has_head ? ""
+                                          : ", which has no pooling head") +
                   ": give mode, or a method with a mode, that is one of " +
                   mode_names(modes) + ".");
 }
