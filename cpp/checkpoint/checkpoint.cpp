@@ -7,6 +7,7 @@
 
 #include "checkpoint/dense_mode_name.h"
 #include "checkpoint/detect.h"
+#include "checkpoint/refused.h"
 #include "checkpoint/tower_shapes.h"
 #include "checkpoint/wrapper_names.h"
 #include "declip/error.h"
@@ -32,6 +33,9 @@ std::string stored_dtype(const std::map<std::string, at::Tensor>& tensors) {
       return "float32";
     case at::kDouble:
       return "float64";
+    case at::kFloat8_e4m3fn:
+    case at::kFloat8_e5m2:
+      return "float8";
     default:
       return c10::toString(*dtypes.begin());
   }
@@ -41,6 +45,13 @@ bool has_mode(const FamilySpec& family, DenseMode mode) {
   if (family.dense_modes == nullptr) return false;
   const auto modes = family.dense_modes();
   return std::find(modes.begin(), modes.end(), mode) != modes.end();
+}
+
+bool has_float8(const std::map<std::string, at::Tensor>& tensors) {
+  return std::any_of(tensors.begin(), tensors.end(), [](const auto& named) {
+    const auto type = named.second.scalar_type();
+    return type == at::kFloat8_e4m3fn || type == at::kFloat8_e5m2;
+  });
 }
 
 std::string unused_note(const std::map<std::string, at::Tensor>& tensors) {
@@ -75,6 +86,7 @@ Checkpoint load_checkpoint(const std::string& path,
                            const ConfigOverrides& overrides,
                            Families families) {
   WeightFiles files = read_weight_files(path);
+  reject_by_contents(files);
   const auto known = [&](const auto& tensors) {
     return has_known_names(tensors, families);
   };
@@ -89,12 +101,17 @@ Checkpoint load_checkpoint(const std::string& path,
   out.notes = files.notes;
   out.format = layout.format;
   out.config.family = found.family;
+  out.stored_dtype = stored_dtype(weights.tensors);
   layout.read({files, layout, overrides, weights}, out);
   check_towers(weights, out.config);
   if (!weights.unused.empty()) {
     out.notes.push_back(unused_note(weights.unused));
   }
-  out.stored_dtype = stored_dtype(weights.tensors);
+  if (has_float8(weights.tensors)) {
+    out.notes.emplace_back(
+        "weights are stored in float8, with 2 or 3 bits of fraction: features "
+        "differ from those of the model that they were rounded from");
+  }
   out.check_finite = finite_check(weights);
   for (const char* name : {"logit_scale", "logit_bias"}) {
     const auto it = weights.tensors.find(name);

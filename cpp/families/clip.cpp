@@ -62,13 +62,6 @@ constexpr Refusal kResNet{
     .instead =
         "a ViT tower is needed for dense features: take a ViT of the "
         "same series, such as ViT-B-16"};
-constexpr Refusal kBert{
-    .name = "Chinese-CLIP, AltCLIP",
-    .told_by = "`text_model.embeddings.word_embeddings.weight`",
-    .why =
-        "its text tower is BERT's (Chinese-CLIP, AltCLIP), which needs a "
-        "tokenizer that this package does not have",
-    .instead = "save its image tower alone and give text features of your own"};
 constexpr Refusal kLongClip{
     .name = "Long-CLIP",
     .told_by = "`positional_embedding_res`",
@@ -78,8 +71,6 @@ constexpr Refusal kLongClip{
         "or take a CLIP"};
 
 const std::array kSignatures{
-    Signature{.key = "text_model.embeddings.word_embeddings.weight",
-              .refusal = &kBert},
     Signature{.key = "vision_model.embeddings.*", .layout = &kHuggingFaceClip},
     Signature{.key = "vision_model.encoder.*", .layout = &kHuggingFaceClip},
     Signature{.key = "visual_projection.weight", .layout = &kHuggingFaceClip},

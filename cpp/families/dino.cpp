@@ -64,7 +64,18 @@ constexpr Layout kTransformersModel{
 constexpr Layout kTransformers5Model{
     "huggingface", kTransformers5Names, read_transformers};
 
+constexpr Refusal kClassifier{
+    .name = "Image classifiers (timm's ViT, DeiT)",
+    .told_by = "`head.weight` beside `blocks.0.attn.qkv.weight`",
+    .why = "it is an image classifier, a ViT with a head for its own classes",
+    .instead =
+        "leave out head.* to have its patch features, or classify with "
+        "words by a CLIP"};
+
 constexpr std::array kSignatures{
+    Signature{.key = "blocks.#.attn.qkv.weight",
+              .refusal = &kClassifier,
+              .also = "head.weight"},
     Signature{.key = "layers.#.attention.q_proj.weight",
               .layout = &kTransformers5Model,
               .prefixes = kFoundationPrefixes},

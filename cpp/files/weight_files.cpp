@@ -100,6 +100,14 @@ void read_sharded(const std::string& index_path, WeightFiles& out) {
     }
     shards.insert(*shard);
   }
+  std::error_code error;
+  for (const std::string& shard : shards) {
+    if (fs::exists(utf8_path(out.folder) / utf8_path(shard), error)) continue;
+    throw Error(ErrorCode::kIo,
+                index_path + ": the index lists " + in_quotes(shard) +
+                    " among " + std::to_string(shards.size()) +
+                    " files, and it is not in the folder; download it too.");
+  }
   for (const std::string& shard : shards) {
     read_one(to_utf8(utf8_path(out.folder) / utf8_path(shard)), out);
   }

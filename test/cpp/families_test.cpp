@@ -194,8 +194,8 @@ TEST(families_a_new_one_refuses_what_it_does_not_run) {
   const auto colors = at::ones({5, 3});
   CHECK(says(failure({{"tiles.codebook", colors}, {"tiles.colors", colors}}),
              "it is a mosaic, whose tiles are looked up; lay the tiles out."));
-  CHECK(declip::all_refusals(families).size() ==
-        declip::all_refusals().size() + 1);
+  CHECK(declip::all_refusals(families).models.size() ==
+        declip::all_refusals().models.size() + 1);
   CHECK(says(failure({{"tiles.colors", at::ones({5, 4})}}),
              "\"tiles.colors\" must have shape [5, 3], found [5, 4]"));
   CHECK(says(failure({{"tiles.colors", colors}, {"tiles.other", colors}}),
@@ -208,8 +208,8 @@ TEST(families_a_new_one_refuses_what_it_does_not_run) {
   write_safetensors(path, {{"tiles.colors", colors}});
   CHECK(says(
       CHECK_THROWS_CODE(declip::load_checkpoint(path), ErrorCode::kWeights),
-      "OpenAI, OpenCLIP, Hugging Face CLIP, EVA02-CLIP, DINO, DINOv2 or "
-      "SAM"));
+      "OpenAI, OpenCLIP, Hugging Face CLIP, EVA02-CLIP, TIPSv2, DINO, DINOv2 "
+      "or SAM"));
 
   ModelConfig config;
   config.family = &tiles::kFamily;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "declip/vector_math.h"
+#include "refusals_table.h"
 #include "tap.h"
 
 namespace {
@@ -66,7 +67,8 @@ bool asked_for(const std::string& title,
 }  // namespace
 
 /// Runs every test, or those that the arguments ask for: `pamr` those of that
-/// file or name, `-pamr` all others.
+/// file or name, `-pamr` all others. `--refusals` prints the guide's tables
+/// instead.
 int main(int argc, char** argv) {
 #if defined(SIGPIPE)
   // As in Node: a connection that a peer closed is an error, not the end.
@@ -74,6 +76,10 @@ int main(int argc, char** argv) {
 #endif
   declip::settle_vector_math();
   const std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (arguments == std::vector<std::string>{"--refusals"}) {
+    std::fputs(refusals_table().c_str(), stdout);
+    return 0;
+  }
   int count = 0;
   int failed = 0;
   for (const auto& test : tap::tests()) {

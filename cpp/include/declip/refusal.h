@@ -29,6 +29,10 @@ inline std::string sentence(const Refusal& refusal,
 }
 
 /// All that is refused by name, each once.
-std::vector<const Refusal*> all_refusals(Families families = all_families());
+struct Refusals {
+  std::vector<const Refusal*> models;   // what cannot be run
+  std::vector<const Refusal*> formats;  // what are no weights
+};
+Refusals all_refusals(Families families = all_families());
 
 }  // namespace declip
