@@ -185,6 +185,24 @@ constexpr Refusal kMobileClip{
     .instead =
         "a small ViT is OpenAI's ViT-B-32 or PE-Core-T16; MobileCLIP2-L "
         "in open_clip's layout is run"};
+constexpr Refusal kConvolutionalClip{
+    .name =
+        "CLIP with a ConvNeXt, MobileCLIP S0 to S4 (FastViT) and other "
+        "towers with stages",
+    .told_by = "`visual.trunk.stages.*`, `visual.trunk.stem.*`",
+    .why = "its vision tower is no ViT: it has stages of different sizes",
+    .instead =
+        "take a ViT of the same data: LAION's, DataComp's or DFN's "
+        "ViT-B-16 or ViT-L-14, MobileCLIP2-L-14"};
+constexpr Refusal kHybridClip{
+    .name = "MobileCLIP-B, ViTamin",
+    .told_by = "`visual.trunk.patch_embed.backbone.*`",
+    .why =
+        "its vision tower begins with convolutions, not with the patches of "
+        "a ViT",
+    .instead =
+        "take a ViT of the same data: LAION's, DataComp's or DFN's "
+        "ViT-B-16 or ViT-L-14, MobileCLIP2-L-14"};
 constexpr Refusal kTextOnly{
     .name = "A text tower alone",
     .told_by = "`text_model.*` or `token_embedding.weight`, and no image tower",
@@ -253,6 +271,10 @@ constexpr std::array kBefore{
     Signature{.key = "embeddings.rms_norm.weight", .refusal = &kAim},
     Signature{.key = "visual_model.head.*", .refusal = &kDinoText},
     Signature{.key = "image_encoder.model.*", .refusal = &kMobileClip},
+    Signature{.key = "visual.trunk.stages.#.*", .refusal = &kConvolutionalClip},
+    Signature{.key = "visual.trunk.stem.*", .refusal = &kConvolutionalClip},
+    Signature{.key = "visual.trunk.patch_embed.backbone.*",
+              .refusal = &kHybridClip},
 };
 
 constexpr std::array kAfter{
