@@ -190,6 +190,7 @@ const FamilySpec families::tips{
     .has_swiglu =
         [](const ModelConfig& config) { return config.foundation.gated_mlp; },
     .make_encoder = tips_family::make_encoder,
+    .dense_modes = tips_modes,
     .text = &kClipText,
 };
 

@@ -12,6 +12,8 @@ constexpr std::array kTipsModes{DenseMode::kVanilla, DenseMode::kMaskClip};
 
 }  // namespace
 
+std::span<const DenseMode> tips_modes() { return kTipsModes; }
+
 Tips::Tips(const ModelConfig& config,
            const Weights& weights,
            const Numerics& numerics)
@@ -19,7 +21,7 @@ Tips::Tips(const ModelConfig& config,
            weights,
            numerics,
            TableResize::kBilinearAntialiased,
-           {.dense_modes = kTipsModes}) {}
+           {.dense_modes = tips_modes()}) {}
 
 Stages Tips::stages(const at::Tensor& image,
                     const StageOptions& options,

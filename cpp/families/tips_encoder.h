@@ -1,8 +1,14 @@
 #pragma once
 
+#include <span>
+
+#include "declip/dense.h"
 #include "families/dino_encoder.h"
 
 namespace declip {
+
+/// The dense modes that its authors' code has.
+std::span<const DenseMode> tips_modes();
 
 /// TIPSv2's image tower: DINOv2's with one register, which is a second class
 /// token (the first is trained on captions of the web, the second on synthetic
