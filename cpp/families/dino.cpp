@@ -69,7 +69,8 @@ constexpr Refusal kClassifier{
     .told_by = "`head.weight` beside `blocks.0.attn.qkv.weight`",
     .why = "it is an image classifier, a ViT with a head for its own classes",
     .instead =
-        "leave out head.* to have its patch features, or classify with "
+        "leave out head.weight and head.bias to have its patch features, or "
+        "classify with "
         "words by a CLIP"};
 
 constexpr std::array kSignatures{

@@ -166,7 +166,7 @@ constexpr Refusal kOffice{.name = "Office document",
                           .instead = "give the file of weights"};
 constexpr Refusal kPicture{
     .name = "Picture, film, sound",
-    .told_by = "first bytes of JPEG, PNG, GIF, TIFF, WebP, MP4 ...",
+    .told_by = "first bytes of JPEG, PNG, GIF, TIFF, WebP, MP4 and others",
     .why = "a picture, film or sound, not weights",
     .instead =
         "give the file of weights, and the picture as the first "

@@ -351,6 +351,7 @@ TEST(tips_smaller_types_stay_close_to_float32) {
     const auto image = Random().tensor({1, 3, 8 * p, 4 * p});
     const auto texts = tips_texts(variant.shape);
     for (const char* dtype : {"bfloat16", "float16", "int8"}) {
+      const tap::Case in(dtype);
       std::shared_ptr<const declip::Model> model;
       try {
         model = load_tips(folder, false, dtype);
@@ -362,7 +363,7 @@ TEST(tips_smaller_types_stay_close_to_float32) {
       }
       const auto close = [](const at::Tensor& a, const at::Tensor& b) {
         CHECK(at::cosine_similarity(a, b, 1, 1e-12).min().item<double>() >
-              0.99);
+              0.95);
       };
       for (const auto mode : {DenseMode::kVanilla, DenseMode::kMaskClip}) {
         const auto dense = [&](const auto& of) {
