@@ -15,8 +15,7 @@ namespace declip {
 namespace refused {
 namespace {
 
-constexpr std::string_view kTakeClip =
-    "take a CLIP, SigLIP or another model of the table above";
+constexpr std::string_view kTakeClip = "take a CLIP, SigLIP, PE-Core or TIPSv2";
 constexpr std::string_view kOwnTexts =
     "save its image tower (visual.*) alone and give text features of your own, "
     "or take a model whose texts are read";
@@ -89,8 +88,8 @@ constexpr Refusal kGrounding{
         "it is Grounding DINO, a detector whose texts and pictures are read "
         "together",
     .instead =
-        "take a CLIP, SigLIP or another model of the table above and "
-        "give it boxes (encodeBoxes)"};
+        "take a CLIP, SigLIP, PE-Core or TIPSv2, which embed boxes "
+        "(encodeBoxes)"};
 constexpr Refusal kOwl{
     .name = "OWL-ViT, OWLv2",
     .told_by = "`owlvit.*`, `owlv2.*`",
@@ -185,6 +184,20 @@ constexpr Refusal kMobileClip{
     .instead =
         "a small ViT is OpenAI's ViT-B-32 or PE-Core-T16; MobileCLIP2-L "
         "in open_clip's layout is run"};
+constexpr Refusal kCoca{
+    .name = "CoCa",
+    .told_by = "`visual.attn_pool.query`, `text_decoder.*`",
+    .why =
+        "it is CoCa, whose image tower ends in a pooling head of many "
+        "queries and whose texts have a class token",
+    .instead = "take LAION's CLIP of the same size"};
+constexpr Refusal kClipa{
+    .name = "CLIPA",
+    .told_by = "`visual.conv1.weight` without `visual.ln_pre.*`",
+    .why =
+        "it is CLIPA, which has no norm before its blocks, the mean of its "
+        "patches in place of a class token, and BERT's tokenizer",
+    .instead = "take DataComp's CLIP of the same size"};
 constexpr Refusal kConvolutionalClip{
     .name =
         "CLIP with a ConvNeXt, MobileCLIP S0 to S4 (FastViT) and other "
@@ -275,6 +288,12 @@ constexpr std::array kBefore{
     Signature{.key = "visual.trunk.stem.*", .refusal = &kConvolutionalClip},
     Signature{.key = "visual.trunk.patch_embed.backbone.*",
               .refusal = &kHybridClip},
+    Signature{.key = "visual.attn_pool.query", .refusal = &kCoca},
+    Signature{.key = "text_decoder.*", .refusal = &kCoca},
+    Signature{.key = "visual.conv1.weight",
+              .refusal = &kClipa,
+              .also = "visual.transformer.resblocks.#.ln_1.weight",
+              .without = "visual.ln_pre.*"},
 };
 
 constexpr std::array kAfter{
