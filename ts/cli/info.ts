@@ -84,7 +84,7 @@ export function describeCheckpoint(
     [
       'text tower',
       text
-        ? `${tower(text)}, ${text.activation}, ${text.contextLength} tokens of ${text.vocab}, ${reading(text)}`
+        ? `${tower(text)}, ${text.activation}, ${text.contextLength} tokens of ${text.vocab} (${info.tokenizer}), ${reading(text)}`
         : info.textSpace
           ? 'none: text features must be supplied'
           : 'none: a vision foundation model has no texts in its space',

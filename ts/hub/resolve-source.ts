@@ -101,6 +101,9 @@ export function architectureHint(text: string): string | undefined {
   if (/^RN\d+(x\d+)?$/.test(name)) {
     return `'${text}' is a ResNet, whose weights are not read; take a ViT, such as '${OPENAI['ViT-B-16']}'.`
   }
+  if (/^(ViT-[\w-]+-SigLIP2?|PE-Core-\w+)(-\d+)*$/.test(name)) {
+    return `'${text}' is the name of an architecture. open_clip's weights of it are 'timm/${name}' on Hugging Face; name that, or the path of a file.`
+  }
   if (!/^(ViT-[A-Za-z]+-\d|EVA0\d-)[\w-]*$/.test(name)) return undefined
   return `'${text}' is the name of an architecture, of which there are several weights; name their repository on Hugging Face, such as 'laion/CLIP-ViT-B-16-laion2B-s34B-b88K', or the path of a file.`
 }

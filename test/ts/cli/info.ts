@@ -57,7 +57,7 @@ t.test('describeCheckpoint', t => {
     /size +149\.6 million parameters in 410 tensors, float32/,
     /image +224 x 224 pixels, patches of 16/,
     /vision tower +width 768, 12 layers, 12 heads, MLP 2048 swiglu/,
-    /text tower +width 512, 12 layers, 8 heads, gelu, 77 tokens of 49408, causal, pooled at the end of the text$/m,
+    /text tower +width 512, 12 layers, 8 heads, gelu, 77 tokens of 49408 \(openai\), causal, pooled at the end of the text$/m,
     /short side to 224 \(bicubic\), middle 224 x 224, mean 0\.4815 0\.4578 0\.4082, std 0\.2686 0\.2613 0\.2758/,
     /dense mode +csa/,
     /dense modes +vanilla, maskclip, csa, naclip$/m,

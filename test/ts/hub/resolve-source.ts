@@ -107,6 +107,9 @@ t.test('names of the libraries clip and open_clip lead to their weights', async 
     ['RN50x16', /is a ResNet, whose weights are not read/],
     ['ViT-H-14', /of which there are several weights; name their repository/],
     ['EVA02-B-16', /several weights/],
+    ['ViT-B-16-SigLIP2', /'timm\/ViT-B-16-SigLIP2' on Hugging Face/],
+    ['ViT-SO400M-14-SigLIP-384', /'timm\/ViT-SO400M-14-SigLIP-384'/],
+    ['PE-Core-L-14-336', /'timm\/PE-Core-L-14-336'/],
   ]
   for (const [name, message] of cases) {
     await t.rejects(resolveSource(name), { code: 'ERR_DECLIP_INVALID_ARG', message }, name)
