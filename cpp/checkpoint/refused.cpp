@@ -186,7 +186,7 @@ constexpr Refusal kMobileClip{
         "in open_clip's layout is run"};
 constexpr Refusal kCoca{
     .name = "CoCa",
-    .told_by = "`visual.attn_pool.query`, `text_decoder.*`",
+    .told_by = "`visual.attn_pool.query`",
     .why =
         "it is CoCa, whose image tower ends in a pooling head of many "
         "queries and whose texts have a class token",
@@ -289,7 +289,6 @@ constexpr std::array kBefore{
     Signature{.key = "visual.trunk.patch_embed.backbone.*",
               .refusal = &kHybridClip},
     Signature{.key = "visual.attn_pool.query", .refusal = &kCoca},
-    Signature{.key = "text_decoder.*", .refusal = &kCoca},
     Signature{.key = "visual.conv1.weight",
               .refusal = &kClipa,
               .also = "visual.transformer.resblocks.#.ln_1.weight",

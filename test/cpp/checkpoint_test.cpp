@@ -282,7 +282,7 @@ TEST(checkpoint_extra_tensors) {
     return path;
   };
   for (const std::string name :
-       {"visual.attn_pool.query", "visual.transformer.resblocks.1.mlp.extra"}) {
+       {"visual.attn_pool.other", "visual.transformer.resblocks.1.mlp.extra"}) {
     CHECK(contains(load_failure(with(name)), '"' + name + '"'));
   }
   // A block too many, or what is left of one.
@@ -887,5 +887,5 @@ TEST(checkpoint_dense_mode_from_metadata) {
   write_safetensors(path, tensors, {{"dense_mode", "maskclip"}});
   CHECK(load_checkpoint(path).dense_mode == "maskclip");
   write_safetensors(path, tensors, {{"dense_mode", "best"}});
-  CHECK(contains(load_failure(path), "\"dense_mode\" must be 'maskclip'"));
+  CHECK(contains(load_failure(path), "\"dense_mode\" must be 'declip'"));
 }
