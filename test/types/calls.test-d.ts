@@ -39,7 +39,7 @@ expectType<Promise<CheckpointInfo>>(inspectCheckpoint('model.safetensors'))
 expectError(loadModel('words-tiny', { device: 'gpu' }))
 expectType<Promise<Model>>(loadModel('words-tiny', { dtype: 'int8' }))
 expectError(loadModel('words-tiny', { dtype: 'int4' }))
-expectError(loadModel('words-tiny', { config: { activation: 'relu' } }))
+expectError(loadModel('words-tiny', { config: { activation: 'tanh' } }))
 expectError(loadModel(5))
 expectError(inspectCheckpoint())
 

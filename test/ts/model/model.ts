@@ -129,7 +129,7 @@ t.test('config', async t => {
     [{ headWidth: Number.NaN }, /^config\.headWidth/],
     [{ textHeads: -1 }, /^config\.textHeads/],
     [{ textHeads: 1e12 }, /^config\.textHeads/],
-    [{ activation: 'relu' }, /^config\.activation/],
+    [{ activation: 'tanh' }, /^config\.activation/],
     [{ textActivation: 5 }, /^config\.textActivation/],
     [{ layerNormEps: 0 }, /^config\.layerNormEps/],
     [{ layerNormEps: 'x' }, /^config\.layerNormEps/],
