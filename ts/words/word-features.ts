@@ -130,9 +130,10 @@ function tokenize(
     return model.tokenizer.tokenize(prompts, { contextLength, truncate: false }).data
   } catch (error) {
     const { code, message } = toDeclipError(error)
-    throw new DeclipError(code, `The text of ${owner} cannot be encoded: ${message}`, {
-      cause: error,
-    })
+    const why = message.includes('contextLength')
+      ? `with its prompt it has more than the ${contextLength} tokens that this model reads. Words are not cut: shorten it, or give templates: 'none'.`
+      : message
+    throw new DeclipError(code, `The text of ${owner} cannot be encoded: ${why}`, { cause: error })
   }
 }
 
