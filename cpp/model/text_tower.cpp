@@ -154,39 +154,51 @@ at::Tensor TextTower::encode_tree(const PromptTree& tree,
   auto x = embed(at::tensor(tree.token), at::tensor(tree.depth));  // (U, C)
   const double scale =
       1.0 / std::sqrt(static_cast<double>(config_.width / config_.heads));
+  const auto end = at::tensor(tree.end);
   for (const auto& block : blocks_) {
     call.check();
     const auto heads = block.in_proj(block.ln_1(x), {});
-    x = block.out_proj.add_to(
-        x,
-        prefix_attention(
-            heads.q, heads.k, heads.v, tree.path, tree.path_begin, scale));
+    auto attended = prefix_attention(
+        heads.q, heads.k, heads.v, tree.path, tree.path_begin, scale);
+    if (&block == &blocks_.back()) {  // the rest is for the pooled tokens alone
+      attended = attended.index_select(0, end);
+      x = x.index_select(0, end);
+    }
+    x = block.out_proj.add_to(x, attended);
     x = block.mlp.add_to(x, block.ln_2(x));
   }
-  return project(ln_final_(x.index_select(0, at::tensor(tree.end))));
+  return project(ln_final_(x));
 }
 
 at::Tensor TextTower::encode_rows(const TextRows& rows,
                                   const Call& call) const {
   const auto device = token_embedding_.device();
   auto x = embed(rows.ids.to(device), rows.positions.to(device));  // (B, L, C)
+  const bool mean = config_.pool == TextPool::kMean;
+  const auto pooled = [&](const at::Tensor& tokens) {  // (B, L, C) -> (B, C)
+    const auto text = at::arange(tokens.size(0), rows.pooled.options());
+    return tokens.index({text.to(device), rows.pooled.to(device)});
+  };
   for (const auto& block : blocks_) {
     if (x.size(1) == 0) break;  // nothing but padding
     call.check();
     auto heads = block.in_proj(block.ln_1(x), {});
     heads.k = heads.k.slice(1, 0, rows.keys);
     heads.v = heads.v.slice(1, 0, rows.keys);
-    x = block.out_proj.add_to(x, attend(heads, numerics_, config_.causal));
+    auto attended = attend(heads, numerics_, config_.causal);
+    if (&block == &blocks_.back() && !mean) {  // as in encode_tree()
+      attended = pooled(attended);
+      x = pooled(x);
+    }
+    x = block.out_proj.add_to(x, attended);
     x = block.mlp.add_to(x, block.ln_2(x));
   }
-  if (config_.pool == TextPool::kMean) {
+  if (mean) {
     const double count = static_cast<double>(x.size(1)) + kMeanEpsilon;
     const auto sum = x.size(1) == 0 ? x.sum(1) : ln_final_(x).sum(1) / count;
     return project(sum.to(projection_ ? numerics_.dtype : numerics_.stream()));
   }
-  const auto picked = at::arange(x.size(0), rows.pooled.options());
-  const auto pooled = x.index({picked.to(device), rows.pooled.to(device)});
-  return project(ln_final_(pooled));
+  return project(ln_final_(x));
 }
 
 }  // namespace declip
