@@ -8,6 +8,7 @@
 #include "checkpoint/processor_config.h"
 #include "checkpoint/transformers_fields.h"
 #include "families/clip_config.h"
+#include "families/foundation_config.h"
 #include "families/siglip_config.h"
 #include "files/mapped_file.h"
 
@@ -128,9 +129,17 @@ constexpr std::array kVisionFields{
     KnownField{"patch_size"},
     KnownField{"vision_use_head", "true"},
 };
+// Siglip2VisionConfig's.
+constexpr std::array kNaflexFields{
+    KnownField{"model_type", "\"siglip2_vision_model\""},
+    KnownField{"num_channels", "3"},
+    KnownField{"num_patches"},
+    KnownField{"patch_size"},
+    KnownField{"vision_use_head", "true"},
+};
 // The special tokens are CLIP's in most files and mean nothing.
 constexpr std::array kTextFields{
-    KnownField{"model_type", "\"siglip_text_model\""},
+    KnownField{"model_type", "\"siglip_text_model\" \"siglip2_text_model\""},
     KnownField{"vocab_size"},
     KnownField{"max_position_embeddings"},
     KnownField{"projection_size"},
@@ -152,11 +161,22 @@ int64_t heads(const Fields& fields, int64_t width) {
 
 // Missing fields have the defaults of transformers' SiglipVisionConfig and
 // SiglipTextConfig, which published files rely on.
-VisionConfig vision_config(const Fields& f) {
+VisionConfig vision_config(const Fields& f, bool naflex) {
   VisionConfig v;
-  v.image_size = f.size("image_size", 224);
   v.patch = f.size("patch_size", 16);
-  v.grid = v.image_size / v.patch;
+  if (naflex) {
+    const int64_t patches = f.size("num_patches", 256);
+    v.grid = square_side(patches);
+    if (v.grid < 1) {
+      f.reject("num_patches",
+               "a square number, found " + std::to_string(patches));
+    }
+    v.image_size = v.grid * v.patch;
+    v.any_shape = true;
+  } else {
+    v.image_size = f.size("image_size", 224);
+    v.grid = v.image_size / v.patch;
+  }
   v.width = f.size("hidden_size", 768);
   v.layers = f.size("num_hidden_layers", 12);
   v.heads = heads(f, v.width);
@@ -199,25 +219,49 @@ bool has_text_head(const Fields& text, Checkpoint& out, TowerTensors& weights) {
   return weights.has(name);
 }
 
+/// NaFlex's patch embedding is of rows of pixels with the channel last, [D,
+/// p * p * 3]; as the kernel of a convolution it is [D, 3, p, p]. Returns
+/// whether the file has one.
+bool to_kernel(TowerTensors& weights) {
+  const std::string name = "visual.conv1.weight";
+  const auto found = weights.tensors.find(name);
+  if (found == weights.tensors.end() || found->second.dim() != 2) return false;
+  at::Tensor& rows = found->second;
+  const int64_t side = square_side(rows.size(1) / 3);
+  if (side < 1 || rows.size(1) != 3 * side * side) {
+    weights.reject(
+        name,
+        "must have 3 * patch * patch columns, found " + c10::str(rows.sizes()));
+  }
+  rows = rows.reshape({rows.size(0), side, side, 3})
+             .permute({0, 3, 1, 2})
+             .contiguous();
+  return true;
+}
+
 void read_config(const JsonFile& file,
                  bool has_text,
+                 bool naflex,
                  TowerTensors& weights,
                  Checkpoint& out) {
   ModelConfig& config = out.config;
   const Fields top(file);
-  const auto vision_fields = fields_of(kTowerFields, kVisionFields, kAnyFields);
+  const auto vision_fields =
+      naflex ? fields_of(kTowerFields, kNaflexFields, kAnyFields)
+             : fields_of(kTowerFields, kVisionFields, kAnyFields);
+  const std::string kind = naflex ? "siglip2" : "siglip";
   const std::string* type = top.text("model_type");
-  if (type != nullptr && *type == "siglip_vision_model") {
+  if (type != nullptr && *type == kind + "_vision_model") {
     top.check(vision_fields);
     note_unknown(top, vision_fields, "SigLIP", out.notes);
-    config.vision = vision_config(top);
+    config.vision = vision_config(top, naflex);
     return;
   }
-  if (type != nullptr && *type != "siglip") {
+  if (type != nullptr && *type != kind) {
     top.refuse("model_type",
-               "whose towers are not SigLIP's, though its tensors have "
-               "SigLIP's names; those of type \"siglip\" and "
-               "\"siglip_vision_model\" are run");
+               "whose towers are not those that its tensors have the names and "
+               "shapes of; with these, \"" +
+                   kind + "\" and \"" + kind + "_vision_model\" are run");
   }
   const Fields vision = top.inner("vision_config");
   const Fields text = top.inner("text_config");
@@ -227,7 +271,7 @@ void read_config(const JsonFile& file,
   note_unknown(top, fields_of(kModelFields, kAnyFields), "SigLIP", out.notes);
   note_unknown(vision, vision_fields, "SigLIP", out.notes);
   note_unknown(text, text_fields, "SigLIP", out.notes);
-  config.vision = vision_config(vision);
+  config.vision = vision_config(vision, naflex);
   if (has_text) {
     config.text = text_config(text, has_text_head(text, out, weights));
   }
@@ -259,16 +303,19 @@ void read(const CheckpointSource& source, Checkpoint& out) {
   ModelConfig& config = out.config;
   TowerTensors& weights = source.weights;
   const bool has_text = has_text_tower(weights);
+  const bool naflex = to_kernel(weights);
   const auto file = read_json_if_there(source.files.folder, "config.json");
   if (file) {
-    read_config(*file, has_text, weights, out);
+    read_config(*file, has_text, naflex, weights, out);
   } else {
     out.notes.emplace_back(kNoConfig);
     config.vision = read_siglip_vision(weights);
+    config.vision.any_shape = naflex;
   }
   if (has_text && !config.text) config.text = read_siglip_text(weights);
   config.pixels = kSiglipPixels;
-  config.preprocess = siglip_preprocess(/*bicubic=*/true);
+  config.preprocess = naflex ? naflex_preprocess(config.vision.patch)
+                             : siglip_preprocess(/*bicubic=*/true);
   if (const auto processor =
           read_processor_config(source.files.folder, config.pixels)) {
     config.pixels = processor->pixels;
@@ -277,7 +324,8 @@ void read(const CheckpointSource& source, Checkpoint& out) {
   // transformers has no other activation in any published file.
   complete_siglip_config(source, {}, {}, /*activation_told=*/true, out);
   if (config.text) {
-    out.tokenizer = tokenizer_of(source.files.folder, *config.text);
+    out.tokenizer = naflex ? TokenizerKind::kSiglip2
+                           : tokenizer_of(source.files.folder, *config.text);
     config.text->fill_token = siglip_padding(out.tokenizer);
   }
 }

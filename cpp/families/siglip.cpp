@@ -18,7 +18,18 @@ constexpr Refusal kTextAlone{
     .why = "it holds SigLIP's text tower and no image tower",
     .instead = "load the whole model, which gives text features too"};
 
+constexpr Refusal kTimmNaflex{
+    .name = "NaFlex in timm's layout",
+    .told_by = "`visual.trunk.embeds.proj.weight`",
+    .why = "its image tower is a NaFlex ViT in timm's layout",
+    .instead =
+        "take SigLIP 2 NaFlex in transformers' layout, such as "
+        "google/siglip2-base-patch16-naflex"};
+
 constexpr std::array kSignatures{
+    Signature{.key = "visual.trunk.embeds.proj.weight",
+              .refusal = &kTimmNaflex},
+    Signature{.key = "embeds.proj.weight", .refusal = &kTimmNaflex},
     Signature{.key = "vision_model.head.probe", .layout = &kHuggingFaceSiglip},
     Signature{.key = "vision_model.head.*", .layout = &kHuggingFaceSiglip},
     Signature{.key = "head.probe", .layout = &kHuggingFaceSiglipVision},

@@ -21,6 +21,14 @@ Preprocess siglip_preprocess(bool bicubic) {
   return out;
 }
 
+Preprocess naflex_preprocess(int64_t patch) {
+  Preprocess out = siglip_preprocess(/*bicubic=*/false);
+  out.resize = Preprocess::Resize::kPatches;
+  out.max_patches = 256;
+  out.patch_side = patch;
+  return out;
+}
+
 VisionConfig read_siglip_vision(const TowerTensors& weights) {
   VisionConfig v;
   read_patch_embedding(weights, kPatches, v);

@@ -18,6 +18,9 @@ inline constexpr double kSiglipEpsilon = 1e-6;
 inline constexpr PixelStats kSiglipPixels{{0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}};
 Preprocess siglip_preprocess(bool bicubic);
 
+/// NaFlex's: the picture in its own shape, as large as 256 patches allow.
+Preprocess naflex_preprocess(int64_t patch);
+
 /// The image tower as its tensors tell it, without heads; `activation` is
 /// GELU by tanh.
 VisionConfig read_siglip_vision(const TowerTensors& weights);

@@ -37,7 +37,8 @@ Siglip::Siglip(const ModelConfig& config,
 
 at::Tensor Siglip::embed(const at::Tensor& image, Positions positions) const {
   const int64_t p = config_.vision.patch;
-  const auto rule = positions == Positions::kScaleFactor
+  const auto rule = config_.vision.any_shape ? TableResize::kBilinearAntialiased
+                    : positions == Positions::kScaleFactor
                         ? TableResize::kScaleFactor
                         : TableResize::kSize;
   const auto patches = patches_(patch_pixels(image, p).to(numerics_.dtype))
