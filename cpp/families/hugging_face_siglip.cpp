@@ -321,6 +321,7 @@ void read(const CheckpointSource& source, Checkpoint& out) {
     config.pixels = processor->pixels;
     config.preprocess = processor->preprocess;
   }
+  if (source.files.trainer) out.format = "trainer";  // DeCLIP's
   // transformers has no other activation in any published file.
   complete_siglip_config(source, {}, {}, /*activation_told=*/true, out);
   if (config.text) {

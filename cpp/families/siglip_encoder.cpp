@@ -22,7 +22,7 @@ Siglip::Siglip(const ModelConfig& config,
   const VisionConfig& v = config.vision;
   patches_ = Linear(
       visual["conv1.weight"].flatten(1), visual["conv1.bias"], numerics.ends());
-  table_ = visual["positional_embedding"].view({v.grid, v.grid, v.width});
+  table_ = visual["positional_embedding"].reshape({v.grid, v.grid, v.width});
   for (int64_t i = 0; i < v.layers; ++i) {
     blocks_.emplace_back(
         visual / "transformer" / "resblocks" / std::to_string(i),

@@ -62,7 +62,8 @@ JobSize pass(const Model& model, double pictures, double pixels) {
   const double tokens = 1 + pixels / (patch * patch);
   const double mlp =
       static_cast<double>(v.mlp_hidden) * (model.info().swiglu ? 3 : 2);
-  const auto layers = static_cast<double>(v.layers);
+  const bool head = model.info().config.pooling_head.has_value();
+  const auto layers = static_cast<double>(v.layers + (head ? 1 : 0));
   return {transformer(tokens, width, mlp, layers, pictures),
           pictures * (12 * pixels + kBytesPerTokenAndChannel * tokens * width)};
 }

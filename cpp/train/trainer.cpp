@@ -344,12 +344,16 @@ Trainer::Trainer(const Checkpoint& student,
   s.options = options;
   s.config = student.config;
   if (s.config.family->training == nullptr) {
+    const bool foundation = s.config.family->text == nullptr;
     throw Error(ErrorCode::kWeights,
-                student.path + " is a vision foundation model (" +
+                student.path + " is a " +
+                    (foundation ? "vision foundation model (" : "model (") +
                     std::string(s.config.family->name) +
                     "), which is not trained here. The student must be a CLIP "
-                    "checkpoint; this one can make the features of its "
-                    "context loss.");
+                    "checkpoint" +
+                    (foundation ? "; this one can make the features of its "
+                                  "context loss."
+                                : "."));
   }
   check_options(options, s.config);
   const auto& reference = pretrained ? *pretrained : student;

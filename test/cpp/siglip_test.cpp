@@ -312,6 +312,42 @@ TEST(siglip_recorded_context_is_q_of_the_pooling_head) {
   }
 }
 
+TEST(siglip_recorded_features_in_both_engines) {
+  for (const char* id : {"siglip-native",
+                         "siglip-nonsquare",
+                         "siglip-dense-native",
+                         "siglip-dense-large",
+                         "siglip-open_clip-native",
+                         "siglip2-native",
+                         "siglip2-open_clip-native"}) {
+    const Fixture fixture(id);
+    const auto& run = fixture.golden.at(id);
+    for (const bool eager : {true, false}) {
+      const auto model = fixture.load(eager);
+      for (const auto& [name, spec] : *run.find("outputs")->object()) {
+        if (name == "image_embedding") {
+          fixture.golden.compare(
+              id,
+              name,
+              model->encode_image(fixture.image, {.normalize = false}, {}));
+        } else if (name == "text_embedding") {
+          const auto ids = fixture.golden.tensor(*run.find("inputs")->find("ids"));
+          fixture.golden.compare(id, name, model->encode_text(ids, false, {}));
+        } else if (spec.find("shape")->array()->size() == 4) {
+          const auto mode = name.starts_with("dense-") ? name.substr(6) : name;
+          fixture.golden.compare(
+              id,
+              name,
+              model->encode_dense(fixture.image,
+                                  dense(declip::dense_mode_from(mode)),
+                                  false,
+                                  {}));
+        }
+      }
+    }
+  }
+}
+
 TEST(siglip_whole_models_as_the_slow_version_has_them) {
   const c10::InferenceMode guard;
   const std::vector<std::pair<int64_t, int64_t>> grids{
