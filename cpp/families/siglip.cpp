@@ -7,6 +7,7 @@
 #include "families/clip_text.h"
 #include "families/hugging_face_siglip.h"
 #include "families/siglip_encoder.h"
+#include "families/timm_siglip.h"
 #include "model/recipe.h"
 
 namespace declip::siglip_family {
@@ -26,13 +27,20 @@ constexpr Refusal kTimmNaflex{
         "take SigLIP 2 NaFlex in transformers' layout, such as "
         "google/siglip2-base-patch16-naflex"};
 
-constexpr std::array kSignatures{
+const std::array kSignatures{
     Signature{.key = "visual.trunk.embeds.proj.weight",
               .refusal = &kTimmNaflex},
     Signature{.key = "embeds.proj.weight", .refusal = &kTimmNaflex},
     Signature{.key = "vision_model.head.probe", .layout = &kHuggingFaceSiglip},
     Signature{.key = "vision_model.head.*", .layout = &kHuggingFaceSiglip},
     Signature{.key = "head.probe", .layout = &kHuggingFaceSiglipVision},
+    // PE-Core has such a head behind a norm before the blocks.
+    Signature{.key = "visual.trunk.attn_pool.latent",
+              .layout = &kOpenClipSiglip,
+              .without = "visual.trunk.norm_pre.weight"},
+    Signature{.key = "attn_pool.latent",
+              .layout = &kTimmSiglip,
+              .without = "norm_pre.weight"},
     Signature{.key = "text_model.head.*", .refusal = &kTextAlone},
 };
 

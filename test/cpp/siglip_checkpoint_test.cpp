@@ -12,6 +12,7 @@
 #include "declip/model.h"
 #include "declip/safetensors.h"
 #include "families/siglip.h"
+#include "families/timm_siglip.h"
 #include "golden.h"
 #include "tap.h"
 #include "tensor_maps.h"
@@ -255,4 +256,144 @@ TEST(siglip_checkpoint_that_is_damaged_names_the_tensor) {
   }
   folder.put(tensors);
   refused(path, {"SigLIP's text tower"});
+}
+
+namespace {
+
+const std::string kOpenClip = "families/siglip-open_clip";
+
+/// An open_clip folder whose configuration is edited.
+struct OpenClipFolder {
+  files::TempFolder temp;
+  std::string config =
+      files::read(files::fixture(kOpenClip + "/open_clip_config.json"));
+
+  OpenClipFolder() {
+    temp.write("open_clip_model.safetensors",
+               files::read(
+                   files::fixture(kOpenClip + "/open_clip_model.safetensors")));
+    temp.write("open_clip_config.json", config);
+  }
+  void with(const std::string& from, const std::string& to) const {
+    auto text = config;
+    const size_t at = text.find(from);
+    CHECK(at != std::string::npos);
+    if (at != std::string::npos) text.replace(at, from.size(), to);
+    temp.write("open_clip_config.json", text);
+  }
+};
+
+/// The image tower of the open_clip file as timm keeps it.
+Tensors timm_tower() {
+  Tensors out;
+  for (const auto& [name, tensor] :
+       weights_of(kOpenClip, "open_clip_model.safetensors")) {
+    if (name.starts_with("visual.trunk.")) out.emplace(name.substr(13), tensor);
+  }
+  return out;
+}
+
+}  // namespace
+
+TEST(siglip_checkpoint_of_open_clip_has_the_same_tensors) {
+  const auto c = load_checkpoint(files::fixture(kOpenClip));
+  const auto other = load_checkpoint(files::fixture(kFolder));
+  CHECK(c.config.family == &declip::families::siglip);
+  CHECK(c.format == "open_clip");
+  CHECK(c.tokenizer == TokenizerKind::kOpenClipFolder);
+  CHECK(c.notes.empty());
+  CHECK(c.tensors.size() == other.tensors.size());
+  for (const auto& [name, tensor] : other.tensors) {
+    CHECK(c.tensors.contains(name) && at::equal(c.tensors.at(name), tensor));
+  }
+  // The name says 72 channels a head and the exact GELU, as does the text's
+  // configuration.
+  CHECK(c.config.vision.heads == c.config.vision.width / 72);
+  CHECK(c.config.vision.activation == Activation::kGelu);
+  CHECK(c.config.pooling_head->activation == Activation::kGelu);
+  CHECK(c.config.text->activation == Activation::kGelu);
+  CHECK_CLOSE(c.config.vision.layer_norm_eps, 1e-6, 0);
+  CHECK_CLOSE(c.config.text->layer_norm_eps, 1e-6, 0);
+  CHECK(c.config.text->pool == declip::TextPool::kLast);
+  CHECK(!c.config.text->causal && c.config.text->fill_token == 1);
+
+  const auto two =
+      load_checkpoint(files::fixture("families/siglip2-open_clip")).config;
+  CHECK(two.vision.activation == Activation::kGeluTanh);
+  CHECK(two.text->activation == Activation::kGeluTanh);
+  CHECK(two.text->fill_token == 0);
+}
+
+TEST(siglip_checkpoint_of_open_clip_follows_its_fields) {
+  const OpenClipFolder folder;
+  const auto path = folder.temp.path();
+  folder.with("\"timm_pool\": \"map\"", "\"timm_pool\": \"avg\"");
+  refused(path, {"open_clip_config.json", "\"timm_pool\" is \"avg\""});
+  folder.with("vit_so400m_patch14_siglip_384",
+              "vit_giantopt_patch16_siglip_384");
+  refused(path, {"width 144", "multiple of 96"});
+  folder.with("vit_so400m_patch14_siglip_384", "vit_so400m_patch16_siglip_512");
+  CHECK(load_checkpoint(path).config.vision.activation ==
+        Activation::kGeluTanh);
+  folder.with("\"no_causal_mask\": true", "\"no_causal_mask\": false");
+  CHECK(load_checkpoint(path).config.text->causal);
+  folder.with("\"heads\": 2", "\"heads\": 4");
+  CHECK(load_checkpoint(path).config.text->heads == 4);
+  // `norm_kwargs` of a tower of timm's changes nothing in open_clip.
+  folder.with("\"timm_pool\"",
+              "\"norm_kwargs\": {\"eps\": 0.1}, \"timm_pool\"");
+  CHECK_CLOSE(load_checkpoint(path).config.vision.layer_norm_eps, 1e-6, 0);
+  folder.with("\"image_size\": 90", "\"image_size\": 98");
+  refused(path, {"\"image_size\" is 98", "6 x 6 patches of 14"});
+  folder.with("\"timm_pool\"", "\"a_field_of_tomorrow\": 1, \"timm_pool\"");
+  refused(path, {"\"a_field_of_tomorrow\" is 1"});
+}
+
+TEST(siglip_checkpoint_of_timm_by_itself) {
+  const files::TempFolder temp;
+  declip::write_safetensors(temp.file("model.safetensors"), timm_tower());
+  const auto whole = load_checkpoint(files::fixture(kOpenClip));
+  temp.write("config.json", R"({"architecture": "vit_so400m_patch14_siglip_384",
+    "num_classes": 0, "global_pool": "map", "pretrained_cfg": {
+      "tag": "v2_webli", "input_size": [3, 90, 90], "crop_pct": 1.0,
+      "interpolation": "bicubic", "crop_mode": "squash",
+      "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}})");
+  const auto c = load_checkpoint(temp.path());
+  CHECK(c.config.family == &declip::families::siglip && c.format == "timm");
+  CHECK(!c.config.text && same_towers(whole.tensors, c.tensors));
+  CHECK(c.config.vision.heads == 2 && c.config.vision.image_size == 90);
+  CHECK(c.config.vision.activation == Activation::kGelu);
+  CHECK(c.notes.empty());
+  CHECK_CLOSE(c.config.pixels.mean[0], 0.5, 0);
+
+  std::filesystem::remove(temp.file("config.json"));
+  declip::ConfigOverrides overrides;
+  overrides.head_width = 72;
+  const auto bare = load_checkpoint(temp.path(), overrides);
+  CHECK(bare.notes.size() == 1 && contains(bare.notes[0], "gelu_tanh"));
+
+  temp.write("config.json",
+             R"({"architecture": "vit_so400m_patch14_siglip_gap_384",
+                 "global_pool": "avg"})");
+  refused(temp.path(), {"\"global_pool\" is \"avg\""});
+}
+
+TEST(siglip_checkpoint_of_timm_is_told_by_its_name) {
+  const auto is = [](const char* name, int64_t width, Activation activation) {
+    const auto told = declip::timm_siglip(name);
+    if (told.head_width != width || told.activation != activation)
+      tap::fail(__FILE__, __LINE__, name);
+  };
+  using enum Activation;
+  is("vit_base_patch16_siglip_224", 64, kGelu);
+  is("vit_base_patch16_siglip_384.v2_webli", 64, kGelu);
+  is("vit_base_patch32_siglip_256", 64, kGeluTanh);
+  is("vit_large_patch16_siglip_384", 64, kGelu);
+  is("vit_large_patch16_siglip_512", 64, kGeluTanh);
+  is("vit_so400m_patch14_siglip_224", 72, kGelu);
+  is("vit_so400m_patch14_siglip_378", 72, kGelu);
+  is("vit_so400m_patch16_siglip_256", 72, kGeluTanh);
+  is("vit_so400m_patch16_siglip_384.v2_webli", 72, kGeluTanh);
+  is("vit_giantopt_patch16_siglip_256", 96, kGeluTanh);
+  is("vit_giantopt_patch16_siglip_384", 96, kGeluTanh);
 }

@@ -331,7 +331,8 @@ TEST(siglip_recorded_features_in_both_engines) {
               name,
               model->encode_image(fixture.image, {.normalize = false}, {}));
         } else if (name == "text_embedding") {
-          const auto ids = fixture.golden.tensor(*run.find("inputs")->find("ids"));
+          const auto ids =
+              fixture.golden.tensor(*run.find("inputs")->find("ids"));
           fixture.golden.compare(id, name, model->encode_text(ids, false, {}));
         } else if (spec.find("shape")->array()->size() == 4) {
           const auto mode = name.starts_with("dense-") ? name.substr(6) : name;
