@@ -49,7 +49,11 @@ class PerceptionByAuthors(OpenClip):
 
 
 class Dinov3ByAuthors(Dinov3):
-    """DINOv3 as its authors' files have it."""
+    """DINOv3 as its authors' files have it, which do not tell the heads."""
+
+    @property
+    def config(self):
+        return {"headWidth": self.model.config.hidden_size // self.model.config.num_attention_heads}
 
     def save(self, folder, dtype):
         state = {re.sub(r"^model\.", "", name): tensor for name, tensor in self.model.state_dict().items()}

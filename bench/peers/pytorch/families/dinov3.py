@@ -84,6 +84,8 @@ class TimmDinov3(Original):
     def __init__(self, name, seed, bare=False, **sizes):
         self.name, self.bare = name, bare
         self.adopt(randomise(timm.create_model(name, pretrained=False, num_classes=0, **sizes), seed))
+        if "num_heads" in sizes:  # which a file of timm's does not tell
+            self.config = {"headWidth": sizes["embed_dim"] // sizes["num_heads"]}
 
     def adopt(self, model):
         self.model = model

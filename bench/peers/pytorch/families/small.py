@@ -133,8 +133,6 @@ CASES = {
         "d128-gated-bias": (lambda: Dinov3(tower(256, 2, 2, 200, 32, 8, num_register_tokens=4, use_gated_mlp=True, hidden_act="silu", query_bias=True, key_bias=True), 34), [(40, 24)]),
         "d16-no-qv-bias": (lambda: Dinov3(tower(64, 4, 2, 100, 48, 16, num_register_tokens=4, query_bias=False, value_bias=False), 35), [(80, 48)]),
         "d80-2": (lambda: Dinov3(tower(160, 2, 1, 320, 48, 16, num_register_tokens=2), 36), [(16, 16)]),
-        "theta": (lambda: Dinov3(tower(64, 1, 2, 256, 48, 16, num_register_tokens=4, rope_theta=250.0), 37), [(32, 64)]),
-        "no-mlp-bias": (lambda: Dinov3(tower(64, 2, 2, 256, 48, 16, num_register_tokens=4, mlp_bias=False, proj_bias=False), 38), [(32, 64)]),
     },
     "dinov3-timm": {
         "d64": (lambda: TimmDinov3("vit_base_patch16_dinov3", 41, embed_dim=128, depth=2, num_heads=2, img_size=64), [(48, 96)]),
