@@ -221,19 +221,19 @@ constexpr Refusal kTextOnly{
     .told_by = "`text_model.*` or `token_embedding.weight`, and no image tower",
     .why = "it holds a text tower and no vision tower",
     .instead = "load the whole model, which gives text features too"};
-constexpr Refusal kDino3{
-    .name = "DINOv3",
-    .told_by = "`layer.0.attention.q_proj.weight`",
-    .why = "it is DINOv3, which has rotary positions",
-    .instead =
-        "of the vision foundation models, DINO, DINOv2 and SAM are "
-        "supported"};
+constexpr Refusal kOtherTimm{
+    .name = "Other towers of timm's",
+    .told_by = "`visual.trunk.*`",
+    .why =
+        "its vision tower is one of timm's (visual.trunk.*) that is no plain "
+        "ViT, and dense features need one",
+    .instead = kTakeClip};
 constexpr Refusal kOtherVit{
     .name = "Other vision transformers",
     .told_by = "`blocks.0.attn.qkv.weight` and the like",
     .why =
         "it is a vision transformer whose names fit none of the layouts of "
-        "DINO, DINOv2 or SAM",
+        "DINO, DINOv2, DINOv3 or SAM",
     .instead =
         "a training checkpoint holds several models: save one of them "
         "alone"};
@@ -296,13 +296,13 @@ constexpr std::array kBefore{
 };
 
 constexpr std::array kAfter{
+    Signature{.key = "visual.trunk.*", .refusal = &kOtherTimm},
     Signature{.key = "token_embedding.weight", .refusal = &kTextOnly},
     Signature{.key = "text.token_embedding.weight", .refusal = &kTextOnly},
     Signature{.key = "text_model.*", .refusal = &kTextOnly},
     Signature{.key = "text_encoder.*", .refusal = &kTextOnly},
     Signature{.key = "embeddings.token_embedding.weight",
               .refusal = &kTextOnly},
-    Signature{.key = "layer.#.attention.q_proj.weight", .refusal = &kDino3},
     Signature{.key = "stages.#.*", .refusal = &kConvolutions},
     Signature{.key = "downsample_layers.#.*", .refusal = &kConvolutions},
     Signature{.key = "layers.#.blocks.#.*", .refusal = &kConvolutions},

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <vector>
+
 namespace declip {
 namespace {
 
@@ -11,15 +13,29 @@ at::Tensor scaled(const at::Tensor& x, const at::Tensor& gamma) {
   return x.dim() == 2 ? x * gamma.unsqueeze(1) : x * gamma;
 }
 
+/// Queries', keys' and values' rows of a fused weight or bias, the channels of
+/// every head of the former two in `order`, if there is one.
+std::vector<at::Tensor> parts(const at::Tensor& qkv, const at::Tensor& order) {
+  auto out = qkv.chunk(3, 0);
+  for (size_t i = 0; order.defined() && i < 2; ++i) {
+    out[i] = out[i]
+                 .unflatten(0, {-1, order.size(0)})
+                 .index_select(1, order.to(qkv.device()))
+                 .flatten(0, 1);
+  }
+  return out;
+}
+
 }  // namespace
 
 FoundationBlock::FoundationBlock(const Scope& scope,
                                  const ModelConfig& config,
-                                 const Numerics& numerics)
+                                 const Numerics& numerics,
+                                 const at::Tensor& head_order)
     : norm1_(scope / "norm1", config.vision.layer_norm_eps, numerics),
       norm2_(scope / "norm2", config.vision.layer_norm_eps, numerics),
-      qkv_((scope / "attn" / "qkv")["weight"].chunk(3, 0),
-           (scope / "attn" / "qkv")["bias"].chunk(3, 0),
+      qkv_(parts((scope / "attn" / "qkv")["weight"], head_order),
+           parts((scope / "attn" / "qkv")["bias"], head_order),
            config.vision.heads,
            Projection::Products::kOne,
            numerics) {

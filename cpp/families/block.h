@@ -8,15 +8,18 @@
 
 namespace declip {
 
-/// What the pre-norm blocks of DINO, DINOv2 and SAM share: norm1, fused qkv
-/// with bias, output projection, norm2 and an MLP with exact GELU or SwiGLU.
-/// How tokens attend is the model's own. DINOv2's LayerScale is folded into the
+/// What the pre-norm blocks of DINO, its successors and SAM share: norm1, fused
+/// qkv with bias, output projection, norm2 and an MLP with exact GELU or
+/// SwiGLU. How tokens attend is the model's own. LayerScale is folded into the
 /// layers that it scales.
 class FoundationBlock {
  public:
+  /// head_order  int64 [d]: which channel of a head of queries and keys stands
+  ///             at which place; undefined: as they are stored
   FoundationBlock(const Scope& scope,
                   const ModelConfig& config,
-                  const Numerics& numerics);
+                  const Numerics& numerics,
+                  const at::Tensor& head_order = {});
 
   at::Tensor norm1(const at::Tensor& x) const { return norm1_(x); }
   /// Queries, keys and values of what norm1 gave.

@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "checkpoint/family.h"
+#include "declip/error.h"
 #include "model/patches.h"
 
 namespace declip {
@@ -12,7 +14,8 @@ Dino::Dino(const ModelConfig& config,
            const Weights& weights,
            const Numerics& numerics,
            TableResize rule,
-           Info info)
+           Info info,
+           const at::Tensor& head_order)
     : VisionEncoder(config, numerics, info), rule_(rule) {
   const Scope visual(weights, "visual.");
   const VisionConfig& v = config.vision;
@@ -20,42 +23,64 @@ Dino::Dino(const ModelConfig& config,
                     visual["patch_embed.proj.bias"],
                     numerics.ends());
   class_ = visual["cls_token"].flatten();
-  auto positions = visual["pos_embed"].squeeze(0);
-  if (config.foundation.class_position) {
-    class_ = class_ + positions[0];
-    positions = positions.slice(0, 1);
+  if (visual.find("pos_embed").defined()) {
+    auto positions = visual["pos_embed"].squeeze(0);
+    if (config.foundation.class_position) {
+      class_ = class_ + positions[0];
+      positions = positions.slice(0, 1);
+    }
+    table_ = positions.view({v.grid, v.grid, v.width});
   }
-  table_ = positions.view({v.grid, v.grid, v.width});
   if (config.foundation.registers > 0) {
     registers_ = visual["register_tokens"].squeeze(0);
   }
   for (int64_t i = 0; i < v.layers; ++i) {
     blocks_.emplace_back(
-        visual / "blocks" / std::to_string(i), config, numerics);
+        visual / "blocks" / std::to_string(i), config, numerics, head_order);
   }
   norm_ = LayerNorm(visual / "norm", v.layer_norm_eps, numerics.in_stream());
 }
 
 void Dino::check(const at::Tensor&) const {}
 
+void Dino::check_whole_patches(const at::Tensor& image) const {
+  const int64_t patch = config_.vision.patch;
+  if (image.size(2) % patch == 0 && image.size(3) % patch == 0) return;
+  throw Error(ErrorCode::kInvalidArg,
+              std::string(config_.family->title) +
+                  " takes images whose sides are multiples of its patch, " +
+                  std::to_string(patch) + " pixels, received " +
+                  std::to_string(image.size(2)) + " x " +
+                  std::to_string(image.size(3)) +
+                  " (height x width). Crop or pad it; in a pipeline, give "
+                  "window or padTo such a multiple.");
+}
+
 at::Tensor Dino::embed(const at::Tensor& image) const {
   check(image);
   const int64_t p = config_.vision.patch, batch = image.size(0);
   const auto patches = patches_(patch_pixels(image, p).to(numerics_.dtype))
                            .to(numerics_.stream());
-  const auto table =
-      resize_table(table_, image.size(2) / p, image.size(3) / p, rule_);
   std::vector<at::Tensor> parts{class_.expand({batch, 1, -1})};
   if (registers_.defined()) parts.push_back(registers_.expand({batch, -1, -1}));
-  parts.push_back(patches + table);
+  parts.push_back(
+      table_.defined()
+          ? patches + resize_table(
+                          table_, image.size(2) / p, image.size(3) / p, rule_)
+          : patches);
   return at::cat(parts, 1);
 }
 
-at::Tensor Dino::block(
-    int64_t i, const at::Tensor& x, Grid, const Call&, Heads* heads) const {
+at::Tensor Dino::block(int64_t i,
+                       const at::Tensor& x,
+                       Grid grid,
+                       const Call&,
+                       Heads* heads) const {
   const auto& layers = blocks_[static_cast<size_t>(i)];
-  const auto own = layers.project(layers.norm1(x));
-  if (heads != nullptr) *heads = own;
+  auto own = layers.project(layers.norm1(x));
+  // turn() may write where they lie.
+  if (heads != nullptr) *heads = {own.q.clone(), own.k.clone(), own.v};
+  turn(own, grid);
   return layers.finish(x, attend(own, numerics_));
 }
 

@@ -41,10 +41,15 @@ class Dino : public VisionEncoder, public Blocks {
        const Weights& weights,
        const Numerics& numerics,
        TableResize rule,
-       Info info = {});
+       Info info = {},
+       const at::Tensor& head_order = {});
 
   /// Throws Error(kInvalidArg) for a picture that the model cannot take.
   virtual void check(const at::Tensor& image) const;
+  /// The same for sides that are no multiples of the patch.
+  void check_whole_patches(const at::Tensor& image) const;
+  /// Brings positions into what a block attends with, if they belong there.
+  virtual void turn(Heads&, Grid) const {}
 
   /// Tokens before the patches: class token and registers.
   int64_t prefix() const { return 1 + config_.foundation.registers; }
@@ -57,7 +62,7 @@ class Dino : public VisionEncoder, public Blocks {
   Linear patches_;
   at::Tensor class_;      // [C], its position added
   at::Tensor registers_;  // [R, C], or undefined
-  at::Tensor table_;      // [N, N, C], positions of the patches
+  at::Tensor table_;      // [N, N, C], positions of the patches, if they have
   std::vector<FoundationBlock> blocks_;
   LayerNorm norm_;
 };

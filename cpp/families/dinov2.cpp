@@ -135,27 +135,19 @@ constexpr Refusal kMae{
     .told_by = "`decoder_blocks.*`, `decoder.decoder_layers.*`",
     .why = "it is a masked autoencoder (MAE) with its decoder",
     .instead =
-        "of the vision foundation models, DINO, DINOv2 and SAM are "
+        "of the vision foundation models, DINO, DINOv2, DINOv3 and SAM are "
         "supported"};
-constexpr Refusal kDino3{
-    .name = "DINOv3, as its authors keep it",
-    .told_by = "`rope_embed.*`, `storage_tokens`, `blocks.0.gamma_1`",
-    .why = "it is DINOv3, which has rotary positions",
-    .instead =
-        "of the vision foundation models, DINO, DINOv2 and SAM are "
-        "supported"};
-constexpr Refusal kTimmEva{.name = "EVA in timm's layout",
-                           .told_by = "`blocks.0.attn.q_bias`",
-                           .why = "it is an EVA tower in timm's layout",
-                           .instead = "load the original EVA-CLIP file"};
+constexpr Refusal kTimmEva{
+    .name = "BEiT and EVA in timm's layout",
+    .told_by = "`blocks.0.gamma_1`, `blocks.0.attn.q_bias`",
+    .why = "it is a BEiT or an EVA in timm's layout",
+    .instead = "of these EVA02-CLIP B and L are supported"};
 
 // Other ViTs with DINOv2's and DINO's names come first.
 constexpr std::array kSignatures{
     Signature{.key = "*decoder_blocks.#.norm1.weight", .refusal = &kMae},
     Signature{.key = "decoder.decoder_layers.*", .refusal = &kMae},
-    Signature{.key = "rope_embed*", .refusal = &kDino3},
-    Signature{.key = "storage_tokens", .refusal = &kDino3},
-    Signature{.key = "blocks.#.gamma_1", .refusal = &kDino3},
+    Signature{.key = "*blocks.#.gamma_1", .refusal = &kTimmEva},
     Signature{.key = "*blocks.#.attn.q_bias", .refusal = &kTimmEva},
     Signature{
         .key = "reg_token", .layout = &kTimm, .prefixes = kFoundationPrefixes},

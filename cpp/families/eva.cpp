@@ -4,12 +4,16 @@
 #include <cmath>
 #include <string>
 
+#include "checkpoint/timm_config.h"
 #include "checkpoint/tower_shapes.h"
+#include "declip/error.h"
 #include "families/clip_config.h"
 #include "families/clip_text.h"
 #include "families/initial_weights.h"
 #include "families/open_clip_config.h"
 #include "families/open_clip_names.h"
+#include "families/timm_names.h"
+#include "files/text.h"
 #include "model/clip_encoder.h"
 #include "model/recipe.h"
 
@@ -17,6 +21,26 @@ namespace declip::eva_family {
 namespace {
 
 const std::string kPatches = "visual.patch_embed.proj.weight";
+
+constexpr double kLayerNormEps = 1e-6;
+
+// --- names ---
+
+// timm's eva.py, which has EVA01 too.
+constexpr std::array kTimmNames{
+    KeyRule{"blocks.#.attn.q_proj.bias", "visual.blocks.#.attn.q_bias"},
+    KeyRule{"blocks.#.attn.v_proj.bias", "visual.blocks.#.attn.v_bias"},
+    KeyRule{"blocks.#.attn.norm.*", "visual.blocks.#.attn.inner_attn_ln.*"},
+    KeyRule{"blocks.#.mlp.fc1_g.*", "visual.blocks.#.mlp.w1.*"},
+    KeyRule{"blocks.#.mlp.fc1_x.*", "visual.blocks.#.mlp.w2.*"},
+    KeyRule{"blocks.#.mlp.norm.*", "visual.blocks.#.mlp.ffn_ln.*"},
+    KeyRule{"blocks.#.mlp.fc2.*", "visual.blocks.#.mlp.w3.*"},
+    KeyRule{"*", "visual.*"},
+};
+constexpr auto kTimmTrunkNames =
+    joined(Prefixed<kTimmNames, kTrunk>::kNames, kTextBesideTrunk);
+
+// --- configuration ---
 
 VisionConfig read_vision(const TowerTensors& weights) {
   VisionConfig v;
@@ -30,8 +54,19 @@ VisionConfig read_vision(const TowerTensors& weights) {
   v.embed_dim = weights.need("visual.head.weight", 2).size(0);
   if (v.embed_dim < 1)
     weights.reject("visual.head.weight", "must not be empty");
-  v.layer_norm_eps = 1e-6;
+  v.layer_norm_eps = kLayerNormEps;
   return v;
+}
+
+/// The image embedding is the class token's.
+void check_pooling(const std::string& pool,
+                   const std::string& path,
+                   const std::string& field) {
+  if (pool == "token") return;
+  throw Error(ErrorCode::kWeights,
+              path + ": " + in_quotes(field) + " is " + in_quotes(pool) +
+                  ", and the image embedding of an EVA02-CLIP is made of its "
+                  "class token (\"token\").");
 }
 
 std::string format_of(const CheckpointSource& source) {
@@ -40,18 +75,23 @@ std::string format_of(const CheckpointSource& source) {
   return source.files.trainer && format == "eva-clip" ? "trainer" : format;
 }
 
-void read(const CheckpointSource& source, Checkpoint& out) {
+void read_told(const CheckpointSource& source,
+               const std::optional<OpenClipConfig>& told,
+               std::optional<int64_t> head_width,
+               Checkpoint& out) {
   const ConfigOverrides& overrides = source.overrides;
-  const auto told = read_open_clip_config(source.files.folder);
   ModelConfig& config = out.config;
   config.vision = read_vision(source.weights);
   config.text = read_text_tower(source.weights);
   if (config.text) config.text->activation = Activation::kGelu;
   ToldOfTowers towers;
+  towers.head_width = head_width;
   if (told) {
-    towers.head_width = told->head_width;
     towers.text_heads = told->text_heads;
+    if (config.text) config.text->activation = told->activation;
     apply(*told, config);
+    // `norm_kwargs` does not reach a tower of timm's.
+    if (told->timm) config.vision.layer_norm_eps = kLayerNormEps;
   }
   check_one_space(source.weights, config);
   set_heads(source, kPatches, kUsualHeadWidth, towers, config);
@@ -72,28 +112,73 @@ void read(const CheckpointSource& source, Checkpoint& out) {
   out.tokenizer = TokenizerKind::kOpenAi;
 }
 
+void read(const CheckpointSource& source, Checkpoint& out) {
+  const auto told = read_open_clip_config(source.files.folder);
+  read_told(source, told, told ? told->head_width : std::nullopt, out);
+}
+
+/// open_clip's, whose towers of timm's know no `head_width`.
+void read_trunk(const CheckpointSource& source, Checkpoint& out) {
+  const auto told =
+      read_open_clip_config(source.files.folder, ImageTower::kTimm);
+  if (told && told->timm) {
+    check_pooling(told->timm->pool, told->path, "timm_pool");
+  }
+  read_told(source, told, std::nullopt, out);
+  out.tokenizer = TokenizerKind::kOpenClip;
+}
+
+/// The tower by itself, in one of timm's repositories.
+void read_timm(const CheckpointSource& source, Checkpoint& out) {
+  const auto told = read_timm_config(source.files.folder, PixelStats());
+  read_told(source, std::nullopt, std::nullopt, out);
+  if (!told) return;
+  if (!told->global_pool.empty()) {
+    check_pooling(told->global_pool, told->path, "global_pool");
+  }
+  out.config.preprocess = told->preprocess;
+  if (!source.overrides.pixels) out.config.pixels = told->pixels;
+}
+
 constexpr Layout kTopLevel{"eva-clip", kTopLevelNames, read};
 constexpr Layout kCustomText{"eva-clip", kCustomTextNames, read};
 constexpr Layout kBareTower{"eva-clip", kBareTowerNames, read};
 constexpr Layout kDetector{"detector", kDetectorNames, read};
 
-constexpr Refusal kTimm{
-    .name = "Image towers in timm's layout",
-    .told_by = "`visual.trunk.*`",
-    .why = "its vision tower has timm's layout (visual.trunk.*)",
-    .instead =
-        "convert it to the EVA-CLIP layout, or load the original "
-        "EVA-CLIP file"};
-constexpr Refusal kEva01{
-    .name = "EVA01-CLIP",
-    .told_by = "`visual.blocks.0.attn.qkv.weight`",
+constexpr Layout kTimmTrunk{"open_clip", kTimmTrunkNames, read_trunk};
+constexpr Layout kTimm{"timm", kTimmNames, read_timm};
+
+constexpr Refusal kTimmDetector{
+    .name = "Detectors on timm's towers",
+    .told_by = "`backbone.visual.trunk.*`",
     .why =
-        "it is EVA01-CLIP, which has no rotary positions, sub-LayerNorm or "
-        "SwiGLU",
-    .instead = "of the EVA family, EVA02-CLIP is supported"};
+        "it is a detector whose vision tower has timm's layout "
+        "(backbone.visual.trunk.*)",
+    .instead = "F-ViT's detectors, in the EVA-CLIP layout, are supported"};
+constexpr Refusal kEva01{
+    .name = "EVA01-CLIP, EVA02-CLIP-E",
+    .told_by =
+        "`visual.blocks.0.attn.qkv.weight`, "
+        "`visual.trunk.blocks.0.attn.q_bias`",
+    .why =
+        "it is EVA01-CLIP or EVA02-CLIP-E, which have no sub-LayerNorm, "
+        "SwiGLU or rotary positions",
+    .instead = "of the EVA family EVA02-CLIP B and L are supported"};
+constexpr Refusal kNoClip{
+    .name = "EVA02 that is not CLIP's",
+    .told_by =
+        "`blocks.0.attn.q_proj.weight` and `blocks.0.mlp.fc1_g.weight` "
+        "without `blocks.0.attn.norm.weight`",
+    .why =
+        "it is an EVA02 tower that is none of CLIP's (pretrained on masked "
+        "images, or a classifier) and has no text space",
+    .instead = "of the EVA family EVA02-CLIP B and L are supported"};
 
 constexpr std::array kSignatures{
-    Signature{.key = "visual.trunk.*", .refusal = &kTimm},
+    Signature{.key = "visual.trunk.blocks.#.attn.norm.weight",
+              .layout = &kTimmTrunk,
+              .also = "visual.trunk.blocks.#.mlp.fc1_g.weight"},
+    Signature{.key = "visual.trunk.blocks.#.attn.q_bias", .refusal = &kEva01},
     Signature{.key = "visual.blocks.#.attn.q_proj.weight",
               .layout = &kCustomText,
               .also = "text.*"},
@@ -105,12 +190,18 @@ constexpr std::array kSignatures{
     Signature{.key = "visual.blocks.#.mlp.w1.weight", .layout = &kTopLevel},
     Signature{.key = "visual.blocks.#.attn.qkv.weight", .refusal = &kEva01},
     Signature{.key = "visual.blocks.#.mlp.fc1.weight", .refusal = &kEva01},
-    Signature{.key = "backbone.visual.trunk.*", .refusal = &kTimm},
+    Signature{.key = "backbone.visual.trunk.*", .refusal = &kTimmDetector},
     Signature{.key = "backbone.visual.blocks.#.attn.q_proj.weight",
               .layout = &kDetector},
     Signature{.key = "backbone.visual.blocks.#.mlp.w1.weight",
               .layout = &kDetector},
     Signature{.key = "backbone.visual.blocks.#.*", .refusal = &kEva01},
+    Signature{.key = "blocks.#.attn.norm.weight",
+              .layout = &kTimm,
+              .also = "blocks.#.mlp.fc1_g.weight"},
+    Signature{.key = "blocks.#.attn.q_proj.weight",
+              .refusal = &kNoClip,
+              .also = "blocks.#.mlp.fc1_g.weight"},
     Signature{.key = "blocks.#.attn.q_proj.weight", .layout = &kBareTower},
 };
 

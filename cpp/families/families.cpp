@@ -6,6 +6,7 @@
 #include "families/clip.h"
 #include "families/dino.h"
 #include "families/dinov2.h"
+#include "families/dinov3.h"
 #include "families/eva.h"
 #include "families/pe.h"
 #include "families/sam.h"
@@ -16,8 +17,8 @@ namespace declip {
 namespace {
 
 // A file is compared with them in this order: SAM and DINOv2 have DINO's names
-// and more, PE-Core and SigLIP in transformers' layout CLIP's, PE-Core in
-// timm's SigLIP's, TIPSv2 behind a prefix SAM's.
+// and more, DINOv3 DINOv2's, PE-Core and SigLIP in transformers' layout CLIP's,
+// PE-Core in timm's SigLIP's, TIPSv2 behind a prefix SAM's.
 constexpr std::array kFamilies{
     &families::pe,
     &families::siglip,
@@ -25,6 +26,7 @@ constexpr std::array kFamilies{
     &families::eva,
     &families::tips,
     &families::sam,
+    &families::dinov3,
     &families::dinov2,
     &families::dino,
 };

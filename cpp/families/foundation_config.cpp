@@ -28,10 +28,13 @@ int64_t divide_heads(const TowerTensors& weights,
   return width / head_width;
 }
 
-void set_heads(const CheckpointSource& source,
-               const FoundationFields& told,
-               VisionConfig& v) {
-  int64_t head_width = kHeadWidth;
+}  // namespace
+
+void set_foundation_heads(const CheckpointSource& source,
+                          const FoundationFields& told,
+                          int64_t usual,
+                          VisionConfig& v) {
+  int64_t head_width = usual;
   if (told.heads) {
     if (v.width % *told.heads != 0) {
       source.weights.reject(
@@ -53,8 +56,6 @@ void set_heads(const CheckpointSource& source,
   }
   v.heads = divide_heads(source.weights, v.width, head_width);
 }
-
-}  // namespace
 
 Fields FoundationFields::encoder() const {
   const Fields top(file ? &file->json : nullptr, file ? file->path : "");
@@ -132,7 +133,7 @@ void complete_dino_config(const CheckpointSource& source,
   }
   v.embed_dim = v.width;
   v.image_size = v.grid * v.patch;
-  set_heads(source, told, v);
+  set_foundation_heads(source, told, kHeadWidth, v);
   std::optional<PixelStats> pixels;
   if (told.transformers) {
     if (const auto processor =

@@ -49,6 +49,12 @@ void read_foundation_blocks(const TowerTensors& weights,
                             bool may_be_gated,
                             ModelConfig& config);
 
+/// Heads: the caller's, or what is told, or heads of `usual` channels.
+void set_foundation_heads(const CheckpointSource& source,
+                          const FoundationFields& told,
+                          int64_t usual,
+                          VisionConfig& v);
+
 /// g for g * g cells, 0 if `cells` is no square.
 int64_t square_side(int64_t cells);
 

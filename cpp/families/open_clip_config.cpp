@@ -56,7 +56,7 @@ constexpr std::array kVision{
     KnownField{"scale_attn_inner", "false"},
     KnownField{"scale_attn", "false"},
     KnownField{"scale_fc", "false"},
-    KnownField{"timm_model_name", "\"\""},
+    KnownField{"timm_model_name"},
     KnownField{"timm_model_pretrained"},
     KnownField{"timm_pool"},
     KnownField{"timm_proj"},
@@ -196,6 +196,18 @@ int64_t image_side(const Fields& vision) {
   return *first;
 }
 
+std::optional<TimmTower> read_timm_tower(const Fields& vision,
+                                         ImageTower tower) {
+  const std::string* model = vision.text("timm_model_name");
+  if (model == nullptr || model->empty()) return std::nullopt;
+  if (tower != ImageTower::kTimm) {
+    vision.refuse("timm_model_name",
+                  "and the weights are those of a tower of open_clip's own");
+  }
+  const std::string* pool = vision.text("timm_pool");
+  return TimmTower{*model, pool == nullptr ? "avg" : *pool};
+}
+
 Preprocess read_preprocess(const Fields& fields, int64_t side) {
   fields.check(kPreprocess);
   Preprocess out;
@@ -223,7 +235,8 @@ Preprocess read_preprocess(const Fields& fields, int64_t side) {
 
 }  // namespace
 
-std::optional<OpenClipConfig> read_open_clip_config(const std::string& folder) {
+std::optional<OpenClipConfig> read_open_clip_config(const std::string& folder,
+                                                    ImageTower tower) {
   const auto file = read_json_if_there(folder, "open_clip_config.json");
   if (!file) return std::nullopt;
   const Fields top(*file);
@@ -233,11 +246,13 @@ std::optional<OpenClipConfig> read_open_clip_config(const std::string& folder) {
   const Fields model = bare ? top : top.inner("model_cfg");
   refuse_unknown(model, kModel);
   OpenClipConfig out;
+  out.path = file->path;
   out.activation =
       model.flag("quick_gelu") ? Activation::kQuickGelu : Activation::kGelu;
   const Fields vision = model.inner("vision_cfg");
   const Fields text = model.inner("text_cfg");
   refuse_unknown(vision, kVision);
+  out.timm = read_timm_tower(vision, tower);
   out.head_width = vision.size("head_width");
   out.layer_norm_eps = norm_epsilon(vision);
   check_tokenizer(text);

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <numbers>
+
 namespace declip {
 namespace {
 
@@ -19,7 +21,33 @@ at::Tensor side_angles(int64_t s, int64_t r) {
       .repeat_interleave(2, -1);
 }
 
+/// [s, d / 4] angles of one side's centres.
+at::Tensor centred_angles(int64_t s, int64_t d) {
+  const auto options = at::TensorOptions().dtype(at::kFloat);
+  const auto frequencies = 1.0 / at::pow(100.0,
+                                         at::arange(0, d / 4, options) * 4.0 /
+                                             static_cast<double>(d));
+  const auto centres =
+      2.0 * ((at::arange(s, options) + 0.5) / static_cast<double>(s)) - 1.0;
+  return 2.0 * std::numbers::pi * centres.unsqueeze(1) *
+         frequencies.unsqueeze(0);
+}
+
 }  // namespace
+
+RopeTable centred_rope_table(int64_t h,
+                             int64_t w,
+                             int64_t head_width) {
+  const int64_t r = head_width / 4;
+  const auto rows =
+      centred_angles(h, head_width).unsqueeze(1).expand({h, w, r});
+  const auto columns =
+      centred_angles(w, head_width).unsqueeze(0).expand({h, w, r});
+  const auto angles = at::cat({rows, columns}, -1)
+                          .reshape({h * w, 2 * r})
+                          .repeat_interleave(2, -1);
+  return {angles.cos(), angles.sin()};
+}
 
 RopeTable rope_table(int64_t h, int64_t w, int64_t head_width) {
   const int64_t r = head_width / 2;

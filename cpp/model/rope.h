@@ -21,6 +21,17 @@ struct RopeTable {
 /// and coincide with it on squares. EVA-02, arXiv:2303.11331.
 RopeTable rope_table(int64_t h, int64_t w, int64_t head_width);
 
+/// Table of DINOv3's rotary positions for an h x w patch grid and head width d,
+/// a multiple of 4, for heads whose channels p and p + d / 2 stand at 2p and
+/// 2p + 1.
+///
+/// Patch (i, j) stands at 2 (i + 1/2) / h - 1, 2 (j + 1/2) / w - 1; its angles
+/// are 2 pi 100^(-4k/d) times these, k = 0 .. d/4 - 1, rows before columns.
+/// Siméoni et al., arXiv:2508.10104.
+RopeTable centred_rope_table(int64_t h,
+                             int64_t w,
+                             int64_t head_width);
+
 /// Rotates the patch rows of x [B, prefix + N, n, d]; the prefix (class token,
 /// registers) stays.
 /// Adjacent channels form the rotated pairs (the interleaved form).

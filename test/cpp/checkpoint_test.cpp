@@ -613,17 +613,28 @@ TEST(checkpoint_other_models_are_refused_with_the_reason) {
     keys.push_back(key);
     return reason(keys);
   };
+  CHECK(contains(reason({"visual.trunk.blocks.0.attn.qkv.weight",
+                         "visual.trunk.blocks.0.attn.q_bias"}),
+                 "EVA02-CLIP-E"));
+  CHECK(contains(
+      reason({"blocks.0.attn.q_proj.weight", "blocks.0.mlp.fc1_g.weight"}),
+      "masked images"));
+  CHECK(contains(reason({"backbone.visual.trunk.blocks.0.attn.norm.weight"}),
+                 "detector"));
   CHECK(contains(vit_with("decoder_blocks.0.norm1.weight"), "MAE"));
   CHECK(contains(reason({"vit.encoder.layer.0.attention.attention.query.weight",
                          "decoder.decoder_layers.0.output.dense.weight"}),
                  "MAE"));
   CHECK(contains(vit_with("blocks.0.attn.q_bias"), "timm"));
-  CHECK(contains(vit_with("rope_embed.periods"), "DINOv3"));
-  CHECK(contains(vit_with("blocks.0.gamma_1"), "DINOv3"));
-  CHECK(contains(reason({"embeddings.cls_token",
-                         "layer.0.attention.q_proj.weight",
-                         "layer.0.layer_scale1.lambda1"}),
-                 "DINOv3"));
+  CHECK(contains(vit_with("blocks.0.gamma_1"), "BEiT"));
+  CHECK(contains(reason({"model.stages.0.layers.0.depthwise_conv.weight",
+                         "layer_norm.weight"}),
+                 "ConvNeXt of DINOv3"));
+  CHECK(contains(reason({"stages.0.0.dwconv.weight", "norms.3.weight"}),
+                 "ConvNeXt of DINOv3"));
+  CHECK(
+      contains(reason({"storage_tokens", "projectors.a.weight", "norm.weight"}),
+               "EUPE"));
   CHECK(contains(reason({"teacher.module.backbone.blocks.0.attn.qkv.weight"}),
                  "training checkpoint"));
   CHECK(contains(reason({"beit.encoder.layer.0.attention.attention.query."

@@ -12,6 +12,7 @@
 
 #include "checkpoint_files.h"
 #include "declip/encoded_image.h"
+#include "declip/error.h"
 #include "declip/model.h"
 #include "kernels/cuda/twin.h"
 #include "kernels/dense_attention.h"
@@ -335,6 +336,91 @@ TEST(cuda_towers_are_those_of_the_cpu) {
         const auto tokens =
             at::arange(cpu->info().config.text->context).unsqueeze(0) + 1;
         alike(cuda->encode_text(tokens, true, {}),
+              cpu->encode_text(tokens, true, {}));
+      }
+    }
+  });
+}
+
+// One small model of every other family, as its authors' code made it.
+TEST(cuda_families_are_those_of_the_cpu) {
+  on_cuda([] {
+    struct Subject {
+      const char* path;
+      int64_t head_width;  // 0: as the files say
+    };
+    for (const Subject& subject :
+         {Subject{"families/eva02-open_clip", 32},
+          Subject{"families/siglip-hf", 0},
+          Subject{"families/siglip2-open_clip", 0},
+          Subject{"families/pe-core-open_clip", 0},
+          Subject{"families/tipsv2-hf", 0},
+          Subject{"families/dinov3-hf", 0},
+          Subject{"families/dinov3-gated-timm.safetensors", 0},
+          Subject{"vfm/dinov2-reg.safetensors", 32},
+          Subject{"vfm/sam.safetensors", 0}}) {
+      if (!std::filesystem::exists(files::fixture(subject.path))) {
+        return tap::skip(
+            "test/fixtures has packed folders: run node "
+            "scripts/make/fixtures.mjs");
+      }
+      const auto load = [&](const char* device, const char* dtype) {
+        declip::LoadOptions options;
+        options.device = device;
+        options.dtype = dtype;
+        if (subject.head_width > 0) {
+          options.overrides.head_width = subject.head_width;
+        }
+        return declip::Model::load(files::fixture(subject.path), options, {});
+      };
+      const auto cpu = load("cpu", "float32");
+      const auto& config = cpu->info().config;
+      Random random;
+      const auto image = random.tensor(
+          {2, 3, 3 * config.vision.patch, 5 * config.vision.patch});
+      for (const char* dtype : {"float32", "bfloat16", "float16"}) {
+        const auto cuda = load("cuda", dtype);
+        const double closest =
+            std::string(dtype) == "float32" ? 0.99999 : 0.995;
+        const auto alike = [&](const std::string& what,
+                               const at::Tensor& got,
+                               const at::Tensor& wanted) {
+          const double worst =
+              at::cosine_similarity(got.to(at::kCPU), wanted, 1, 1e-12)
+                  .min()
+                  .item<double>();
+          if (worst >= closest) return;
+          tap::fail(__FILE__,
+                    __LINE__,
+                    std::string(subject.path) + ", " + dtype + ", " + what +
+                        ": cosine " + std::to_string(worst));
+        };
+        int modes = 0;
+        for (const char* mode :
+             {"vanilla", "maskclip", "qq", "csa", "declip", "qq-projection"}) {
+          declip::DenseOptions dense;
+          dense.mode = declip::dense_mode_from(mode);
+          at::Tensor wanted;
+          try {
+            wanted = cpu->encode_dense(image, dense, true, {});
+          } catch (const declip::Error& error) {
+            if (error.code() != declip::ErrorCode::kInvalidArg) throw;
+            continue;  // no mode of this family
+          }
+          alike(mode, cuda->encode_dense(image, dense, true, {}), wanted);
+          ++modes;
+        }
+        CHECK(modes > 0);
+        if (cpu->info().family != "sam") {
+          alike("image",
+                cuda->encode_image(image, {}, {}),
+                cpu->encode_image(image, {}, {}));
+        }
+        if (!config.text) continue;
+        const auto tokens =
+            at::arange(config.text->context).remainder(40).unsqueeze(0) + 3;
+        alike("text",
+              cuda->encode_text(tokens, true, {}),
               cpu->encode_text(tokens, true, {}));
       }
     }

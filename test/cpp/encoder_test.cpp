@@ -40,6 +40,7 @@ constexpr std::array kKinds{Kind{"clip-tiny/state_dict.pt", 1},
                             Kind{"eva-tiny/eva-tiny.safetensors", 1},
                             Kind{"vfm/dino.safetensors", 1},
                             Kind{"vfm/dinov2-reg.safetensors", 5},
+                            Kind{"families/dinov3.safetensors", 5},
                             Kind{"vfm/sam.safetensors", 0}};
 constexpr std::array kWithModes{kKinds[0], kKinds[1]};
 

@@ -47,7 +47,7 @@ export function addEncode(program: Command, run: Run): void {
     )
     .option(
       '--proxy-model <source>',
-      'with --mode proxyclip: checkpoint of a DINO, DINOv2 or SAM that its attention comes from',
+      'with --mode proxyclip: checkpoint of a DINO, DINOv2, DINOv3 or SAM that its attention comes from',
     )
     .option('--no-normalize', 'do not scale features to length 1')
   addBatchOptions(command, true)

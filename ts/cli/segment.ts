@@ -113,7 +113,7 @@ export function addSegment(program: Command, run: Run): void {
     .addOption(new Option('--dense-mode <mode>', 'another name of --mode').choices(DENSE_MODES))
     .option(
       '--proxy-model <source>',
-      "for method 'proxyclip': checkpoint of a DINO, DINOv2 or SAM that its attention comes from",
+      "for method 'proxyclip': checkpoint of a DINO, DINOv2, DINOv3 or SAM that its attention comes from",
     )
     .addOption(
       new Option('--pamr <n>', 'rounds of refinement along edges, 0 for none').argParser(whole(0)),

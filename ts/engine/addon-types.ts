@@ -100,7 +100,7 @@ export interface NativeCheckpointInfo {
    * foundation model 'original', 'timm' or 'huggingface'.
    */
   readonly format: string
-  /** 'clip' for OpenAI/OpenCLIP ViTs, 'eva' for EVA02; vision foundation models: 'dino', 'dinov2', 'sam'. */
+  /** 'clip' for OpenAI/OpenCLIP ViTs, 'eva' for EVA02; vision foundation models: 'dino', 'dinov2', 'dinov3', 'sam'. */
   readonly family: ModelFamily
   /** False of a vision foundation model: no text is compared with its features. */
   readonly textSpace: boolean

@@ -37,7 +37,7 @@ export interface DenseOptions {
   proxy?: ProxyOptions | undefined
 }
 
-/** A loaded vision foundation model: what {@link loadModel} gives for a DINO, DINOv2 or SAM. */
+/** A loaded vision foundation model: what {@link loadModel} gives for a DINO, DINOv2, DINOv3 or SAM. */
 export interface FoundationModel {
   /** What the pipeline has to know of it. */
   readonly info: {
@@ -52,7 +52,7 @@ export interface FoundationModel {
 /** ProxyCLIP's external attention: give `model` or `features`. */
 export interface ProxyOptions {
   /**
-   * The vision foundation model (DINO, DINOv2 or SAM) that makes the features of every window: a loaded
+   * The vision foundation model (DINO, DINOv2, DINOv3 or SAM) that makes the features of every window: a loaded
    * one, or what {@link loadModel} takes, which is then loaded on the CLIP model's device, in its number
    * format, and kept for later calls. ProxyCLIP's own choice is DINO ViT-B/8.
    */

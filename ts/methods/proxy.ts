@@ -23,7 +23,7 @@ export function proxyModel(proxy: ProxyOptions | undefined): FoundationModel | u
 
 /** @internal */
 export const FOUNDATION_MODEL =
-  'a vision foundation model (DINO, DINOv2 or SAM), loaded or as loadModel() takes it'
+  'a vision foundation model (DINO, DINOv2, DINOv3 or SAM), loaded or as loadModel() takes it'
 
 /** Where ProxyCLIP's attention comes from, for the addon; empty where neither source is given. @internal */
 export function toNativeProxy(

@@ -24,7 +24,7 @@ export const proxyclip: Method = {
     shortSide: 336,
     window: 336,
     stride: 112,
-    // The least common multiple of the patch sizes 8 (DINO) and 14 (DINOv2).
+    // The least common multiple of the patch sizes 8 (DINO) and 14 (DINOv2); others: resolve.ts.
     padTo: 56,
   },
   datasets: variants(

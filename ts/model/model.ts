@@ -149,7 +149,7 @@ export class Model {
   }
 
   /**
-   * Embeds pictures by their class token: float32 [B, D]. Of DINO and DINOv2 it is the class token after
+   * Embeds pictures by their class token: float32 [B, D]. Of DINO, DINOv2 and DINOv3 it is the class token after
    * the final norm; SAM has none (ERR_DECLIP_WEIGHTS).
    *
    * @param image - a picture, which is resized and cropped as the checkpoint's configuration says (short
@@ -174,11 +174,11 @@ export class Model {
   /**
    * Embeds the patches of pictures: float32 [B, D, h, w], class token dropped. Of a vision foundation
    * model they are what its authors' code gives: the last block after the final norm, without class and
-   * register tokens (DINO, DINOv2), or the neck's map (SAM); not normalised unless `normalize` says so.
+   * register tokens (DINO, DINOv2, DINOv3), or the neck's map (SAM); not normalised unless `normalize` says so.
    *
    * @param image - a picture (squashed to the model's square, as DeCLIP does, or in its own shape for SigLIP 2 NaFlex,
-   * and normalised with the model's own statistics), or a normalised float tensor [B, 3, H, W] of any size, for DINOv2 in
-   * multiples of its patch
+   * and normalised with the model's own statistics), or a normalised float tensor [B, 3, H, W] of any size, for
+   * DINOv2 and DINOv3 in multiples of the patch
    * @param options - dense mode and its settings, which a vision foundation model has none of
    * @throws {@link DeclipError} as {@link Model.encodeImage}
    */

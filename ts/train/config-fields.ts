@@ -163,7 +163,7 @@ const told = v.strictObject({
 })
 
 const teacher = v.strictObject({
-  model: field(text, 'declip: a DINO, DINOv2, SAM or CLIP that loadModel takes'),
+  model: field(text, 'declip: a DINO, DINOv2, DINOv3, SAM or CLIP that loadModel takes'),
   mode: preset(
     v.picklist(['vanilla', 'maskclip', 'qq', 'kk', 'vv', 'csa', 'all']),
     'vanilla',

@@ -3,9 +3,6 @@ import type { Model } from '../model/model.js'
 import type { ResolvedConfig } from './config-fields.js'
 import type { Teacher } from './data/batches.js'
 
-/** Of DINO, DINOv2 and SAM alike: SAM's own are the same on the 0..255 scale. */
-const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } as const
-
 /** How a teacher looks at a picture. */
 export type TeacherMode = NonNullable<ResolvedConfig['teacher']>['mode']
 
@@ -14,8 +11,8 @@ export type TeacherMode = NonNullable<ResolvedConfig['teacher']>['mode']
  * picture is fitted into a square of `grid` of its own patches, black at the right and bottom before it is
  * normalised. DeCLIP, arXiv:2505.04410, training/data.py (`downsample_factor`).
  *
- * A CLIP whose dense features are better than the student's can stand in for one; it sees pictures with its
- * own statistics. The paper has no such teacher.
+ * A CLIP whose dense features are better than the student's can stand in for one, which the paper has not. Every
+ * teacher sees pictures with its own statistics: ImageNet's, but for CLIPs and DINOv3's satellite models.
  *
  * @param grid - patches along a side of the student's picture
  * @param mode - dense mode of a CLIP
@@ -31,7 +28,7 @@ export function teacherOf(model: Model, grid: number, mode: TeacherMode = 'vanil
     )
   }
   return {
-    input: { size: grid * patchSize, ...(textSpace ? { mean, std } : IMAGENET) },
+    input: { size: grid * patchSize, mean, std },
     features: image => model.native.encodeDense({ image, mode, normalize: false }),
   }
 }

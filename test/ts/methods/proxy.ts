@@ -26,11 +26,12 @@ const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] }
 const model = await loadModel()
 const dino = await loadModel(DINO, { config: { headWidth: 32 } })
 const dinov2 = await loadModel(fixture('vfm', 'dinov2-reg-hf'))
+const dinov3 = await loadModel(fixture('families', 'dinov3-hf'))
 const sam = await loadModel(fixture('vfm', 'sam.safetensors'))
 const pixels = normalised(1, HEIGHT, WIDTH)
 const image = Tensor.from(pixels, [1, 3, HEIGHT, WIDTH])
 t.teardown(async () => {
-  for (const one of [model, dino, dinov2, sam, image]) one.dispose()
+  for (const one of [model, dino, dinov2, dinov3, sam, image]) one.dispose()
   await releaseModels()
 })
 
@@ -105,6 +106,7 @@ t.test('a model gives what its features give', async t => {
   for (const [name, vfm, side] of [
     ['dino', dino, 96],
     ['dinov2', dinov2, 112], // 56 is a multiple of both patches
+    ['dinov3', dinov3, 96],
     ['sam', sam, 96],
   ] as const) {
     const features = await byHand(vfm, side)

@@ -394,6 +394,7 @@ t.test('windows are whole patches of both models', async t => {
   t.equal(padTo(VIT_B, 'dino', 8), 56, 'as published')
   t.equal(padTo(VIT_B, 'dinov2', 14), 56)
   t.equal(padTo(VIT_B, 'dino', 16), 112)
+  t.equal(padTo(VIT_B, 'dinov3', 16), 112)
   t.equal(padTo(SMALL, 'dino', 8), 8)
   t.equal(padTo(SMALL, 'dinov2', 14), 56)
   t.equal(padTo(SMALL, 'sam', 16), 8, "SAM's windows are resized")

@@ -64,6 +64,18 @@ t.test('the teacher sees grid x patch pixels, padded, with ImageNet statistics',
   model.dispose()
 })
 
+t.test('a DINOv3 teaches with the statistics that its configuration says', async t => {
+  const model = await loadModel(fixture('families', 'dinov3-hf'), {
+    config: { preprocess: { mean: [0.43, 0.411, 0.296], std: [0.213, 0.156, 0.143] } },
+  })
+  const { patchSize, width } = model.info
+  const teacher = teacherOf(model, 3)
+  t.match(teacher.input, { size: 3 * patchSize, mean: [0.43, 0.411, 0.296] })
+  const features = await featuresOf(teacher, [picture(3 * patchSize, 2 * patchSize, 1)])
+  t.same(features.shape, [1, width, 3, 3])
+  model.dispose()
+})
+
 t.test('a CLIP can teach, with its own statistics and a dense mode', async t => {
   const model = await loadModel()
   const { imageSize, patchSize } = model.info

@@ -194,14 +194,15 @@ t.test('CLIPSelf on proposals, of several sides', async t => {
 })
 
 for (const [teacher, mode, config] of [
-  ['dino', 'qq', { headWidth: 32 }],
-  ['dinov2-reg', 'csa', { headWidth: 32 }],
-  ['sam', 'kk', {}],
+  ['vfm/dino', 'qq', { headWidth: 32 }],
+  ['vfm/dinov2-reg', 'csa', { headWidth: 32 }],
+  ['families/dinov3', 'qq', {}],
+  ['vfm/sam', 'kk', {}],
 ] as const) {
   t.test(`DeCLIP with the teacher ${teacher}`, async t => {
-    const run = distil(`declip-${teacher}`, {
+    const run = distil(`declip-${teacher.replace('/', '-')}`, {
       objective: 'declip',
-      teacher: { model: fixture('vfm', `${teacher}.safetensors`), config },
+      teacher: { model: fixture(`${teacher}.safetensors`), config },
       mode,
       accumulate: 2,
       steps: 1,
