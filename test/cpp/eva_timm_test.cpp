@@ -24,24 +24,24 @@ using tensor_maps::Tensors;
 
 namespace {
 
-const std::string kFolder = files::fixture("families/eva02-open_clip/");
-constexpr std::string_view kTrunk = "visual.trunk.";
+const std::string kEvaFolder = files::fixture("families/eva02-open_clip/");
+constexpr std::string_view kEvaTrunk = "visual.trunk.";
 
-Tensors whole() {
-  return declip::read_safetensors(kFolder + "open_clip_model.safetensors")
+Tensors whole_eva() {
+  return declip::read_safetensors(kEvaFolder + "open_clip_model.safetensors")
       .tensors;
 }
 
 /// The image tower, as timm keeps it alone.
-Tensors tower() {
+Tensors eva_tower_alone() {
   Tensors out;
-  for (const auto& [name, tensor] : whole()) {
-    if (name.starts_with(kTrunk)) out[name.substr(kTrunk.size())] = tensor;
+  for (const auto& [name, tensor] : whole_eva()) {
+    if (name.starts_with(kEvaTrunk)) out[name.substr(kEvaTrunk.size())] = tensor;
   }
   return out;
 }
 
-declip::ConfigOverrides heads_of(int64_t width) {
+declip::ConfigOverrides eva_heads_of(int64_t width) {
   declip::ConfigOverrides out;
   out.head_width = width;
   return out;
@@ -51,14 +51,14 @@ declip::ConfigOverrides heads_of(int64_t width) {
 
 TEST(eva_timm_layouts_hold_the_same_tower) {
   const files::TempFolder temp;
-  const auto folder = load_checkpoint(kFolder, heads_of(32));
+  const auto folder = load_checkpoint(kEvaFolder, eva_heads_of(32));
   CHECK(folder.config.family == &declip::families::eva);
   CHECK(folder.format == "open_clip" && folder.config.text);
   CHECK(folder.config.text->activation == declip::Activation::kGelu);
   CHECK_CLOSE(folder.config.vision.layer_norm_eps, 1e-6, 0);
   const std::string path = temp.file("model.safetensors");
-  write_safetensors(path, tower());
-  const auto alone = load_checkpoint(path, heads_of(32));
+  write_safetensors(path, eva_tower_alone());
+  const auto alone = load_checkpoint(path, eva_heads_of(32));
   CHECK(alone.config.family == &declip::families::eva);
   CHECK(alone.format == "timm" && !alone.config.text);
   for (const auto& [name, tensor] : alone.tensors) {
@@ -72,10 +72,10 @@ TEST(eva_timm_every_missing_or_wrong_tensor_is_named) {
   const std::string path = temp.file("model.safetensors");
   const auto failure = [&](const Tensors& tensors) {
     write_safetensors(path, tensors);
-    return CHECK_THROWS_CODE(load_checkpoint(path, heads_of(32)),
+    return CHECK_THROWS_CODE(load_checkpoint(path, eva_heads_of(32)),
                              ErrorCode::kWeights);
   };
-  for (const auto& all : {whole(), tower()}) {
+  for (const auto& all : {whole_eva(), eva_tower_alone()}) {
     for (const auto& [name, tensor] : all) {
       Tensors changed = all;
       changed.erase(name);
@@ -87,22 +87,22 @@ TEST(eva_timm_every_missing_or_wrong_tensor_is_named) {
       failure(changed);
     }
   }
-  auto extra = tower();
+  auto extra = eva_tower_alone();
   extra["blocks.0.attn.k_proj.bias"] = at::zeros({64}, at::kHalf);
   CHECK(contains(failure(extra), "k_proj.bias"));
-  extra = tower();
+  extra = eva_tower_alone();
   extra["fc_norm.weight"] = at::zeros({64}, at::kHalf);
   CHECK(contains(failure(extra), "fc_norm"));
 }
 
 TEST(eva_timm_configurations) {
   const files::TempFolder temp;
-  write_safetensors(temp.file("open_clip_model.safetensors"), whole());
+  write_safetensors(temp.file("open_clip_model.safetensors"), whole_eva());
   const auto refused =
       [&](const std::string& file, const std::string& json, const char* part) {
         temp.write(file, json);
         const auto message = CHECK_THROWS_CODE(
-            load_checkpoint(temp.path(), heads_of(32)), ErrorCode::kWeights);
+            load_checkpoint(temp.path(), eva_heads_of(32)), ErrorCode::kWeights);
         if (!contains(message, part)) {
           tap::fail(__FILE__, __LINE__, json + ": " + message);
         }
@@ -124,13 +124,13 @@ TEST(eva_timm_configurations) {
   temp.write(file,
              open_clip(R"("timm_pool": "token", "norm_kwargs": {"eps": 0.1})",
                        R"(, "quick_gelu": true)"));
-  const auto read = load_checkpoint(temp.path(), heads_of(32)).config;
+  const auto read = load_checkpoint(temp.path(), eva_heads_of(32)).config;
   CHECK_CLOSE(read.vision.layer_norm_eps, 1e-6, 0);
   CHECK(read.text->activation == declip::Activation::kQuickGelu);
 
   std::filesystem::remove(temp.file("open_clip_model.safetensors"));
   std::filesystem::remove(temp.file(file));
-  write_safetensors(temp.file("model.safetensors"), tower());
+  write_safetensors(temp.file("model.safetensors"), eva_tower_alone());
   refused("config.json",
           R"({"architecture": "eva02_base_patch16_clip_224",
               "global_pool": "avg"})",
@@ -142,7 +142,7 @@ TEST(eva_timm_configurations) {
                    "input_size": [3, 64, 64], "interpolation": "bicubic",
                    "crop_pct": 0.5, "crop_mode": "center",
                    "mean": [0.1, 0.2, 0.3], "std": [1, 1, 1]}})");
-  const auto timm = load_checkpoint(temp.path(), heads_of(32)).config;
+  const auto timm = load_checkpoint(temp.path(), eva_heads_of(32)).config;
   CHECK_CLOSE(timm.pixels.mean[2], 0.3, 0);
   CHECK(timm.preprocess.side == 128 && timm.preprocess.crop_side == 64);
   CHECK(timm.preprocess.bicubic && timm.preprocess.crop);
@@ -154,12 +154,12 @@ TEST(eva_timm_tower_as_open_clip_has_it) {
   for (const bool eager : {false, true}) {
     declip::LoadOptions options;
     options.device = "cpu";
-    options.overrides = heads_of(static_cast<int64_t>(*golden.at("eva02-native")
+    options.overrides = eva_heads_of(static_cast<int64_t>(*golden.at("eva02-native")
                                                            .find("config")
                                                            ->find("head_width")
                                                            ->integer()));
     options.eager = eager;
-    const auto model = declip::Model::load(kFolder, options, {});
+    const auto model = declip::Model::load(kEvaFolder, options, {});
     golden.compare("eva02-native",
                    "image_embedding",
                    model->encode_image(image, {.normalize = false}, {}));

@@ -204,12 +204,12 @@ TEST(families_a_new_one_refuses_what_it_does_not_run) {
   CHECK(says(failure({{"tiles.colors", colors}}), "\"side\" is 8"));
 
   // Unknown to those who do not list it.
-  CHECK(says(failure({{"unknown", colors}}), "DINOv2, SAM or Tiles"));
+  CHECK(says(failure({{"unknown", colors}}), "DINOv3, SAM or Tiles"));
   write_safetensors(path, {{"tiles.colors", colors}});
   CHECK(says(
       CHECK_THROWS_CODE(declip::load_checkpoint(path), ErrorCode::kWeights),
-      "OpenAI, OpenCLIP, Hugging Face CLIP, EVA02-CLIP, TIPSv2, DINO, DINOv2 "
-      "or SAM"));
+      "OpenAI, OpenCLIP, Hugging Face CLIP, EVA02-CLIP, TIPSv2, DINO, DINOv2, "
+      "DINOv3 or SAM"));
 
   ModelConfig config;
   config.family = &tiles::kFamily;
