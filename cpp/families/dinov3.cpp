@@ -216,9 +216,8 @@ void read_periods(TowerTensors& weights, Told& told, VisionConfig& v) {
                        " of the model are a multiple, found shape " +
                        c10::str(periods.sizes()));
   }
-  const auto expected =
-      at::pow(100.0,
-              at::arange(count, at::kDouble) / static_cast<double>(count));
+  const auto expected = at::pow(
+      100.0, at::arange(count, at::kDouble) / static_cast<double>(count));
   constexpr double kRounding = 1.0 / 128;  // two steps of bfloat16
   if (!((periods / expected - 1).abs().max().item<double>() < kRounding)) {
     weights.reject(name,

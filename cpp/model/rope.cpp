@@ -35,9 +35,7 @@ at::Tensor centred_angles(int64_t s, int64_t d) {
 
 }  // namespace
 
-RopeTable centred_rope_table(int64_t h,
-                             int64_t w,
-                             int64_t head_width) {
+RopeTable centred_rope_table(int64_t h, int64_t w, int64_t head_width) {
   const int64_t r = head_width / 4;
   const auto rows =
       centred_angles(h, head_width).unsqueeze(1).expand({h, w, r});

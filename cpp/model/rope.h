@@ -28,9 +28,7 @@ RopeTable rope_table(int64_t h, int64_t w, int64_t head_width);
 /// Patch (i, j) stands at 2 (i + 1/2) / h - 1, 2 (j + 1/2) / w - 1; its angles
 /// are 2 pi 100^(-4k/d) times these, k = 0 .. d/4 - 1, rows before columns.
 /// Siméoni et al., arXiv:2508.10104.
-RopeTable centred_rope_table(int64_t h,
-                             int64_t w,
-                             int64_t head_width);
+RopeTable centred_rope_table(int64_t h, int64_t w, int64_t head_width);
 
 /// Rotates the patch rows of x [B, prefix + N, n, d]; the prefix (class token,
 /// registers) stays.

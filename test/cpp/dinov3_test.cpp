@@ -48,8 +48,8 @@ std::string dinov3_file(const std::string& name) {
 }
 
 Tensors dinov3_behind(const Tensors& tensors,
-                 const std::string& what,
-                 const std::string& prefix) {
+                      const std::string& what,
+                      const std::string& prefix) {
   Tensors out;
   for (const auto& [name, tensor] : tensors) {
     out[name.starts_with(what) ? prefix + name : name] = tensor;
@@ -115,9 +115,8 @@ class SlowDinoV3 {
       const double row = centre(patch / w, h), column = centre(patch % w, w);
       for (int64_t p = 0; p < d / 2; ++p) {
         const int64_t k = p % (d / 4);
-        const double frequency =
-            std::pow(100.0,
-                     -4.0 * static_cast<double>(k) / static_cast<double>(d));
+        const double frequency = std::pow(
+            100.0, -4.0 * static_cast<double>(k) / static_cast<double>(d));
         const double angle =
             2 * std::numbers::pi * (p < d / 4 ? row : column) * frequency;
         const auto from = x[prefix + patch];
@@ -171,8 +170,8 @@ struct Dinov3Sizes {
 };
 
 const std::vector<Dinov3Sizes> kDinov3Sizes{{24, 2, 3, 20, 4, 4, false, false},
-                                {48, 6, 1, 40, 6, 2, true, true},
-                                {16, 1, 2, 72, 8, 0, false, false}};
+                                            {48, 6, 1, 40, 6, 2, true, true},
+                                            {16, 1, 2, 72, 8, 0, false, false}};
 
 /// Writes a folder of transformers and returns its path.
 std::string random_dinov3(const files::TempFolder& temp, const Dinov3Sizes& s) {
@@ -224,9 +223,8 @@ std::string random_dinov3(const files::TempFolder& temp, const Dinov3Sizes& s) {
   return temp.file(name);
 }
 
-std::shared_ptr<const declip::Model> load_dinov3(const std::string& path,
-                                          bool eager,
-                                          const char* dtype = "float32") {
+std::shared_ptr<const declip::Model> load_dinov3(
+    const std::string& path, bool eager, const char* dtype = "float32") {
   declip::LoadOptions options;
   options.device = "cpu";
   options.dtype = dtype;

@@ -36,7 +36,8 @@ Tensors whole_eva() {
 Tensors eva_tower_alone() {
   Tensors out;
   for (const auto& [name, tensor] : whole_eva()) {
-    if (name.starts_with(kEvaTrunk)) out[name.substr(kEvaTrunk.size())] = tensor;
+    if (name.starts_with(kEvaTrunk))
+      out[name.substr(kEvaTrunk.size())] = tensor;
   }
   return out;
 }
@@ -98,15 +99,16 @@ TEST(eva_timm_every_missing_or_wrong_tensor_is_named) {
 TEST(eva_timm_configurations) {
   const files::TempFolder temp;
   write_safetensors(temp.file("open_clip_model.safetensors"), whole_eva());
-  const auto refused =
-      [&](const std::string& file, const std::string& json, const char* part) {
-        temp.write(file, json);
-        const auto message = CHECK_THROWS_CODE(
-            load_checkpoint(temp.path(), eva_heads_of(32)), ErrorCode::kWeights);
-        if (!contains(message, part)) {
-          tap::fail(__FILE__, __LINE__, json + ": " + message);
-        }
-      };
+  const auto refused = [&](const std::string& file,
+                           const std::string& json,
+                           const char* part) {
+    temp.write(file, json);
+    const auto message = CHECK_THROWS_CODE(
+        load_checkpoint(temp.path(), eva_heads_of(32)), ErrorCode::kWeights);
+    if (!contains(message, part)) {
+      tap::fail(__FILE__, __LINE__, json + ": " + message);
+    }
+  };
   const auto open_clip = [](const std::string& vision,
                             const std::string& model = "") {
     return R"({"model_cfg": {"vision_cfg": {"timm_model_name":
@@ -154,10 +156,11 @@ TEST(eva_timm_tower_as_open_clip_has_it) {
   for (const bool eager : {false, true}) {
     declip::LoadOptions options;
     options.device = "cpu";
-    options.overrides = eva_heads_of(static_cast<int64_t>(*golden.at("eva02-native")
-                                                           .find("config")
-                                                           ->find("head_width")
-                                                           ->integer()));
+    options.overrides =
+        eva_heads_of(static_cast<int64_t>(*golden.at("eva02-native")
+                                               .find("config")
+                                               ->find("head_width")
+                                               ->integer()));
     options.eager = eager;
     const auto model = declip::Model::load(kEvaFolder, options, {});
     golden.compare("eva02-native",
