@@ -47,7 +47,7 @@ int64_t input_side(const Fields& f) {
 }
 
 /// timm's transforms_factory.py, for evaluation.
-Preprocess read_preprocess(const Fields& f, int64_t side) {
+Preprocess read_timm_preprocess(const Fields& f, int64_t side) {
   Preprocess out;
   const std::string* filter = f.text("interpolation");
   if (filter != nullptr && *filter != "bicubic" && *filter != "bilinear") {
@@ -107,7 +107,7 @@ std::optional<TimmConfig> read_timm_config(const std::string& folder,
   out.heads = arguments.size("num_heads");
   out.image_size = input_side(trained);
   out.pixels = pixel_stats(trained, "mean", "std").value_or(usual);
-  out.preprocess = read_preprocess(trained, out.image_size);
+  out.preprocess = read_timm_preprocess(trained, out.image_size);
   return out;
 }
 
