@@ -95,7 +95,8 @@ void check_head_width(const TowerTensors& weights, const VisionConfig& v) {
 
 void read(const CheckpointSource& source, Checkpoint& out) {
   const ConfigOverrides& overrides = source.overrides;
-  const auto told = read_open_clip_config(source.files.folder);
+  const auto told =
+      read_open_clip_config(source.files.folder, ImageTower::kTimm);
   ModelConfig& config = out.config;
   config.vision = read_vision(source.weights);
   config.text = read_text_tower(source.weights);
