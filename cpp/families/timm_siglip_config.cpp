@@ -9,7 +9,7 @@
 namespace declip {
 namespace {
 
-constexpr std::array kModel{
+constexpr std::array kTimmSiglipModel{
     KnownField{"embed_dim"},
     KnownField{"vision_cfg"},
     KnownField{"text_cfg"},
@@ -24,7 +24,7 @@ constexpr std::array kModel{
     KnownField{"preprocess_cfg"},
 };
 // open_clip hands a tower of timm's none of its own arguments.
-constexpr std::array kVision{
+constexpr std::array kTimmSiglipVision{
     KnownField{"image_size"},
     KnownField{"timm_model_name"},
     KnownField{"timm_model_pretrained"},
@@ -43,7 +43,7 @@ constexpr std::array kVision{
     KnownField{"act_kwargs"},
     KnownField{"norm_kwargs"},
 };
-constexpr std::array kText{
+constexpr std::array kTimmSiglipText{
     KnownField{"context_length"},
     KnownField{"vocab_size"},
     KnownField{"hf_tokenizer_name"},
@@ -93,7 +93,7 @@ bool is(const std::string* value, const char* expected) {
 }
 
 void read_text(const Fields& text, TimmSiglipConfig& out) {
-  refuse_unknown(text, kText);
+  refuse_unknown(text, kTimmSiglipText);
   out.text_heads = text.size("heads");
   out.causal = !text.flag("no_causal_mask");
   const std::string* pool = text.text("pool_type");
@@ -150,9 +150,9 @@ std::optional<TimmSiglipConfig> read_open_clip_siglip(
   const bool bare =
       top.find("model_cfg") == nullptr && top.find("vision_cfg") != nullptr;
   const Fields model = bare ? top : top.inner("model_cfg");
-  refuse_unknown(model, kModel);
+  refuse_unknown(model, kTimmSiglipModel);
   const Fields vision = model.inner("vision_cfg");
-  refuse_unknown(vision, kVision);
+  refuse_unknown(vision, kTimmSiglipVision);
   TimmSiglipConfig out;
   out.path = file->path;
   if (const auto* name = vision.text("timm_model_name")) out.model = *name;

@@ -14,7 +14,7 @@ constexpr std::string_view kVisionType = "tipsv2_vision_model";
 
 // Fields of transformers' Tipsv2Config, Tipsv2VisionConfig and
 // Tipsv2TextConfig.
-constexpr std::array kModel{
+constexpr std::array kTipsModel{
     KnownField{"model_type"},
     KnownField{"vision_config"},
     KnownField{"text_config"},
@@ -154,7 +154,7 @@ TipsConfig read_tips_config(const std::string& folder,
     read_flat(top, notes, out);
     return out;
   }
-  note_unknown(top, fields_of(kModel, kAnyFields), "TIPSv2", notes);
+  note_unknown(top, fields_of(kTipsModel, kAnyFields), "TIPSv2", notes);
   read_vision(top.inner("vision_config"), notes, out);
   read_text(top.inner("text_config"), notes, out);
   out.temperature = temperature(top, "temperature_init_value", out.temperature);
