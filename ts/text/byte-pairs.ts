@@ -4,6 +4,8 @@
  * joined wherever it stands, until no learned pair is left. Sennrich et al., arXiv:1508.07909.
  */
 
+import { Memo } from './memo.js'
+
 /** What a vocabulary has learned, as ids. */
 export interface MergeTable {
   /** Ids of the 256 bytes, then of the 256 bytes that end a word. */
@@ -14,17 +16,13 @@ export interface MergeTable {
   readonly joined: Int32Array
 }
 
-/** Longest word kept, in UTF-16 units, and how many of them. */
-const MEMO_LENGTH = 64
-const MEMO_SIZE = 16384
-
 const utf8 = new TextEncoder()
 
 /** Encodes words to the ids of one vocabulary. */
 export class BytePairEncoder {
   readonly #table: MergeTable
   readonly #joiner: PairJoiner
-  readonly #memo = new Map<string, Int32Array>()
+  readonly #memo = new Memo<Int32Array>()
 
   constructor(table: MergeTable) {
     this.#table = table
@@ -33,14 +31,7 @@ export class BytePairEncoder {
 
   /** Ids of a word that is not empty. */
   encode(word: string): Int32Array {
-    const known = this.#memo.get(word)
-    if (known !== undefined) return known
-    const ids = this.#joiner.join(this.#bytes(word))
-    if (word.length <= MEMO_LENGTH) {
-      if (this.#memo.size >= MEMO_SIZE) this.#memo.clear()
-      this.#memo.set(word, ids)
-    }
-    return ids
+    return this.#memo.get(word, () => this.#joiner.join(this.#bytes(word)))
   }
 
   #bytes(word: string): Int32Array {

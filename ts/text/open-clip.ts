@@ -16,6 +16,9 @@ import { asFields, type Fields, specialPiece, type TokenizerFiles } from './toke
 
 const CLEANINGS = ['lower', 'whitespace', 'canonicalize'] as const satisfies readonly Cleaning[]
 
+/** Classes that transformers makes anew with words between white space, whatever tokenizer.json says. */
+const WORD_CLASSES = /^(T5|XLMRoberta|Tipsv2)Tokenizer(Fast)?$/
+
 /** Which tokenizer open_clip makes. */
 export interface OpenClipTokenizer {
   /** Whether the vocabulary is the folder's own. */
@@ -78,7 +81,10 @@ function* rulesOf(
     before,
     after,
   })
-  if (name.endsWith('.json')) return ofPipeline(yield* readPipeline(bytes))
+  if (name.endsWith('.json')) {
+    const words = WORD_CLASSES.test(String(files.config['tokenizer_class']))
+    return ofPipeline(yield* readPipeline(bytes, { words }))
+  }
   const idsOf = (ids: ReadonlyMap<string, number>, piece: string) => {
     const id = ids.get(piece)
     if (id === undefined) throw new Error(`the special piece '${piece}' has no id`)

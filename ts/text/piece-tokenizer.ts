@@ -9,7 +9,7 @@ import {
 /** What a {@link PieceTokenizer} is made of. */
 export interface PieceRules {
   /** Ids of a text's pieces; the text has no lone surrogates. */
-  readonly pieces: (text: string) => number[]
+  readonly pieces: (text: string) => readonly number[]
   /** Of every piece. */
   readonly ids: ReadonlyMap<string, number>
   /** Ids in front of every text. */

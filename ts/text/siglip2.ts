@@ -18,7 +18,7 @@ export function* siglip2Tokenizer(
 ): Steps<PieceTokenizer> {
   const { bytes, name } = files.vocabulary
   const pipeline = name.endsWith('.json')
-    ? yield* readPipeline(bytes, lowerCharacters)
+    ? yield* readPipeline(bytes, { first: lowerCharacters })
     : yield* gemmaPipeline(bytes, lowerCharacters)
   const idOf = (piece: string) => {
     const id = pipeline.ids.get(piece)

@@ -29,7 +29,7 @@ function* rulesOf({
 }: TokenizerFiles): Steps<Pick<PieceRules, 'ids' | 'pieces'>> {
   const first = config['do_lower_case'] === false ? (text: string) => text : lowerCharacters
   if (name.endsWith('.json')) {
-    const pipeline = yield* readPipeline(bytes, first)
+    const pipeline = yield* readPipeline(bytes, { first, words: true })
     return { ids: pipeline.ids, pieces: text => pipeline.encode(text) }
   }
   const file = yield* readSentencePiece(bytes)

@@ -66,18 +66,19 @@ export class LargeJson {
   /**
    * Hands over the members of an object or list in parts, each a small object or list.
    *
-   * @returns false, without a visit, for anything but an object or list
+   * @returns which of the two it is; undefined, without a visit, for anything else
    * @throws SyntaxError where it is not JSON
    */
-  *parts(extent: Extent, visit: (part: object) => void): Steps<boolean> {
+  *parts(extent: Extent, visit: (part: object) => void): Steps<'object' | 'list' | undefined> {
     const start = this.#skipSpace(extent.start)
     const open = this.#bytes[start]
-    if (open !== OPEN_OBJECT && open !== OPEN_LIST) return false
+    if (open !== OPEN_OBJECT && open !== OPEN_LIST) return undefined
+    const kind = open === OPEN_OBJECT ? 'object' : 'list'
     const close = open === OPEN_OBJECT ? CLOSE_OBJECT : CLOSE_LIST
     const [left, right] = open === OPEN_OBJECT ? ['{', '}'] : ['[', ']']
     let partStart = start + 1
     let at = this.#skipSpace(partStart)
-    if (this.#bytes[at] === close) return true
+    if (this.#bytes[at] === close) return kind
     for (;;) {
       let end = this.#skipValue(at)
       if (open === OPEN_OBJECT) end = this.#skipValue(this.#expect(COLON, end))
@@ -88,7 +89,7 @@ export class LargeJson {
         yield
         partStart = at
       }
-      if (last) return true
+      if (last) return kind
     }
   }
 

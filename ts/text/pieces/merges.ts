@@ -5,6 +5,7 @@
  */
 
 import { type MergeTable, PairJoiner } from '../byte-pairs.js'
+import { Memo } from '../memo.js'
 import { characterLength } from './unigram.js'
 
 /** What a vocabulary says. */
@@ -26,6 +27,7 @@ const utf8 = new TextEncoder()
 export class Merges {
   readonly #options: MergesOptions
   readonly #joiner: PairJoiner
+  readonly #memo = new Memo<Int32Array>()
   readonly #bytes: readonly (number | undefined)[]
 
   constructor(options: MergesOptions) {
@@ -40,6 +42,10 @@ export class Merges {
    * @param text - without lone surrogates
    */
   encode(text: string): Int32Array {
+    return this.#memo.get(text, word => this.#cut(word))
+  }
+
+  #cut(text: string): Int32Array {
     const { ids, ignoreMerges } = this.#options
     const whole = ignoreMerges ? ids.get(text) : undefined
     if (whole !== undefined) return Int32Array.of(whole)

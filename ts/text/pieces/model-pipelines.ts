@@ -5,15 +5,9 @@
 
 import type { Steps } from '../../base/steps.js'
 import type { Charsmap } from './charsmap.js'
-import { type AddedPiece, Pipeline, type PipelineParts } from './pipeline.js'
+import { type AddedPiece, Pipeline, type PipelineParts, WORDS } from './pipeline.js'
 import { PieceType, readSentencePiece, type SentencePieceFile } from './sentencepiece-file.js'
 import { mergesOfPieces, type ScoredPiece, unigramVocabulary } from './vocabulary.js'
-
-/** Words between white space, each with the mark of a word's beginning. */
-const WORDS = {
-  type: 'Sequence',
-  pretokenizers: [{ type: 'WhitespaceSplit' }, { type: 'Metaspace', prepend_scheme: 'always' }],
-}
 
 /** Gemma's: byte pairs, blanks as marks, nothing in front of a text. */
 export function* gemmaPipeline(

@@ -85,6 +85,8 @@ export class Pipeline {
     first: (text: string) => string = text => text,
   ) {
     const library = loadLibrary()
+    const normalize = normalizerOf(parts.normalizer, library)
+    const split = splitterOf(parts.pre_tokenizer, library)
     const added = parts.added_tokens ?? []
     const { ids, names } = vocabulary
     for (const { content, id } of added) {
@@ -103,8 +105,6 @@ export class Pipeline {
       },
       {},
     )
-    const normalize = normalizerOf(parts.normalizer, library)
-    const split = splitterOf(parts.pre_tokenizer, library)
     // The library calls its parts as functions, and takes ours the same way.
     Object.assign(tokenizer, {
       normalizer: (text: string) => {
@@ -139,13 +139,23 @@ export class Pipeline {
   }
 }
 
+/** Words between white space, each with the mark of a word's beginning. */
+export const WORDS = {
+  type: 'Sequence',
+  pretokenizers: [{ type: 'WhitespaceSplit' }, { type: 'Metaspace', prepend_scheme: 'always' }],
+}
+
 /**
  * Reads a tokenizer.json.
  *
- * @param first - as for {@link Pipeline}
+ * @param options - `first`: as for {@link Pipeline}; `words`: what is between white space is cut by itself and the
+ * table is all that is normalised by, whatever the file says, as transformers 5 has it for T5, XLM-RoBERTa and TIPSv2
  * @throws Error saying what is wrong with the file
  */
-export function* readPipeline(file: Uint8Array, first?: (text: string) => string): Steps<Pipeline> {
+export function* readPipeline(
+  file: Uint8Array,
+  { first, words = false }: { first?: (text: string) => string; words?: boolean } = {},
+): Steps<Pipeline> {
   const json = new LargeJson(file)
   const members = yield* json.members(json.whole)
   const model = members?.get('model')
@@ -159,11 +169,18 @@ export function* readPipeline(file: Uint8Array, first?: (text: string) => string
   const vocabulary = yield* readModel(json, model)
   const parts = {
     added_tokens: addedPieces(part('added_tokens') ?? []),
-    normalizer: part('normalizer'),
-    pre_tokenizer: part('pre_tokenizer'),
+    normalizer: words ? tableOf(part('normalizer')) : part('normalizer'),
+    pre_tokenizer: words ? WORDS : part('pre_tokenizer'),
     post_processor: part('post_processor'),
   }
   return new Pipeline(parts, vocabulary, first)
+}
+
+/** The part of a normalizer that is a table; undefined without one. */
+function tableOf(normalizer: unknown): unknown {
+  const part = partOf(normalizer, 'normalizer')
+  if (part?.type !== 'Sequence') return part?.type === 'Precompiled' ? part : undefined
+  return listOf(part['normalizers'], 'normalizers').map(tableOf).find(Boolean)
 }
 
 function addedPieces(list: unknown): AddedPiece[] {

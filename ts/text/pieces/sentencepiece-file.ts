@@ -53,9 +53,11 @@ export function* readSentencePiece(file: Uint8Array): Steps<SentencePieceFile> {
   let charsmap: Charsmap | undefined
   let addDummyPrefix = true
   let removeExtraWhitespaces = true
+  let told = 0
   const reader = new BinaryReader(file)
   while (reader.pos < reader.len) {
     const [field, wire] = reader.tag()
+    if (field === 2 || field === 3) told++
     if (field === 1 || field === 2 || field === 3) expect(wire, WireType.LengthDelimited, field)
     if (field === 1) {
       const { piece, score, type } = readPiece(reader.bytes())
@@ -87,6 +89,9 @@ export function* readSentencePiece(file: Uint8Array): Steps<SentencePieceFile> {
         throw new Error('escape_whitespaces is off, and pieces with spaces are not read')
       }
     } else reader.skip(wire, field)
+  }
+  if (pieces.length > 0 && told < 2) {
+    throw new Error('it ends before it says how texts are normalised and cut')
   }
   if (pieces.length === 0) throw new Error('it has no pieces')
   if (algorithm !== 'unigram' && algorithm !== 'bpe') {

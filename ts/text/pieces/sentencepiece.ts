@@ -89,7 +89,7 @@ export class SentencePiece {
   }
 
   /** Ids of a text's pieces; a run of unknown characters is one. */
-  encode(text: string): number[] {
+  encode(text: string): readonly number[] {
     return this.#model.encode(this.#normalize(text))
   }
 

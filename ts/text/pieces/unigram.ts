@@ -4,6 +4,8 @@
  * letter of every piece: a vocabulary of 901,629 pieces (XLM-V) takes it 16 s and a gigabyte, this one 1 s and 0.1.
  */
 
+import { Memo } from '../memo.js'
+
 /** Longest piece that is looked for, in UTF-16 units; sentencepiece trains none longer than 16 characters. */
 const LONGEST = 256
 
@@ -31,6 +33,7 @@ export class Unigram {
   readonly #options: UnigramOptions
   /** Longest piece by its first UTF-16 unit. */
   readonly #longest = new Map<number, number>()
+  readonly #memo = new Memo<readonly number[]>()
 
   constructor(options: UnigramOptions) {
     this.#options = options
@@ -48,7 +51,11 @@ export class Unigram {
    *
    * @param text - without lone surrogates
    */
-  encode(text: string): number[] {
+  encode(text: string): readonly number[] {
+    return this.#memo.get(text, word => this.#cut(word))
+  }
+
+  #cut(text: string): number[] {
     const { ids, scores, unknownId, least, single } = this.#options
     const round = single ? Math.fround : same
     const unknownScore = round(least - UNKNOWN_PENALTY)

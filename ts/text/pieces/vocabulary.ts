@@ -57,8 +57,8 @@ export function* readModel(json: LargeJson, extent: Extent): Steps<PieceVocabula
   }
   const ids = new Map<string, number>()
   const names: string[] = []
-  const isObject = vocab && (yield* json.parts(vocab, part => readIds(part, ids, names)))
-  if (!isObject) throw new Error('model.vocab must be an object from piece to id')
+  const kind = vocab && (yield* json.parts(vocab, part => readIds(part, ids, names)))
+  if (kind !== 'object') throw new Error('model.vocab must be an object from piece to id')
   const pairs: number[] = []
   const joined: number[] = []
   if (merges !== undefined) {
@@ -176,7 +176,7 @@ function mergesVocabulary(
 
 function* readScored(json: LargeJson, extent: Extent): Steps<ScoredPiece[] | undefined> {
   const pieces: ScoredPiece[] = []
-  const isList = yield* json.parts(extent, part => {
+  const kind = yield* json.parts(extent, part => {
     for (const entry of Array.isArray(part) ? part : [undefined]) {
       const [piece, score]: unknown[] = Array.isArray(entry) ? entry : []
       if (typeof piece !== 'string' || typeof score !== 'number') {
@@ -185,7 +185,7 @@ function* readScored(json: LargeJson, extent: Extent): Steps<ScoredPiece[] | und
       pieces.push([piece, score])
     }
   })
-  return isList ? pieces : undefined
+  return kind === 'list' ? pieces : undefined
 }
 
 function readIds(part: object, ids: Map<string, number>, names: string[]): void {
