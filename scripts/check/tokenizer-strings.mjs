@@ -20,13 +20,85 @@ const PIECES = {
   marks: ['é', 'Å', 'ṩ', 'i̇', 'İ', 'ﬁ', 'ﬀ', 'Å', '①', '½', '㎏', '㌔', 'ǆ', 'ﷺ', 'ẛ̣', '각'],
   final: ['ΟΔΟΣ', 'Σ', 'ΣΑΣ ΣΑΣ.', "ΟΔΟΣ'", 'ΑΣ1', 'Σ́Σ'],
   mojibake: ['Ã©', 'â€™', 'naÃ¯ve', 'Ð¿Ñ€Ð¸', 'schÃ¶n', 'â€œcatâ€\u009d', 'Â½'],
-  html: ['&amp;', '&amp;amp;', '&lt;b&gt;', '<b>', '&eacute;', '&#233;', '&#x1F408;', '&notit;', '&#0;', '</div>'],
-  control: ['\t', '\n', '\r\n', '\u0000', '\u0001', '\u001c', '\u007f', '\u0085', '\u00a0', '\u200b', '\u200d', '\u2028', '\ufeff', '\u3000', '\ufffd', '\u00ad', '\u202e'],
-  special: ['</s>', '<s>', '<unk>', '<pad>', '<bos>', '<eos>', '<mask>', '▁', '▁▁', '\n\n', '<0x41>', '</S>', '<start_of_text>', '＜s＞', '  ', '   '],
-  marksOf: ["it's", 'traffic_light', 'a.b', '(c)', '“quoted”', '‘x’', 'e.g.', '100%', '3,14', '#tag', '@name', 'http://a.b/c?d=e', '…', '—', '¿qué?', '「」', '、', '。'],
+  html: [
+    '&amp;',
+    '&amp;amp;',
+    '&lt;b&gt;',
+    '<b>',
+    '&eacute;',
+    '&#233;',
+    '&#x1F408;',
+    '&notit;',
+    '&#0;',
+    '</div>',
+  ],
+  control: [
+    '\t',
+    '\n',
+    '\r\n',
+    '\u0000',
+    '\u0001',
+    '\u001c',
+    '\u007f',
+    '\u0085',
+    '\u00a0',
+    '\u200b',
+    '\u200d',
+    '\u2028',
+    '\ufeff',
+    '\u3000',
+    '\ufffd',
+    '\u00ad',
+    '\u202e',
+  ],
+  special: [
+    '</s>',
+    '<s>',
+    '<unk>',
+    '<pad>',
+    '<bos>',
+    '<eos>',
+    '<mask>',
+    '▁',
+    '▁▁',
+    '\n\n',
+    '<0x41>',
+    '</S>',
+    '<start_of_text>',
+    '＜s＞',
+    '  ',
+    '   ',
+  ],
+  marksOf: [
+    "it's",
+    'traffic_light',
+    'a.b',
+    '(c)',
+    '“quoted”',
+    '‘x’',
+    'e.g.',
+    '100%',
+    '3,14',
+    '#tag',
+    '@name',
+    'http://a.b/c?d=e',
+    '…',
+    '—',
+    '¿qué?',
+    '「」',
+    '、',
+    '。',
+  ],
 }
 
-const TEMPLATES = ['a photo of a {}', 'This is {}.', '{} in the scene', '{}', 'A {}, close up', 'itap of {}!']
+const TEMPLATES = [
+  'a photo of a {}',
+  'This is {}.',
+  '{} in the scene',
+  '{}',
+  'A {}, close up',
+  'itap of {}!',
+]
 
 /** A generator of numbers 0..n-1 (Park and Miller's). */
 export function randomBelow(seed) {
@@ -51,7 +123,9 @@ function wordsOf(script) {
     return String.fromCodePoint(from + below(to - from + 1))
   }
   const list = Array.from({ length: WORDS }, () =>
-    Array.from({ length: 1 + below(short ? 3 : 9) }, (_, i) => letter(below(3) === 0 ? i : 0)).join(''),
+    Array.from({ length: 1 + below(short ? 3 : 9) }, (_, i) => letter(below(3) === 0 ? i : 0)).join(
+      '',
+    ),
   )
   words.set(script, list)
   return list
@@ -91,7 +165,9 @@ export function texts(count, seed) {
       case 2:
         return `${odd()} ${plain} ${odd()}`
       case 3:
-        return Array.from({ length: 1 + below(5) }, () => (below(2) ? odd() : sentence(below, one(scripts)))).join(one(['', ' ', '  ', '_']))
+        return Array.from({ length: 1 + below(5) }, () =>
+          below(2) ? odd() : sentence(below, one(scripts)),
+        ).join(one(['', ' ', '  ', '_']))
       default:
         return plain
     }

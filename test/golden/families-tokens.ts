@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import t from 'tap'
+import { loadModel } from '../../ts/index.js'
 import { type FolderKind, FolderTokenizer } from '../../ts/text/folder-tokenizer.js'
 import { Golden } from './support.js'
 
@@ -35,6 +36,10 @@ for (const [id, kind] of Object.entries(KINDS)) {
     const wrong = text.filter((_, i) => String(found[i]) !== String(ids[i]))
     t.same(wrong, [], `${text.length} texts`)
     t.same(found, ids, 'ids')
+    using model = await loadModel(folder)
+    const tokens = model.tokenize(text)
+    t.same(tokens.shape, [text.length, contextLength], "the model's rows")
+    t.same(rows({ data: (await tokens.data()) as Int32Array }), ids, "the model's ids")
     const atOnce = new FolderTokenizer(kind, folder, { contextLength })
     t.same(rows(atOnce.tokenize(text)), ids, 'read at once')
   })

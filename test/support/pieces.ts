@@ -97,7 +97,10 @@ export function gemmaJson(change: Record<string, unknown> = {}, model: object = 
     },
     post_processor: {
       type: 'TemplateProcessing',
-      single: [{ Sequence: { id: 'A', type_id: 0 } }, { SpecialToken: { id: '<eos>', type_id: 0 } }],
+      single: [
+        { Sequence: { id: 'A', type_id: 0 } },
+        { SpecialToken: { id: '<eos>', type_id: 0 } },
+      ],
       pair: [],
       special_tokens: { '<eos>': { id: '<eos>', ids: [1], tokens: ['<eos>'] } },
     },

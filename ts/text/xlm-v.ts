@@ -16,7 +16,9 @@ export function* xlmVTokenizer(
   contextLength: number,
 ): Steps<PieceTokenizer> {
   const { bytes, name } = files.vocabulary
-  const pipeline = name.endsWith('.json') ? yield* readPipeline(bytes, { words: true }) : yield* xlmPipeline(bytes)
+  const pipeline = name.endsWith('.json')
+    ? yield* readPipeline(bytes, { words: true })
+    : yield* xlmPipeline(bytes)
   const idOf = (kind: string, usual: string) => {
     const piece = specialPiece(files, kind) ?? usual
     const id = pipeline.ids.get(piece)
