@@ -114,6 +114,11 @@ const Json* Fields::find(const std::string& name) const {
   return nullptr;
 }
 
+bool Fields::has_null(const std::string& name) const {
+  const Json* found = json_ == nullptr ? nullptr : json_->find(name);
+  return found != nullptr && found->is_null();
+}
+
 Fields Fields::inner(const std::string& name) const {
   return {find(name), where_ + ": \"" + name + "\""};
 }

@@ -37,8 +37,9 @@ struct KnownField {
 };
 
 /// A JSON object and the file and field that it came from, for messages. A
-/// field that is null counts as missing. All but find(), inner() and unknown()
-/// throw Error(kWeights) that names file, field, what was expected and found.
+/// field that is null counts as missing. All but find(), has_null(), inner()
+/// and unknown() throw Error(kWeights) that names file, field, what was
+/// expected and found.
 class Fields {
  public:
   Fields(const Json* json, std::string where);
@@ -48,6 +49,8 @@ class Fields {
   void override_with(const Json* newer) { newer_ = newer; }
 
   const Json* find(const std::string& name) const;
+  /// The field is there and null.
+  bool has_null(const std::string& name) const;
   Fields inner(const std::string& name) const;
 
   /// 1 to 2^24.

@@ -191,13 +191,6 @@ constexpr Refusal kCoca{
         "it is CoCa, whose image tower ends in a pooling head of many "
         "queries and whose texts have a class token",
     .instead = "take LAION's CLIP of the same size"};
-constexpr Refusal kClipa{
-    .name = "CLIPA",
-    .told_by = "`visual.conv1.weight` without `visual.ln_pre.*`",
-    .why =
-        "it is CLIPA, which has no norm before its blocks, the mean of its "
-        "patches in place of a class token, and BERT's tokenizer",
-    .instead = "take DataComp's CLIP of the same size"};
 constexpr Refusal kConvolutionalClip{
     .name =
         "CLIP with a ConvNeXt, MobileCLIP S0 to S4 (FastViT) and other "
@@ -289,10 +282,7 @@ constexpr std::array kBefore{
     Signature{.key = "visual.trunk.patch_embed.backbone.*",
               .refusal = &kHybridClip},
     Signature{.key = "visual.attn_pool.query", .refusal = &kCoca},
-    Signature{.key = "visual.conv1.weight",
-              .refusal = &kClipa,
-              .also = "visual.transformer.resblocks.#.ln_1.weight",
-              .without = "visual.ln_pre.*"},
+    Signature{.key = "text.cls_emb", .refusal = &kCoca},
 };
 
 constexpr std::array kAfter{

@@ -11,6 +11,7 @@
 #include "families/initial_weights.h"
 #include "families/open_clip_config.h"
 #include "families/open_clip_names.h"
+#include "families/timm_clip.h"
 #include "files/mapped_file.h"
 #include "model/clip_encoder.h"
 #include "model/recipe.h"
@@ -33,21 +34,29 @@ void read(const CheckpointSource& source, Checkpoint& out) {
   const auto told = read_open_clip_config(source.files.folder);
   ModelConfig& config = out.config;
   config.vision = read_clip_vision(source.weights);
-  config.text = read_text_tower(source.weights);
+  config.text = read_text_tower(source.weights, !told || told->text_projection);
   ToldOfTowers towers;
   towers.activation = told.has_value() || source.files.torchscript;
   if (told) {
     towers.head_width = told->head_width;
     towers.text_heads = told->text_heads;
     config.vision.activation = told->activation;
-    if (config.text) config.text->activation = told->activation;
+    config.vision.norm_before_blocks = told->norm_before_blocks;
+    config.vision.mean_of_patches = told->mean_of_patches;
+    config.vision.norm_after_mean = told->norm_after_mean;
     apply(*told, config);
+  } else if (!source.weights.has("visual.ln_pre.weight")) {
+    source.weights.reject(
+        "visual.ln_pre.weight",
+        "is missing: the file is incomplete, or it is CLIPA, whose "
+        "open_clip_config.json must lie beside it");
   }
   complete_clip_config(source, towers, out);
-  check_clip_vocabulary(source.weights, config);
   out.format = format_of(source, told.has_value());
   out.tokenizer = out.format == "open_clip" ? TokenizerKind::kOpenClip
                                             : TokenizerKind::kOpenAi;
+  if (told) out.tokenizer = told->tokenizer;
+  if (is_clips(out.tokenizer)) check_clip_vocabulary(source.weights, config);
 }
 
 constexpr Layout kTopLevel{"", kTopLevelNames, read};
@@ -69,7 +78,6 @@ constexpr Refusal kLongClip{
     .instead =
         "save its image tower alone and give text features of your own, "
         "or take a CLIP"};
-
 const std::array kSignatures{
     Signature{.key = "vision_model.embeddings.*", .layout = &kHuggingFaceClip},
     Signature{.key = "vision_model.encoder.*", .layout = &kHuggingFaceClip},
@@ -77,6 +85,11 @@ const std::array kSignatures{
     Signature{.key = "embeddings.class_embedding",
               .layout = &kHuggingFaceVision},
     Signature{.key = "positional_embedding_res", .refusal = &kLongClip},
+    Signature{.key = "text.positional_embedding_res", .refusal = &kLongClip},
+    Signature{.key = "visual.trunk.blocks.#.attn.qkv.weight",
+              .layout = &kTimmClip,
+              .also = "visual.trunk.norm_pre.weight",
+              .without = "visual.trunk.attn_pool.latent"},
     Signature{.key = "visual.layer1.#.conv1.weight", .refusal = &kResNet},
     Signature{.key = "visual.transformer.resblocks.*",
               .layout = &kCustomText,
@@ -100,10 +113,11 @@ void check_shapes(ShapeChecker& check, const ModelConfig& config) {
   check.need("visual.conv1.weight", {v.width, 3, v.patch, v.patch});
   check.need("visual.class_embedding", {v.width});
   check.need("visual.positional_embedding", {1 + v.grid * v.grid, v.width});
-  check.need_pair("visual.ln_pre", {v.width});
+  if (v.norm_before_blocks) check.need_pair("visual.ln_pre", {v.width});
   check_clip_blocks(check, "visual.", v.layers, v.width, v.mlp_hidden);
   check.need_pair("visual.ln_post", {v.width});
   check.need("visual.proj", {v.width, v.embed_dim});
+  check.allow("visual.proj_bias", {v.embed_dim});
 }
 
 int64_t stem_group(std::string_view name) {

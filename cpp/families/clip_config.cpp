@@ -175,7 +175,8 @@ bool has_text_tower(const TowerTensors& weights) {
   return first != weights.tensors.end() && first->first.starts_with("text.");
 }
 
-std::optional<TextConfig> read_text_tower(const TowerTensors& weights) {
+std::optional<TextConfig> read_text_tower(const TowerTensors& weights,
+                                          bool projection) {
   if (!has_text_tower(weights)) return std::nullopt;
   TextConfig t;
   const at::Tensor& tokens = weights.need("text.token_embedding.weight", 2);
@@ -185,7 +186,13 @@ std::optional<TextConfig> read_text_tower(const TowerTensors& weights) {
                        "text.positional_embedding",
                        weights.need("text.positional_embedding", 2).size(0));
   t.layers = weights.count_blocks("text.transformer.resblocks.");
-  t.embed_dim = weights.need("text.text_projection", 2).size(1);
+  if (!projection && weights.has("text.text_projection")) {
+    weights.reject("text.text_projection",
+                   "is in the file, and the configuration beside it says that "
+                   "texts are not projected (proj_type)");
+  }
+  t.embed_dim =
+      projection ? weights.need("text.text_projection", 2).size(1) : t.width;
   return t;
 }
 

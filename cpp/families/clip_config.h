@@ -31,8 +31,10 @@ VisionConfig read_clip_vision(const TowerTensors& weights);
 
 bool has_text_tower(const TowerTensors& weights);
 
-/// The text tower, if the file has one.
-std::optional<TextConfig> read_text_tower(const TowerTensors& weights);
+/// The text tower, if the file has one; with a projection, unless its
+/// configuration says that it has none.
+std::optional<TextConfig> read_text_tower(const TowerTensors& weights,
+                                          bool projection = true);
 
 /// What a configuration beside the weights, or their container, says of towers.
 struct ToldOfTowers {
@@ -57,11 +59,16 @@ void complete_clip_config(const CheckpointSource& source,
 /// The caller's layer_norm_eps.
 std::optional<double> overridden_epsilon(const ConfigOverrides& overrides);
 
-/// Both towers must end in one space, and the token table must be one for
-/// CLIP's vocabulary.
+/// Both towers must end in one space.
 void check_one_space(const TowerTensors& weights, const ModelConfig& config);
+/// The token table must be one for CLIP's vocabulary.
 void check_clip_vocabulary(const TowerTensors& weights,
                            const ModelConfig& config);
+
+/// Whether a tokenizer has CLIP's vocabulary.
+inline bool is_clips(TokenizerKind kind) {
+  return kind == TokenizerKind::kOpenAi || kind == TokenizerKind::kOpenClip;
+}
 
 /// Said of a folder of transformers that lacks the file.
 inline constexpr const char* kNoConfig =

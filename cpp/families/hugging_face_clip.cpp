@@ -131,13 +131,14 @@ constexpr std::array kTowerFields{
     KnownField{"initializer_factor"},
 };
 constexpr std::array kVisionFields{
-    KnownField{"model_type", "\"clip_vision_model\""},
+    KnownField{"model_type",
+               "\"clip_vision_model\" \"metaclip_2_vision_model\""},
     KnownField{"num_channels", "3"},
     KnownField{"image_size"},
     KnownField{"patch_size"},
 };
 constexpr std::array kTextFields{
-    KnownField{"model_type", "\"clip_text_model\""},
+    KnownField{"model_type", "\"clip_text_model\" \"metaclip_2_text_model\""},
     KnownField{"vocab_size"},
     KnownField{"max_position_embeddings"},
     KnownField{"bos_token_id"},
@@ -177,10 +178,10 @@ VisionConfig vision_config(const Fields& f, int64_t embed_dim) {
   return v;
 }
 
-TextConfig text_config(const Fields& f, int64_t embed_dim) {
-  // transformers pools the largest id for this value, which older configs
-  // carry though it is not CLIP's end token.
-  constexpr int64_t kLegacyEos = 2;
+TextConfig text_config(const Fields& f, int64_t embed_dim, bool metaclip_2) {
+  // In a CLIP, transformers pools the largest id for this value, which older
+  // configs carry though it is not CLIP's end token. MetaCLIP 2 means it.
+  constexpr int64_t kLegacyEos = 2, kClipEnd = 49407;
   TextConfig t;
   t.width = f.size("hidden_size", 512);
   t.layers = f.size("num_hidden_layers", 12);
@@ -190,8 +191,9 @@ TextConfig text_config(const Fields& f, int64_t embed_dim) {
   t.embed_dim = embed_dim;
   t.activation = f.activation("hidden_act");
   t.layer_norm_eps = f.epsilon("layer_norm_eps", 1e-5);
-  const auto eos = f.integer("eos_token_id");
-  if (eos && *eos != kLegacyEos) {
+  auto eos = f.integer("eos_token_id");
+  if (metaclip_2 && !eos) eos = kClipEnd;  // the default there too
+  if (eos && (metaclip_2 || *eos != kLegacyEos)) {
     if (*eos < 0 || *eos >= t.vocab) {
       f.reject("eos_token_id",
                "0 to vocab_size-1 = " + std::to_string(t.vocab - 1) +
@@ -205,22 +207,25 @@ TextConfig text_config(const Fields& f, int64_t embed_dim) {
 struct Config {
   VisionConfig vision;
   std::optional<TextConfig> text;  // absent for a CLIPVisionModel
+  bool metaclip_2 = false;
 };
 
 Config read_config(const JsonFile& file, std::vector<std::string>& notes) {
   const Fields top(file);
   const auto vision_fields = fields_of(kTowerFields, kVisionFields, kAnyFields);
   const std::string* type = top.text("model_type");
-  if (type != nullptr && *type == "clip_vision_model") {
+  if (type != nullptr &&
+      (*type == "clip_vision_model" || *type == "metaclip_2_vision_model")) {
     top.check(vision_fields);
     note_unknown(top, vision_fields, "CLIP", notes);
     return {vision_config(top, top.size("projection_dim", 512)), std::nullopt};
   }
-  if (type != nullptr && *type != "clip") {
+  const bool metaclip_2 = type != nullptr && *type == "metaclip_2";
+  if (type != nullptr && *type != "clip" && !metaclip_2) {
     top.refuse("model_type",
-               "whose text or image tower is not CLIP's; of transformers' "
-               "models, those of type \"clip\" and \"clip_vision_model\" are "
-               "run");
+               "whose text or image tower is not CLIP's; with tensors of these "
+               "names, types \"clip\", \"metaclip_2\" and their vision models "
+               "are run");
   }
   Fields vision = top.inner("vision_config");
   Fields text = top.inner("text_config");
@@ -233,7 +238,9 @@ Config read_config(const JsonFile& file, std::vector<std::string>& notes) {
   note_unknown(vision, vision_fields, "CLIP", notes);
   note_unknown(text, text_fields, "CLIP", notes);
   const int64_t embed_dim = top.size("projection_dim", 512);
-  return {vision_config(vision, embed_dim), text_config(text, embed_dim)};
+  return {vision_config(vision, embed_dim),
+          text_config(text, embed_dim, metaclip_2),
+          metaclip_2};
 }
 
 /// A CLIPVisionModel has no projection: its features are what would go into
@@ -257,6 +264,7 @@ void read(const CheckpointSource& source, Checkpoint& out) {
         "before the projection, which no text shares");
   }
   ToldOfTowers towers;
+  out.tokenizer = TokenizerKind::kFolder;
   if (const auto file =
           read_json_if_there(source.files.folder, "config.json")) {
     const Config told = read_config(*file, out.notes);
@@ -265,6 +273,7 @@ void read(const CheckpointSource& source, Checkpoint& out) {
     if (!has_text)
       config.vision.embed_dim = weights.need("visual.proj", 2).size(1);
     towers.activation = true;
+    if (told.metaclip_2) out.tokenizer = TokenizerKind::kXlmV;
   } else {
     out.notes.emplace_back(kNoConfig);
     config.vision = read_clip_vision(weights);
@@ -276,7 +285,6 @@ void read(const CheckpointSource& source, Checkpoint& out) {
     config.preprocess = processor->preprocess;
   }
   complete_clip_config(source, towers, out);
-  out.tokenizer = TokenizerKind::kFolder;
 }
 
 }  // namespace

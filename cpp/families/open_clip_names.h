@@ -26,6 +26,10 @@ inline constexpr std::array kTopLevelNames{
     KeyRule{"transformer.*", "text.transformer.*"},
     KeyRule{"ln_final.*", "text.ln_final.*"},
     KeyRule{"text_projection", "text.text_projection"},
+    KeyRule{"text_projection.weight",
+            "text.text_projection",
+            Transform::kTranspose},
+    KeyRule{"text_projection.bias", "text.text_projection_bias"},
 };
 
 /// The text tower's keys under `text.` ("custom text").
@@ -35,6 +39,11 @@ inline constexpr std::array kCustomTextNames{
     KeyRule{"text.attn_mask", "", Transform::kDrop},
     KeyRule{"text.transformer.embeddings.position_ids", "", Transform::kDrop},
     KeyRule{"visual.*", "visual.*"},
+    KeyRule{"text.text_projection", "text.text_projection"},
+    KeyRule{"text.text_projection.weight",
+            "text.text_projection",
+            Transform::kTranspose},
+    KeyRule{"text.text_projection.bias", "text.text_projection_bias"},
     KeyRule{"text.*", "text.*"},
     KeyRule{"logit_scale", "logit_scale"},
     KeyRule{"logit_bias", "logit_bias"},

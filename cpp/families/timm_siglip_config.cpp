@@ -68,8 +68,8 @@ constexpr std::array kTimmSiglipText{
     KnownField{"norm_kwargs"},
     KnownField{"hf_model_name", "\"\""},
 };
-constexpr std::array kNorm{KnownField{"eps"}};
-constexpr std::array kPreprocess{
+constexpr std::array kTimmSiglipNorm{KnownField{"eps"}};
+constexpr std::array kTimmSiglipPreprocess{
     KnownField{"size"},
     KnownField{"mean"},
     KnownField{"std"},
@@ -103,13 +103,13 @@ void read_text(const Fields& text, TimmSiglipConfig& out) {
     out.text_activation = Activation::kGeluTanh;
   }
   const Fields norm = text.inner("norm_kwargs");
-  refuse_unknown(norm, kNorm);
+  refuse_unknown(norm, kTimmSiglipNorm);
   // open_clip's own default, where SigLIP's configurations say 1e-6.
   out.text_layer_norm_eps = norm.epsilon("eps", 1e-5);
 }
 
 Preprocess read_preprocess(const Fields& fields, int64_t side) {
-  refuse_unknown(fields, kPreprocess);
+  refuse_unknown(fields, kTimmSiglipPreprocess);
   Preprocess out;
   out.side = side;
   out.crop_side = side;

@@ -9,7 +9,8 @@ namespace declip {
 namespace {
 
 /// The ViT of OpenAI CLIP and OpenCLIP: convolution without bias, ln_pre,
-/// fused qkv, (Quick)GELU MLP, ln_post and a right-multiplied projection.
+/// fused qkv, (Quick)GELU MLP, ln_post and a right-multiplied projection;
+/// CLIPA's has no ln_pre, timm's a bias of the projection.
 /// Radford et al., arXiv:2103.00020.
 class PlainTower final : public VisionTower {
  public:
@@ -25,10 +26,13 @@ class PlainTower final : public VisionTower {
     patches_ = Linear(visual["conv1.weight"].flatten(1), {}, numerics.ends());
     class_embedding_ = visual["class_embedding"];
     positions_ = visual["positional_embedding"];
-    ln_pre_ = LayerNorm(
-        visual / "ln_pre", config.layer_norm_eps, numerics.in_stream());
+    if (config.norm_before_blocks) {
+      ln_pre_ = LayerNorm(
+          visual / "ln_pre", config.layer_norm_eps, numerics.in_stream());
+    }
     ln_post_ = LayerNorm(visual / "ln_post", config.layer_norm_eps, numerics);
-    proj_ = Linear(visual["proj"].t(), {}, numerics.ends());
+    proj_ =
+        Linear(visual["proj"].t(), visual.find("proj_bias"), numerics.ends());
     for (int64_t i = 0; i < config.layers; ++i) {
       blocks_.emplace_back(
           visual / "transformer" / "resblocks" / std::to_string(i),
@@ -41,7 +45,8 @@ class PlainTower final : public VisionTower {
   }
 
   at::Tensor embed(const at::Tensor& image, Positions rule) const override {
-    return ln_pre_(tokens(patches_, class_embedding_, positions_, image, rule));
+    const auto x = tokens(patches_, class_embedding_, positions_, image, rule);
+    return config_.norm_before_blocks ? ln_pre_(x) : x;
   }
 
   at::Tensor norm1(int64_t i, const at::Tensor& x) const override {

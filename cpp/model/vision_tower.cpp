@@ -48,6 +48,12 @@ at::Tensor VisionTower::encode_image(const at::Tensor& image,
 
 at::Tensor VisionTower::class_features(const at::Tensor& x, Grid grid) const {
   const int64_t last = config_.layers - 1;
+  if (config_.mean_of_patches) {
+    const auto patches = block(last, x, grid, {}, nullptr).slice(1, 1);
+    // What comes last is linear: the mean of the results is that of the mean.
+    return config_.norm_after_mean ? finish(patches.mean(1, true)).squeeze(1)
+                                   : finish(patches).mean(1);
+  }
   // Of the last block only the class token is looked at.
   Wanted wanted;
   wanted.class_query = true;

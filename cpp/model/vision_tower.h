@@ -73,11 +73,12 @@ class VisionTower : public Blocks {
                    const Call& call,
                    Heads* heads) const final;
 
-  /// The last block and the projection of its class token: x is that block's
-  /// input [B, 1 + N, C], the result [B, E], not normalised.
+  /// The last block and the projection of its class token, or of the mean of
+  /// its patches (config().mean_of_patches): x is that block's input
+  /// [B, 1 + N, C], the result [B, E], not normalised.
   at::Tensor class_features(const at::Tensor& x, Grid grid) const;
 
-  /// Image embedding of the class token, [B, E], not normalised.
+  /// Image embedding, [B, E], not normalised.
   at::Tensor encode_image(const at::Tensor& image,
                           Positions positions,
                           const Call& call) const;

@@ -21,7 +21,34 @@ std::string json_numbers(const std::array<double, 3>& values) {
   return out.str();
 }
 
-/// What open_clip takes for granted is left out.
+// What open_clip takes for granted is left out.
+
+std::string activation_text(Activation activation) {
+  return activation == Activation::kGeluTanh
+             ? R"(, "act_kwargs": {"approximate": "tanh"})"
+             : "";
+}
+
+std::string image_text(const VisionConfig& v) {
+  std::string out = activation_text(v.activation);
+  if (!v.norm_before_blocks) out += R"(, "no_ln_pre": true)";
+  if (v.mean_of_patches) out += R"(, "pool_type": "avg")";
+  if (v.norm_after_mean) out += R"(, "final_ln_after_pool": true)";
+  return out;
+}
+
+std::string text_text(const TextConfig& t, bool projection) {
+  std::string out = activation_text(t.activation);
+  if (!t.causal) out += R"(, "no_causal_mask": true)";
+  if (t.pool == TextPool::kFirst) out += R"(, "pool_type": "first")";
+  if (t.pool == TextPool::kLast) out += R"(, "pool_type": "last")";
+  if (t.pool == TextPool::kEnd && t.eot_token >= 0) {
+    out += R"(, "pool_type": "eos", "eos_id": )" + std::to_string(t.eot_token);
+  }
+  if (!projection) out += R"(, "proj_type": "none")";
+  return out;
+}
+
 std::string norm_text(double eps) {
   if (eps == 1e-5) return "";
   std::ostringstream out;
@@ -44,7 +71,9 @@ std::string preprocess_text(const Preprocess& how) {
 }
 
 /// open_clip_config.json.
-std::string config_text(const ModelConfig& config) {
+std::string config_text(const ModelConfig& config,
+                        TokenizerKind tokenizer,
+                        bool text_projection) {
   const auto& v = config.vision;
   const bool quick = !config.family->has_swiglu(config) &&
                      v.activation == Activation::kQuickGelu;
@@ -57,13 +86,17 @@ std::string config_text(const ModelConfig& config) {
       << ", \"head_width\": " << v.width / v.heads
       << ", \"patch_size\": " << v.patch << ", \"mlp_ratio\": "
       << static_cast<double>(v.mlp_hidden) / static_cast<double>(v.width)
-      << norm_text(v.layer_norm_eps) << "}";
+      << norm_text(v.layer_norm_eps) << image_text(v) << "}";
   if (config.text) {
     const auto& t = *config.text;
     out << ",\n    \"text_cfg\": {\"context_length\": " << t.context
         << ", \"vocab_size\": " << t.vocab << ", \"width\": " << t.width
         << ", \"heads\": " << t.heads << ", \"layers\": " << t.layers
-        << norm_text(t.layer_norm_eps) << "}";
+        << norm_text(t.layer_norm_eps) << text_text(t, text_projection)
+        << (tokenizer == TokenizerKind::kXlmV
+                ? R"(, "hf_tokenizer_name": "facebook/xlm-v-base")"
+                : "")
+        << "}";
   }
   out << "\n  },\n  \"preprocess_cfg\": {\"mean\": "
       << json_numbers(config.pixels.mean)
@@ -77,6 +110,7 @@ std::string config_text(const ModelConfig& config) {
 void export_open_clip(const std::string& path,
                       const ModelConfig& config,
                       const std::map<std::string, at::Tensor>& tensors,
+                      TokenizerKind tokenizer,
                       std::optional<DenseMode> mode) {
   const auto names = config.family->training->exported_names;
   std::map<std::string, at::Tensor> out;
@@ -99,7 +133,8 @@ void export_open_clip(const std::string& path,
       file ? path : path + "/open_clip_model.safetensors", out, metadata);
   if (file) return;
   AtomicFile json(path + "/open_clip_config.json");
-  const auto text = config_text(config);
+  const auto text =
+      config_text(config, tokenizer, tensors.contains("text.text_projection"));
   json.write(text.data(), text.size());
   json.commit();
 }

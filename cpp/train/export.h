@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "declip/checkpoint.h"
 #include "declip/config.h"
 #include "declip/dense.h"
 
@@ -16,12 +17,14 @@ namespace declip {
 /// as open_clip_model.safetensors and, in open_clip_config.json, what weights
 /// cannot tell: heads, activation, pixel statistics.
 ///
-/// tensors  under internal names, `visual.` and `text.`
-/// mode     the dense mode that the model was trained for, kept as metadata
+/// tensors    under internal names, `visual.` and `text.`
+/// tokenizer  of its texts
+/// mode       the dense mode that the model was trained for, kept as metadata
 /// Throws Error(kIo).
 void export_open_clip(const std::string& path,
                       const ModelConfig& config,
                       const std::map<std::string, at::Tensor>& tensors,
+                      TokenizerKind tokenizer = TokenizerKind::kOpenClip,
                       std::optional<DenseMode> mode = {});
 
 }  // namespace declip

@@ -148,6 +148,18 @@ bool is_used(const std::string& name, Objective objective) {
   return objective == Objective::kContrastive || !name.starts_with("text.");
 }
 
+/// What open_clip's names, in which models are saved, cannot hold.
+void check_exportable(const Checkpoint& student) {
+  for (const char* name : {"visual.proj_bias", "text.text_projection_bias"}) {
+    if (!student.tensors.contains(name)) continue;
+    throw Error(ErrorCode::kInvalidArg,
+                student.path +
+                    " cannot be trained here: its projection has a bias, which "
+                    "the layout that models are saved in has no name for. "
+                    "Train a model with open_clip's own towers.");
+  }
+}
+
 /// Whether two checkpoints have the same tensors.
 void check_alike(const Checkpoint& student, const Checkpoint& pretrained) {
   for (const auto& [name, tensor] : student.tensors) {
@@ -196,6 +208,7 @@ struct Trainer::State {
   std::optional<KeptMemory> kept;  // from the first step on
   TrainOptions options;
   ModelConfig config;
+  TokenizerKind tokenizer = TokenizerKind::kNone;
   at::Device device = at::kCPU;
   Numerics numerics;                                   // of the student
   std::map<std::string, at::Tensor> tensors;           // float32 leaves
@@ -355,7 +368,9 @@ Trainer::Trainer(const Checkpoint& student,
                                   "context loss."
                                 : "."));
   }
+  check_exportable(student);
   check_options(options, s.config);
+  s.tokenizer = student.tokenizer;
   const auto& reference = pretrained ? *pretrained : student;
   check_alike(student, reference);
 
@@ -603,7 +618,8 @@ void Trainer::export_checkpoint(const std::string& path,
     tensor = alpha * tensor + (1 - alpha) * pretrained;
   }
   check_files(s.files);
-  export_open_clip(path, s.config, student, trained_mode(s.options));
+  export_open_clip(
+      path, s.config, student, s.tokenizer, trained_mode(s.options));
 }
 
 }  // namespace declip

@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 
+#include <array>
 #include <map>
 #include <string>
 #include <utility>
@@ -10,7 +11,9 @@
 
 #include "checkpoint_files.h"
 #include "declip/checkpoint.h"
+#include "declip/model.h"
 #include "declip/safetensors.h"
+#include "declip/train.h"
 #include "small_models.h"
 #include "tap.h"
 
@@ -55,11 +58,10 @@ TEST(configuration_of_open_clip_refuses_other_arithmetic) {
                R"({"model_cfg": {")" + part + R"(": {)" + field + "}}}");
   };
   const std::vector<std::pair<std::string, std::string>> vision{
-      {"pool_type", "\"avg\""},
+      {"pool_type", "\"none\""},
       {"attentional_pool", "true"},
       {"attentional_pool", "\"parallel\""},
-      {"no_ln_pre", "true"},
-      {"act_kwargs", "{\"approximate\":\"tanh\"}"},
+      {"block_type", "\"parallel\""},
       {"qk_norm", "true"},
       {"scaled_cosine_attn", "true"},
       {"scale_heads", "true"},
@@ -79,16 +81,10 @@ TEST(configuration_of_open_clip_refuses_other_arithmetic) {
              '"' + field + "\" is " + value});
   }
   const std::vector<std::pair<std::string, std::string>> text{
-      {"no_causal_mask", "true"},
-      {"pool_type", "\"last\""},
-      {"pool_type", "\"first\""},
       {"pool_type", "\"none\""},
       {"embed_cls", "true"},
-      {"proj_bias", "true"},
-      {"proj_type", "\"none\""},
-      {"act_kwargs", "{\"approximate\":\"tanh\"}"},
+      {"proj_type", "\"mlp\""},
       {"hf_model_name", "\"roberta-base\""},
-      {"hf_tokenizer_name", "\"bert-base-uncased\""},
       {"tokenizer_mode", "\"clips\""},
       {"qk_norm", "true"},
       {"a_field_of_tomorrow", "\"x\""}};
@@ -96,23 +92,154 @@ TEST(configuration_of_open_clip_refuses_other_arithmetic) {
     with("text_cfg", '"' + field + "\": " + value);
     refused(path, {"\"text_cfg\"", '"' + field + "\" is " + value});
   }
-  with("text_cfg", R"("tokenizer_kwargs": {"clean": "canonicalize"})");
-  refused(path, {"\"tokenizer_kwargs\"", "\"clean\" is \"canonicalize\""});
-  with("text_cfg", R"("tokenizer_kwargs": {"strip_sep_token": true})");
-  refused(path, {"\"strip_sep_token\" is true"});
+  with("text_cfg", R"("tokenizer_kwargs": {"reduction_mask": "syntax"})");
+  refused(path, {"\"tokenizer_kwargs\"", "\"reduction_mask\" is \"syntax\""});
   with("vision_cfg", R"("norm_kwargs": {"elementwise_affine": false})");
   refused(path, {"\"norm_kwargs\"", "\"elementwise_affine\" is false"});
-  with("text_cfg", R"("pool_type": "eos")");
-  refused(path, {"\"eos_id\" is 2", "49407"});
-  with("text_cfg", R"("pool_type": "eos", "eos_id": 1)");
-  refused(path, {"\"eos_id\" is 1"});
+  with("text_cfg", R"("pool_type": "eos", "eos_id": -1)");
+  refused(path, {"\"eos_id\" must be"});
+  with("text_cfg", R"("act_kwargs": {"approximate": "erf"})");
+  refused(path, {"\"act_kwargs\"", "\"approximate\" is \"erf\""});
+  with("text_cfg", R"("act_kwargs": {"inplace": true})");
+  refused(path, {"\"act_kwargs\"", "\"inplace\" is true"});
+  with("text_cfg",
+       R"("hf_tokenizer_name": "google/mt5-base",
+          "tokenizer_kwargs": {"clean": "upper"})");
+  refused(path, {"\"tokenizer_kwargs\"", "\"clean\" is \"upper\""});
+  with("text_cfg", R"("heads": 7)");
+  refused(path, {"\"text_cfg\"", "\"heads\" is 7", "64"});
   with("multimodal_cfg", R"("layers": 12)");
-  refused(path, {"\"multimodal_cfg\" is {\"layers\":12}"});
+  refused(path, {"\"multimodal_cfg\" is {\"layers\":12}", "CoCa"});
+  // What the tensors do not bear out.
+  with("vision_cfg", R"("no_ln_pre": true)");
+  refused(path, {"visual.ln_pre", "belongs to no tower"});
+  with("text_cfg", R"("proj_type": "none")");
+  refused(path, {"text_projection"});
+  temp.write("open_clip_config.json", R"({"model_cfg": {
+      "quick_gelu": true,
+      "vision_cfg": {"act_kwargs": {"approximate": "tanh"}}}})");
+  refused(path, {"\"act_kwargs\" is", "\"quick_gelu\" is true"});
   temp.write("open_clip_config.json", R"({"model_cfg": {"clip_v3": true}})");
   refused(path, {"\"clip_v3\" is true", "does not know"});
   temp.write("open_clip_config.json",
-             R"({"vision_cfg": {}, "text_cfg": {"no_causal_mask": true}})");
-  refused(path, {"\"no_causal_mask\" is true"});
+             R"({"vision_cfg": {}, "text_cfg": {"embed_cls": true}})");
+  refused(path, {"\"embed_cls\" is true"});
+}
+
+TEST(configuration_of_open_clip_must_be_that_of_the_weights) {
+  const files::TempFolder temp;
+  const std::string path = temp.file("model.safetensors");
+  write_safetensors(path, weights_of("clip-formats/open_clip.safetensors"));
+  const std::vector<std::array<std::string, 3>> sizes{
+      {"vision_cfg", "width", "96"},
+      {"vision_cfg", "layers", "3"},
+      {"vision_cfg", "patch_size", "[14, 14]"},
+      {"vision_cfg", "mlp_ratio", "3, \"width\": 128"},
+      {"text_cfg", "width", "32"},
+      {"text_cfg", "layers", "12"},
+      {"text_cfg", "context_length", "32"},
+      {"text_cfg", "vocab_size", "49408"}};
+  for (const auto& [tower, field, value] : sizes) {
+    temp.write("open_clip_config.json",
+               R"({"model_cfg": {")" + tower + R"(": {")" + field +
+                   "\": " + value + "}}}");
+    refused(path, {'"' + tower + '"', '"' + field + '"', "other weights"});
+  }
+  temp.write("open_clip_config.json", R"({"model_cfg": {"embed_dim": 33}})");
+  refused(path, {"\"embed_dim\" makes 33", "have 32"});
+}
+
+TEST(configuration_of_open_clip_is_run) {
+  const files::TempFolder temp;
+  const std::string path = temp.file("model.safetensors");
+  auto weights = weights_of("clip-formats/open_clip.safetensors");
+  weights.insert_or_assign("logit_bias", at::full({1}, -10, at::kFloat));
+  write_safetensors(path, weights);
+  const auto with = [&](const std::string& vision, const std::string& text) {
+    temp.write("open_clip_config.json",
+               R"({"model_cfg": {"init_logit_bias": -10, "vision_cfg": {)" +
+                   vision + R"(}, "text_cfg": {)" + text + "}}}");
+    return load_checkpoint(path);
+  };
+  using Activation = declip::Activation;
+  using TextPool = declip::TextPool;
+  using TokenizerKind = declip::TokenizerKind;
+  auto c = with(R"("act_kwargs": {"approximate": "tanh"}, "pool_type": "avg",
+                   "block_type": "custom")",
+                R"("no_causal_mask": true, "pool_type": "last")");
+  CHECK(c.config.vision.activation == Activation::kGeluTanh);
+  CHECK(c.config.vision.mean_of_patches && !c.config.vision.norm_after_mean);
+  CHECK(c.config.text->activation == Activation::kGelu);
+  CHECK(c.config.text->pool == TextPool::kLast && !c.config.text->causal);
+  CHECK(c.tokenizer == TokenizerKind::kOpenClip);
+  CHECK_CLOSE(*declip::describe(c).logit_bias, -10, 0);
+  c = with(R"("pool_type": "avg", "final_ln_after_pool": true)",
+           R"("act_kwargs": {"approximate": "tanh"}, "pool_type": "first")");
+  CHECK(c.config.vision.activation == Activation::kGelu);
+  CHECK(c.config.vision.mean_of_patches && c.config.vision.norm_after_mean);
+  CHECK(c.config.text->activation == Activation::kGeluTanh);
+  CHECK(c.config.text->pool == TextPool::kFirst && c.config.text->causal);
+  c = with("",
+           R"("pool_type": "eos", "hf_tokenizer_name": "facebook/xlm-v-base")");
+  CHECK(c.config.text->pool == TextPool::kEnd);
+  CHECK(c.config.text->eot_token == 2);
+  CHECK(c.tokenizer == TokenizerKind::kXlmV);
+  c = with("", R"("pool_type": "eos", "eos_id": 1,
+                  "hf_tokenizer_name": "google/mt5-base",
+                  "tokenizer_kwargs": {"clean": "canonicalize"})");
+  CHECK(c.config.text->eot_token == 1);
+  CHECK(c.tokenizer == TokenizerKind::kOpenClipFolder);
+
+  // Projections of other kinds.
+  const auto projection = weights.extract("text_projection").mapped();
+  auto linear = weights;
+  linear.insert_or_assign("text_projection.weight",
+                          projection.t().contiguous());
+  linear.insert_or_assign("text_projection.bias", at::ones({32}, at::kFloat));
+  write_safetensors(path, linear);
+  c = with("", R"("proj_bias": true)");
+  CHECK(c.tensors.at("text.text_projection").equal(projection));
+  CHECK(c.tensors.contains("text.text_projection_bias"));
+  declip::TrainOptions options;
+  const auto message = CHECK_THROWS_CODE(
+      declip::Trainer(c, {}, options, nullptr, {}), ErrorCode::kInvalidArg);
+  CHECK(mentions(message, "projection has a bias"));
+  // Without one, both towers' widths are what they are.
+  write_safetensors(path, weights);
+  temp.write("open_clip_config.json",
+             R"({"model_cfg": {"text_cfg": {"proj_type": "none"}}})");
+  refused(path, {"32 dimensions, found 64"});
+}
+
+TEST(configuration_of_a_tower_without_a_first_norm_is_needed) {
+  const files::TempFolder temp;
+  const std::string path = temp.file("model.safetensors");
+  auto weights = weights_of("clip-formats/open_clip.safetensors");
+  weights.erase("visual.ln_pre.weight");
+  weights.erase("visual.ln_pre.bias");
+  write_safetensors(path, weights);
+  refused(path, {"visual.ln_pre.weight", "CLIPA"});
+  temp.write("open_clip_config.json",
+             R"({"model_cfg": {"vision_cfg": {"no_ln_pre": true}}})");
+  CHECK(!load_checkpoint(path).config.vision.norm_before_blocks);
+}
+
+TEST(long_and_captioning_clips_are_refused_by_name) {
+  const files::TempFolder temp;
+  const std::string path = temp.file("model.safetensors");
+  const auto with = [&](const std::string& name) {
+    auto weights = weights_of("clip-formats/open_clip.safetensors");
+    weights.insert_or_assign(name, at::zeros({2, 2}, at::kFloat));
+    write_safetensors(path, weights);
+  };
+  with("positional_embedding_res");
+  refused(path, {"Long-CLIP", "two tables of positions"});
+  with("text.positional_embedding_res");
+  refused(path, {"Long-CLIP"});
+  with("visual.attn_pool.query");
+  refused(path, {"CoCa"});
+  with("text.cls_emb");
+  refused(path, {"CoCa"});
 }
 
 TEST(configuration_of_open_clip_that_changes_nothing_is_taken) {
@@ -163,10 +290,21 @@ TEST(configuration_of_transformers_refuses_other_models) {
     temp.write("config.json", text);
     return temp.path();
   };
-  auto other = json;
-  other.replace(other.find("\"clip\""), 6, "\"metaclip_2\"");
-  temp.write("config.json", other);
-  refused(temp.path(), {"config.json", "\"model_type\" is \"metaclip_2\""});
+  const auto of_type = [&](const std::string& type, const std::string& end) {
+    auto text = json;
+    text.replace(text.find("\"clip\""), 6, '"' + type + '"');
+    const std::string field = "\"eos_token_id\": ";
+    const size_t at = text.find(field) + field.size();
+    text.replace(at, text.find_first_of(",}\n", at) - at, end);
+    temp.write("config.json", text);
+    return temp.path();
+  };
+  refused(of_type("align", "2"), {"align", "config.json"});
+  // MetaCLIP 2 means the token 2, CLIP the largest.
+  CHECK(load_checkpoint(of_type("clip", "2")).config.text->eot_token == -1);
+  const auto metaclip = load_checkpoint(of_type("metaclip_2", "2"));
+  CHECK(metaclip.config.text->eot_token == 2);
+  CHECK(metaclip.tokenizer == declip::TokenizerKind::kXlmV);
   refused(with("\"text_config\": {", "\"model_type\": \"bert\","),
           {"\"text_config\"", "\"model_type\" is \"bert\""});
   refused(with("\"vision_config\": {", "\"num_channels\": 4,"),

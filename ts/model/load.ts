@@ -168,7 +168,11 @@ async function openClipTokenizer(
     clean === 'lower'
       ? defaultTokenizer('open_clip')
       : new Tokenizer({ specialTokens: 'open_clip', clean })
-  return checkedEnd(path, tokenizer, tower, undefined)
+  try {
+    return checkedEnd(path, tokenizer, tower, undefined)
+  } catch (error) {
+    return refusing(error, contextLength)
+  }
 }
 
 /** Throws at the first text. */

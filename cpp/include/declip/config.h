@@ -44,6 +44,11 @@ struct VisionConfig {
   /// SigLIP 2 NaFlex, trained on pictures of their own shapes: positions are
   /// resized bilinearly with antialias.
   bool any_shape = false;
+  // CLIP's plain tower only, as open_clip's configurations have it.
+  bool norm_before_blocks = true;
+  /// The picture's embedding is the mean of its patches, not the class token.
+  bool mean_of_patches = false;
+  bool norm_after_mean = false;  // the final norm is the mean's
 };
 
 /// An attention pooling head: one learned query over the tokens, then an MLP.

@@ -124,15 +124,23 @@ t.test('a text tower that ends elsewhere than its tokenizer is refused', async t
   })
 })
 
-t.test('other tokenizers are refused by name', async t => {
+t.test('without the files of their tokenizer, words are refused and ids are not', async t => {
   const { model_cfg } = references.open_clip['base'] as { model_cfg: { text_cfg: object } }
-  const text_cfg = { ...model_cfg.text_cfg, hf_tokenizer_name: 'facebook/xlm-v-base' }
-  await t.rejects(loadModel(await openClip({ model_cfg: { ...model_cfg, text_cfg } })), {
-    code: 'ERR_DECLIP_WEIGHTS',
-    message: /open_clip_config\.json.*"hf_tokenizer_name" is "facebook\/xlm-v-base"/,
-  })
-  await t.rejects(
-    loadModel(await huggingFace({ 'config.json': { ...hfConfig, model_type: 'metaclip_2' } })),
-    { code: 'ERR_DECLIP_WEIGHTS', message: /"model_type" is "metaclip_2"/ },
-  )
+  const withText = (fields: object) =>
+    openClip({ model_cfg: { ...model_cfg, text_cfg: { ...model_cfg.text_cfg, ...fields } } })
+  const sources: [string, RegExp][] = [
+    [await withText({ hf_tokenizer_name: 'facebook/xlm-v-base' }), /sentencepiece|tokenizer/],
+    [await withText({ hf_tokenizer_name: 'google/mt5-base' }), /tokenizer/],
+    [await withText({ pool_type: 'eos', eos_id: 2 }), /pools token 2/],
+    [await huggingFace({ 'config.json': { ...hfConfig, model_type: 'metaclip_2' } }), /tokenizer/],
+  ]
+  for (const [source, message] of sources) {
+    using model = await loadModel(source, { device: 'cpu' })
+    using tokens = Tensor.from(Int32Array.from(IDS), [1, IDS.length])
+    using words = await model.encodeText(tokens)
+    t.same(words.shape, [1, 32])
+    using image = await model.encodeImage(PICTURE)
+    t.same(image.shape, [1, 32])
+    await t.rejects(model.encodeText('a dog'), { code: 'ERR_DECLIP_WEIGHTS', message })
+  }
 })
