@@ -5,11 +5,12 @@
 #include <string>
 
 #include "checkpoint/json_fields.h"
+#include "checkpoint/timm_config.h"
 #include "declip/error.h"
 #include "families/clip_config.h"
+#include "families/open_clip_config.h"
 #include "families/siglip_config.h"
 #include "families/timm_names.h"
-#include "families/timm_siglip_config.h"
 #include "files/text.h"
 
 namespace declip::timm_siglip_layouts {
@@ -41,6 +42,17 @@ constexpr std::string_view kNoName =
     "no configuration beside the weights names the tower, from which its "
     "activation follows: assumed gelu_tanh, as in SigLIP 2's so400m of patches "
     "of 16; most others have config { activation: 'gelu' }";
+
+/// The head is what makes the embedding.
+void check_pool(const std::string& pool,
+                const std::string& path,
+                const std::string& field) {
+  if (pool == "map") return;
+  throw Error(ErrorCode::kWeights,
+              path + ": " + in_quotes(field) + " is " + in_quotes(pool) +
+                  ", and the image embedding of a SigLIP is made by its "
+                  "attention pooling head (\"map\").");
+}
 
 /// Side of the training pictures, which may go beyond whole patches; 0 if a
 /// configuration does not say.
@@ -113,36 +125,35 @@ void complete(const CheckpointSource& source,
 
 void read_open_clip(const CheckpointSource& source, Checkpoint& out) {
   const std::string& folder = source.files.folder;
-  const auto told = read_open_clip_siglip(folder);
+  const auto told = read_open_clip_config(folder, ImageTower::kTimm);
   ModelConfig& config = out.config;
-  const auto head_width = read_tower(source, told ? told->model : "", out);
+  const bool named = told && told->timm;
+  const auto head_width =
+      read_tower(source, named ? told->timm->model : "", out);
   config.text = read_siglip_text(source.weights);
+  if (named) check_pool(told->timm->pool, told->path, "timm_pool");
   if (told) {
-    set_image_size(told->image_size, told->path, "image_size", config);
-    config.preprocess = told->preprocess;
-    if (told->pixels) config.pixels = *told->pixels;
-    if (config.text) {
-      TextConfig& t = *config.text;
-      t.activation = told->text_activation;
-      t.causal = told->causal;
-      t.pool = told->pool;
-      t.layer_norm_eps = told->text_layer_norm_eps.value_or(t.layer_norm_eps);
-    }
+    apply(*told, config);
+    set_image_size(told->preprocess.side, told->path, "image_size", config);
   }
   complete(source, head_width, told ? told->text_heads : std::nullopt, out);
   if (!config.text) return;
-  out.tokenizer = TokenizerKind::kOpenClipFolder;
+  out.tokenizer = told ? told->tokenizer : TokenizerKind::kOpenClipFolder;
   config.text->fill_token = pads_with_end(folder) ? 1 : 0;
 }
 
 /// A tower by itself, in one of timm's repositories.
 void read_timm(const CheckpointSource& source, Checkpoint& out) {
-  const auto told = read_timm_siglip(source.files.folder);
-  const auto head_width = read_tower(source, told ? told->model : "", out);
+  const auto told = read_timm_config(source.files.folder, kSiglipPixels);
+  const auto head_width =
+      read_tower(source, told ? told->architecture : "", out);
   if (told) {
-    set_image_size(told->image_size, told->path, "input_size", out.config);
+    if (!told->global_pool.empty()) {
+      check_pool(told->global_pool, told->path, "global_pool");
+    }
+    out.config.pixels = told->pixels;
     out.config.preprocess = told->preprocess;
-    if (told->pixels) out.config.pixels = *told->pixels;
+    set_image_size(told->image_size, told->path, "input_size", out.config);
   }
   complete(source, head_width, std::nullopt, out);
 }

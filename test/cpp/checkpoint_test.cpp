@@ -529,6 +529,7 @@ TEST(checkpoint_head_counts_by_width) {
     const Tensors tensors{
         {"visual.conv1.weight", shape({width, 3, 14, 14})},
         {"visual.positional_embedding", shape({257, width})},
+        {"visual.ln_pre.weight", shape({width})},
         {block + "attn.in_proj_weight", shape({3 * width, width})},
         {block + "mlp.c_fc.weight", shape({4 * width, width})},
         {"visual.proj", shape({width, 1024})}};

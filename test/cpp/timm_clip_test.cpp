@@ -17,6 +17,7 @@
 using declip::ErrorCode;
 using declip::KeyRule;
 using declip::load_checkpoint;
+using declip::write_safetensors;
 
 namespace {
 
