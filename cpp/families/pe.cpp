@@ -4,13 +4,14 @@
 #include <string>
 
 #include "checkpoint/tower_shapes.h"
+#include "declip/error.h"
 #include "declip/refusal.h"
 #include "families/clip_config.h"
 #include "families/clip_text.h"
-#include "families/open_clip_config.h"
 #include "families/open_clip_names.h"
 #include "families/pe_encoder.h"
 #include "families/timm_names.h"
+#include "families/timm_siglip_config.h"
 #include "model/recipe.h"
 
 namespace declip::pe_family {
@@ -93,11 +94,8 @@ void check_head_width(const TowerTensors& weights, const VisionConfig& v) {
                      "give config.headWidth");
 }
 
-void read(const CheckpointSource& source, Checkpoint& out) {
-  const ConfigOverrides& overrides = source.overrides;
-  const auto told =
-      read_open_clip_config(source.files.folder, ImageTower::kTimm);
-  ModelConfig& config = out.config;
+/// What no configuration says differently.
+void read_towers(const CheckpointSource& source, ModelConfig& config) {
   config.vision = read_vision(source.weights);
   config.text = read_text_tower(source.weights);
   if (config.text) config.text->activation = Activation::kGelu;
@@ -105,15 +103,18 @@ void read(const CheckpointSource& source, Checkpoint& out) {
   config.preprocess.resize = Preprocess::Resize::kSquash;
   config.preprocess.bicubic = false;
   config.preprocess.crop = false;
-  ToldOfTowers towers;
-  if (told) {
-    towers.head_width = told->head_width;
-    towers.text_heads = told->text_heads;
-    apply(*told, config);
-  }
+}
+
+/// Overrides, heads and the pooling head, and whether both towers end in one
+/// space.
+void complete(const CheckpointSource& source,
+              const ToldOfTowers& told,
+              Checkpoint& out) {
+  const ConfigOverrides& overrides = source.overrides;
+  ModelConfig& config = out.config;
   check_one_space(source.weights, config);
   set_heads(
-      source, kPatches, usual_head_width(config.vision.width), towers, config);
+      source, kPatches, usual_head_width(config.vision.width), told, config);
   if (overrides.activation) {
     config.vision.activation = *overrides.activation;
     if (config.text) config.text->activation = *overrides.activation;
@@ -128,14 +129,54 @@ void read(const CheckpointSource& source, Checkpoint& out) {
     if (config.text) config.text->layer_norm_eps = *eps;
   }
   if (overrides.pixels) config.pixels = *overrides.pixels;
+}
+
+void read_authors(const CheckpointSource& source, Checkpoint& out) {
+  read_towers(source, out.config);
+  complete(source, {}, out);
+  check_clip_vocabulary(source.weights, out.config);
+  out.tokenizer = TokenizerKind::kOpenClip;
+}
+
+/// Channels of a head, which follow from the tower's name.
+int64_t told_head_width(const TimmSiglipConfig& told) {
+  if (!told.model.starts_with("vit_pe_core_")) {
+    throw Error(ErrorCode::kWeights,
+                told.path + ": the image tower is \"" + told.model +
+                    "\", and the tensors beside it are those of PE-Core "
+                    "(vit_pe_core_...).");
+  }
+  return told.model.find("_gigantic_") == std::string::npos ? 64 : 96;
+}
+
+void read_timm(const CheckpointSource& source, Checkpoint& out) {
+  const auto told = source.layout.format == "timm"
+                        ? read_timm_siglip(source.files.folder)
+                        : read_open_clip_siglip(source.files.folder);
+  ModelConfig& config = out.config;
+  read_towers(source, config);
+  ToldOfTowers towers;
+  if (told) {
+    if (!told->model.empty()) towers.head_width = told_head_width(*told);
+    towers.text_heads = told->text_heads;
+    if (config.text) {
+      config.text->activation = told->text_activation;
+      config.text->causal = told->causal;
+      config.text->pool = told->pool;
+      config.text->layer_norm_eps = told->text_layer_norm_eps.value_or(1e-5);
+    }
+    if (told->pixels) config.pixels = *told->pixels;
+    config.preprocess = told->preprocess;
+  }
+  complete(source, towers, out);
   check_clip_vocabulary(source.weights, config);
   out.tokenizer = TokenizerKind::kOpenClip;
 }
 
-constexpr Layout kAuthors{"original", kTopLevelNames, read};
-constexpr Layout kAuthorsBare{"original", kBareTowerNames, read};
-constexpr Layout kOpenClip{"open_clip", kOpenClipNames, read};
-constexpr Layout kTimm{"timm", kTimmTower, read};
+constexpr Layout kAuthors{"original", kTopLevelNames, read_authors};
+constexpr Layout kAuthorsBare{"original", kBareTowerNames, read_authors};
+constexpr Layout kOpenClip{"open_clip", kOpenClipNames, read_timm};
+constexpr Layout kTimm{"timm", kTimmTower, read_timm};
 
 constexpr Refusal kNoTextSpace{
     .name = "PE-Spatial, PE-Lang",

@@ -281,8 +281,7 @@ TEST(pe_recorded_tokens_of_the_image_tower) {
     declip::ConfigOverrides overrides;
     overrides.head_width = *config.find("vision_width")->integer() /
                            *config.find("vision_heads")->integer();
-    {
-      const auto& file = run.find("weights")->array()->front();
+    for (const auto& file : *run.find("weights")->array()) {
       const auto checkpoint =
           declip::load_checkpoint(golden.path(*file.string()), overrides);
       for (const bool fast : {true, false}) {

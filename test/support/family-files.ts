@@ -296,6 +296,8 @@ function siglip({ name, words, files, naflex = false }: SiglipKind): FamilyFile 
 export const FAMILY_FILES: readonly FamilyFile[] = [
   peCore('original', true),
   peCore('original', false),
+  peCore('open_clip', true),
+  peCore('open_clip', false),
   siglip({
     name: 'SigLIP',
     words: 'siglip-native',
