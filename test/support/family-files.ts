@@ -38,6 +38,21 @@ const HEAD_MODES = [
   'qq-projection',
 ] as const satisfies readonly DenseMode[]
 
+const BLOCK_MODES = [
+  'vanilla',
+  'maskclip',
+  'qq',
+  'kk',
+  'vv',
+  'csa',
+  'all',
+  'itaclip',
+  'sclip',
+  'clearclip',
+  'naclip',
+  'proxyclip',
+] as const satisfies readonly DenseMode[]
+
 /** Random tensors by name. */
 class Weights {
   readonly #tensors = new Map<string, Floats>()
@@ -264,12 +279,7 @@ function siglip({ name, words, files, naflex = false }: SiglipKind): FamilyFile 
       json(folder, 'config.json', {
         model_type: kind,
         text_config: { ...text, model_type: `${kind}_text_model` },
-        vision_config: {
-          ...tower,
-          ...size,
-          num_hidden_layers: 2,
-          model_type: `${kind}_vision_model`,
-        },
+        vision_config: { ...tower, ...size, num_hidden_layers: 2, model_type: `${kind}_vision_model` },
       })
       json(folder, 'preprocessor_config.json', {
         image_processor_type: naflex ? 'Siglip2ImageProcessor' : 'SiglipImageProcessor',
@@ -287,6 +297,253 @@ function siglip({ name, words, files, naflex = false }: SiglipKind): FamilyFile 
     words: true,
     modes: HEAD_MODES,
     embedDim: width,
+    patch,
+    side: grid * patch,
+  }
+}
+
+// --- TIPSv2 ---
+
+function tips(): FamilyFile {
+  const [width, patch, grid] = [32, 7, 5]
+  return {
+    name: 'TIPSv2',
+    write(folder) {
+      const w = new Weights(4)
+      w.put('vision_encoder.cls_token', [1, 1, width])
+        .put('vision_encoder.register_tokens', [1, 1, width])
+        .put('vision_encoder.pos_embed', [1, 1 + grid * grid, width])
+        .put('vision_encoder.patch_embed.proj.weight', [width, 3, patch, patch], 0.2)
+        .put('vision_encoder.patch_embed.proj.bias', [width])
+        .norm('vision_encoder.norm', width)
+        .put('text_encoder.token_embedding.weight', [300, width])
+        .norm('text_encoder.ln_final', width)
+      for (let i = 0; i < 2; i++) {
+        const name = `vision_encoder.blocks.${i}`
+        w.norm(`${name}.norm1`, width)
+          .linear(`${name}.attn.qkv`, 3 * width, width)
+          .linear(`${name}.attn.proj`, width, width)
+          .put(`${name}.ls1.gamma`, [width], 0.3, 1)
+          .norm(`${name}.norm2`, width)
+          .linear(`${name}.mlp.c_fc`, 2 * width, width)
+          .linear(`${name}.mlp.c_proj`, width, 2 * width)
+          .put(`${name}.ls2.gamma`, [width], 0.3, 1)
+      }
+      clipBlock(w, 'text_encoder.transformer.resblocks.0', width, 2 * width)
+      w.write(join(folder, 'model.safetensors'))
+      json(folder, 'config.json', {
+        model_type: 'tipsv2',
+        temperature_init_value: 0.005,
+        text_config: {
+          hidden_act: 'relu',
+          hidden_size: width,
+          intermediate_size: 2 * width,
+          layer_norm_eps: 1e-5,
+          max_position_embeddings: 64,
+          model_type: 'tipsv2_text_model',
+          num_attention_heads: 4,
+          num_hidden_layers: 1,
+          pad_token_id: 0,
+          scale_sqrt_depth: true,
+          vocab_size: 300,
+        },
+        vision_config: {
+          hidden_act: 'gelu',
+          hidden_size: width,
+          image_size: grid * patch,
+          layer_norm_eps: 1e-6,
+          mlp_ratio: 2,
+          model_type: 'tipsv2_vision_model',
+          num_attention_heads: 4,
+          num_hidden_layers: 2,
+          num_register_tokens: 1,
+          patch_size: patch,
+          use_swiglu_ffn: false,
+        },
+      })
+      return folder
+    },
+    info: { family: 'tips', format: 'huggingface', heads: 4, contextLength: 64 },
+    words: false,
+    modes: ['vanilla', 'maskclip'],
+    embedDim: width,
+    patch,
+    side: grid * patch,
+  }
+}
+
+// --- EVA02 in timm's layout ---
+
+function eva02(): FamilyFile {
+  const [width, patch, grid, embedDim, hidden] = [64, 8, 4, 12, 44]
+  const text = { width: 64, layers: 1, context: 77, vocab: CLIP_WORDS }
+  return {
+    name: 'EVA02, timm',
+    write(folder) {
+      const w = new Weights(5)
+      const trunk = 'visual.trunk'
+      w.put(`${trunk}.cls_token`, [1, 1, width])
+        .put(`${trunk}.pos_embed`, [1, 1 + grid * grid, width])
+        .put(`${trunk}.patch_embed.proj.weight`, [width, 3, patch, patch], 0.2)
+        .put(`${trunk}.patch_embed.proj.bias`, [width])
+        .norm(`${trunk}.norm`, width)
+        .linear(`${trunk}.head`, embedDim, width)
+      for (let i = 0; i < 2; i++) {
+        const name = `${trunk}.blocks.${i}`
+        w.norm(`${name}.norm1`, width)
+          .linear(`${name}.attn.q_proj`, width, width)
+          .linear(`${name}.attn.k_proj`, width, width, false)
+          .linear(`${name}.attn.v_proj`, width, width)
+          .norm(`${name}.attn.norm`, width)
+          .linear(`${name}.attn.proj`, width, width)
+          .norm(`${name}.norm2`, width)
+          .linear(`${name}.mlp.fc1_g`, hidden, width)
+          .linear(`${name}.mlp.fc1_x`, hidden, width)
+          .norm(`${name}.mlp.norm`, hidden)
+          .linear(`${name}.mlp.fc2`, width, hidden)
+      }
+      clipText(w, 'text.', text, embedDim)
+      w.write(join(folder, 'open_clip_model.safetensors'))
+      json(folder, 'open_clip_config.json', {
+        model_cfg: {
+          embed_dim: embedDim,
+          vision_cfg: {
+            image_size: grid * patch,
+            timm_model_name: 'eva02_base_patch16_clip_224',
+            timm_pool: 'token',
+            timm_proj: null,
+          },
+          text_cfg: {
+            context_length: text.context,
+            vocab_size: text.vocab,
+            width: text.width,
+            heads: 4,
+            layers: text.layers,
+          },
+          custom_text: true,
+        },
+        preprocess_cfg: HALF,
+      })
+      return folder
+    },
+    config: { headWidth: 16 },
+    info: { family: 'eva', format: 'open_clip', heads: 4, contextLength: 77 },
+    words: true,
+    modes: BLOCK_MODES,
+    embedDim,
+    patch,
+    side: grid * patch,
+  }
+}
+
+// --- DINOv3 ---
+
+function dinov3(): FamilyFile {
+  const [width, patch, hidden] = [32, 8, 48]
+  return {
+    name: 'DINOv3',
+    write(folder) {
+      const w = new Weights(6)
+      w.put('embeddings.cls_token', [1, 1, width])
+        .put('embeddings.register_tokens', [1, 4, width])
+        .put('embeddings.patch_embeddings.weight', [width, 3, patch, patch], 0.2)
+        .put('embeddings.patch_embeddings.bias', [width])
+        .norm('norm', width)
+      for (let i = 0; i < 2; i++) {
+        const name = `layer.${i}`
+        w.norm(`${name}.norm1`, width)
+          .linear(`${name}.attention.q_proj`, width, width)
+          .linear(`${name}.attention.k_proj`, width, width, false)
+          .linear(`${name}.attention.v_proj`, width, width)
+          .linear(`${name}.attention.o_proj`, width, width)
+          .put(`${name}.layer_scale1.lambda1`, [width], 0.3, 1)
+          .norm(`${name}.norm2`, width)
+          .linear(`${name}.mlp.up_proj`, hidden, width)
+          .linear(`${name}.mlp.down_proj`, width, hidden)
+          .put(`${name}.layer_scale2.lambda1`, [width], 0.3, 1)
+      }
+      w.write(join(folder, 'model.safetensors'))
+      json(folder, 'config.json', {
+        model_type: 'dinov3_vit',
+        hidden_act: 'gelu',
+        hidden_size: width,
+        image_size: 5 * patch,
+        intermediate_size: hidden,
+        layer_norm_eps: 1e-5,
+        num_attention_heads: 4,
+        num_hidden_layers: 2,
+        num_register_tokens: 4,
+        patch_size: patch,
+        rope_theta: 100,
+        key_bias: false,
+        use_gated_mlp: false,
+      })
+      return folder
+    },
+    info: { family: 'dinov3', format: 'huggingface', heads: 4, contextLength: null },
+    words: false,
+    modes: [],
+    embedDim: width,
+    patch,
+    side: 5 * patch,
+  }
+}
+
+// --- MetaCLIP 2 ---
+
+function metaclip2(): FamilyFile {
+  const [width, patch, grid, embedDim] = [32, 8, 4, 20]
+  const tower = {
+    hidden_size: width,
+    intermediate_size: 64,
+    num_attention_heads: 4,
+    hidden_act: 'quick_gelu',
+  }
+  return {
+    name: 'MetaCLIP 2',
+    write(folder) {
+      const w = new Weights(7)
+      w.put('vision_model.embeddings.class_embedding', [width])
+        .put('vision_model.embeddings.patch_embedding.weight', [width, 3, patch, patch], 0.2)
+        .put('vision_model.embeddings.position_embedding.weight', [1 + grid * grid, width])
+        .norm('vision_model.pre_layrnorm', width)
+        .norm('vision_model.post_layernorm', width)
+        .linear('visual_projection', embedDim, width, false)
+        .put('text_model.embeddings.token_embedding.weight', [300, width])
+        .put('text_model.embeddings.position_embedding.weight', [30, width])
+        .norm('text_model.final_layer_norm', width)
+        .linear('text_projection', embedDim, width, false)
+        .put('logit_scale', [], 0, 3)
+      for (let i = 0; i < 2; i++) encoderLayer(w, `vision_model.encoder.layers.${i}`, width, 64)
+      encoderLayer(w, 'text_model.encoder.layers.0', width, 64)
+      w.write(join(folder, 'model.safetensors'))
+      json(folder, 'config.json', {
+        model_type: 'metaclip_2',
+        projection_dim: embedDim,
+        text_config: {
+          ...tower,
+          model_type: 'metaclip_2_text_model',
+          num_hidden_layers: 1,
+          vocab_size: 300,
+          eos_token_id: 2,
+          bos_token_id: 0,
+          pad_token_id: 1,
+          max_position_embeddings: 30,
+        },
+        vision_config: {
+          ...tower,
+          model_type: 'metaclip_2_vision_model',
+          num_hidden_layers: 2,
+          image_size: grid * patch,
+          patch_size: patch,
+        },
+      })
+      return folder
+    },
+    info: { family: 'clip', format: 'huggingface', heads: 4, contextLength: 30 },
+    words: false,
+    modes: BLOCK_MODES,
+    embedDim,
     patch,
     side: grid * patch,
   }
@@ -314,6 +571,10 @@ export const FAMILY_FILES: readonly FamilyFile[] = [
     files: ['tokenizer.json', 'tokenizer_config.json'],
     naflex: true,
   }),
+  tips(),
+  eva02(),
+  dinov3(),
+  metaclip2(),
 ]
 
 /** Writes one into a folder of its own below `parent`. */
