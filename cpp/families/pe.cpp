@@ -3,15 +3,16 @@
 #include <array>
 #include <string>
 
+#include "checkpoint/timm_config.h"
 #include "checkpoint/tower_shapes.h"
 #include "declip/error.h"
 #include "declip/refusal.h"
 #include "families/clip_config.h"
 #include "families/clip_text.h"
+#include "families/open_clip_config.h"
 #include "families/open_clip_names.h"
 #include "families/pe_encoder.h"
 #include "families/timm_names.h"
-#include "families/timm_siglip_config.h"
 #include "model/recipe.h"
 
 namespace declip::pe_family {
@@ -139,43 +140,50 @@ void read_authors(const CheckpointSource& source, Checkpoint& out) {
 }
 
 /// Channels of a head, which follow from the tower's name.
-int64_t told_head_width(const TimmSiglipConfig& told) {
-  if (!told.model.starts_with("vit_pe_core_")) {
+int64_t named_head_width(const std::string& model, const std::string& path) {
+  if (!model.starts_with("vit_pe_core_")) {
     throw Error(ErrorCode::kWeights,
-                told.path + ": the image tower is \"" + told.model +
+                path + ": the image tower is \"" + model +
                     "\", and the tensors beside it are those of PE-Core "
                     "(vit_pe_core_...).");
   }
-  return told.model.find("_gigantic_") == std::string::npos ? 64 : 96;
+  return model.find("_gigantic_") == std::string::npos ? 64 : 96;
 }
 
-void read_timm(const CheckpointSource& source, Checkpoint& out) {
-  const auto told = source.layout.format == "timm"
-                        ? read_timm_siglip(source.files.folder)
-                        : read_open_clip_siglip(source.files.folder);
+void read_open_clip(const CheckpointSource& source, Checkpoint& out) {
   ModelConfig& config = out.config;
   read_towers(source, config);
   ToldOfTowers towers;
+  const auto told =
+      read_open_clip_config(source.files.folder, ImageTower::kTimm);
   if (told) {
-    if (!told->model.empty()) towers.head_width = told_head_width(*told);
-    towers.text_heads = told->text_heads;
-    if (config.text) {
-      config.text->activation = told->text_activation;
-      config.text->causal = told->causal;
-      config.text->pool = told->pool;
-      config.text->layer_norm_eps = told->text_layer_norm_eps.value_or(1e-5);
+    if (told->timm) {
+      towers.head_width = named_head_width(told->timm->model, told->path);
     }
-    if (told->pixels) config.pixels = *told->pixels;
-    config.preprocess = told->preprocess;
+    towers.text_heads = told->text_heads;
+    apply(*told, config);
   }
   complete(source, towers, out);
   check_clip_vocabulary(source.weights, config);
+  out.tokenizer = told ? told->tokenizer : TokenizerKind::kOpenClip;
+}
+
+void read_timm(const CheckpointSource& source, Checkpoint& out) {
+  ModelConfig& config = out.config;
+  read_towers(source, config);
+  ToldOfTowers towers;
+  if (const auto told = read_timm_config(source.files.folder, config.pixels)) {
+    towers.head_width = named_head_width(told->architecture, told->path);
+    config.pixels = told->pixels;
+    config.preprocess = told->preprocess;
+  }
+  complete(source, towers, out);
   out.tokenizer = TokenizerKind::kOpenClip;
 }
 
 constexpr Layout kAuthors{"original", kTopLevelNames, read_authors};
 constexpr Layout kAuthorsBare{"original", kBareTowerNames, read_authors};
-constexpr Layout kOpenClip{"open_clip", kOpenClipNames, read_timm};
+constexpr Layout kOpenClip{"open_clip", kOpenClipNames, read_open_clip};
 constexpr Layout kTimm{"timm", kTimmTower, read_timm};
 
 constexpr Refusal kNoTextSpace{
