@@ -1,7 +1,7 @@
 /** Properties of features: batches, padding of texts, similarity. */
 import fc from 'fast-check'
 import t from 'tap'
-import { DENSE_MODES, loadModel, segment, Tensor, tokenize } from '../../ts/index.js'
+import { loadModel, segment, Tensor, tokenize } from '../../ts/index.js'
 import { difference, floats, normalised, picture } from '../support/calls.js'
 
 const model = await loadModel()
@@ -13,7 +13,7 @@ const ROUNDING = 2e-5
 
 t.test('a batch of two equals two singles', async t => {
   // ProxyCLIP needs features from outside and takes its threshold over the batch, as published.
-  const modes = DENSE_MODES.filter(mode => mode !== 'proxyclip')
+  const modes = model.info.denseModes.filter(mode => mode !== 'proxyclip')
   await fc.assert(
     fc.asyncProperty(
       seed,

@@ -279,7 +279,12 @@ function siglip({ name, words, files, naflex = false }: SiglipKind): FamilyFile 
       json(folder, 'config.json', {
         model_type: kind,
         text_config: { ...text, model_type: `${kind}_text_model` },
-        vision_config: { ...tower, ...size, num_hidden_layers: 2, model_type: `${kind}_vision_model` },
+        vision_config: {
+          ...tower,
+          ...size,
+          num_hidden_layers: 2,
+          model_type: `${kind}_vision_model`,
+        },
       })
       json(folder, 'preprocessor_config.json', {
         image_processor_type: naflex ? 'Siglip2ImageProcessor' : 'SiglipImageProcessor',

@@ -137,7 +137,8 @@ export class Model {
       this.checkTextSpace()
       const { normalize = true, truncate } = call
       const given = texts instanceof Tensor
-      const tokens = given ? texts : await this.#tokens(texts, { truncate }, call)
+      const ids = given ? texts : this.#tokens(texts, { truncate }, call)
+      const tokens = ids instanceof Tensor ? ids : await ids
       try {
         return await this.#tensor(call, native =>
           this.native.encodeText({ ...native, tokens: tokens.native, normalize }),
@@ -409,17 +410,19 @@ export class Model {
     return resolveDense({ ...options, mode })
   }
 
-  /** Ids of the texts as they are now, once the tokenizer has read its files. */
-  async #tokens(
+  /**
+   * Ids of the texts as they are now: at once, so that the call is queued before its caller goes on, or when the
+   * tokenizer has read its files.
+   */
+  #tokens(
     texts: string | readonly string[],
     options: { truncate?: boolean | undefined },
     { signal }: Call,
-  ): Promise<Tensor> {
+  ): Tensor | Promise<Tensor> {
     const reading = this.#tokenizer?.ready?.()
     if (reading === undefined) return this.tokenize(texts, options)
     const now = Array.isArray(texts) ? [...texts] : texts
-    await until(reading, signal)
-    return this.tokenize(now, options)
+    return until(reading, signal).then(() => this.tokenize(now, options))
   }
 
   async #tensor(
