@@ -233,7 +233,7 @@ export const trainConfig = v.strictObject({
   templates: preset(
     v.union([v.picklist(TEMPLATE_SETS), v.pipe(v.array(text), v.minLength(1))]),
     'imagenet',
-    'prompts around class names: imagenet, vild, subset, none, or a list with {} for the name. region-text takes the mean of all, contrastive draws one per class and step',
+    'prompts around class names: imagenet, vild, subset, tcl, none, or a list with {} for the name. region-text takes the mean of all, contrastive draws one per class and step',
   ),
   leastClasses: preset(whole(1), 100, 'region-text: classes that a loss is made of at least'),
   regionLoss: preset(

@@ -4,9 +4,9 @@
  */
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import t from 'tap'
+import { packageRoot } from '../../../ts/base/package-files.js'
 import { Tensor } from '../../../ts/engine/tensor.js'
 import type { DeclipError } from '../../../ts/errors.js'
 import { METHOD_NAMES } from '../../../ts/methods/list.js'
@@ -15,8 +15,7 @@ import { inspectCheckpoint, loadModel } from '../../../ts/model/load.js'
 import { segment } from '../../../ts/segment/segment.js'
 import { finish } from '../../support/child.js'
 
-const root = join(dirname(fileURLToPath(import.meta.url)), '../../..')
-const fixture = (name: string) => join(root, 'test/fixtures', name)
+const fixture = (name: string) => join(packageRoot, 'test/fixtures', name)
 const dino = fixture('vfm/dinov2-hf')
 
 /** Small models with random weights, by family. */
@@ -30,7 +29,7 @@ const MODELS = {
 
 /** The guide's rows: a cell per method, the default one in bold. */
 const table = new Map(
-  readFileSync(join(root, 'docs/guides/methods.md'), 'utf8')
+  readFileSync(join(packageRoot, 'docs/guides/methods.md'), 'utf8')
     .split('\n')
     .filter(line => /^\| `(clip|eva|siglip|pe|tips)` \| /.test(line))
     .map(line => {
@@ -63,7 +62,7 @@ for (const [family, path] of Object.entries(MODELS)) {
     })
     t.strictSame(table.get(family), cells, 'the table of docs/guides/methods.md')
 
-    const picture = join(root, 'models/scenes/park.png')
+    const picture = join(packageRoot, 'models/scenes/park.png')
     for (const method of METHOD_NAMES) {
       const side = info.imageSize
       const call = model.encode(picture, { method, shortSide: side, proxy: { model: dino } })
@@ -91,7 +90,7 @@ for (const [family, path] of Object.entries(MODELS)) {
 }
 
 t.test('a call that names nothing but the model', async t => {
-  const picture = join(root, 'models/scenes/park.png')
+  const picture = join(packageRoot, 'models/scenes/park.png')
   const model = await loadModel(MODELS.siglip)
   t.teardown(() => model.dispose())
   using byDefault = await segment(picture, ['cat', 'dog'], { model })
@@ -100,7 +99,7 @@ t.test('a call that names nothing but the model', async t => {
 })
 
 t.test('the command line says the same', async t => {
-  const picture = join(root, 'models/scenes/park.png')
+  const picture = join(packageRoot, 'models/scenes/park.png')
   const model = await loadModel(MODELS.siglip)
   t.teardown(() => model.dispose())
   const { message } = await segment(picture, ['cat'], { model, method: 'sclip' }).then(
@@ -108,7 +107,7 @@ t.test('the command line says the same', async t => {
     (error: Error) => error,
   )
   const args = ['segment', picture, '--classes', 'cat', '--model', MODELS.siglip]
-  const main = join(root, 'dist/cli/main.js')
+  const main = join(packageRoot, 'dist/cli/main.js')
   const { code, err } = await finish(spawn(process.execPath, [main, ...args, '--method', 'sclip']))
   t.equal(code, 2, 'wrong usage')
   t.equal(err, `declip: ERR_DECLIP_INVALID_ARG: ${message}\n`)
