@@ -29,6 +29,8 @@ namespace {
 constexpr std::array kAuthors{
     KeyRule{"local_cls_norm.*", "", Transform::kDrop},
     KeyRule{"storage_tokens", "visual.register_tokens"},
+};
+constexpr std::array kAuthorsGate{
     KeyRule{"blocks.#.mlp.w1.*", "visual.blocks.#.mlp.fc1.*", Transform::kGate},
     KeyRule{"blocks.#.mlp.w2.*", "visual.blocks.#.mlp.fc1.*", Transform::kUp},
     KeyRule{"blocks.#.mlp.w3.*", "visual.blocks.#.mlp.fc2.*"},
@@ -38,6 +40,8 @@ constexpr std::array kTimm{
     KeyRule{"reg_token", "visual.register_tokens"},
     KeyRule{"blocks.#.gamma_1", "visual.blocks.#.ls1.gamma"},
     KeyRule{"blocks.#.gamma_2", "visual.blocks.#.ls2.gamma"},
+};
+constexpr std::array kTimmGate{
     KeyRule{
         "blocks.#.mlp.fc1_g.*", "visual.blocks.#.mlp.fc1.*", Transform::kGate},
     KeyRule{
@@ -87,7 +91,10 @@ constexpr auto kPlainLayer = joined(kLayer, kPlain);
 constexpr auto kGatedLayer = joined(kLayer, kGated);
 
 constexpr auto kAuthorsNames = joined(kVitMask, kAuthors, kRestOfTower);
+constexpr auto kAuthorsGatedNames =
+    joined(kVitMask, kAuthors, kAuthorsGate, kRestOfTower);
 constexpr auto kTimmNames = joined(kTimm, kRestOfTower);
+constexpr auto kTimmGatedNames = joined(kTimm, kTimmGate, kRestOfTower);
 constexpr auto kPlainNames =
     joined(kTransformersStem, kPlainLayer, kRestOfTower);
 constexpr auto kGatedNames =
@@ -425,7 +432,10 @@ void read_transformers(const CheckpointSource& source, Checkpoint& out) {
 }
 
 constexpr Layout kAuthorsModel{"original", kAuthorsNames, read_authors};
+constexpr Layout kAuthorsGatedModel{
+    "original", kAuthorsGatedNames, read_authors};
 constexpr Layout kTimmModel{"timm", kTimmNames, read_timm};
+constexpr Layout kTimmGatedModel{"timm", kTimmGatedNames, read_timm};
 constexpr Layout kPlainModel{"huggingface", kPlainNames, read_transformers};
 constexpr Layout kGatedModel{"huggingface", kGatedNames, read_transformers};
 constexpr Layout kPlainModel5{"huggingface", kPlainNames5, read_transformers};
@@ -440,10 +450,23 @@ constexpr std::array kSignatures{
     Signature{
         .key = "projectors.*", .refusal = &kKin, .also = "storage_tokens"},
     Signature{.key = "storage_tokens",
+              .layout = &kAuthorsGatedModel,
+              .also = "blocks.#.mlp.w*",
+              .prefixes = kFoundationPrefixes},
+    Signature{.key = "rope_embed.periods",
+              .layout = &kAuthorsGatedModel,
+              .also = "blocks.#.mlp.w*",
+              .prefixes = kFoundationPrefixes},
+    Signature{.key = "storage_tokens",
               .layout = &kAuthorsModel,
               .prefixes = kFoundationPrefixes},
     Signature{.key = "rope_embed.periods",
               .layout = &kAuthorsModel,
+              .prefixes = kFoundationPrefixes},
+    Signature{.key = "blocks.#.mlp.fc1_*",
+              .layout = &kTimmGatedModel,
+              .also = "reg_token",
+              .without = "pos_embed",
               .prefixes = kFoundationPrefixes},
     Signature{.key = "blocks.#.gamma_1",
               .layout = &kTimmModel,
