@@ -174,3 +174,63 @@ TEST(timm_plain_towers_are_open_clips_under_other_names) {
   CHECK(c.config.vision.mean_of_patches && c.config.vision.norm_after_mean);
   CHECK(c.tensors.at("visual.proj").equal(original.at("visual.proj")));
 }
+
+TEST(timm_clip_towers_alone_are_read_as_clips) {
+  Random random;
+  const auto original =
+      declip::read_safetensors(
+          files::fixture("clip-formats/open_clip.safetensors"))
+          .tensors;
+  const files::TempFolder one, other;
+  write_safetensors(one.file("open_clip_model.safetensors"), original);
+  one.write("open_clip_config.json",
+            R"({"model_cfg": {"vision_cfg": {"head_width": 64},
+                "text_cfg": {"heads": 1}}})");
+  Tensors tower;
+  const std::string trunk = "visual.trunk.";
+  for (const auto& [name, tensor] : as_timm(original)) {
+    if (name.starts_with(trunk))
+      tower.emplace(name.substr(trunk.size()), tensor);
+  }
+  const auto path = other.file("model.safetensors");
+  write_safetensors(path, tower);
+  const auto configured = [&](const std::string& rest) {
+    other.write("config.json",
+                R"({"architecture": "vit_base_patch16_clip_224")" + rest + "}");
+    return load_checkpoint(path);
+  };
+  auto c = configured(
+      R"(, "global_pool": "token", "pretrained_cfg": {"tag": "openai",
+          "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]})");
+  CHECK(c.format == "timm" && !c.config.text);
+  CHECK(c.config.pixels.mean[0] == 0.5);
+  CHECK(c.config.vision.activation == declip::Activation::kGelu);
+  const auto image = random.tensor({2, 3, 48, 80});
+  const auto timm = timm_or_plain(other.path()),
+             plain = timm_or_plain(one.path());
+  CHECK(timm->info().family == "clip");
+  CHECK_CLOSE(distance(timm->encode_image(image, {}, {}),
+                       plain->encode_image(image, {}, {})),
+              0,
+              1e-6);
+  CHECK_CLOSE(distance(timm->encode_dense(image, {}, true, {}),
+                       plain->encode_dense(image, {}, true, {})),
+              0,
+              1e-6);
+
+  const auto refused = [&](const std::string& rest, const std::string& part) {
+    const auto message =
+        CHECK_THROWS_CODE(configured(rest), ErrorCode::kWeights);
+    if (!files::contains(message, part)) {
+      tap::fail(__FILE__, __LINE__, "no " + part + " in: " + message);
+    }
+  };
+  refused(R"(, "pretrained_cfg": {"tag": "openai_ft_in1k"})",
+          "\"tag\" is \"openai_ft_in1k\"");
+  refused(R"(, "global_pool": "avg")", "\"global_pool\" is \"avg\"");
+  tower.erase("head.weight");
+  write_safetensors(path, tower);
+  c = configured("");
+  CHECK(!c.notes.empty() && files::contains(c.notes[0], "projection"));
+  CHECK(c.config.vision.embed_dim == c.config.vision.width);
+}

@@ -248,6 +248,37 @@ const siglipModel = (name: string, image: Record<string, Row>): readonly Section
   },
 ]
 
+const DINO_3: readonly Section[] = [
+  {
+    class: 'DINOv3ViTConfig',
+    at: [],
+    rows: {
+      ...TOWER,
+      initializer_range: [1, START],
+      num_channels: [4, 'refused'],
+      patch_size: [4, 'sizes'],
+      rope_theta: [50, 'refused'],
+      image_size: [56, 'changes'],
+      query_bias: [false, TOLD],
+      key_bias: [true, TOLD],
+      value_bias: [false, TOLD],
+      proj_bias: [false, 'refused'],
+      mlp_bias: [false, 'refused'],
+      layerscale_value: [0.5, START],
+      drop_path_rate: [0.5, TRAINING],
+      use_gated_mlp: [true, TOLD],
+      num_register_tokens: [3, TOLD],
+      pos_embed_shift: [0.5, TRAINING],
+      pos_embed_jitter: [0.5, TRAINING],
+      pos_embed_rescale: [3, TRAINING],
+      _out_features: [['stage1'], BACKBONE],
+      _out_indices: [[1], BACKBONE],
+      apply_layernorm: [false, BACKBONE],
+      reshape_hidden_states: [false, BACKBONE],
+    },
+  },
+]
+
 const TIPS_2: readonly Section[] = [
   {
     class: 'Tipsv2Config',
@@ -359,6 +390,14 @@ const WALKS: readonly Walk[] = [
       num_patches: [49, 'sizes'],
     }),
     ids: text,
+  },
+  {
+    name: 'dinov3_vit',
+    fields: fields.transformers.dinov3_vit,
+    folder: fixture('families', 'dinov3-hf'),
+    file: 'config.json',
+    config: await read('families', 'dinov3-hf', 'config.json'),
+    sections: DINO_3,
   },
   {
     name: 'tipsv2',
