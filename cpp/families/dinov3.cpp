@@ -395,6 +395,22 @@ void check_biases(const CheckpointSource& source, const Fields& f) {
   }
 }
 
+/// Sizes are the tensors'; a file that tells of others is another model's.
+void check_sizes(const Fields& f, const VisionConfig& v) {
+  struct Size {
+    const char* field;
+    int64_t found;
+  };
+  for (const Size& size : {Size{"hidden_size", v.width},
+                           Size{"intermediate_size", v.mlp_hidden},
+                           Size{"num_hidden_layers", v.layers},
+                           Size{"patch_size", v.patch}}) {
+    if (f.size(size.field, size.found) == size.found) continue;
+    f.refuse(size.field,
+             "and the tensors beside it have " + std::to_string(size.found));
+  }
+}
+
 void read_transformers(const CheckpointSource& source, Checkpoint& out) {
   Told told = usual();
   told.fields.transformers = true;
@@ -421,6 +437,7 @@ void read_transformers(const CheckpointSource& source, Checkpoint& out) {
   if (!told.fields.file) return;
   const bool gated = out.config.foundation.gated_mlp;
   const Fields f(*told.fields.file);
+  check_sizes(f, out.config.vision);
   const std::string* activation = f.text("hidden_act");
   const std::string wanted = gated ? "silu" : "gelu";
   if ((activation == nullptr ? "gelu" : *activation) != wanted) {
