@@ -86,7 +86,7 @@ struct TextConfig {
 /// What VisionConfig does not say of a vision foundation model. `embed_dim` is
 /// the channels of its features: `width`, or those of SAM's neck.
 struct FoundationConfig {
-  int64_t registers = 0;       // DINOv2: tokens beside the class token
+  int64_t registers = 0;       // DINOv2, 3: tokens beside the class token
   bool class_position = true;  // the positional table has a row for it
   bool gated_mlp = false;      // DINOv2 g: SwiGLU
   int64_t window = 0;  // SAM: tokens along a side of an attention window
