@@ -13,79 +13,33 @@
 #include "checkpoint/transformers_fields.h"
 #include "declip/error.h"
 #include "families/clip_config.h"
+#include "families/hugging_face_names.h"
 
 namespace declip::hugging_face_clip {
 namespace {
 
 // --- names: transformers models/clip/modeling_clip.py ---
 
-constexpr std::array kPositionIds{
-    KeyRule{"*embeddings.position_ids", "", Transform::kDrop}};
-
 // "pre_layrnorm" is its spelling.
-constexpr std::array kVision{
+constexpr std::array kVisionEnds{
     KeyRule{"vision_model.embeddings.class_embedding",
             "visual.class_embedding"},
     KeyRule{"vision_model.embeddings.patch_embedding.weight",
             "visual.conv1.weight"},
-    KeyRule{"vision_model.embeddings.position_embedding.weight",
-            "visual.positional_embedding"},
     KeyRule{"vision_model.pre_layrnorm.*", "visual.ln_pre.*"},
-    KeyRule{"vision_model.encoder.layers.#.self_attn.q_proj.*",
-            "visual.transformer.resblocks.#.attn.in_proj_*",
-            Transform::kQuery},
-    KeyRule{"vision_model.encoder.layers.#.self_attn.k_proj.*",
-            "visual.transformer.resblocks.#.attn.in_proj_*",
-            Transform::kKey},
-    KeyRule{"vision_model.encoder.layers.#.self_attn.v_proj.*",
-            "visual.transformer.resblocks.#.attn.in_proj_*",
-            Transform::kValue},
-    KeyRule{"vision_model.encoder.layers.#.self_attn.out_proj.*",
-            "visual.transformer.resblocks.#.attn.out_proj.*"},
-    KeyRule{"vision_model.encoder.layers.#.layer_norm1.*",
-            "visual.transformer.resblocks.#.ln_1.*"},
-    KeyRule{"vision_model.encoder.layers.#.layer_norm2.*",
-            "visual.transformer.resblocks.#.ln_2.*"},
-    KeyRule{"vision_model.encoder.layers.#.mlp.fc1.*",
-            "visual.transformer.resblocks.#.mlp.c_fc.*"},
-    KeyRule{"vision_model.encoder.layers.#.mlp.fc2.*",
-            "visual.transformer.resblocks.#.mlp.c_proj.*"},
-    KeyRule{"vision_model.post_layernorm.*", "visual.ln_post.*"},
 };
+constexpr auto kVision = joined(kTransformersImageTower, kVisionEnds);
 
 constexpr std::array kProjection{
     KeyRule{"visual_projection.weight", "visual.proj", Transform::kTranspose}};
 
-constexpr std::array kText{
-    KeyRule{"text_model.embeddings.token_embedding.weight",
-            "text.token_embedding.weight"},
-    KeyRule{"text_model.embeddings.position_embedding.weight",
-            "text.positional_embedding"},
-    KeyRule{"text_model.encoder.layers.#.self_attn.q_proj.*",
-            "text.transformer.resblocks.#.attn.in_proj_*",
-            Transform::kQuery},
-    KeyRule{"text_model.encoder.layers.#.self_attn.k_proj.*",
-            "text.transformer.resblocks.#.attn.in_proj_*",
-            Transform::kKey},
-    KeyRule{"text_model.encoder.layers.#.self_attn.v_proj.*",
-            "text.transformer.resblocks.#.attn.in_proj_*",
-            Transform::kValue},
-    KeyRule{"text_model.encoder.layers.#.self_attn.out_proj.*",
-            "text.transformer.resblocks.#.attn.out_proj.*"},
-    KeyRule{"text_model.encoder.layers.#.layer_norm1.*",
-            "text.transformer.resblocks.#.ln_1.*"},
-    KeyRule{"text_model.encoder.layers.#.layer_norm2.*",
-            "text.transformer.resblocks.#.ln_2.*"},
-    KeyRule{"text_model.encoder.layers.#.mlp.fc1.*",
-            "text.transformer.resblocks.#.mlp.c_fc.*"},
-    KeyRule{"text_model.encoder.layers.#.mlp.fc2.*",
-            "text.transformer.resblocks.#.mlp.c_proj.*"},
-    KeyRule{"text_model.final_layer_norm.*", "text.ln_final.*"},
+constexpr std::array kTextEnds{
     KeyRule{"text_projection.weight",
             "text.text_projection",
             Transform::kTranspose},
     KeyRule{"logit_scale", "logit_scale"},
 };
+constexpr auto kText = joined(kTransformersTextTower, kTextEnds);
 
 // What is left of the towers is unknown there and must not pass silently.
 constexpr std::array kRest{
@@ -94,7 +48,7 @@ constexpr std::array kRest{
 };
 
 constexpr auto kWholeNames =
-    joined(kPositionIds, kVision, kProjection, kText, kRest);
+    joined(kTransformersPositionIds, kVision, kProjection, kText, kRest);
 
 /// The image tower's names without what whole models have in front of them.
 constexpr auto bare() {
@@ -103,7 +57,8 @@ constexpr auto bare() {
   for (KeyRule& rule : rules) rule.source.remove_prefix(kPrefix.size());
   return rules;
 }
-constexpr auto kBareNames = joined(kPositionIds, bare(), kRestOfTower);
+constexpr auto kBareNames =
+    joined(kTransformersPositionIds, bare(), kRestOfTower);
 
 // --- configuration ---
 

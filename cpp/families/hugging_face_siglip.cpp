@@ -9,6 +9,7 @@
 #include "checkpoint/transformers_fields.h"
 #include "families/clip_config.h"
 #include "families/foundation_config.h"
+#include "families/hugging_face_names.h"
 #include "families/siglip_config.h"
 #include "files/mapped_file.h"
 
@@ -17,65 +18,17 @@ namespace {
 
 // --- names: transformers models/siglip/modeling_siglip.py ---
 
-constexpr std::array kPositionIds{
-    KeyRule{"*embeddings.position_ids", "", Transform::kDrop}};
-
-constexpr std::array kVision{
+constexpr std::array kVisionEnds{
     KeyRule{"vision_model.embeddings.patch_embedding.*", "visual.conv1.*"},
-    KeyRule{"vision_model.embeddings.position_embedding.weight",
-            "visual.positional_embedding"},
-    KeyRule{"vision_model.encoder.layers.#.self_attn.q_proj.*",
-            "visual.transformer.resblocks.#.attn.in_proj_*",
-            Transform::kQuery},
-    KeyRule{"vision_model.encoder.layers.#.self_attn.k_proj.*",
-            "visual.transformer.resblocks.#.attn.in_proj_*",
-            Transform::kKey},
-    KeyRule{"vision_model.encoder.layers.#.self_attn.v_proj.*",
-            "visual.transformer.resblocks.#.attn.in_proj_*",
-            Transform::kValue},
-    KeyRule{"vision_model.encoder.layers.#.self_attn.out_proj.*",
-            "visual.transformer.resblocks.#.attn.out_proj.*"},
-    KeyRule{"vision_model.encoder.layers.#.layer_norm1.*",
-            "visual.transformer.resblocks.#.ln_1.*"},
-    KeyRule{"vision_model.encoder.layers.#.layer_norm2.*",
-            "visual.transformer.resblocks.#.ln_2.*"},
-    KeyRule{"vision_model.encoder.layers.#.mlp.fc1.*",
-            "visual.transformer.resblocks.#.mlp.c_fc.*"},
-    KeyRule{"vision_model.encoder.layers.#.mlp.fc2.*",
-            "visual.transformer.resblocks.#.mlp.c_proj.*"},
-    KeyRule{"vision_model.post_layernorm.*", "visual.ln_post.*"},
     KeyRule{"vision_model.head.probe", "visual.attn_pool.probe"},
     KeyRule{"vision_model.head.attention.*", "visual.attn_pool.attn.*"},
     KeyRule{"vision_model.head.layernorm.*", "visual.attn_pool.layernorm.*"},
     KeyRule{"vision_model.head.mlp.fc1.*", "visual.attn_pool.mlp.c_fc.*"},
     KeyRule{"vision_model.head.mlp.fc2.*", "visual.attn_pool.mlp.c_proj.*"},
 };
+constexpr auto kVision = joined(kTransformersImageTower, kVisionEnds);
 
-constexpr std::array kText{
-    KeyRule{"text_model.embeddings.token_embedding.weight",
-            "text.token_embedding.weight"},
-    KeyRule{"text_model.embeddings.position_embedding.weight",
-            "text.positional_embedding"},
-    KeyRule{"text_model.encoder.layers.#.self_attn.q_proj.*",
-            "text.transformer.resblocks.#.attn.in_proj_*",
-            Transform::kQuery},
-    KeyRule{"text_model.encoder.layers.#.self_attn.k_proj.*",
-            "text.transformer.resblocks.#.attn.in_proj_*",
-            Transform::kKey},
-    KeyRule{"text_model.encoder.layers.#.self_attn.v_proj.*",
-            "text.transformer.resblocks.#.attn.in_proj_*",
-            Transform::kValue},
-    KeyRule{"text_model.encoder.layers.#.self_attn.out_proj.*",
-            "text.transformer.resblocks.#.attn.out_proj.*"},
-    KeyRule{"text_model.encoder.layers.#.layer_norm1.*",
-            "text.transformer.resblocks.#.ln_1.*"},
-    KeyRule{"text_model.encoder.layers.#.layer_norm2.*",
-            "text.transformer.resblocks.#.ln_2.*"},
-    KeyRule{"text_model.encoder.layers.#.mlp.fc1.*",
-            "text.transformer.resblocks.#.mlp.c_fc.*"},
-    KeyRule{"text_model.encoder.layers.#.mlp.fc2.*",
-            "text.transformer.resblocks.#.mlp.c_proj.*"},
-    KeyRule{"text_model.final_layer_norm.*", "text.ln_final.*"},
+constexpr std::array kTextEnds{
     KeyRule{"text_model.head.weight",
             "text.text_projection",
             Transform::kTranspose},
@@ -83,6 +36,7 @@ constexpr std::array kText{
     KeyRule{"logit_scale", "logit_scale"},
     KeyRule{"logit_bias", "logit_bias"},
 };
+constexpr auto kText = joined(kTransformersTextTower, kTextEnds);
 
 // What is left of the towers is unknown there and must not pass silently.
 constexpr std::array kRest{
@@ -90,7 +44,8 @@ constexpr std::array kRest{
     KeyRule{"text_model.*", "text.*"},
 };
 
-constexpr auto kWholeNames = joined(kPositionIds, kVision, kText, kRest);
+constexpr auto kWholeNames =
+    joined(kTransformersPositionIds, kVision, kText, kRest);
 
 /// The image tower's names without what whole models have in front of them.
 constexpr auto bare() {
@@ -99,7 +54,8 @@ constexpr auto bare() {
   for (KeyRule& rule : rules) rule.source.remove_prefix(kPrefix.size());
   return rules;
 }
-constexpr auto kBareNames = joined(kPositionIds, bare(), kRestOfTower);
+constexpr auto kBareNames =
+    joined(kTransformersPositionIds, bare(), kRestOfTower);
 
 // --- configuration ---
 
