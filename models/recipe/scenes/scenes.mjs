@@ -50,7 +50,7 @@ import { AS_DRAWN, drawRestyle } from '../paint/restyle.mjs'
 export const MIXED = { single: 0.3, grid: 0.32, anywhere: 0.33, empty: 0.05 }
 
 /**
- * Makes a composer for a set of sprites.
+ * Makes a composer for a set of sprites. Concepts that none of them shows are in no scene.
  *
  * @param {Sprite[]} sprites
  * @returns {(index: number, options: SceneOptions) => Scene} a pure function of its arguments
@@ -65,6 +65,9 @@ export function composer(sprites) {
     })).filter(style => style.sprites.length > 0)
     return { styles, weights: styles.map(style => style.weight) }
   })
+  const shown = CONCEPTS.map((_, concept) => concept).filter(
+    concept => byConcept[concept].styles.length > 0,
+  )
 
   return (index, options) => {
     const { seed, width = 96, height = 96, layouts = MIXED, strength = 1 } = options
@@ -77,7 +80,7 @@ export function composer(sprites) {
     const places = PLACES[layout](rng, width, height, options)
     if (strength > 0)
       for (const placement of places) if (rng.chance(0.5 * strength)) placement.warp = bend(rng)
-    const concepts = drawConcepts(rng, places.length, layout, options.concept)
+    const concepts = drawConcepts(rng, shown, places.length, layout, options.concept)
     const common = strength > 0 && rng.chance(0.25)
     const objects = places.map((placement, i) => {
       const { styles, weights } = byConcept[concepts[i]]
@@ -133,9 +136,12 @@ function drawObject(canvas, owner, sprite, placement, restyle, number, scratch) 
 }
 
 /** Concepts of a scene: all different, but for some of those without order. */
-function drawConcepts(rng, count, layout, given) {
+function drawConcepts(rng, shown, count, layout, given) {
   if (given !== undefined) return Array.from({ length: count }, () => given)
-  const order = rng.shuffled(CONCEPTS.length).slice(0, count)
+  const order = rng
+    .shuffled(shown.length)
+    .slice(0, count)
+    .map(index => shown[index])
   if (layout === 'anywhere')
     for (let i = 1; i < count; i++) if (rng.chance(0.12)) order[i] = order[i - 1]
   return order
