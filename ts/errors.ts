@@ -127,6 +127,22 @@ export function aborted(signal: AbortSignal): DeclipError {
   return new DeclipError('ERR_DECLIP_ABORTED', 'The call was aborted.', { cause: signal.reason })
 }
 
+/** Codes of errors that would come with every picture. */
+const OF_EVERY_PICTURE: ReadonlySet<ErrorCode> = new Set([
+  'ERR_DECLIP_ABORTED',
+  'ERR_DECLIP_ADDON_NOT_FOUND',
+  'ERR_DECLIP_DEVICE',
+  'ERR_DECLIP_DISPOSED',
+  'ERR_DECLIP_LIBTORCH',
+  'ERR_DECLIP_NETWORK',
+  'ERR_DECLIP_WEIGHTS',
+])
+
+/** Whether what one picture of many met would come with every other, so that there is no sense in going on. @internal */
+export function isOfEveryPicture(error: unknown): boolean {
+  return !(error instanceof DeclipError) || OF_EVERY_PICTURE.has(error.code)
+}
+
 /**
  * Turns whatever was thrown into a {@link DeclipError}. An error made natively has a one-line
  * stack; the one made here, after the `await`, shows the caller's frames. @internal

@@ -4,11 +4,12 @@ import { stat } from 'node:fs/promises'
 import { type Command, Option } from 'commander'
 import { ahead, type Outcome } from '../base/ahead.js'
 import { ioError } from '../base/files.js'
-import { DeclipError, type ErrorCode } from '../errors.js'
+import { inShard, type Shard } from '../base/shard.js'
+import { DeclipError, isOfEveryPicture } from '../errors.js'
 import { duration, perSecond } from './durations.js'
 import type { Outputs } from './outputs.js'
 import { findPictures, type Picture, type Search } from './pictures.js'
-import { inShard, type Shard, shard } from './shard.js'
+import { shard } from './shard.js'
 import { type Run, usage } from './shared.js'
 
 /** Options of commands that take pictures. */
@@ -57,17 +58,6 @@ export interface BatchOptions<Kind extends string> {
 
 /** Names that are looked up at a time. */
 const LOOKUPS = 32
-
-/** Errors that would come with every picture. */
-const OF_ALL: ReadonlySet<ErrorCode> = new Set([
-  'ERR_DECLIP_ABORTED',
-  'ERR_DECLIP_ADDON_NOT_FOUND',
-  'ERR_DECLIP_DEVICE',
-  'ERR_DECLIP_DISPOSED',
-  'ERR_DECLIP_LIBTORCH',
-  'ERR_DECLIP_NETWORK',
-  'ERR_DECLIP_WEIGHTS',
-])
 
 /** Pictures of which one that cannot be used is reported and left out, where it is not the only one. */
 export class Batch<Kind extends string = string> {
@@ -171,9 +161,7 @@ export class Batch<Kind extends string = string> {
 
   /** @throws the error where it is not of this picture alone */
   #leaveOut({ name }: Picture, error: DeclipError): void {
-    const isOfAll =
-      error === this.#last || !(error instanceof DeclipError) || OF_ALL.has(error.code)
-    if (isOfAll) throw error
+    if (error === this.#last || isOfEveryPicture(error)) throw error
     const { code, message } = error
     const isNamed = message.includes(name)
     this.#report(

@@ -1,23 +1,16 @@
-import { type Command, Option } from 'commander'
+import type { Command } from 'commander'
 import { ahead } from '../base/ahead.js'
-import { DENSE_MODES, type DenseMode } from '../base/names.js'
 import { DeclipError } from '../errors.js'
 import type { ImageInput } from '../image/decode.js'
-import { DATASET_NAMES } from '../methods/benchmarks.js'
-import {
-  DENSE_FIELDS,
-  PIPELINE_FIELDS,
-  POSTPROCESS_FIELDS,
-  PROMPT_FIELDS,
-} from '../methods/fields.js'
-import { METHOD_NAMES, type MethodName } from '../methods/list.js'
-import { PAMR } from '../methods/method.js'
 import type { Segmentation } from '../result/segmentation.js'
-import type { SegmentOptions } from '../segment/options.js'
 import { type SegmentManyOptions, segmentMany } from '../segment/segment-many.js'
-import { parseClasses } from '../text/class-files.js'
 import { addBatchOptions, Batch, type BatchFlags, type Job } from './batch.js'
-import { fieldOptions } from './field-options.js'
+import {
+  addMethodOptions,
+  addWordOptions,
+  type MethodFlags,
+  methodOptions,
+} from './method-options.js'
 import { makeFolderOf, type Outputs, outputFolders, planOutputs, type Target } from './outputs.js'
 import { PICTURES_ARGUMENT, type Picture } from './pictures.js'
 import {
@@ -30,37 +23,11 @@ import {
   openModel,
   type Run,
   readClasses,
-  readTemplates,
   shareTable,
-  side,
-  usage,
-  whole,
 } from './shared.js'
 
 /** Options of `declip segment` as commander gives them. */
-export interface SegmentFlags extends ModelFlags, ClassFlags, BatchFlags {
-  method?: MethodName
-  dataset?: string
-  mode?: DenseMode
-  denseMode?: DenseMode
-  proxyModel?: string
-  /** 0 for the picture's own. */
-  shortSide?: number
-  longSide?: number
-  window?: number
-  stride?: number
-  padTo?: number
-  augment?: boolean
-  augmentWeight?: number
-  definitions?: string
-  synonyms?: string
-  definitionWeight?: number
-  background?: string
-  pamr?: number
-  probThreshold?: number
-  areaThreshold?: number
-  logitScale?: number
-  closing?: boolean
+export interface SegmentFlags extends ModelFlags, ClassFlags, MethodFlags, BatchFlags {
   out?: string
   overlay?: string
   logits?: string
@@ -68,13 +35,6 @@ export interface SegmentFlags extends ModelFlags, ClassFlags, BatchFlags {
 
 /** What is written for a picture. */
 type OutputKind = 'mask' | 'overlay' | 'logits'
-
-/** Options of the API that are flags as they are. */
-const FLAGS = Object.entries({
-  ...PROMPT_FIELDS,
-  ...PIPELINE_FIELDS,
-  ...POSTPROCESS_FIELDS,
-}).filter(([name]) => !['shortSide', 'pamr', 'logits', 'probabilities'].includes(name))
 
 /** Pictures whose outputs are written at a time: PNGs are compressed on other threads. */
 const WRITES = 4
@@ -93,40 +53,9 @@ export function addSegment(program: Command, run: Run): void {
     .argument('[image...]', PICTURES_ARGUMENT)
   addBatchOptions(command, true)
   addClassOptions(command)
-    .option(
-      '--definitions <file>',
-      "a line 'name >=text' per foreground class, mixed into its words",
-    )
-    .option('--synonyms <file>', 'like --definitions, with one synonym each')
-    .option(
-      '--background <class>',
-      "a class by name or number, 'none', or words 'sky, wall' that become a class in front",
-    )
+  addWordOptions(command)
   addModelOptions(command)
-  command
-    .optionsGroup('Method (what is left out comes from the preset):')
-    .addOption(new Option('--method <name>', 'preset of a paper').choices(METHOD_NAMES))
-    .addOption(
-      new Option('--dataset <name>', "the preset's values for a benchmark").choices(DATASET_NAMES),
-    )
-    .addOption(new Option('--mode <mode>', DENSE_FIELDS.mode.text).choices(DENSE_MODES))
-    .addOption(new Option('--dense-mode <mode>', 'another name of --mode').choices(DENSE_MODES))
-    .option(
-      '--proxy-model <source>',
-      "for method 'proxyclip': checkpoint of a DINO, DINOv2, DINOv3 or SAM that its attention comes from",
-    )
-    .addOption(
-      new Option('--pamr <n>', 'rounds of refinement along edges, 0 for none').argParser(whole(0)),
-    )
-    .addOption(
-      new Option(
-        '--short-side <n>',
-        "shorter side in pixels that the picture is resized to, 'none' for its own size",
-      ).argParser(side),
-    )
-  for (const [name, field] of FLAGS) {
-    for (const option of fieldOptions(name, field)) command.addOption(option)
-  }
+  addMethodOptions(command)
   command
     .optionsGroup('Output:')
     .option('--out <file>', 'write the mask: a PNG whose palette indices are the classes')
@@ -156,7 +85,10 @@ async function segmentImages(given: string[], flags: SegmentFlags, run: Run): Pr
   const avoid = await outputFolders(targets)
   const batch = await Batch.open(given, { flags, plan, avoid }, run)
   if (batch.jobs.length === 0) return
-  const options = await segmentOptions(flags, classes)
+  const options = {
+    ...(await methodOptions(flags, classes)),
+    ...(flags.logits !== undefined && { logits: true }),
+  }
   using opened = await openModel(flags, run)
   const { model, source } = opened
   const { signal, progress } = run
@@ -209,66 +141,6 @@ function targetsOf({ out, overlay, logits }: SegmentFlags): Target<OutputKind>[]
       given: logits,
     },
   ]
-}
-
-/** The options of segment() that flags stand for; `classes` are needed to find the background. */
-export async function segmentOptions(
-  flags: SegmentFlags,
-  classes: readonly (readonly string[])[],
-): Promise<SegmentOptions> {
-  const { method, dataset, mode, denseMode, shortSide, longSide, window, stride, padTo } = flags
-  const { augment, augmentWeight, closing } = flags
-  const { definitions, synonyms, definitionWeight, proxyModel } = flags
-  const { probThreshold, areaThreshold, logitScale, pamr } = flags
-  if (definitions !== undefined && synonyms !== undefined) {
-    throw usage('--definitions and --synonyms exclude each other; give one of them.')
-  }
-  if (proxyModel !== undefined && (mode ?? denseMode ?? method) !== 'proxyclip') {
-    throw usage('--proxy-model needs --method proxyclip.')
-  }
-  return {
-    method,
-    dataset,
-    mode,
-    denseMode,
-    shortSide: shortSide === 0 ? null : shortSide,
-    longSide,
-    window,
-    stride,
-    padTo,
-    augment,
-    augmentWeight,
-    closing,
-    definitions,
-    synonyms,
-    definitionWeight,
-    probThreshold,
-    areaThreshold,
-    logitScale,
-    background: backgroundOf(flags.background, classes),
-    templates: await readTemplates(flags.templates),
-    ...(pamr !== undefined && {
-      pamr: pamr > 0 && { iterations: pamr, dilations: PAMR.dilations },
-    }),
-    ...(flags.logits !== undefined && { logits: true }),
-    ...(proxyModel !== undefined && { proxy: { model: proxyModel } }),
-  }
-}
-
-/** A class's name or number, 'none', or words for a class of their own. */
-function backgroundOf(
-  text: string | undefined,
-  classes: readonly (readonly string[])[],
-): number | false | string[] | undefined {
-  if (text === undefined) return undefined
-  if (text === 'none') return false
-  if (/^\d+$/.test(text)) {
-    if (Number(text) < classes.length) return Number(text)
-    throw usage(`--background must be 0 to ${classes.length - 1} (the classes), received ${text}.`)
-  }
-  const named = classes.findIndex(words => words[0] === text || words.join(', ') === text)
-  if (named >= 0) return named
-  return parseClasses([text], undefined, '--background')[0]
 }
 
 async function writeOutputs(

@@ -1,26 +1,9 @@
-import { createHash } from 'node:crypto'
 import { InvalidArgumentError } from 'commander'
-
-/** A part of the pictures: `index` from 1 to `count`. */
-export interface Shard {
-  readonly index: number
-  readonly count: number
-}
+import { parseShard, type Shard } from '../base/shard.js'
 
 /** Parses 'i/n'. */
 export function shard(text: string): Shard {
-  const [, index, count] = (/^(\d{1,6})\/(\d{1,6})$/.exec(text) ?? []).map(Number)
-  if (index !== undefined && count !== undefined && index >= 1 && index <= count) {
-    return { index, count }
-  }
+  const found = parseShard(text)
+  if (found) return found
   throw new InvalidArgumentError("Expected 'i/n' with i from 1 to n, such as '2/4'.")
-}
-
-/**
- * Whether a picture belongs to a part. Every one belongs to exactly one of n, the same on every machine
- * and whatever other pictures there are: the first 48 bits of SHA-256 of its place, modulo n.
- */
-export function inShard(place: string, { index, count }: Shard): boolean {
-  const hash = createHash('sha256').update(place).digest().readUIntBE(0, 6)
-  return hash % count === index - 1
 }

@@ -1,9 +1,10 @@
 import t from 'tap'
-import { type SegmentFlags, segmentOptions } from '../../../ts/cli/segment.js'
+import { type MethodFlags, methodOptions } from '../../../ts/cli/method-options.js'
+import type { ClassFlags } from '../../../ts/cli/shared.js'
 
 const CLASSES = [['background'], ['cat', 'feline'], ['sofa']]
-const options = async (flags: Partial<SegmentFlags>) => {
-  const given = await segmentOptions({ model: 'words-tiny', ...flags }, CLASSES)
+const options = async (flags: MethodFlags & Pick<ClassFlags, 'templates'>) => {
+  const given = await methodOptions(flags, CLASSES)
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
 }
 
@@ -37,7 +38,6 @@ t.test('every flag reaches the option of its name', async t => {
   t.strictSame(await options({ shortSide: 0 }), { shortSide: null })
   t.strictSame(await options({ pamr: 0 }), { pamr: false })
   t.strictSame(await options({ pamr: 3 }), { pamr: { iterations: 3, dilations: [8, 16] } })
-  t.strictSame(await options({ logits: 'x.safetensors' }), { logits: true })
   t.strictSame(await options({ method: 'proxyclip', proxyModel: 'dino.pth' }), {
     method: 'proxyclip',
     proxy: { model: 'dino.pth' },

@@ -1,0 +1,158 @@
+/** The method's and pipeline's options as flags, for every command that labels pixels. */
+import { type Command, Option } from 'commander'
+import { DENSE_MODES, type DenseMode } from '../base/names.js'
+import { DATASET_NAMES } from '../methods/benchmarks.js'
+import {
+  DENSE_FIELDS,
+  PIPELINE_FIELDS,
+  POSTPROCESS_FIELDS,
+  PROMPT_FIELDS,
+} from '../methods/fields.js'
+import { METHOD_NAMES, type MethodName } from '../methods/list.js'
+import { PAMR } from '../methods/method.js'
+import type { SegmentOptions } from '../segment/options.js'
+import { parseClasses } from '../text/class-files.js'
+import { fieldOptions } from './field-options.js'
+import { type ClassFlags, readTemplates, side, usage, whole } from './shared.js'
+
+/** Flags of method, pipeline and words as commander gives them. */
+export interface MethodFlags {
+  method?: MethodName
+  dataset?: string
+  mode?: DenseMode
+  denseMode?: DenseMode
+  proxyModel?: string
+  /** 0 for the picture's own. */
+  shortSide?: number
+  longSide?: number
+  window?: number
+  stride?: number
+  padTo?: number
+  augment?: boolean
+  augmentWeight?: number
+  definitions?: string
+  synonyms?: string
+  definitionWeight?: number
+  background?: string
+  pamr?: number
+  probThreshold?: number
+  areaThreshold?: number
+  logitScale?: number
+  closing?: boolean
+}
+
+/** Options of the API that are flags as they are. */
+const FLAGS = Object.entries({
+  ...PROMPT_FIELDS,
+  ...PIPELINE_FIELDS,
+  ...POSTPROCESS_FIELDS,
+}).filter(([name]) => !['shortSide', 'pamr', 'logits', 'probabilities'].includes(name))
+
+/** Adds those of {@link MethodFlags} that say more of words. */
+export function addWordOptions(command: Command): Command {
+  return command
+    .option(
+      '--definitions <file>',
+      "a line 'name >=text' per foreground class, mixed into its words",
+    )
+    .option('--synonyms <file>', 'like --definitions, with one synonym each')
+    .option(
+      '--background <class>',
+      "a class by name or number, 'none', or words 'sky, wall' that become a class in front",
+    )
+}
+
+/**
+ * Adds all other {@link MethodFlags}.
+ *
+ * @param dataset - false where the command has an option of this name that says more
+ */
+export function addMethodOptions(command: Command, { dataset = true } = {}): Command {
+  command
+    .optionsGroup('Method (what is left out comes from the preset):')
+    .addOption(new Option('--method <name>', 'preset of a paper').choices(METHOD_NAMES))
+  if (dataset) {
+    command.addOption(
+      new Option('--dataset <name>', "the preset's values for a benchmark").choices(DATASET_NAMES),
+    )
+  }
+  command
+    .addOption(new Option('--mode <mode>', DENSE_FIELDS.mode.text).choices(DENSE_MODES))
+    .addOption(new Option('--dense-mode <mode>', 'another name of --mode').choices(DENSE_MODES))
+    .option(
+      '--proxy-model <source>',
+      "for method 'proxyclip': checkpoint of a DINO, DINOv2, DINOv3 or SAM that its attention comes from",
+    )
+    .addOption(
+      new Option('--pamr <n>', 'rounds of refinement along edges, 0 for none').argParser(whole(0)),
+    )
+    .addOption(
+      new Option(
+        '--short-side <n>',
+        "shorter side in pixels that the picture is resized to, 'none' for its own size",
+      ).argParser(side),
+    )
+  for (const [name, field] of FLAGS) {
+    for (const option of fieldOptions(name, field)) command.addOption(option)
+  }
+  return command
+}
+
+/** The options of segment() that flags stand for; `classes` are needed to find the background. */
+export async function methodOptions(
+  flags: MethodFlags & Pick<ClassFlags, 'templates'>,
+  classes: readonly (readonly string[])[],
+): Promise<SegmentOptions> {
+  const { method, dataset, mode, denseMode, shortSide, longSide, window, stride, padTo } = flags
+  const { augment, augmentWeight, closing } = flags
+  const { definitions, synonyms, definitionWeight, proxyModel } = flags
+  const { probThreshold, areaThreshold, logitScale, pamr } = flags
+  if (definitions !== undefined && synonyms !== undefined) {
+    throw usage('--definitions and --synonyms exclude each other; give one of them.')
+  }
+  if (proxyModel !== undefined && (mode ?? denseMode ?? method) !== 'proxyclip') {
+    throw usage('--proxy-model needs --method proxyclip.')
+  }
+  return {
+    method,
+    dataset,
+    mode,
+    denseMode,
+    shortSide: shortSide === 0 ? null : shortSide,
+    longSide,
+    window,
+    stride,
+    padTo,
+    augment,
+    augmentWeight,
+    closing,
+    definitions,
+    synonyms,
+    definitionWeight,
+    probThreshold,
+    areaThreshold,
+    logitScale,
+    background: backgroundOf(flags.background, classes),
+    templates: await readTemplates(flags.templates),
+    ...(pamr !== undefined && {
+      pamr: pamr > 0 && { iterations: pamr, dilations: PAMR.dilations },
+    }),
+    ...(proxyModel !== undefined && { proxy: { model: proxyModel } }),
+  }
+}
+
+/** A class's name or number, 'none', or words for a class of their own. */
+function backgroundOf(
+  text: string | undefined,
+  classes: readonly (readonly string[])[],
+): number | false | string[] | undefined {
+  if (text === undefined) return undefined
+  if (text === 'none') return false
+  if (/^\d+$/.test(text)) {
+    if (Number(text) < classes.length) return Number(text)
+    throw usage(`--background must be 0 to ${classes.length - 1} (the classes), received ${text}.`)
+  }
+  const named = classes.findIndex(words => words[0] === text || words.join(', ') === text)
+  if (named >= 0) return named
+  return parseClasses([text], undefined, '--background')[0]
+}
