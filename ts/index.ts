@@ -28,6 +28,10 @@ export type {
   PictureOptions,
   RawImage,
 } from './image/decode.js'
+export type { MaskInput } from './masks/mask-input.js'
+export type { CocoPolygons, MaskShape } from './masks/pack-shapes.js'
+export type { Point, Polygon, Ring } from './masks/polygons.js'
+export type { Rle } from './masks/rle.js'
 export {
   DATASET_NAMES,
   DATASETS,
@@ -65,8 +69,6 @@ export type {
   LoadOptions,
 } from './model/options.js'
 export { type Rgb, vocColor } from './result/palette.js'
-export type { Point, Polygon, Ring } from './result/polygons.js'
-export type { Rle } from './result/rle.js'
 export {
   type OverlayOptions,
   type PngOptions,

@@ -18,9 +18,11 @@ export const ROOMS = [
   'text',
   'methods',
   'words',
+  'masks',
   'result',
   'model',
   'segment',
+  'evaluate',
   'train',
   'cli',
 ]

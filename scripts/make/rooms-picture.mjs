@@ -21,9 +21,11 @@ const TS = {
   text: 'cleaning, tokens, templates, class files',
   methods: 'one file a method; options resolved',
   words: 'vocabularies: words to features',
-  result: 'masks, overlays, run lengths, outlines',
+  masks: 'run lengths, polygons, label pictures',
+  result: 'labels, objects, overlays',
   model: 'a loaded model, an encoded picture',
   segment: 'segment() and segmentMany()',
+  evaluate: 'data sets, metrics, reports',
   train: 'data and runs of training',
   cli: 'the declip command',
 }

@@ -2,8 +2,8 @@
  * Run lengths and outlines of label maps in TypeScript, pixel by pixel: what the native functions must
  * give, number for number.
  */
-import type { LabelMap } from '../../ts/result/label-map.js'
-import type { Point, Polygon, Ring } from '../../ts/result/polygons.js'
+import type { LabelMap } from '../../ts/image/label-map.js'
+import type { Point, Polygon, Ring } from '../../ts/masks/polygons.js'
 
 /** Run lengths of every class, in one pass over the map. */
 export function encodeRle(labels: LabelMap, classes: number): number[][] {

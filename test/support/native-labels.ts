@@ -1,6 +1,6 @@
 import type { NativeAddon, NativeLabels } from '../../ts/engine/addon-types.js'
 import { loadAddon } from '../../ts/engine/load-addon.js'
-import type { LabelMap } from '../../ts/result/label-map.js'
+import type { LabelMap } from '../../ts/image/label-map.js'
 
 /** Hands a label map to the addon for as long as `use` takes. */
 export async function withLabels<T>(

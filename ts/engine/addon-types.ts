@@ -280,6 +280,33 @@ export interface NativeLabels {
   classes: number
 }
 
+/**
+ * Masks that are not arrays of pixels, one after the other. `kinds`: 0 run lengths, 1 a compressed string, 2 rings;
+ * `sizes`: height and width of each; `ends`: where each ends in the list of its kind.
+ */
+export interface NativeShapes {
+  readonly kinds: Uint8Array
+  readonly sizes: Uint32Array
+  readonly ends: Uint32Array
+  readonly counts: Uint32Array
+  readonly strings: readonly string[]
+  /** x and y of all corners in pixels. */
+  readonly corners: Float64Array
+  /** Where each ring's corners end. */
+  readonly ringEnds: Uint32Array
+  /** 1: the ring is cut out of the one before it that is none. */
+  readonly holes: Uint8Array
+}
+
+/** Shapes as run lengths, in their order. */
+export interface NativeMeasuredRles {
+  readonly strings: readonly string[]
+  /** Pixels inside. */
+  readonly areas: Float64Array
+  /** x, y, width and height of each. */
+  readonly boxes: Float64Array
+}
+
 export interface NativeView {
   readonly width: number
   readonly height: number
@@ -634,6 +661,16 @@ export interface NativeAddon {
   labelStrings(options: NativeCall & NativeLabels): Promise<string[]>
   /** Outlines of every class; `tolerance`: pixels by which a line may be moved. */
   labelPolygons(options: NativeCall & NativeLabels & { tolerance: number }): Promise<NativePolygons>
+  /** Fills shapes, all of one picture: uint8 [K, height, width]. Errors begin with '#place: '. */
+  masks(
+    options: NativeCall & NativeShapes & { width: number; height: number },
+  ): Promise<NativeTensor>
+  /** Every value of a label map but 255 (uint16: 65535), ascending, as a mask: uint8 [K, H, W]. */
+  labelMasks(
+    options: NativeCall & Pick<NativeLabels, 'labels'>,
+  ): Promise<{ masks: NativeTensor; values: number[] }>
+  /** Shapes of pictures of any sizes as run lengths. Errors begin with '#place: '. */
+  rleOf(options: NativeCall & NativeShapes): Promise<NativeMeasuredRles>
   readSafetensors(
     options: NativeCall & { path: string },
   ): Promise<{ tensors: Record<string, NativeTensor>; metadata: Record<string, string> }>

@@ -1,4 +1,4 @@
-import type { Rle } from '../../result/rle.js'
+import type { Rle } from '../../masks/rle.js'
 
 /** What is measured. */
 export type EvaluationTask = 'semantic' | 'regions' | 'detection'

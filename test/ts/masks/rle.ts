@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import t from 'tap'
-import type { LabelMap } from '../../../ts/result/label-map.js'
-import { toRunLists } from '../../../ts/result/rle.js'
+import type { LabelMap } from '../../../ts/image/label-map.js'
+import { toRunLists } from '../../../ts/masks/rle.js'
 import { compressRle, encodeRle } from '../../support/label-shapes.js'
 import { withLabels } from '../../support/native-labels.js'
 

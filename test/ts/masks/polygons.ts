@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import t from 'tap'
-import type { LabelMap } from '../../../ts/result/label-map.js'
-import { type Polygon, type Ring, toPolygonLists } from '../../../ts/result/polygons.js'
+import type { LabelMap } from '../../../ts/image/label-map.js'
+import { type Polygon, type Ring, toPolygonLists } from '../../../ts/masks/polygons.js'
 import * as reference from '../../support/label-shapes.js'
 import { withLabels } from '../../support/native-labels.js'
 
