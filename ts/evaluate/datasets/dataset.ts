@@ -95,4 +95,9 @@ export interface OpenDataset<Task extends EvaluationTask = EvaluationTask> {
   readonly background: number
   /** In the data set's order. */
   readonly pictures: readonly DatasetPicture<Task>[]
+  /** What its user should know before it is measured with: conversions, files that are missing. Sentences. */
+  readonly notes: readonly string[]
 }
+
+/** A data set of any task, told by its `task`. */
+export type AnyDataset = { [Task in EvaluationTask]: OpenDataset<Task> }[EvaluationTask]
