@@ -10,6 +10,7 @@
 #include "image_calls.h"
 #include "label_calls.h"
 #include "make_batch.h"
+#include "mask_calls.h"
 #include "memory_calls.h"
 #include "model_handle.h"
 #include "runtime_calls.h"
@@ -84,6 +85,9 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   function("labelRuns", label_runs);
   function("labelStrings", label_strings);
   function("labelPolygons", label_polygons);
+  function("masks", fill_mask_shapes);
+  function("labelMasks", label_masks);
+  function("rleOf", measured_rles);
   function("readSafetensors", read_file);
   function("writeSafetensors", write_file);
   return exports;

@@ -158,22 +158,25 @@ std::vector<Rle> encode_rle(const at::Tensor& labels,
   return out;
 }
 
-at::Tensor decode_rle(const Rle& mask) {
+void check_counts(const Rle& mask) {
   check_size(mask.size, "The mask");
   int64_t sum = 0;
   for (const auto count : mask.counts) sum += count;
-  if (sum != pixel_count(mask.size)) {
-    throw Error(ErrorCode::kInvalidArg,
-                c10::str("The counts of a mask of ",
-                         mask.size.height,
-                         " x ",
-                         mask.size.width,
-                         " must sum up to ",
-                         pixel_count(mask.size),
-                         ", received ",
-                         sum,
-                         "."));
-  }
+  if (sum == pixel_count(mask.size)) return;
+  throw Error(ErrorCode::kInvalidArg,
+              c10::str("The counts of a mask of ",
+                       mask.size.height,
+                       " x ",
+                       mask.size.width,
+                       " must sum up to ",
+                       pixel_count(mask.size),
+                       ", received ",
+                       sum,
+                       "."));
+}
+
+at::Tensor decode_rle(const Rle& mask) {
+  check_counts(mask);
   auto columns = at::empty({mask.size.width, mask.size.height}, at::kByte);
   auto* out = columns.mutable_data_ptr<uint8_t>();
   uint8_t inside = 0;

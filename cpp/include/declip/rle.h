@@ -32,6 +32,9 @@ std::vector<Rle> encode_rle(const at::Tensor& labels,
                             int64_t classes,
                             const Call& call);
 
+/// Throws Error(kInvalidArg) if the counts do not sum up to the size.
+void check_counts(const Rle& mask);
+
 /// uint8 [H, W], 1 inside. Throws Error(kInvalidArg) if the counts do not sum
 /// up to the size.
 at::Tensor decode_rle(const Rle& mask);

@@ -1,0 +1,131 @@
+#include "mask_calls.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "declip/mask_shapes.h"
+#include "queued.h"
+#include "tensor_handle.h"
+
+namespace declip {
+namespace {
+
+/// A copy of a typed array whose elements are T.
+template <class T>
+std::vector<T> get_elements(const Napi::Object& o,
+                            const char* key,
+                            napi_typedarray_type type) {
+  const auto value = o.Get(key);
+  if (!value.IsTypedArray() ||
+      value.As<Napi::TypedArray>().TypedArrayType() != type) {
+    throw wrong(key, "a typed array of its kind");
+  }
+  const auto array = value.As<Napi::TypedArrayOf<T>>();
+  return {array.Data(), array.Data() + array.ElementLength()};
+}
+
+MaskShapes get_shapes(const Napi::Object& o) {
+  MaskShapes shapes;
+  shapes.kinds = get_elements<uint8_t>(o, "kinds", napi_uint8_array);
+  const auto sides = get_elements<uint32_t>(o, "sizes", napi_uint32_array);
+  for (size_t i = 0; i + 1 < sides.size(); i += 2) {
+    shapes.sizes.push_back({sides[i], sides[i + 1]});
+  }
+  shapes.ends = get_elements<uint32_t>(o, "ends", napi_uint32_array);
+  shapes.counts = get_elements<uint32_t>(o, "counts", napi_uint32_array);
+  const auto strings = o.Get("strings");
+  if (!strings.IsArray()) throw wrong("strings", "an array");
+  const auto texts = strings.As<Napi::Array>();
+  for (uint32_t i = 0; i < texts.Length(); ++i) {
+    shapes.strings.push_back(texts.Get(i).ToString().Utf8Value());
+  }
+  shapes.corners = get_elements<double>(o, "corners", napi_float64_array);
+  shapes.ring_ends = get_elements<uint32_t>(o, "ringEnds", napi_uint32_array);
+  shapes.holes = get_elements<uint8_t>(o, "holes", napi_uint8_array);
+  return shapes;
+}
+
+/// What rleOf gives.
+struct MeasuredRles {
+  std::vector<std::string> strings;
+  std::vector<double> areas;
+  std::vector<double> boxes;
+};
+
+Napi::Float64Array float64_array(Napi::Env env,
+                                 const std::vector<double>& values) {
+  auto array = Napi::Float64Array::New(env, values.size());
+  std::copy(values.begin(), values.end(), array.Data());
+  return array;
+}
+
+Napi::Value to_js(Napi::Env env, const MeasuredRles& rles) {
+  auto strings = Napi::Array::New(env, rles.strings.size());
+  for (uint32_t i = 0; i < rles.strings.size(); ++i) {
+    strings.Set(i, rles.strings[i]);
+  }
+  auto o = Napi::Object::New(env);
+  o.Set("strings", strings);
+  o.Set("areas", float64_array(env, rles.areas));
+  o.Set("boxes", float64_array(env, rles.boxes));
+  return o;
+}
+
+}  // namespace
+
+static Napi::Value to_js(Napi::Env env, const LabelMasks& found) {
+  auto values = Napi::Array::New(env, found.values.size());
+  for (uint32_t i = 0; i < found.values.size(); ++i) {
+    values.Set(i, static_cast<double>(found.values[i]));
+  }
+  auto o = Napi::Object::New(env);
+  o.Set("masks", TensorHandle::wrap(env, found.masks));
+  o.Set("values", values);
+  return o;
+}
+
+Napi::Value fill_mask_shapes(const Napi::CallbackInfo& info) {
+  return queued(
+      info,
+      [](const Napi::Object& o) {
+        return [shapes = get_shapes(o),
+                size = Size{get_integer(o, "height"), get_integer(o, "width")}](
+                   const Call& call) { return fill_masks(shapes, size, call); };
+      },
+      Lane::kPreparation);
+}
+
+Napi::Value label_masks(const Napi::CallbackInfo& info) {
+  return queued(
+      info,
+      [](const Napi::Object& o) {
+        return [labels = get_tensor(o, "labels")](const Call& call) {
+          return masks_of_labels(labels, call);
+        };
+      },
+      Lane::kPreparation);
+}
+
+Napi::Value measured_rles(const Napi::CallbackInfo& info) {
+  return queued(
+      info,
+      [](const Napi::Object& o) {
+        return [shapes = get_shapes(o)](const Call& call) {
+          MeasuredRles rles;
+          for (const auto& mask : rle_of(shapes, call)) {
+            call.check();
+            rles.strings.push_back(compress_counts(mask.counts));
+            rles.areas.push_back(static_cast<double>(rle_area(mask)));
+            for (const auto side : rle_box(mask)) {
+              rles.boxes.push_back(static_cast<double>(side));
+            }
+          }
+          return rles;
+        };
+      },
+      Lane::kPreparation);
+}
+
+}  // namespace declip
