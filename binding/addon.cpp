@@ -6,6 +6,7 @@
 #include "cancel_token.h"
 #include "declip/code_pages.h"
 #include "declip/runtime.h"
+#include "evaluate_calls.h"
 #include "file_calls.h"
 #include "image_calls.h"
 #include "label_calls.h"
@@ -82,6 +83,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   function("mixText", mix_text);
   function("similarity", similarity);
   function("blendColors", blend_label_colors);
+  function("countLabels", count_label_pairs);
+  function("averagePrecision", average_precision);
   function("labelRuns", label_runs);
   function("labelStrings", label_strings);
   function("labelPolygons", label_polygons);

@@ -307,6 +307,56 @@ export interface NativeMeasuredRles {
   readonly boxes: Float64Array
 }
 
+/** Objects of many pictures, one after another. */
+export interface NativeObjects {
+  /** 0..classes-1 */
+  labels: Int32Array
+  /** x, y, width, height of each. */
+  boxes: Float64Array
+  /** Masks as compressed counts, one text after another, and where each ends; empty where boxes are compared. */
+  maskText: Uint8Array
+  maskEnds: Float64Array
+}
+
+/**
+ * What average precision is made of; see cpp/include/declip/average_precision.h. The arrays are read where they lie:
+ * until the call has ended nobody may write to them or transfer them.
+ */
+export interface NativeDetectionSet {
+  rule: 'coco' | 'lvis'
+  masks: boolean
+  classes: number
+  /** Ascending. */
+  maxDetections: readonly number[]
+  /**
+   * Of every picture ten numbers: where its truths, its detections, its negative and its not exhaustive labels begin
+   * and end in the lists, height and width.
+   */
+  pictures: Uint32Array
+  truths: NativeObjects & { areas: Float64Array; crowds: Uint8Array }
+  detections: NativeObjects & { scores: Float64Array }
+  negative: Int32Array
+  notExhaustive: Int32Array
+  /** Whether all curves are returned. */
+  curves: boolean
+}
+
+/** -1 stands where a class has no object that counts. */
+export interface NativeAveragePrecision {
+  /**
+   * Of every class twelve numbers: AP, AP50, AP75, AP of small, medium and large objects, mean recall at the first
+   * three limits, and of small, medium and large objects at the last.
+   */
+  readonly perClass: Float64Array
+  /** Precision at IoU 0.5 of every class at recalls 0, 0.01 ... 1: [K, 101]. */
+  readonly at50: Float64Array
+  /** [threshold 10, recall 101, class, area 4, limit] */
+  readonly precision?: Float64Array | undefined
+  readonly scores?: Float64Array | undefined
+  /** [threshold 10, class, area 4, limit] */
+  readonly recall?: Float64Array | undefined
+}
+
 export interface NativeView {
   readonly width: number
   readonly height: number
@@ -655,6 +705,21 @@ export interface NativeAddon {
         rim: number
       },
   ): Promise<void>
+  /**
+   * Pixels of every pair of labels that occurs: true class, predicted class, pixels, and so on, ascending. Both maps
+   * are uint8 or uint16 [H, W]; `classes` stands for values outside 0..classes-1, and pixels whose truth is `ignore`
+   * count nowhere. Beside running models.
+   */
+  countLabels(
+    options: NativeCall & {
+      prediction: NativeTensor
+      truth: NativeTensor
+      classes: number
+      ignore: number
+    },
+  ): Promise<{ readonly pairs: Float64Array }>
+  /** Beside running models. */
+  averagePrecision(options: NativeCall & NativeDetectionSet): Promise<NativeAveragePrecision>
   /** COCO's run lengths of every class. */
   labelRuns(options: NativeCall & NativeLabels): Promise<NativeRuns>
   /** The same as pycocotools' compressed strings. */

@@ -10,7 +10,7 @@
 namespace declip {
 
 /// What a call is at, as its progress is told.
-enum class Step { kLoad, kText, kEncode, kPixels, kTrain };
+enum class Step { kLoad, kText, kEncode, kPixels, kMeasure, kTrain };
 
 inline const char* step_name(Step step) {
   switch (step) {
@@ -22,6 +22,8 @@ inline const char* step_name(Step step) {
       return "encode";
     case Step::kPixels:
       return "pixels";
+    case Step::kMeasure:
+      return "measure";
     case Step::kTrain:
       break;
   }
