@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs'
-import { packagePath } from '../base/package-files.js'
+import { clean, letters, measure, shorten } from './lettering.js'
 import type { Rgb } from './palette.js'
 
 /** One line of a legend. */
@@ -9,31 +8,6 @@ export interface LegendEntry {
   readonly area: number
   /** Absent for what is not coloured. */
   readonly color?: Rgb | undefined
-}
-
-/** A character's outline; see assets/legend-font.json. */
-interface Glyph {
-  /** Thousandths of the font size. */
-  readonly advance: number
-  readonly path: string
-}
-
-let font: ReadonlyMap<string, Glyph> | undefined
-
-/** Outlines of Roboto Regular for Basic Latin and Latin-1, read on first use. */
-function glyphs(): ReadonlyMap<string, Glyph> {
-  font ??= readGlyphs()
-  return font
-}
-
-function readGlyphs(): ReadonlyMap<string, Glyph> {
-  const text = readFileSync(packagePath('assets/legend-font.json'), 'utf8')
-  const file = JSON.parse(text) as { glyphs: Record<string, string> }
-  const entries = Object.entries(file.glyphs).map(([character, value]): [string, Glyph] => {
-    const space = value.indexOf(' ')
-    return [character, { advance: Number(value.slice(0, space)), path: value.slice(space + 1) }]
-  })
-  return new Map(entries)
 }
 
 const MAX_ENTRIES = 40
@@ -69,8 +43,8 @@ export function drawLegend(
     const baseline = y + 0.98 * size
     shapes.push(
       swatch(x, y + 0.13 * size, size, entry.color),
-      text(name, x + 1.4 * size, baseline, size, INK),
-      text(share, x + shareAt + 0.45 * size, baseline, size, FAINT),
+      letters(name, x + 1.4 * size, baseline, size, INK),
+      letters(share, x + shareAt + 0.45 * size, baseline, size, FAINT),
     )
     x += entryWidth + 1.5 * size
   }
@@ -97,41 +71,4 @@ function swatch(x: number, y: number, size: number, color: Rgb | undefined): str
     ? `fill="rgb(${color.join()})"`
     : `fill="none" stroke="${FAINT}" stroke-width="${0.07 * size}" stroke-dasharray="${0.16 * size}"`
   return `<rect x="${x}" y="${y}" width="${size}" height="${size}" rx="${0.22 * size}" ${paint}/>`
-}
-
-function text(value: string, x: number, y: number, size: number, fill: string): string {
-  const outlines: string[] = []
-  let advance = 0
-  for (const character of value) {
-    const glyph = glyphs().get(character)
-    if (!glyph) return systemText(value, x, y, size, fill)
-    if (glyph.path) outlines.push(`<path transform="translate(${advance})" d="${glyph.path}"/>`)
-    advance += glyph.advance
-  }
-  return `<g transform="translate(${x} ${y}) scale(${size / 1000})" fill="${fill}">${outlines.join('')}</g>`
-}
-
-function systemText(value: string, x: number, y: number, size: number, fill: string): string {
-  const escaped = value.replace(/[&<>]/g, character => `&#${character.charCodeAt(0)};`)
-  return `<text x="${x}" y="${y}" font-family="sans-serif" font-size="${size}" fill="${fill}">${escaped}</text>`
-}
-
-/** Width in pixels; a character without an outline counts as wide as it is high. */
-function measure(value: string, size: number): number {
-  let width = 0
-  for (const character of value) width += glyphs().get(character)?.advance ?? 1000
-  return (width * size) / 1000
-}
-
-function shorten(name: string, room: number, size: number): string {
-  if (measure(name, size) <= room) return name
-  const characters = [...name]
-  while (characters.length > 1 && measure(`${characters.join('')}...`, size) > room)
-    characters.pop()
-  return `${characters.join('')}...`
-}
-
-/** Without what XML forbids: control characters, lone surrogates and non-characters. */
-function clean(name: string): string {
-  return name.replace(/[\p{Cc}\p{Cs}\ufffe\uffff]/gu, ' ').trim()
 }
