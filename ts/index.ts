@@ -21,6 +21,23 @@ export { type SetupOptions, type SetupPlan, type SetupResult, setup } from './en
 export { type JobStats, type Stats, stats } from './engine/stats.js'
 export { Tensor, type TensorData } from './engine/tensor.js'
 export { DeclipError, ERROR_CODES, type ErrorCode, type ErrorJson } from './errors.js'
+export type { EvaluationTask } from './evaluate/datasets/dataset.js'
+export type { EvaluationDataset } from './evaluate/datasets/open.js'
+export { evaluate } from './evaluate/evaluate.js'
+export { type MergeOptions, type MergeResult, merge } from './evaluate/merge.js'
+export type { EvaluateOptions } from './evaluate/options.js'
+export type {
+  ClassScore,
+  DetectionResult,
+  EvaluationResult,
+  EvaluationSettings,
+  EvaluationSummary,
+  EvaluationVersions,
+  FailedPicture,
+  PublishedFigure,
+  RegionsResult,
+  SemanticResult,
+} from './evaluate/result.js'
 export type {
   DecodedImage,
   ImageEncoder,

@@ -5,7 +5,9 @@ import { addClassify } from './classify.js'
 import { addDoctor } from './doctor.js'
 import { addDownload } from './download.js'
 import { addEncode } from './encode.js'
+import { addEval } from './eval.js'
 import { addInfo } from './info.js'
+import { addMerge } from './merge.js'
 import { addModel } from './model.js'
 import { addSegment } from './segment.js'
 import { addSetup } from './setup.js'
@@ -36,6 +38,8 @@ export function createProgram(run: Run): Command {
   addSegment(program, run)
   addEncode(program, run)
   addClassify(program, run)
+  addEval(program, run)
+  addMerge(program, run)
   addTrain(program, run)
   addInfo(program, run)
   addModel(program, run)

@@ -109,11 +109,16 @@ export interface OpenModel extends Disposable {
   readonly source: string
 }
 
+/** Computes with as many threads as flags say. */
+export function useThreads({ threads }: ModelFlags): void {
+  if (threads !== undefined) loadAddon().setThreads(threads)
+}
+
 /** Loads the model that flags name, or the default one. */
 export async function openModel(flags: ModelFlags, { signal, progress }: Run): Promise<OpenModel> {
-  const { device, dtype, threads } = flags
+  const { device, dtype } = flags
   const source = await sourceOrDefault(flags.model)
-  if (threads !== undefined) loadAddon().setThreads(threads)
+  useThreads(flags)
   const model = await loadModel(source, { device, dtype, signal, onProgress: progress.update })
   return { model, source, [Symbol.dispose]: () => model.dispose() }
 }

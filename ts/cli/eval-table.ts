@@ -1,0 +1,86 @@
+/** An evaluation's result as people read it. */
+import type {
+  ClassScore,
+  EvaluationResult,
+  PublishedFigure,
+  SemanticResult,
+} from '../evaluate/result.js'
+import { table } from './shared.js'
+
+/** What marks of published figures mean. */
+const MARKS = {
+  P: "read in DeCLIP's paper",
+  R: "read in the authors' repository",
+  S: 'read in another publication',
+  M: 'recalled, not verified: no target',
+} as const
+
+/** The figures, those of every class, and what was published beside them. */
+export function describeResult(
+  result: EvaluationResult,
+  { out }: { out?: string | undefined } = {},
+): string {
+  const { pictures, failed, missing, settings, dataset } = result
+  const counts = [
+    `${pictures} pictures`,
+    ...(failed.length > 0 ? [`${failed.length} failed`] : []),
+    ...(missing.length > 0 ? [`${missing.length} missing`] : []),
+  ]
+  const method = settings.method === null ? '' : `, method ${settings.method}`
+  const lines = [`${dataset}, ${result.task}${method}: ${counts.join(', ')}`]
+  if (result.task === 'semantic') lines.push(...semanticLines(result))
+  lines.push(...publishedLines(result))
+  if (out !== undefined) lines.push('', `  results in ${out}`)
+  return lines.join('\n')
+}
+
+function semanticLines({ classes, miou, macc, aacc }: SemanticResult): string[] {
+  const pixels = classes.reduce((sum, one) => sum + one.pixels, 0)
+  const width = Math.max(5, ...classes.map(({ name }) => name.length))
+  const row = ({ name, iou, acc, pixels: own }: ClassScore) =>
+    `  ${name.padEnd(width)}  ${percent(iou)}  ${percent(acc)}  ${percent(pixels > 0 ? own / pixels : null)}`
+  return [
+    '',
+    `  ${'class'.padEnd(width)}     IoU     Acc  pixels`,
+    ...classes.map(row),
+    '',
+    table([
+      ['mIoU', percent(miou)],
+      ['mAcc', percent(macc)],
+      ['aAcc', percent(aacc)],
+    ]),
+  ]
+}
+
+function publishedLines(result: EvaluationResult): string[] {
+  const { published, settings, pictures } = result
+  if (published.length === 0) return []
+  const { changed, limit } = settings
+  const differs = [
+    ...(changed.length > 0 ? [`its own ${changed.join(', ')}`] : []),
+    ...(limit === null ? [] : [`${pictures} pictures only`]),
+  ]
+  const note = differs.length > 0 ? `; this run has ${differs.join(' and ')}` : ''
+  return [
+    '',
+    `  published${note}:`,
+    table(
+      published.map(one => [
+        `${one.figure}, ${one.method}, ${one.backbone}`,
+        `${percent(one.value)}  here ${percent(figureOf(result, one))}  (${MARKS[one.mark]})`,
+      ]),
+    ),
+  ]
+}
+
+/** The measured figure that stands beside a published one. */
+function figureOf(result: EvaluationResult, { figure }: PublishedFigure): number | null {
+  let value: unknown = result
+  for (const name of figure.split('.')) value = (value as Record<string, unknown>)?.[name]
+  return typeof value === 'number' ? value : null
+}
+
+/** '64.07' of 0.6407, right-aligned; '–' for nothing. */
+function percent(share: number | null): string {
+  return (share === null ? '–' : (share * 100).toFixed(2)).padStart(6)
+}

@@ -1,0 +1,65 @@
+import type { Command } from 'commander'
+import { DeclipError } from '../errors.js'
+import { merge } from '../evaluate/merge.js'
+import { describeResult } from './eval-table.js'
+import { examples, type Run } from './shared.js'
+
+/** Options of `declip merge` as commander gives them. */
+interface MergeFlags {
+  out?: string
+  report?: boolean
+  json?: boolean
+}
+
+/** Missing pictures that a message names. */
+const MOST_NAMED = 5
+
+/** Adds `declip merge`. */
+export function addMerge(program: Command, run: Run): void {
+  program
+    .command('merge')
+    .summary('unite the parts of an evaluation')
+    .description(
+      "Unites what 'declip eval --shard' wrote: the figures are those of a run in one go, to the last digit.",
+    )
+    .argument('<part...>', 'folders of --out, or results files in them')
+    .option('--out <folder>', 'united results, figures and a report')
+    .option('--no-report', 'no report.html in that folder')
+    .option('--json', 'print one JSON object')
+    .addHelpText(
+      'after',
+      examples('declip merge parts --out whole', 'declip merge part-1 part-2 part-3 --json'),
+    )
+    .action((parts: string[], flags: MergeFlags) => mergeCommand(parts, flags, run))
+}
+
+async function mergeCommand(
+  given: string[],
+  { out, report, json }: MergeFlags,
+  run: Run,
+): Promise<void> {
+  const { signal } = run
+  const { result, missingParts, doubled } = await merge(given, { out, report, signal })
+  run.print(json ? JSON.stringify(result) : describeResult(result, { out }))
+  if (doubled.length > 0) {
+    run.tell(
+      `${doubled.length} pictures are in several parts with the same result; each counts once`,
+    )
+  }
+  const { failed, missing, pictures } = result
+  const all = pictures + failed.length + missing.length
+  if (missing.length > 0) {
+    const parts = missingParts.length > 0 ? `parts ${missingParts.join(', ')} are missing: ` : ''
+    const more = missing.length > MOST_NAMED ? ', ...' : ''
+    throw new DeclipError(
+      'ERR_DECLIP_IO',
+      `${parts}${missing.length} of ${all} pictures have no result and no figure counts them (${missing.slice(0, MOST_NAMED).join(', ')}${more}). Run the missing parts, or go on with unfinished ones by --resume.`,
+    )
+  }
+  if (failed.length > 0) {
+    throw new DeclipError(
+      'ERR_DECLIP_IMAGE',
+      `${failed.length} of ${all} pictures failed and no figure counts them; declip eval --resume does them again.`,
+    )
+  }
+}

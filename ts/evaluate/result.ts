@@ -1,0 +1,136 @@
+import type { EvaluationTask } from './datasets/dataset.js'
+
+/** A class and how well it was found; null where it never occurs. */
+export interface ClassScore {
+  readonly name: string
+  /** Intersection over union, 0 to 1. */
+  readonly iou: number | null
+  /** Share of its pixels that were given its label, 0 to 1. */
+  readonly acc: number | null
+  /** Its pixels in the truth. */
+  readonly pixels: number
+}
+
+/** A picture that could not be measured. */
+export interface FailedPicture {
+  readonly id: string
+  readonly error: { readonly code: string; readonly message: string }
+}
+
+/** A published figure for this data set and method. */
+export interface PublishedFigure {
+  /** Which figure of the result it stands beside, such as 'miou' or 'ap50.novel'. */
+  readonly figure: string
+  /** As a fraction. */
+  readonly value: number
+  readonly method: string
+  readonly backbone: string
+  /**
+   * Where it was read: 'P' in the DeCLIP paper (arXiv 2505.04410), 'R' in the repository of the method's authors, 'S'
+   * in another publication, 'M' recalled and not verified, so no target.
+   */
+  readonly mark: 'P' | 'R' | 'S' | 'M'
+  /** Where the method's values come from, or the table. */
+  readonly source: string
+}
+
+/** What it was measured with: for the record; only package and libtorch must agree between parts of a run. */
+export interface EvaluationVersions {
+  readonly package: string
+  readonly libtorch: string
+  readonly node: string
+  readonly cpu: string
+  /** Instruction set of the package's own kernels. */
+  readonly kernels: string
+  /** What the towers' layers run on. */
+  readonly engine: string
+  readonly device: string
+}
+
+/** Everything that a run's figures depend on; what of it depends on the task is in `values`. */
+export interface EvaluationSettings {
+  readonly task: EvaluationTask
+  readonly dataset: string
+  /** The first so many pictures of the data set; null for all. */
+  readonly limit: number | null
+  readonly model: {
+    /** Of the weights' files. */
+    readonly fingerprint: string
+    readonly family: string
+    readonly imageSize: number
+    readonly patchSize: number
+    readonly width: number
+    readonly layers: number
+    readonly dtype: string
+    readonly denseMode: string | null
+  }
+  readonly method: string | null
+  /** Names of the options that the caller gave in place of the preset's. */
+  readonly changed: readonly string[]
+  /** All values of the task's pipeline, the preset's filled in. */
+  readonly values: Readonly<Record<string, unknown>>
+  /** What the model was asked for, by class; null where features came from a file. */
+  readonly words: readonly (readonly string[])[] | null
+}
+
+/** What every task's result has. */
+export interface EvaluationSummary {
+  readonly dataset: string
+  /** Pictures that were measured. */
+  readonly pictures: number
+  /** Those that could not be: no figure counts them. */
+  readonly failed: readonly FailedPicture[]
+  /** Ids of pictures that no part of the run has; always empty but after merge(). */
+  readonly missing: readonly string[]
+  readonly published: readonly PublishedFigure[]
+  readonly settings: EvaluationSettings
+  readonly versions: EvaluationVersions
+}
+
+/** Segmentation: dataset-level figures as fractions, over the classes that occur. */
+export interface SemanticResult extends EvaluationSummary {
+  readonly task: 'semantic'
+  readonly miou: number | null
+  readonly macc: number | null
+  readonly aacc: number | null
+  readonly classes: readonly ClassScore[]
+}
+
+/** Mean over classes of the share of regions whose class is the best, or among the best five. */
+export interface RegionAccuracy {
+  readonly macc1: number | null
+  readonly macc5: number | null
+}
+
+/** By things and stuff. */
+export interface RegionScores {
+  readonly thing: RegionAccuracy
+  readonly stuff: RegionAccuracy
+}
+
+/** Recognition of regions. */
+export interface RegionsResult extends EvaluationSummary {
+  readonly task: 'regions'
+  readonly boxes: RegionScores
+  readonly masks: RegionScores
+  readonly crops: RegionScores
+  readonly regions: number
+}
+
+/** Detection: average precision as COCO or LVIS have it. */
+export interface DetectionResult extends EvaluationSummary {
+  readonly task: 'detection'
+  /** Of boxes, or masks where `kind` says so. */
+  readonly kind: 'bbox' | 'segm'
+  readonly ap: number | null
+  readonly ap50: {
+    readonly novel: number | null
+    readonly base: number | null
+    readonly all: number | null
+  }
+  readonly ap75: number | null
+  readonly [figure: string]: unknown
+}
+
+/** What {@link evaluate} gives and `declip eval --json` prints. */
+export type EvaluationResult = SemanticResult | RegionsResult | DetectionResult

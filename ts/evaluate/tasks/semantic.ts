@@ -1,0 +1,155 @@
+/** Segmentation: the label of every pixel against the true one. */
+import type { Call } from '../../base/call.js'
+import { callNative } from '../../engine/call-native.js'
+import { loadAddon } from '../../engine/load-addon.js'
+import { Tensor } from '../../engine/tensor.js'
+import { DeclipError } from '../../errors.js'
+import { METHODS, type MethodName } from '../../methods/list.js'
+import type { Method } from '../../methods/method.js'
+import type { ResolvedMethod } from '../../methods/resolve.js'
+import { Model } from '../../model/model.js'
+import type { Segmentation } from '../../result/segmentation.js'
+import { openPicture, type Prepared, prepare, segmentPicture } from '../../segment/segment.js'
+import { toVocabulary } from '../../words/to-vocabulary.js'
+import { Vocabulary } from '../../words/vocabulary.js'
+import type { DatasetPicture, OpenDataset, SemanticTruth } from '../datasets/dataset.js'
+import { fingerprintOf } from '../fingerprint.js'
+import type { EvaluateOptions } from '../options.js'
+import type { ReadyTask } from './task.js'
+import { digestOf, textsOf, wordsOf } from './words.js'
+
+/** @internal */
+export async function openSemantic(
+  options: EvaluateOptions,
+  dataset: OpenDataset<'semantic'>,
+): Promise<ReadyTask<'semantic'>> {
+  const prepared = await prepareFor(options, dataset.name)
+  const { model, method } = prepared
+  const asked = await wordsOf(options, dataset, method.method)
+  const { background, definitions, synonyms } = asked.options
+  const texts = {
+    definitions: await textsOf(definitions),
+    synonyms: await textsOf(synonyms),
+  }
+  const given = { ...prepared.options, ...asked.options }
+  const vocabulary = await toVocabulary(model.textModel, asked.classes, method, given)
+  const isOwn = vocabulary !== asked.classes
+  return {
+    model,
+    method: method.method,
+    changed: method.fromCaller.filter(name => name !== 'dataset'),
+    values: {
+      ...(await valuesOf(prepared, vocabulary.background)),
+      ...texts,
+      background,
+      ...(!isOwn && { vocabulary: await digestOf(vocabulary) }),
+    },
+    words: asked.classes instanceof Vocabulary ? null : asked.classes,
+    measure: async (picture, call) => {
+      const { segmentation, truth } = await segmentBeside(picture, vocabulary, prepared, call)
+      using found = segmentation
+      const pairs = await countPixels(found, truth, call)
+      return { pairs, width: found.width, height: found.height }
+    },
+    layers: async (picture, call) => {
+      const { segmentation, truth } = await segmentBeside(picture, vocabulary, prepared, call)
+      using found = segmentation
+      const { width, height } = found
+      return {
+        image: picture.image,
+        truth: { data: truth.labels, width, height },
+        prediction: { data: await found.labels.data(), width, height },
+      }
+    },
+    dispose: () => {
+      if (isOwn) vocabulary.dispose()
+    },
+  }
+}
+
+/** With the method's values for the data set, where it has some. */
+async function prepareFor(options: EvaluateOptions, name: string): Promise<Prepared> {
+  // The method may be the model's choice, so that the model comes first.
+  const plain = await prepare({ ...options, dataset: undefined })
+  const { datasets }: Method = METHODS[plain.method.method as MethodName]
+  if (!Object.hasOwn(datasets, name)) return plain
+  return prepare({ ...plain.options, model: plain.model, dataset: name })
+}
+
+/** The method with everything filled in, as it stands in a run's settings. */
+async function valuesOf({ method, options }: Prepared, background: number) {
+  const { dense, ...windows } = method.pipeline
+  const { proxyModel: _, proxyFeatures: __, ...own } = dense
+  const proxy = options.proxy?.model
+  return {
+    preset: method.dataset,
+    dense: own,
+    ...(proxy instanceof Model && { proxy: await fingerprintOf(proxy.info.path) }),
+    ...windows,
+    ...method.postprocess(background),
+    ...textValues(method),
+  }
+}
+
+function textValues({ templates, definitionWeight }: ResolvedMethod) {
+  return { templates, definitionWeight }
+}
+
+/** Segments a picture while its truth is read. */
+async function segmentBeside(
+  picture: DatasetPicture<'semantic'>,
+  vocabulary: Vocabulary,
+  prepared: Prepared,
+  call: Call,
+): Promise<{ segmentation: Segmentation; truth: SemanticTruth }> {
+  const opened = openPicture(picture.image, { ...prepared.options, ...call })
+  try {
+    const ready = { ...prepared, options: { ...prepared.options, ...call } }
+    const [segmented, read] = await Promise.allSettled([
+      segmentPicture(opened, vocabulary, ready, performance.now()),
+      picture.truth(call.signal),
+    ])
+    if (segmented.status === 'rejected') throw segmented.reason
+    const segmentation = segmented.value
+    try {
+      if (read.status === 'rejected') throw read.reason
+      const truth = read.value
+      const { width, height } = segmentation
+      if (truth.width === width && truth.height === height) return { segmentation, truth }
+      throw new DeclipError(
+        'ERR_DECLIP_IMAGE',
+        `The labels of picture '${picture.id}' are ${truth.width} x ${truth.height} pixels and the picture ${picture.image} is ${width} x ${height}; they must be of one size.`,
+      )
+    } catch (error) {
+      segmentation.dispose()
+      throw error
+    }
+  } finally {
+    if (!(opened instanceof Tensor)) opened.close()
+  }
+}
+
+/** Triples of true class, predicted class and pixels. */
+async function countPixels(
+  { labels: prediction, classes }: Segmentation,
+  { labels, width, height }: SemanticTruth,
+  call: Call,
+): Promise<number[]> {
+  const addon = loadAddon()
+  const isWide = labels instanceof Uint16Array
+  const truth = addon.pooledTensor(labels, [height, width], isWide ? 'uint16' : 'uint8')
+  try {
+    const { pairs } = await callNative(addon, call, native =>
+      addon.countLabels({
+        ...native,
+        prediction: prediction.native,
+        truth,
+        classes: classes.length,
+        ignore: isWide ? 65535 : 255,
+      }),
+    )
+    return Array.from(pairs)
+  } finally {
+    truth.dispose()
+  }
+}
