@@ -22,6 +22,8 @@ export interface Seen {
   /** Label; the number of classes for pixels that are not counted. */
   readonly label: number
   readonly color: Rgb | undefined
+  /** Truly in the picture. */
+  readonly true: boolean
 }
 
 /** A picture as it is, with what is true and with what was found. */
@@ -33,11 +35,22 @@ export interface Drawn {
   readonly seen: readonly Seen[]
 }
 
-/** Colour of a label: the background's goes to the next class, as in overlays of segmentations. */
-export function colorOf(label: number, classes: number, background: number): Rgb | undefined {
-  if (label === background) return undefined
-  if (label >= classes) return IGNORED
-  return overlayColor(background >= 0 && label > background ? label - 1 : label)
+/** Classes up to which each has a colour of its own that is told from all others. */
+const DISTINCT = 19
+
+/**
+ * Colours of the labels that are seen in a picture, by label. Of few classes each keeps its colour in all pictures, as
+ * in overlays of segmentations; of more, those of one picture get the colours that are told apart best.
+ */
+function colorsOf(seen: readonly number[], classes: number, background: number) {
+  const own = classes - Number(background >= 0) <= DISTINCT
+  const foreground = seen.filter(label => label !== background && label < classes)
+  const colors = new Map<number, Rgb>([[classes, IGNORED]])
+  for (const [rank, label] of foreground.entries()) {
+    const index = background >= 0 && label > background ? label - 1 : label
+    colors.set(label, overlayColor(own ? index : rank))
+  }
+  return colors
 }
 
 /** Draws both layers over the picture, made small. */
@@ -49,15 +62,20 @@ export async function drawLayers(
   const image = await loadImage(layers.image)
   const scale = Math.min(1, LONG_SIDE / image.width, SHORT_SIDE / image.height)
   const small = await resized(image, scale)
+  const seen = amountsOf([layers.truth, layers.prediction], classes.length)
+  const colors = colorsOf([...seen.keys()], classes.length, background)
   const draw = (layer: PictureLayers['truth']) =>
     isLabels(layer)
-      ? drawLabels(small, layer, classes, background)
-      : drawBoxes(small, layer, classes, scale)
+      ? drawLabels(small, layer, classes.length, colors)
+      : drawBoxes(small, layer, classes, colors, scale)
+  const truly = amountsOf([layers.truth], classes.length)
   return {
     picture: await toJpeg(small),
     truth: await draw(layers.truth),
     prediction: await draw(layers.prediction),
-    seen: seenClasses([layers.truth, layers.prediction], classes.length, background),
+    seen: [...seen]
+      .filter(([, amount]) => amount >= LEAST_SEEN)
+      .map(([label]) => ({ label, color: colors.get(label), true: truly.has(label) })),
   }
 }
 
@@ -90,19 +108,18 @@ async function toJpeg({ data, width, height }: DecodedImage): Promise<Picture> {
 async function drawLabels(
   { data, width, height }: DecodedImage,
   layer: LabelLayer,
-  classes: readonly string[],
-  background: number,
+  classes: number,
+  colors: ReadonlyMap<number, Rgb>,
 ): Promise<Picture> {
-  const small = nearest(layer, width, height, classes.length)
+  const small = nearest(layer, width, height, classes)
   using labels = Tensor.from(small, [height, width])
-  const names = [...classes, '']
   const png = await drawOverlay({
     addon: await prepareAddon(),
     image: { data: Uint8Array.from(data), width, height },
     labels: labels.native,
-    classes: names,
+    classes: [],
     areas: [],
-    colors: names.map((_, label) => colorOf(label, classes.length, background)),
+    colors: Array.from({ length: classes + 1 }, (_, label) => colors.get(label)),
     opacity: OPACITY,
     legend: false,
   })
@@ -133,10 +150,11 @@ async function drawBoxes(
   { data, width, height }: DecodedImage,
   boxes: readonly BoxLayer[],
   classes: readonly string[],
+  colors: ReadonlyMap<number, Rgb>,
   scale: number,
 ): Promise<Picture> {
   const best = [...boxes].sort((a, b) => (b.score ?? 1) - (a.score ?? 1)).slice(0, MOST_BOXES)
-  const shapes = best.map(box => boxShape(box, classes, scale, width))
+  const shapes = best.map(box => boxShape(box, classes, colors, scale, width))
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${shapes.join('')}</svg>`
   const sharp = await loadSharp()
   const bytes = await sharp(data, { raw: { width, height, channels: 3 } })
@@ -149,11 +167,12 @@ async function drawBoxes(
 function boxShape(
   { box, label, score }: BoxLayer,
   classes: readonly string[],
+  colors: ReadonlyMap<number, Rgb>,
   scale: number,
   width: number,
 ): string {
   const [x1, y1, x2, y2] = box.map(side => side * scale) as [number, number, number, number]
-  const color = `rgb(${(colorOf(label, classes.length, -1) ?? IGNORED).join()})`
+  const color = `rgb(${(colors.get(label) ?? IGNORED).join()})`
   const size = 12
   const name = clean(classes[label] ?? '?')
   const text = shorten(score === undefined ? name : `${name} ${score.toFixed(2)}`, 150, size)
@@ -171,11 +190,11 @@ function boxShape(
 /** Share of a picture's pixels below which a class is not named. */
 const LEAST_SEEN = 0.002
 
-function seenClasses(
+/** Share of the pixels, or number of boxes, of every label that occurs, largest first. */
+function amountsOf(
   layers: readonly PictureLayers['truth'][],
   classes: number,
-  background: number,
-): Seen[] {
+): ReadonlyMap<number, number> {
   const amounts = new Map<number, number>()
   const add = (label: number, amount: number) =>
     amounts.set(label, (amounts.get(label) ?? 0) + amount)
@@ -187,11 +206,9 @@ function seenClasses(
         counts[at] = (counts[at] as number) + 1
       }
       counts.forEach((pixels, label) => {
-        if (pixels > LEAST_SEEN * layer.data.length) add(label, pixels / layer.data.length)
+        if (pixels > 0) add(label, pixels / layer.data.length)
       })
     } else for (const { label } of layer) add(label, 1)
   }
-  return [...amounts]
-    .sort(([a, x], [b, y]) => y - x || a - b)
-    .map(([label]) => ({ label, color: colorOf(label, classes, background) }))
+  return new Map([...amounts].sort(([a, x], [b, y]) => y - x || a - b))
 }

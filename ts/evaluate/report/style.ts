@@ -26,6 +26,7 @@ th, td { padding: 5px 12px 5px 0; border-bottom: 1px solid var(--line); text-ali
 thead th { position: sticky; top: 0; z-index: 1; background: var(--card); color: var(--faint); font-size: 13px; font-weight: 600; white-space: nowrap; }
 tbody th { font-weight: 500; max-width: 320px; overflow-wrap: anywhere; }
 .n { text-align: right; white-space: nowrap; }
+th.n + th:not(.n), td.n + td:not(.n) { padding-left: 18px; }
 td:last-child, th:last-child { padding-right: 2px; }
 thead button { padding: 0; border: 0; background: none; color: inherit; font: inherit; cursor: pointer; }
 thead button:hover { color: var(--ink); }
@@ -34,7 +35,7 @@ thead button::after { content: " \\2195"; opacity: 0.45; }
 [aria-sort=descending] button::after { content: " \\2193"; opacity: 1; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; border-radius: 3px; }
 .bar { width: 90px; height: 8px; margin-right: 10px; border-radius: 4px; vertical-align: 1px; }
-.v { display: inline-block; min-width: 3.2em; }
+.v { display: inline-block; min-width: 3.7em; }
 .track { fill: var(--track); }
 .fill { fill: var(--accent); }
 .axis { stroke: var(--line); }
@@ -56,6 +57,7 @@ figcaption { color: var(--faint); font-size: 13px; }
 .layer span { display: block; margin-top: 3px; color: var(--faint); font-size: 12px; text-align: center; }
 .chips, .ids { display: flex; flex-wrap: wrap; gap: 4px 16px; margin: 8px 0 0; padding: 0; list-style: none; font-size: 13px; }
 .chips svg { width: 12px; height: 12px; margin-right: 6px; vertical-align: -1px; }
+.hint { margin: 0 0 16px; color: var(--faint); font-size: 13px; }
 .clear { fill: none; stroke: var(--faint); stroke-dasharray: 2 1.5; }
 .histogram { margin-bottom: 24px; }
 .histogram p { margin: 0 0 8px; color: var(--faint); font-size: 13px; }

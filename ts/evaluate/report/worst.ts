@@ -37,6 +37,7 @@ export async function worstPictures(input: ReportInput): Promise<Markup | undefi
   const scored = input.pictures.filter(({ score }) => score !== null)
   return html`<section aria-labelledby="worst"><h2 id="worst">Worst pictures</h2>
 ${histogram(scored, SCORES[input.result.task])}
+${input.overlays && html`<p class="hint">Names in bold are truly in the picture; the others were only found.</p>`}
 <div class="figures">${shown}</div></section>`
 }
 
@@ -49,10 +50,10 @@ async function figureOf(picture: ReportPicture, input: ReportInput): Promise<Mar
     return html`<figure><figcaption>${line} <span class="reason">could not be drawn: ${drawn.reason}</span></figcaption></figure>`
   }
   const names = input.classes.map(({ name }) => name)
-  const chips = drawn.seen.map(({ label, color }) => {
+  const chips = drawn.seen.map(({ label, color, true: truly }) => {
     const fill = color ? html` fill="rgb(${color.join()})"` : html` class="clear"`
     const name = label >= names.length ? 'not counted' : names[label]
-    return html`<li><svg viewBox="0 0 10 10" aria-hidden="true"><rect x="0.5" y="0.5" width="9" height="9" rx="2"${fill}/></svg>${name}</li>`
+    return html`<li><svg viewBox="0 0 10 10" aria-hidden="true"><rect x="0.5" y="0.5" width="9" height="9" rx="2"${fill}/></svg>${truly ? html`<b>${name}</b>` : name}</li>`
   })
   const image = (what: string, { bytes, mime, width, height }: Drawn['picture']) =>
     html`<div class="layer"><img src="data:${mime};base64,${Buffer.from(bytes).toString('base64')}" width="${width}" height="${height}" alt="${what} of ${id}"/><span>${what}</span></div>`
