@@ -11,15 +11,8 @@ import { settings } from '../engine/settings.js'
 import { aborted, DeclipError } from '../errors.js'
 import { loadSharp } from './decode.js'
 import { foreignFormat, pictureFormat } from './format.js'
+import type { LabelMap } from './label-map.js'
 import { tiffSamples } from './tiff.js'
-
-/** A number for every pixel. @internal */
-export interface IndexPicture {
-  readonly width: number
-  readonly height: number
-  /** Row by row; 16 bits where the file has 16. */
-  readonly data: Uint8Array | Uint16Array
-}
 
 /** Three bytes for every pixel. @internal */
 export interface RgbPicture {
@@ -69,7 +62,7 @@ interface Reading {
  * @throws DeclipError ERR_DECLIP_IO, ERR_DECLIP_ABORTED, or ERR_DECLIP_IMAGE for a damaged file and for colours
  * @internal
  */
-export async function readIndexPicture(path: string, reading: Reading = {}): Promise<IndexPicture> {
+export async function readIndexPicture(path: string, reading: Reading = {}): Promise<LabelMap> {
   return decodeIndexPicture(await readBytes(path, reading), path, reading)
 }
 
@@ -83,7 +76,7 @@ export async function decodeIndexPicture(
   bytes: Uint8Array,
   name: string,
   { signal }: Reading = {},
-): Promise<IndexPicture> {
+): Promise<LabelMap> {
   const format = pictureFormat(bytes)
   if (format === 'tiff') return decodeGreyTiff(bytes, name, signal)
   const { header, parts } = takeApart(bytes, name)
@@ -185,7 +178,7 @@ async function decodeGreyTiff(
   bytes: Uint8Array,
   name: string,
   signal: AbortSignal | undefined,
-): Promise<IndexPicture> {
+): Promise<LabelMap> {
   const sharp = await loadSharp()
   try {
     tiffSamples(bytes)
@@ -206,7 +199,7 @@ async function decode(
   name: string,
   space: 'b-w' | 'grey16' | 'srgb',
   signal: AbortSignal | undefined,
-): Promise<IndexPicture> {
+): Promise<LabelMap> {
   const sharp = await loadSharp()
   if (signal?.aborted) throw aborted(signal)
   const options = {

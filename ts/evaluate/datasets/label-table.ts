@@ -1,7 +1,7 @@
 /** What the values in label files mean. */
 import { eachLine } from '../../base/event-loop.js'
 import { DeclipError } from '../../errors.js'
-import type { IndexPicture } from '../../image/index-png.js'
+import type { LabelMap } from '../../image/label-map.js'
 import type { SemanticTruth } from './dataset.js'
 
 /** Stands for values that a set does not have. */
@@ -51,7 +51,7 @@ export function reduced(table: LabelTable): LabelTable {
  * @throws DeclipError ERR_DECLIP_INVALID_ARG for values that the table does not have
  */
 export async function toLabels(
-  { width, height, data }: IndexPicture,
+  { width, height, data }: LabelMap,
   table: LabelTable,
   name: string,
 ): Promise<SemanticTruth> {

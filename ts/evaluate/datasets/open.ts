@@ -1,10 +1,28 @@
+import { join } from 'node:path'
 import { DeclipError, invalid } from '../../errors.js'
+import { openBenchmark } from './benchmark.js'
+import { isPanoptic } from './coco-file.js'
+import { findAnnotations } from './coco-files.js'
 import type { AnyDataset, DatasetClass, EvaluationTask } from './dataset.js'
 import { classesOf, openLabelFolder } from './folder.js'
+import { openLvis, openObjectFolder, openOvCoco, openRegionFolder } from './instances.js'
+import { openCocoPanoptic, openPanoptic } from './panoptic.js'
 
-/** Data sets that are read, with the task that each has if none is named. */
+/** Data sets that are read, with the tasks that each has truth for; the first one if none is named. */
 export const DATASET_TASKS = {
-  folder: ['semantic'],
+  voc21: ['semantic'],
+  voc20: ['semantic'],
+  context60: ['semantic'],
+  context59: ['semantic'],
+  'coco-object': ['semantic'],
+  'coco-stuff': ['semantic'],
+  'coco-stuff10k': ['semantic'],
+  ade20k: ['semantic'],
+  cityscapes: ['semantic'],
+  'coco-panoptic': ['regions'],
+  'coco-ov': ['detection'],
+  lvis: ['detection'],
+  folder: ['semantic', 'regions', 'detection'],
 } as const satisfies Readonly<Record<string, readonly EvaluationTask[]>>
 
 /** One of the data sets that are read. */
@@ -21,6 +39,8 @@ export interface DatasetOptions {
   readonly classesFile?: string | undefined
   /** Words of every class in label order, in the place of the set's own. */
   readonly words?: readonly (readonly string[])[] | undefined
+  /** Whether objects get their masks. Default: true for lvis, else false. */
+  readonly masks?: boolean | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -30,23 +50,45 @@ export interface DatasetOptions {
  * @throws DeclipError ERR_DECLIP_INVALID_ARG, ERR_DECLIP_IO for what is missing, ERR_DECLIP_ABORTED
  */
 export async function openDataset(options: DatasetOptions): Promise<AnyDataset> {
-  const { dataset, data, classesFile, words, signal } = options
+  const { data, classesFile, words } = options
   if (typeof data !== 'string' || data === '') throw invalid('data', 'the path of a folder', data)
-  taskOf(options)
-  const opened = await open(options)
-  void dataset
-  void signal
-  const own =
-    words !== undefined
-      ? words
-      : classesFile !== undefined
-        ? (await classesOf(classesFile)).map(({ words }) => words)
-        : undefined
-  return own ? { ...opened, classes: reworded(opened.classes, own) } : opened
+  const task = taskOf(options)
+  const opened = await open(options, task)
+  if (words !== undefined) return withWords(opened, words)
+  if (classesFile === undefined) return opened
+  const listed = await classesOf(classesFile)
+  return withWords(
+    opened,
+    listed.map(({ words }) => words),
+  )
 }
 
-async function open({ data, classesFile, signal }: DatasetOptions): Promise<AnyDataset> {
-  return openLabelFolder(data, classesFile, signal)
+async function open(
+  { dataset, data, classesFile, masks, signal }: DatasetOptions,
+  task: EvaluationTask,
+): Promise<AnyDataset> {
+  switch (dataset) {
+    case 'folder':
+      if (task === 'semantic') return openLabelFolder(data, classesFile, signal)
+      if (task === 'regions') return openRegions(data, signal)
+      return openObjectFolder(data, masks ?? false, signal)
+    case 'coco-panoptic':
+      return openCocoPanoptic(data, signal)
+    case 'coco-ov':
+      return openOvCoco(data, masks ?? false, signal)
+    case 'lvis':
+      return openLvis(data, masks ?? true, signal)
+    default:
+      return openBenchmark(dataset, data, signal)
+  }
+}
+
+/** Regions of a plain folder: panoptic segments or the masks of objects, as its annotations have them. */
+async function openRegions(data: string, signal: AbortSignal | undefined) {
+  const { path } = await findAnnotations(data, [''], ['annotations.json'])
+  if (!(await isPanoptic(path, signal))) return openRegionFolder(data, path, signal)
+  const pngs = ['labels', 'panoptic', 'annotations'].map(folder => join(data, folder))
+  return openPanoptic('folder', path, [join(data, 'images')], pngs, signal)
 }
 
 /** @throws DeclipError ERR_DECLIP_INVALID_ARG for an unknown set, and for a task that a set has no truth for */
@@ -65,18 +107,17 @@ export function taskOf({
   throw invalid('task', `${tasks.map(one => `'${one}'`).join(' or ')} for ${dataset}`, task)
 }
 
-function reworded(
-  classes: readonly DatasetClass[],
-  words: readonly (readonly string[])[],
-): DatasetClass[] {
+function withWords(opened: AnyDataset, words: readonly (readonly string[])[]): AnyDataset {
+  const { classes } = opened
   if (words.length !== classes.length) {
+    const names = classes.slice(0, 3).map(({ name }) => name)
     throw new DeclipError(
       'ERR_DECLIP_INVALID_ARG',
-      `The data set has ${classes.length} classes, and words were given for ${words.length}; give a line for every class, in label order: ${classes
-        .slice(0, 3)
-        .map(({ name }) => name)
-        .join(', ')}, ...`,
+      `The data set has ${classes.length} classes, and words were given for ${words.length}; give a line for every class, in label order: ${names.join(', ')}, ...`,
     )
   }
-  return classes.map((one, i) => ({ ...one, words: words[i] as readonly string[] }))
+  const reworded = classes.map(
+    (one, i): DatasetClass => ({ ...one, words: words[i] as readonly string[] }),
+  )
+  return { ...opened, classes: reworded }
 }

@@ -1,12 +1,13 @@
 /** A picture and its label file. */
 import { DeclipError } from '../../errors.js'
-import { type IndexPicture, readIndexPicture } from '../../image/index-png.js'
+import { readIndexPicture } from '../../image/index-png.js'
+import type { LabelMap } from '../../image/label-map.js'
 import { pictureSize } from '../../image/size.js'
 import type { DatasetPicture, SemanticTruth } from './dataset.js'
 import { type LabelTable, toLabels } from './label-table.js'
 
 /** Reads the values of a label file. */
-export type ReadValues = (path: string, signal?: AbortSignal) => Promise<IndexPicture>
+export type ReadValues = (path: string, signal?: AbortSignal) => Promise<LabelMap>
 
 /** Of PNG and grey TIFF files. */
 export const readPicture: ReadValues = (path, signal) => readIndexPicture(path, { signal })
