@@ -71,14 +71,26 @@ export function headlineFigures(result: ReportResult): HeadlineFigure[] {
   )
 }
 
-/** The number at a dotted path; undefined where there is none. */
-export function valueAt(result: object, path: string): number | null | undefined {
-  let at: unknown = result
+/** What is at a dotted path; undefined where nothing is. */
+function at(values: object, path: string): unknown {
+  let found: unknown = values
   for (const key of path.split('.')) {
-    if (typeof at !== 'object' || at === null || !Object.hasOwn(at, key)) return undefined
-    at = (at as Record<string, unknown>)[key]
+    if (typeof found !== 'object' || found === null || !Object.hasOwn(found, key)) return undefined
+    found = (found as Record<string, unknown>)[key]
   }
-  return typeof at === 'number' || at === null ? at : undefined
+  return found
+}
+
+/** The figure at a dotted path; undefined where there is none. */
+export function valueAt(values: object, path: string): number | null | undefined {
+  const found = at(values, path)
+  return typeof found === 'number' || found === null ? found : undefined
+}
+
+/** The text at a dotted path; undefined where there is none. */
+export function textAt(values: object, path: string): string | undefined {
+  const found = at(values, path)
+  return typeof found === 'string' ? found : undefined
 }
 
 /** The figures as large numbers. */
@@ -101,10 +113,10 @@ export function publishedTable(result: ReportResult): Markup | undefined {
   const published = result.published ?? []
   if (published.length === 0) return undefined
   const names = new Map(headlineFigures(result).map(({ path, name }) => [path, name]))
-  const row = ({ figure, value, backbone, mark, source }: ReportPublished) => {
+  const row = ({ figure, value, method, backbone, mark, source }: ReportPublished) => {
     const measured = valueAt(result, figure)
     const known = measured !== undefined && measured !== null
-    return html`<tr><th scope="row">${names.get(figure) ?? figure}</th><td class="n">${percent(measured)}</td><td class="n">${percent(value)}</td><td class="n">${known ? points(measured - value) : ''}</td><td>${backbone ?? ''}</td><td>${source ?? ''}${mark !== undefined && html` <abbr title="${MARKS[mark] ?? 'as the source says'}">[${mark}]</abbr>`}</td></tr>`
+    return html`<tr><th scope="row">${names.get(figure) ?? figure}</th><td class="n">${percent(measured)}</td><td class="n">${percent(value)}</td><td class="n">${known ? points(measured - value) : ''}</td><td>${[method, backbone].filter(Boolean).join(', ')}</td><td>${source ?? ''}${mark !== undefined && html` <abbr title="${MARKS[mark] ?? 'as the source says'}">[${mark}]</abbr>`}</td></tr>`
   }
   const used = [...new Set(published.map(({ mark }) => mark))].filter(mark => mark !== undefined)
   const explained: Content[] = used
@@ -112,7 +124,7 @@ export function publishedTable(result: ReportResult): Markup | undefined {
     .map(mark => html`<li><b>[${mark}]</b> ${MARKS[mark]}</li>`)
   return html`<section aria-labelledby="published"><h2 id="published">Beside what was published</h2>
 <div class="scroll"><table><caption>In per cent. A figure is comparable only if weights, data and settings are those of its source.</caption>
-<thead><tr><th scope="col">figure</th><th scope="col" class="n">measured</th><th scope="col" class="n">published</th><th scope="col" class="n">difference</th><th scope="col">backbone</th><th scope="col">source</th></tr></thead>
+<thead><tr><th scope="col">figure</th><th scope="col" class="n">measured</th><th scope="col" class="n">published</th><th scope="col" class="n">difference</th><th scope="col">method, backbone</th><th scope="col">source</th></tr></thead>
 <tbody>${published.map(row)}</tbody></table></div>
 ${explained.length > 0 && html`<ul class="notes">${explained}</ul>`}</section>`
 }

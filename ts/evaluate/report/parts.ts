@@ -53,6 +53,7 @@ export interface ReportPublished {
   readonly figure: string
   /** A fraction. */
   readonly value: number
+  readonly method?: string | undefined
   readonly backbone?: string | undefined
   /** How it is known: P, R, S or M. */
   readonly mark?: string | undefined
@@ -66,7 +67,12 @@ interface CommonResult {
   readonly pictures: number
   readonly settings: object
   readonly versions: object
-  readonly failed?: readonly { readonly id: string; readonly error: string }[] | undefined
+  readonly failed?:
+    | readonly {
+        readonly id: string
+        readonly error: { readonly code: string; readonly message: string }
+      }[]
+    | undefined
   /** Ids of pictures that no part has. */
   readonly missing?: readonly string[] | undefined
   readonly published?: readonly ReportPublished[] | undefined
@@ -104,11 +110,22 @@ interface ClassAccuracy {
   readonly regions: number
 }
 
+/** Of a class, regions found right. */
+export type RegionRow = { readonly name: string } & OfPool<ClassAccuracy>
+
 export interface RegionsReportResult
   extends CommonResult,
     OfPool<{ readonly thing: MeanAccuracy; readonly stuff: MeanAccuracy }> {
   readonly task: 'regions'
-  readonly classes?: readonly ({ readonly name: string } & OfPool<ClassAccuracy>)[] | undefined
+  readonly classes?: readonly RegionRow[] | undefined
+}
+
+/** Of a class, average precision. */
+export interface DetectionRow {
+  readonly name: string
+  readonly ap: Figure
+  readonly ap50?: Figure | undefined
+  readonly objects?: number | undefined
 }
 
 export interface DetectionReportResult extends CommonResult {
@@ -119,21 +136,8 @@ export interface DetectionReportResult extends CommonResult {
     readonly base?: Figure | undefined
     readonly all: Figure
   }
-  readonly ap75?: Figure | undefined
-  readonly small?: Figure | undefined
-  readonly medium?: Figure | undefined
-  readonly large?: Figure | undefined
-  readonly rare?: Figure | undefined
-  readonly common?: Figure | undefined
-  readonly frequent?: Figure | undefined
-  readonly classes?:
-    | readonly {
-        readonly name: string
-        readonly ap: Figure
-        readonly ap50?: Figure | undefined
-        readonly objects?: number | undefined
-      }[]
-    | undefined
+  /** Further figures, and `classes`: {@link DetectionRow}[]. */
+  readonly [figure: string]: unknown
 }
 
 export type ReportResult = SemanticReportResult | RegionsReportResult | DetectionReportResult

@@ -1,7 +1,13 @@
 /** Tables of the report: classes, settings, pictures that failed. */
 import { type Content, html, type Markup } from './html.js'
 import { count, NONE, percent, share } from './numbers.js'
-import { POOLS, type ReportClass, type ReportResult } from './parts.js'
+import {
+  type DetectionRow,
+  POOLS,
+  type RegionRow,
+  type ReportClass,
+  type ReportResult,
+} from './parts.js'
 
 /** A column whose rows can be sorted. */
 export interface Column<Row> {
@@ -85,9 +91,9 @@ export function classTable(
       result.classes,
     )
   }
-  if (result.classes === undefined) return undefined
   if (result.task === 'regions') {
-    type Row = NonNullable<typeof result.classes>[number]
+    if (result.classes === undefined) return undefined
+    type Row = RegionRow
     const kinds = new Map(classes.map(({ name, thing }) => [name, thing ? 'thing' : 'stuff']))
     const pools = POOLS.filter(pool => result[pool] !== undefined)
     return sortable<Row>(
@@ -104,7 +110,9 @@ export function classTable(
       result.classes,
     )
   }
-  type Row = NonNullable<typeof result.classes>[number]
+  const rows = result['classes'] as readonly DetectionRow[] | undefined
+  if (rows === undefined) return undefined
+  type Row = DetectionRow
   const kinds = new Map(classes.map(one => [one.name, kindOf(one)]))
   const split = [...kinds.values()].some(kind => kind !== '')
   return sortable<Row>(
@@ -115,14 +123,14 @@ export function classTable(
         ? [{ name: 'split', value: kindText(kinds), text: kindText(kinds) } satisfies Column<Row>]
         : []),
       fractions('AP', row => row.ap),
-      ...(result.classes.some(({ ap50 }) => ap50 !== undefined)
+      ...(rows.some(({ ap50 }) => ap50 !== undefined)
         ? [fractions<Row>('AP50', row => row.ap50)]
         : []),
-      ...(result.classes.some(({ objects }) => objects !== undefined)
+      ...(rows.some(({ objects }) => objects !== undefined)
         ? [counts<Row>('objects', row => row.objects)]
         : []),
     ],
-    result.classes,
+    rows,
   )
 }
 
@@ -188,7 +196,7 @@ ${
   failed.length > 0 &&
   html`<div class="scroll"><table><caption>${count(failed.length)} pictures failed; they count in no figure</caption>
 <thead><tr><th scope="col">picture</th><th scope="col">why</th></tr></thead>
-<tbody>${failed.slice(0, MOST_NAMED).map(({ id, error }) => html`<tr><th scope="row">${id}</th><td>${error}</td></tr>`)}</tbody></table></div>${rest(failed)}`
+<tbody>${failed.slice(0, MOST_NAMED).map(({ id, error }) => html`<tr><th scope="row">${id}</th><td><code>${error.code}</code> ${error.message}</td></tr>`)}</tbody></table></div>${rest(failed)}`
 }
 ${
   missing.length > 0 &&

@@ -5,7 +5,7 @@ import { namedConfusion } from './confusion.js'
 import { drawConfusion, MOST_DRAWN } from './confusion-picture.js'
 import { confusionSection } from './confusion-section.js'
 import { curveSection } from './curves.js'
-import { figureCards, headlineFigures, publishedTable, valueAt } from './headline.js'
+import { figureCards, headlineFigures, publishedTable, textAt, valueAt } from './headline.js'
 import { html, type Markup } from './html.js'
 import { count } from './numbers.js'
 import { page } from './page.js'
@@ -60,11 +60,13 @@ export async function writeReport(input: ReportInput): Promise<void> {
 }
 
 function subtitle(result: ReportResult): Markup {
-  const told = ['model', 'method', 'denseMode', 'dtype', 'device'].flatMap(key => {
-    const value = (result.settings as Record<string, unknown>)[key]
-    return typeof value === 'string' ? [`${key === 'denseMode' ? 'mode' : key} ${value}`] : []
-  })
-  return html`${[TASKS[result.task], `${count(result.pictures)} pictures`, ...told].join(' · ')}`
+  const settings = ['method', 'model.denseMode', 'model.family', 'model.dtype'].map(path =>
+    textAt(result.settings, path),
+  )
+  const device = textAt(result.versions, 'device')
+  const told = [...settings, device].filter(text => text !== undefined)
+  const parts = [TASKS[result.task], `${count(result.pictures)} pictures`, ...new Set(told)]
+  return html`${parts.join(' · ')}`
 }
 
 /** Says aloud that the figures are not of the whole data set. */

@@ -29,7 +29,7 @@ function semantic(out: string, name = 'boat'): ReportInput {
       classes,
       settings: { model: name, method: 'itaclip', pamr: { iterations: 10 }, words: [name] },
       versions: { declip: '0.1.0' },
-      failed: [{ id: name, error: `broken ${name}` }],
+      failed: [{ id: name, error: { code: 'ERR_DECLIP_IMAGE', message: `broken ${name}` } }],
       published: [
         { figure: 'miou', value: 0.679, backbone: name, mark: 'R', source: name },
         { figure: 'unheard', value: 0.1, mark: '?' },
