@@ -14,6 +14,7 @@
 #include "mask_calls.h"
 #include "memory_calls.h"
 #include "model_handle.h"
+#include "region_calls.h"
 #include "runtime_calls.h"
 #include "tensor_calls.h"
 #include "tensor_handle.h"
@@ -82,6 +83,9 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   function("detach", detach_buffer);
   function("mixText", mix_text);
   function("similarity", similarity);
+  function("poolBoxes", pool_box_features);
+  function("poolMasks", pool_mask_features);
+  function("maskBoxes", mask_boxes);
   function("blendColors", blend_label_colors);
   function("countLabels", count_label_pairs);
   function("averagePrecision", average_precision);
@@ -91,6 +95,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   function("masks", fill_mask_shapes);
   function("labelMasks", label_masks);
   function("rleOf", measured_rles);
+  function("readEmbeddings", read_embedding_file);
   function("readSafetensors", read_file);
   function("writeSafetensors", write_file);
   return exports;

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "declip/checkpoint.h"
+#include "declip/embeddings.h"
 #include "declip/job_size.h"
 #include "declip/model.h"
 #include "declip/safetensors.h"
@@ -34,6 +35,14 @@ Napi::Value inspect(const Napi::CallbackInfo& info) {
          overrides = to_overrides(get_object(o, "config"))](const Call&) {
           return describe(load_checkpoint(path, overrides));
         }};
+  });
+}
+
+Napi::Value read_embedding_file(const Napi::CallbackInfo& info) {
+  return queued(info, [](const Napi::Object& o) {
+    return [path = get_string(o, "path")](const Call&) {
+      return read_embeddings(path);
+    };
   });
 }
 

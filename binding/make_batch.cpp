@@ -13,22 +13,6 @@
 namespace declip {
 namespace {
 
-/// A flat Float64Array of x1, y1, x2, y2.
-std::vector<PixelBox> get_boxes(const Napi::Object& o, const char* key) {
-  const auto value = o.Get(key);
-  if (!value.IsTypedArray() ||
-      value.As<Napi::TypedArray>().TypedArrayType() != napi_float64_array) {
-    throw wrong(key, "a Float64Array");
-  }
-  const auto numbers = value.As<Napi::Float64Array>();
-  std::vector<PixelBox> boxes;
-  for (size_t i = 0; i + 4 <= numbers.ElementLength(); i += 4) {
-    boxes.push_back(
-        {numbers[i], numbers[i + 1], numbers[i + 2], numbers[i + 3]});
-  }
-  return boxes;
-}
-
 std::vector<BatchPicture> get_pictures(const Napi::Object& o) {
   const auto value = o.Get("pictures");
   if (!value.IsArray()) throw wrong("pictures", "an array");

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "addon_data.h"
 #include "declip/error.h"
@@ -91,18 +92,19 @@ void ModelHandle::release(Napi::Env env) {
 }
 
 Napi::Function ModelHandle::define(Napi::Env env) {
-  return DefineClass(env,
-                     "NativeModel",
-                     {InstanceMethod("encodeText", &ModelHandle::encode_text),
-                      InstanceMethod("encodeWords", &ModelHandle::encode_words),
-                      InstanceMethod("preprocess", &ModelHandle::preprocess),
-                      InstanceMethod("encodeImage", &ModelHandle::encode_image),
-                      InstanceMethod("encodeDense", &ModelHandle::encode_dense),
-                      InstanceMethod("encodeBoxes", &ModelHandle::encode_boxes),
-                      InstanceMethod("encodeMasks", &ModelHandle::encode_masks),
-                      InstanceMethod("encode", &ModelHandle::encode),
-                      InstanceMethod("segment", &ModelHandle::segment),
-                      InstanceMethod("dispose", &ModelHandle::dispose)});
+  return DefineClass(
+      env,
+      "NativeModel",
+      {InstanceMethod("encodeText", &ModelHandle::encode_text),
+       InstanceMethod("encodeWords", &ModelHandle::encode_words),
+       InstanceMethod("preprocess", &ModelHandle::preprocess),
+       InstanceMethod("encodeImage", &ModelHandle::encode_image),
+       InstanceMethod("encodeDense", &ModelHandle::encode_dense),
+       InstanceMethod("encodeRegionMap", &ModelHandle::encode_region_map),
+       InstanceMethod("encodeCrops", &ModelHandle::encode_crops),
+       InstanceMethod("encode", &ModelHandle::encode),
+       InstanceMethod("segment", &ModelHandle::segment),
+       InstanceMethod("dispose", &ModelHandle::dispose)});
 }
 
 std::shared_ptr<const Model> ModelHandle::from(const Napi::Value& value) {
@@ -202,28 +204,33 @@ Napi::Value ModelHandle::encode_dense(const Napi::CallbackInfo& info) {
   });
 }
 
-Napi::Value ModelHandle::encode_boxes(const Napi::CallbackInfo& info) {
+Napi::Value ModelHandle::encode_region_map(const Napi::CallbackInfo& info) {
   return queued(info, [this](const Napi::Object& o) {
     const auto image = get_tensor(o, "image");
-    const auto regions = to_regions(o);
+    const auto dense = to_dense(o);
     return Sized{
-        size_of_pass(*model(), image, regions.dense),
-        [model = model(), image, boxes = get_tensor(o, "boxes"), regions](
-            const Call& call) {
-          return model->encode_boxes(image, boxes, regions, call);
+        size_of_pass(*model(), image, dense),
+        [model = model(),
+         image,
+         dense,
+         unit = find_bool(o, "normalizeBeforePooling")](const Call& call) {
+          return model->encode_region_map(image, dense, unit, call);
         }};
   });
 }
 
-Napi::Value ModelHandle::encode_masks(const Napi::CallbackInfo& info) {
+Napi::Value ModelHandle::encode_crops(const Napi::CallbackInfo& info) {
   return queued(info, [this](const Napi::Object& o) {
-    const auto image = get_tensor(o, "image");
-    const auto regions = to_regions(o);
+    const auto pixels = get_pixels(o);
+    auto boxes = get_boxes(o, "boxes");
+    CropOptions options;
+    options.scale = get_number(o, "cropScale");
+    options.normalize = get_bool(o, "normalize");
     return Sized{
-        size_of_pass(*model(), image, regions.dense),
-        [model = model(), image, masks = get_tensor(o, "masks"), regions](
+        size_of_crops(*model(), pixels, static_cast<int64_t>(boxes.size())),
+        [model = model(), pixels, boxes = std::move(boxes), options](
             const Call& call) {
-          return model->encode_masks(image, masks, regions, call);
+          return model->encode_crops(rgb_pixels(pixels), boxes, options, call);
         }};
   });
 }

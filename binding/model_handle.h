@@ -29,8 +29,8 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
   Napi::Value preprocess(const Napi::CallbackInfo& info);
   Napi::Value encode_image(const Napi::CallbackInfo& info);
   Napi::Value encode_dense(const Napi::CallbackInfo& info);
-  Napi::Value encode_boxes(const Napi::CallbackInfo& info);
-  Napi::Value encode_masks(const Napi::CallbackInfo& info);
+  Napi::Value encode_region_map(const Napi::CallbackInfo& info);
+  Napi::Value encode_crops(const Napi::CallbackInfo& info);
   Napi::Value encode(const Napi::CallbackInfo& info);
   Napi::Value segment(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);

@@ -65,16 +65,6 @@ DenseOptions to_dense(const Napi::Object& o) {
   return dense;
 }
 
-RegionOptions to_regions(const Napi::Object& o) {
-  RegionOptions regions;
-  regions.dense = to_dense(o);
-  regions.normalize = get_bool(o, "normalize");
-  regions.normalize_before_pooling = find_bool(o, "normalizeBeforePooling");
-  regions.padded_masks = find_bool(o, "padded").value_or(false);
-  regions.image_index = get_integers(o, "imageIndex");
-  return regions;
-}
-
 EncodeOptions to_windows(const Napi::Object& pipeline) {
   EncodeOptions options;
   options.short_side = get_integer(pipeline, "shortSide");

@@ -15,7 +15,6 @@ ConfigOverrides to_overrides(const Napi::Object& config);
 /// `positions`, 'scale-factor' or 'size'; empty where it is missing.
 std::optional<Positions> find_positions(const Napi::Object& o);
 DenseOptions to_dense(const Napi::Object& o);
-RegionOptions to_regions(const Napi::Object& o);
 /// What decides where a picture's windows lie; the rest has its defaults.
 EncodeOptions to_windows(const Napi::Object& pipeline);
 EncodeOptions to_encode(const Napi::Object& pipeline);

@@ -105,6 +105,21 @@ std::vector<int64_t> get_integers(const Napi::Object& o, const char* key) {
   return numbers;
 }
 
+std::vector<PixelBox> get_boxes(const Napi::Object& o, const char* key) {
+  const auto value = o.Get(key);
+  if (!value.IsTypedArray() ||
+      value.As<Napi::TypedArray>().TypedArrayType() != napi_float64_array) {
+    throw wrong(key, "a Float64Array");
+  }
+  const auto numbers = value.As<Napi::Float64Array>();
+  std::vector<PixelBox> boxes;
+  for (size_t i = 0; i + 4 <= numbers.ElementLength(); i += 4) {
+    boxes.push_back(
+        {numbers[i], numbers[i + 1], numbers[i + 2], numbers[i + 3]});
+  }
+  return boxes;
+}
+
 Napi::Object get_object(const Napi::Object& o, const char* key) {
   const auto value = o.Get(key);
   if (!value.IsObject()) throw wrong(key, "an object");

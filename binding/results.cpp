@@ -221,6 +221,26 @@ Napi::Value to_js(Napi::Env env, const Safetensors& file) {
   return o;
 }
 
+Napi::Value to_js(Napi::Env env, const Embeddings& embeddings) {
+  auto names = Napi::Array::New(env, embeddings.names.size());
+  for (uint32_t i = 0; i < embeddings.names.size(); ++i) {
+    names.Set(i, embeddings.names[i]);
+  }
+  auto o = Napi::Object::New(env);
+  o.Set("names", names);
+  o.Set("features", TensorHandle::wrap(env, embeddings.features));
+  return o;
+}
+
+Napi::Value to_js(Napi::Env env, const std::vector<PixelBox>& boxes) {
+  auto corners = Napi::Float64Array::New(env, 4 * boxes.size());
+  double* at = corners.Data();
+  for (const auto& box : boxes) {
+    for (const double value : {box.x1, box.y1, box.x2, box.y2}) *at++ = value;
+  }
+  return corners;
+}
+
 Napi::Value to_js(Napi::Env env, const std::vector<Rle>& masks) {
   size_t runs = 0;
   for (const auto& mask : masks) runs += mask.counts.size();

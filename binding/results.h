@@ -7,9 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "declip/embeddings.h"
 #include "declip/model.h"
 #include "declip/pipeline.h"
 #include "declip/polygons.h"
+#include "declip/regions.h"
 #include "declip/rle.h"
 #include "declip/safetensors.h"
 
@@ -35,8 +37,12 @@ Napi::Value to_js(Napi::Env env, int64_t value);
 Napi::Object to_js(Napi::Env env, const CheckpointInfo& info);
 Napi::Value to_js(Napi::Env env, const TimedSegmentation& timed);
 Napi::Value to_js(Napi::Env env, const Safetensors& file);
+/// { names, features }.
+Napi::Value to_js(Napi::Env env, const Embeddings& embeddings);
 /// { counts, ends }: all runs in one Uint32Array and where each mask's end.
 Napi::Value to_js(Napi::Env env, const std::vector<Rle>& masks);
+/// A Float64Array of x1, y1, x2, y2, box after box.
+Napi::Value to_js(Napi::Env env, const std::vector<PixelBox>& boxes);
 /// An array of strings.
 Napi::Value to_js(Napi::Env env, const CompressedMasks& masks);
 /// Flat arrays, class after class: `corners` Int32Array of x and y, `ringEnds`

@@ -23,9 +23,12 @@ Napi::Value similarity(const Napi::CallbackInfo& info) {
   return queued(info, [](const Napi::Object& o) {
     const auto a = get_tensor(o, "a"), b = get_tensor(o, "b");
     const double rows = b.dim() > 0 ? static_cast<double>(b.size(0)) : 0;
-    return Sized{JobSize{2 * rows * static_cast<double>(a.numel()),
-                         static_cast<double>(a.nbytes() + b.nbytes())},
-                 [a, b](const Call&) { return feature_products(a, b); }};
+    return Sized{
+        JobSize{2 * rows * static_cast<double>(a.numel()),
+                static_cast<double>(a.nbytes() + b.nbytes())},
+        [a, b, unit = find_bool(o, "unit").value_or(false)](const Call&) {
+          return unit ? cosines(a, b) : feature_products(a, b);
+        }};
   });
 }
 

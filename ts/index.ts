@@ -73,11 +73,18 @@ export type {
   PromptOptions,
   ProxyOptions,
 } from './methods/options.js'
+export type { Box, Boxes } from './model/boxes.js'
+export type {
+  Classification,
+  ClassifiedRegion,
+  ClassifyOptions,
+  RegionPool,
+} from './model/classify.js'
 export { View, type ViewSegmentOptions } from './model/encoded-image.js'
 export type { CheckpointInfo, ModelInfo } from './model/info.js'
 export { releaseModels } from './model/kept-models.js'
 export { inspectCheckpoint, loadModel } from './model/load.js'
-export { type Boxes, Model } from './model/model.js'
+export { Model } from './model/model.js'
 export type {
   ConfigOptions,
   EncodeDenseOptions,
@@ -118,6 +125,13 @@ export type { TrainConfig } from './train/config-fields.js'
 export { type ProcessGroup, processGroupFromEnvironment } from './train/process-group.js'
 export { train } from './train/train.js'
 export type { TrainCallOptions, TrainProgress, TrainResult } from './train/types.js'
-export type { AuxiliaryTexts, ClassList, VocabularyOptions } from './words/options.js'
+export type { RowNames } from './words/embeddings.js'
+export type {
+  AuxiliaryTexts,
+  ClassList,
+  GivenFeaturesOptions,
+  VocabularyOptions,
+} from './words/options.js'
+export type { RankedClass } from './words/rank.js'
 export { Vocabulary } from './words/vocabulary.js'
 export type { TextSide } from './words/word-features.js'

@@ -112,25 +112,6 @@ class StateDict {
 
   std::map<std::string, at::Tensor> take() { return std::move(tensors_); }
 
- private:
-  [[noreturn]] void reject(const std::string& name,
-                           const std::string& why) const {
-    zip_.file()->reject("tensor " + in_quotes(name) + ": " + why + ".");
-  }
-
-  at::ScalarType dtype(const std::string& storage_class,
-                       const std::string& name) const {
-    if (storage_class == kBoolStorage) return at::kBool;
-    for (const StorageClass& known : kStorageClasses) {
-      if (known.name == storage_class) return known.dtype;
-    }
-    reject(name,
-           "unknown storage class " +
-               in_quotes("torch." + storage_class + "Storage") +
-               ", expected HalfStorage, FloatStorage or another that "
-               "holds plain numbers");
-  }
-
   at::Tensor tensor(const PickleValue& value, const std::string& name) const {
     const PickleValue& storage = *value.items[0];
     const at::ScalarType type = dtype(storage.dtype, name);
@@ -150,6 +131,25 @@ class StateDict {
         value.sizes,
         value.strides,
         type);
+  }
+
+ private:
+  [[noreturn]] void reject(const std::string& name,
+                           const std::string& why) const {
+    zip_.file()->reject("tensor " + in_quotes(name) + ": " + why + ".");
+  }
+
+  at::ScalarType dtype(const std::string& storage_class,
+                       const std::string& name) const {
+    if (storage_class == kBoolStorage) return at::kBool;
+    for (const StorageClass& known : kStorageClasses) {
+      if (known.name == storage_class) return known.dtype;
+    }
+    reject(name,
+           "unknown storage class " +
+               in_quotes("torch." + storage_class + "Storage") +
+               ", expected HalfStorage, FloatStorage or another that "
+               "holds plain numbers");
   }
 
   // Every element must lie in the storage, and no more elements than it has,
@@ -238,6 +238,20 @@ const PickleValue* unwrap(const PickleValue& root, std::string& note) {
   return found;
 }
 
+/// What a file says its tensors are.
+Pickle pickle_of(const ZipArchive& zip, const std::string& folder) {
+  const auto& file = zip.file();
+  if (zip.contains(folder + "byteorder") &&
+      contents(zip, folder + "byteorder") != "little") {
+    file->reject("byte order must be \"little\", found " +
+                 in_quotes(contents(zip, folder + "byteorder")) +
+                 "; load the file with PyTorch on a little-endian machine and "
+                 "save it again.");
+  }
+  return parse_pickle(contents(zip, folder + "data.pkl"),
+                      file->path() + ": data.pkl");
+}
+
 }  // namespace
 
 bool is_zip(const MappedFile& file) {
@@ -247,15 +261,7 @@ bool is_zip(const MappedFile& file) {
 TorchArchive read_torch_archive(const std::shared_ptr<const MappedFile>& file) {
   const ZipArchive zip(file);
   const std::string folder = zip.folder_of("data.pkl");
-  if (zip.contains(folder + "byteorder") &&
-      contents(zip, folder + "byteorder") != "little") {
-    file->reject("byte order must be \"little\", found " +
-                 in_quotes(contents(zip, folder + "byteorder")) +
-                 "; load the file with PyTorch on a little-endian machine and "
-                 "save it again.");
-  }
-  const Pickle pickle = parse_pickle(contents(zip, folder + "data.pkl"),
-                                     file->path() + ": data.pkl");
+  const Pickle pickle = pickle_of(zip, folder);
   const PickleValue* root = pickle.root;
   if (!root->is(Kind::kDict) && !root->is(Kind::kObject)) {
     file->reject(
@@ -280,6 +286,26 @@ TorchArchive read_torch_archive(const std::shared_ptr<const MappedFile>& file) {
 
 TorchArchive read_torch_archive(const std::string& path) {
   return read_torch_archive(MappedFile::open(path));
+}
+
+std::vector<NamedTensor> torch_tensors(
+    const std::shared_ptr<const MappedFile>& file) {
+  const ZipArchive zip(file);
+  const std::string folder = zip.folder_of("data.pkl");
+  const Pickle pickle = pickle_of(zip, folder);
+  const PickleValue& root = *pickle.root;
+  const StateDict state(zip, folder);
+  std::vector<NamedTensor> out;
+  if (root.is(Kind::kTensor)) out.push_back({"", state.tensor(root, "")});
+  if (root.is(Kind::kDict)) {
+    for (size_t i = 0; i < root.items.size(); i += 2) {
+      const PickleValue& key = *root.items[i];
+      const PickleValue& value = *root.items[i + 1];
+      if (!key.is(Kind::kString) || !value.is(Kind::kTensor)) continue;
+      out.push_back({key.text, state.tensor(value, key.text)});
+    }
+  }
+  return out;
 }
 
 }  // namespace declip

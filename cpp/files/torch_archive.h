@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "files/mapped_file.h"
 
@@ -32,5 +33,16 @@ bool is_zip(const MappedFile& file);
 /// Throws Error(kWeights) naming file, key, expected and found.
 TorchArchive read_torch_archive(const std::shared_ptr<const MappedFile>& file);
 TorchArchive read_torch_archive(const std::string& path);
+
+struct NamedTensor {
+  std::string name;
+  at::Tensor tensor;
+};
+
+/// The tensors directly in the dict that a torch.save file holds, whatever
+/// their names are, in the file's order; or the one tensor it is, without a
+/// name. As read_torch_archive() otherwise.
+std::vector<NamedTensor> torch_tensors(
+    const std::shared_ptr<const MappedFile>& file);
 
 }  // namespace declip

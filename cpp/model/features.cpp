@@ -1,10 +1,12 @@
 #include "declip/features.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 
 #include "declip/error.h"
+#include "declip/model.h"
 
 namespace declip {
 
@@ -36,6 +38,13 @@ at::Tensor feature_products(const at::Tensor& a, const at::Tensor& b) {
                 "similarity needs [M, D] and [K, D] features.");
   }
   return at::matmul(a, b.t());
+}
+
+at::Tensor cosines(const at::Tensor& a, const at::Tensor& b) {
+  const c10::InferenceMode guard;
+  if (a.dim() != 2 || b.dim() != 2) return feature_products(a, b);
+  return feature_products(l2_normalize(a.to(at::kFloat), 1),
+                          l2_normalize(b.to(a.device(), at::kFloat), 1));
 }
 
 }  // namespace declip

@@ -11,8 +11,6 @@
 #include "files/mapped_file.h"
 #include "kernels/cpu/level.h"
 #include "kernels/cuda/twin.h"
-#include "kernels/mask_pool.h"
-#include "kernels/roi_align.h"
 #include "model/device.h"
 #include "model/encoder.h"
 #include "model/graphs.h"
@@ -22,6 +20,14 @@
 
 namespace declip {
 namespace {
+
+/// Activations of one pass through the tower, in bytes.
+constexpr int64_t kPassBytes = int64_t{32} << 20;
+/// The same on CUDA, where a pass has to fill the whole device; not measured.
+constexpr int64_t kCudaPassBytes = int64_t{256} << 20;
+/// What a block holds per token and channel at its widest point: the stream,
+/// the norm's result, the hidden layer.
+constexpr int64_t kValuesPerChannel = 10;
 
 std::string shape_text(const at::Tensor& t) {
   std::string text = "[";
@@ -62,29 +68,6 @@ std::string pass_key(const at::Tensor& image,
   add(options.neighbours_only);
   add(normalize);
   return key;
-}
-
-at::Tensor batch_index(const RegionOptions& options, int64_t regions) {
-  return options.image_index.empty()
-             ? at::zeros({regions}, at::kLong)
-             : at::tensor(options.image_index, at::kLong);
-}
-
-/// Masks [K, H, W] of a picture that was fitted into the grid's square by its
-/// long side: resized the same way, nothing where the padding is. Sides round
-/// half to even, as the evaluation's Python does.
-at::Tensor padded_grid_masks(const at::Tensor& masks, int64_t h, int64_t w) {
-  const double scale =
-      static_cast<double>(std::max(h, w)) /
-      static_cast<double>(std::max(masks.size(1), masks.size(2)));
-  const auto side = [&](int64_t length, int64_t limit) {
-    const auto scaled = static_cast<int64_t>(
-        std::nearbyint(static_cast<double>(length) * scale));
-    return std::clamp<int64_t>(scaled, 1, limit);
-  };
-  const int64_t mh = side(masks.size(1), h), mw = side(masks.size(2), w);
-  return at::constant_pad_nd(
-      resize_masks_bicubic(masks, mh, mw), {0, w - mw, 0, h - mh}, 0);
 }
 
 }  // namespace
@@ -358,95 +341,51 @@ Stages Model::encode_stages(const at::Tensor& image,
   return stages;
 }
 
-at::Tensor Model::region_map(const at::Tensor& image,
-                             const RegionOptions& options,
-                             int64_t regions,
-                             const Call& call) const {
-  if (!options.image_index.empty() &&
-      static_cast<int64_t>(options.image_index.size()) != regions) {
-    throw Error(ErrorCode::kInvalidArg,
-                "imageIndex must have one entry per region (" +
-                    std::to_string(regions) + "), received " +
-                    std::to_string(options.image_index.size()) + ".");
-  }
-  for (const int64_t index : options.image_index) {
-    if (index < 0 || index >= image.size(0)) {
-      throw Error(ErrorCode::kInvalidArg,
-                  "imageIndex must be 0.." + std::to_string(image.size(0) - 1) +
-                      " (the batch), received " + std::to_string(index) + ".");
+at::Tensor Model::encode_region_map(const at::Tensor& image,
+                                    const DenseOptions& options,
+                                    std::optional<bool> unit_patches,
+                                    const Call& call) const {
+  const bool unit = unit_patches.value_or(encoder_->info().pools_unit_patches);
+  return encode_dense(image, options, unit, call);
+}
+
+int64_t Model::tokens_per_pass() const {
+  const int64_t per_token = kValuesPerChannel * info_.config.vision.width * 4;
+  return (device_.is_cuda() ? kCudaPassBytes : kPassBytes) / per_token;
+}
+
+at::Tensor Model::encode_crops(const at::Tensor& rgb,
+                               const std::vector<PixelBox>& boxes,
+                               const CropOptions& options,
+                               const Call& call) const {
+  const c10::InferenceMode guard;
+  const auto& config = info_.config;
+  const int64_t side = config.vision.image_size;
+  const int64_t grid = side / config.vision.patch;
+  const Size picture{rgb.size(0), rgb.size(1)};
+  const auto count = static_cast<int64_t>(boxes.size());
+  const int64_t batch =
+      std::max<int64_t>(1, tokens_per_pass() / (1 + grid * grid));
+  std::vector<at::Tensor> features;
+  for (int64_t first = 0; first < count; first += batch) {
+    const int64_t last = std::min(first + batch, count);
+    std::vector<at::Tensor> crops;
+    for (int64_t k = first; k < last; ++k) {
+      call.check();
+      const auto& box = boxes[static_cast<size_t>(k)];
+      crops.push_back(crop_region(rgb.const_data_ptr<uint8_t>(),
+                                  picture,
+                                  enlarged_box(box, options.scale, picture),
+                                  side,
+                                  config.pixels.mean,
+                                  config.pixels.std));
     }
+    features.push_back(
+        encode_image(at::cat(crops), {.normalize = options.normalize}, call));
+    call.report(Step::kEncode, last, count);
   }
-  const bool before = options.normalize_before_pooling.value_or(
-      encoder_->info().pools_unit_patches);
-  return encode_dense(image, options.dense, before, call);
-}
-
-at::Tensor Model::encode_boxes(const at::Tensor& image,
-                               const at::Tensor& boxes,
-                               const RegionOptions& options,
-                               const Call& call) const {
-  const c10::InferenceMode guard;
-  check_image(image);
-  if (boxes.dim() != 2 || boxes.size(1) != 4) {
-    throw Error(ErrorCode::kInvalidArg,
-                "boxes must be [K, 4] (x1, y1, x2, y2 in pixels), received " +
-                    shape_text(boxes) + ".");
-  }
-  if (!boxes.to(at::kFloat).isfinite().all().item<bool>()) {
-    throw Error(ErrorCode::kInvalidArg, "boxes must be finite numbers.");
-  }
-  const auto map = region_map(image, options, boxes.size(0), call);
-  // pixels -> 0..1 of the whole picture -> feature grid, as the papers' code.
-  // In double: the picture as a whole must not come out longer than the grid,
-  // which RoIAlign would give one sample more.
-  const auto sides = [](const at::Tensor& x) {
-    const auto h = static_cast<double>(x.size(2));
-    const auto w = static_cast<double>(x.size(3));
-    return at::tensor({w, h, w, h}, at::kDouble);
-  };
-  const auto on_grid =
-      boxes.to(at::kCPU, at::kDouble) * sides(map) / sides(image);
-  const auto pooled = roi_align(map,
-                                on_grid.to(at::kFloat),
-                                batch_index(options, boxes.size(0)),
-                                /*scale_y=*/1,
-                                /*scale_x=*/1)
-                          .flatten(1);
-  return options.normalize ? l2_normalize(pooled, 1) : pooled;
-}
-
-at::Tensor Model::encode_masks(const at::Tensor& image,
-                               const at::Tensor& masks,
-                               const RegionOptions& options,
-                               const Call& call) const {
-  const c10::InferenceMode guard;
-  check_image(image);
-  if (masks.dim() != 3) {
-    throw Error(ErrorCode::kInvalidArg,
-                "masks must be [K, h, w] on the patch grid or [K, H, W] in "
-                "pixels, received " +
-                    shape_text(masks) + ".");
-  }
-  const auto map = region_map(image, options, masks.size(0), call);
-  const int64_t h = map.size(2), w = map.size(3);
-  at::Tensor grid_masks;
-  if (options.padded_masks && masks.size(1) > 0 && masks.size(2) > 0) {
-    grid_masks = padded_grid_masks(masks.to(at::kCPU), h, w);
-  } else if (masks.size(1) == h && masks.size(2) == w) {
-    grid_masks = masks.to(at::kCPU).ne(0);
-  } else if (masks.size(1) == image.size(2) && masks.size(2) == image.size(3)) {
-    grid_masks = resize_masks_bicubic(masks.to(at::kCPU), h, w);
-  } else {
-    throw Error(ErrorCode::kInvalidArg,
-                "masks must lie on the patch grid (" + std::to_string(h) +
-                    " x " + std::to_string(w) + ") or on the image's pixels (" +
-                    std::to_string(image.size(2)) + " x " +
-                    std::to_string(image.size(3)) + "), received " +
-                    shape_text(masks) + ".");
-  }
-  const auto pooled =
-      mask_pool(map, grid_masks, batch_index(options, masks.size(0)));
-  return options.normalize ? l2_normalize(pooled, 1) : pooled;
+  if (features.empty()) return at::empty({0, config.vision.embed_dim});
+  return at::cat(features);
 }
 
 }  // namespace declip

@@ -27,19 +27,6 @@ struct EncodedImage::State {
 
 namespace {
 
-/// Activations of one pass through the tower, in bytes: enough tokens to keep
-/// the matrix products at their best, few enough to stay near the cache.
-constexpr int64_t kPassBytes = int64_t{32} << 20;
-/// The same on CUDA, where a pass has to fill the whole device; not measured.
-constexpr int64_t kCudaPassBytes = int64_t{256} << 20;
-
-/// Tokens in one pass. A block holds about 10 values per token and channel at
-/// its widest point: the stream, the norm's result, the hidden layer.
-int64_t tokens_per_pass(const Model& model) {
-  const int64_t per_token = 10 * model.info().config.vision.width * 4;
-  return (model.device().is_cuda() ? kCudaPassBytes : kPassBytes) / per_token;
-}
-
 /// Statistics on the 0..255 scale. CLIP's own are rounded to three decimals, as
 /// the papers' framework has them in its configuration files.
 std::array<double, 3> byte_scale(const std::array<double, 3>& unit) {
@@ -176,7 +163,7 @@ at::Tensor encode_windows(const Model& model,
   const int64_t batch =
       recipe_of(options.dense.mode).one_window_per_pass
           ? 1
-          : std::max<int64_t>(1, tokens_per_pass(model) / tokens);
+          : std::max<int64_t>(1, model.tokens_per_pass() / tokens);
   at::Tensor features;
   for (int64_t first = 0; first < plan.size(); first += batch) {
     const int64_t last = std::min(first + batch, plan.size());

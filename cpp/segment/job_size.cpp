@@ -92,6 +92,27 @@ JobSize size_of_pass(const Model& model, int64_t pictures, Size size) {
   return pass(model, static_cast<double>(pictures), area(size));
 }
 
+JobSize size_of_crops(const Model& model,
+                      const at::Tensor& pixels,
+                      int64_t crops) {
+  if (!model.device().is_cpu()) return unknown_size();
+  const auto side = static_cast<double>(model.info().config.vision.image_size);
+  auto out = pass(model, static_cast<double>(crops), side * side);
+  // Some crops at a time are there.
+  out.bytes = static_cast<double>(pixels.nbytes());
+  return out;
+}
+
+JobSize size_of_pooling(const at::Tensor& map, const at::Tensor& regions) {
+  if (map.dim() != 4 || regions.dim() < 1) return {};
+  const auto count = static_cast<double>(regions.size(0));
+  const auto values =
+      static_cast<double>(map.size(1) * map.size(2) * map.size(3));
+  const auto given = static_cast<double>(regions.numel());
+  return {2 * count * values + kPerPixel * given,
+          4 * given + static_cast<double>(regions.nbytes())};
+}
+
 JobSize size_of_encoding(const Model& model,
                          Size picture,
                          bool resized,

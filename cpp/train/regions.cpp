@@ -13,17 +13,6 @@
 namespace declip {
 namespace {
 
-/// `scale` times as large about its centre, but within the picture.
-PixelBox enlarged(const PixelBox& box, double scale, Size picture) {
-  const double x = (box.x1 + box.x2) / 2, y = (box.y1 + box.y2) / 2;
-  const double w = (box.x2 - box.x1) * scale / 2;
-  const double h = (box.y2 - box.y1) * scale / 2;
-  return {std::max(x - w, 0.0),
-          std::max(y - h, 0.0),
-          std::min(x + w, static_cast<double>(picture.width)),
-          std::min(y + h, static_cast<double>(picture.height))};
-}
-
 void check_count(int64_t value, const char* name) {
   if (value >= 1) return;
   throw Error(ErrorCode::kInvalidArg,
@@ -45,6 +34,16 @@ std::pair<int64_t, int64_t> whole(double from, double to, int64_t limit) {
 }
 
 }  // namespace
+
+PixelBox enlarged_box(const PixelBox& box, double scale, Size picture) {
+  const double x = (box.x1 + box.x2) / 2, y = (box.y1 + box.y2) / 2;
+  const double w = (box.x2 - box.x1) * scale / 2;
+  const double h = (box.y2 - box.y1) * scale / 2;
+  return {std::max(x - w, 0.0),
+          std::max(y - h, 0.0),
+          std::min(x + w, static_cast<double>(picture.width)),
+          std::min(y + h, static_cast<double>(picture.height))};
+}
 
 std::vector<std::pair<int64_t, int64_t>> grid_splits(int64_t most) {
   check_count(most, "maxSplit");
@@ -83,7 +82,7 @@ std::vector<Region> grid_regions(Size picture,
                          edge(r, rows, picture.height),
                          edge(c + 1, columns, picture.width),
                          edge(r + 1, rows, picture.height)};
-      cells.push_back({box, enlarged(box, options.crop_scale, picture)});
+      cells.push_back({box, enlarged_box(box, options.crop_scale, picture)});
     }
   }
   return random.sample(std::move(cells), options.most_boxes);
@@ -109,7 +108,7 @@ std::vector<Region> proposal_regions(Size picture,
         area > options.most_side * options.most_side) {
       continue;
     }
-    out.push_back({box, enlarged(box, options.crop_scale, picture)});
+    out.push_back({box, enlarged_box(box, options.crop_scale, picture)});
   }
   if (out.empty()) {
     const double w = static_cast<double>(picture.width) / 4;

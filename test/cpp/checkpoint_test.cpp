@@ -745,10 +745,7 @@ TEST(checkpoint_features_that_are_not_finite_are_refused) {
   CHECK(refused([&] {
     return model->encode_text(at::ones({1, 77}, at::kLong), true, {});
   }));
-  CHECK(refused([&] {
-    return model->encode_boxes(
-        image, at::tensor({0.0F, 0.0F, 9.0F, 9.0F}).view({1, 4}), {}, {});
-  }));
+  CHECK(refused([&] { return model->encode_region_map(image, {}, {}, {}); }));
 }
 
 TEST(checkpoint_foreign_formats_are_named) {

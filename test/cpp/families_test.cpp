@@ -17,6 +17,7 @@
 #include "checkpoint_files.h"
 #include "declip/initial.h"
 #include "declip/model.h"
+#include "declip/region_features.h"
 #include "declip/safetensors.h"
 #include "families/timm_names.h"
 #include "model/encoder.h"
@@ -167,7 +168,9 @@ TEST(families_a_new_one_is_a_spec_and_a_line) {
         says(CHECK_THROWS_CODE(model->check_text_space(), ErrorCode::kWeights),
              "(tiles)"));
     const auto boxes = at::tensor({0.0f, 0.0f, 8.0f, 8.0f}).view({1, 4});
-    CHECK(model->encode_boxes(image, boxes, {}, {}).size(1) == 5);
+    const auto pooled = declip::pool_boxes(
+        model->encode_region_map(image, {}, {}, {}), {8, 12}, boxes, {});
+    CHECK(pooled.sizes() == at::IntArrayRef({1, 5}));
   }
 }
 

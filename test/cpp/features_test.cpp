@@ -28,3 +28,13 @@ TEST(feature_products_are_of_rows) {
   CHECK_THROWS_CODE(declip::feature_products(a, b.slice(1, 0, 1)),
                     declip::ErrorCode::kInvalidArg);
 }
+
+TEST(cosines_are_of_directions) {
+  const auto a = at::tensor({3.0f, 4.0f, 0.0f, 0.0f}).view({2, 2});
+  const auto b = at::tensor({10.0f, 0.0f, 0.0f, 0.5f}).view({2, 2});
+  CHECK(at::allclose(declip::cosines(a, b),
+                     at::tensor({0.6f, 0.8f, 0.0f, 0.0f}).view({2, 2})));
+  CHECK_THROWS_CODE(declip::cosines(a, b.slice(1, 0, 1)),
+                    declip::ErrorCode::kInvalidArg);
+  CHECK_THROWS_CODE(declip::cosines(a[0], b), declip::ErrorCode::kInvalidArg);
+}

@@ -5,7 +5,6 @@
  */
 import { dirname } from 'node:path'
 import t, { type Test } from 'tap'
-import { rank } from '../../ts/cli/classify.js'
 import {
   type DenseMode,
   loadModel,
@@ -14,6 +13,7 @@ import {
   segment,
   Tensor,
 } from '../../ts/index.js'
+import { rankClasses } from '../../ts/words/rank.js'
 import { type Case, compare, type Floats, Golden, type ImageSpec, pixels } from './support.js'
 
 const golden = new Golden('families')
@@ -118,26 +118,21 @@ async function texts(t: Test, model: Model, run: Case, image: Tensor): Promise<v
   const { logitScale: scale, logitBias: bias } = model.info
   if (scale === null || bias === null) return void t.fail('no logit scale or bias')
   const count = shape[0] as number
-  const logits = Float32Array.from({ length: count }, (_, q) =>
-    picture.reduce(
-      (sum, x, d) => sum + scale * x * (words[q * picture.length + d] as number),
-      bias,
-    ),
+  const cosines = Float32Array.from({ length: count }, (_, q) =>
+    picture.reduce((sum, x, d) => sum + x * (words[q * picture.length + d] as number), 0),
   )
+  const logits = cosines.map(cosine => scale * cosine + bias)
   await compare(t, 'logits', { shape: [1, count], data: logits }, golden.expected(run.id, 'logits'))
   if (!run.outputs['probabilities']) return
   const classes = Array.from({ length: count }, (_, q) => String(q))
-  const guesses = rank(
-    picture,
-    words,
+  const [ranked = []] = await rankClasses(
+    cosines,
     { classes, wordClass: Int32Array.from(classes, Number) },
-    {
-      scale,
-      bias,
-    },
+    { logitScale: scale, logitBias: bias },
+    count,
   )
   const probabilities = new Float32Array(count)
-  for (const { name, probability } of guesses) probabilities[Number(name)] = probability
+  for (const { index, probability } of ranked) probabilities[index] = probability
   await compare(
     t,
     'probabilities',

@@ -8,16 +8,18 @@ const ITEMS_PER_LOOK = 256
 /**
  * Calls `visit` for every item, letting the event loop turn in between.
  *
+ * @param perLook - items between two looks at the clock
  * @internal
  */
 export async function inTurns<T>(
   items: Iterable<T>,
   visit: (item: T, index: number) => void,
+  perLook = ITEMS_PER_LOOK,
 ): Promise<void> {
   let begun = performance.now()
   let index = 0
   for (const item of items) {
-    if (index % ITEMS_PER_LOOK === 0 && performance.now() - begun > TURN_MS) {
+    if (index % perLook === 0 && performance.now() - begun > TURN_MS) {
       await setImmediate()
       begun = performance.now()
     }

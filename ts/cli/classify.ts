@@ -1,8 +1,15 @@
 import { type Command, Option } from 'commander'
 import { ahead } from '../base/ahead.js'
+import { DENSE_MODES, type DenseMode } from '../base/names.js'
 import { picturesInFlight } from '../engine/in-flight.js'
+import { DENSE_FIELDS } from '../methods/fields.js'
+import type { Classification, ClassifiedRegion, RegionPool } from '../model/classify.js'
+import { CLASSIFY_FIELDS } from '../model/fields.js'
+import { Vocabulary } from '../words/vocabulary.js'
 import { addBatchOptions, Batch, type BatchFlags, type Job } from './batch.js'
+import { fieldOptions, flagOf } from './field-options.js'
 import { PICTURES_ARGUMENT, type Picture } from './pictures.js'
+import { readBoxFile, readMaskFile } from './region-files.js'
 import {
   addClassOptions,
   addModelOptions,
@@ -15,34 +22,57 @@ import {
   readClasses,
   readTemplates,
   shareTable,
+  usage,
   whole,
 } from './shared.js'
 
 /** Options of `declip classify` as commander gives them. */
 export interface ClassifyFlags extends ModelFlags, ClassFlags, BatchFlags {
+  vocabulary?: string
+  boxes?: string
+  masks?: string
+  pool?: RegionPool
+  cropScale?: number
+  size?: number
+  mode?: DenseMode
+  denseMode?: DenseMode
   top: number
 }
-
-/** A class and its probability. */
-export interface Guess {
-  name: string
-  probability: number
-}
-
-/** exp(logit_scale) of CLIP's released models, for checkpoints that have none. */
-const LOGIT_SCALE = 100
 
 /** Adds `declip classify`. */
 export function addClassify(program: Command, run: Run): void {
   const command = program
     .command('classify')
-    .summary('say which of your classes a whole picture shows')
+    .summary('say which of your classes pictures, or regions of them, show')
     .description(
-      'Classifies whole pictures by words (zero-shot) and prints the most probable classes.',
+      'Classifies pictures, or boxes and masks in them, by words (zero-shot) and prints the most probable classes.',
     )
     .argument('[image...]', PICTURES_ARGUMENT)
   addBatchOptions(command, false)
   addClassOptions(command)
+  command.option(
+    '--vocabulary <file>',
+    'published text embeddings (.npy, .pt, .safetensors) in place of words; --classes names their rows',
+  )
+  command
+    .optionsGroup('Regions:')
+    .option('--boxes <file>', 'JSON: [x1, y1, x2, y2] in pixels, by file name for several, or COCO')
+    .option(
+      '--masks <file>',
+      'label picture, folder of them, or JSON of COCO run lengths or polygons',
+    )
+    .addOption(
+      new Option('--pool <how>', CLASSIFY_FIELDS.pool.text).choices(['dense', 'crop', 'mean']),
+    )
+    .addOption(fieldOptions('cropScale', CLASSIFY_FIELDS.cropScale)[0] as Option)
+    .addOption(
+      new Option(
+        '--size <n>',
+        'side in pixels of the square that pictures are fitted into',
+      ).argParser(whole(1)),
+    )
+    .addOption(new Option('--mode <mode>', DENSE_FIELDS.mode.text).choices(DENSE_MODES))
+    .addOption(new Option('--dense-mode <mode>', 'another name of --mode').choices(DENSE_MODES))
   addModelOptions(command)
     .optionsGroup('Output:')
     .addOption(new Option('--top <n>', 'how many classes to print').argParser(whole(1)).default(5))
@@ -51,6 +81,7 @@ export function addClassify(program: Command, run: Run): void {
       'after',
       examples(
         `declip classify ${examplePicture('music.png')} --classes "guitar; pizza; elephant" --top 2`,
+        `declip classify ${examplePicture('table.png')} --boxes boxes.json --pool mean --classes "pizza; banana; coffee"`,
         `declip classify "${examplePicture('*.png')}" --shard 2/6 --classes "guitar; pizza; elephant" --json`,
       ),
     )
@@ -59,63 +90,73 @@ export function addClassify(program: Command, run: Run): void {
 
 async function classify(given: string[], flags: ClassifyFlags, run: Run): Promise<void> {
   const { signal, progress } = run
-  const classes = await readClasses(flags)
+  const { boxes, masks, pool, cropScale, size, mode, denseMode, top: topK } = flags
+  checkFlags(flags)
+  const names = flags.vocabulary === undefined ? undefined : await rowNames(flags)
+  const words = flags.vocabulary === undefined ? await readClasses(flags) : []
   const templates = await readTemplates(flags.templates)
+  const ofBoxes = boxes === undefined ? undefined : await readBoxFile(boxes)
+  const ofMasks = masks === undefined ? undefined : await readMaskFile(masks)
   const plan = async (pictures: readonly Picture[]) => pictures.map(() => ({}))
   const batch = await Batch.open(given, { flags, plan }, run)
   if (batch.jobs.length === 0) return
   using opened = await openModel(flags, run)
   const { model, source } = opened
   const call = { signal, onProgress: progress.update }
-  using vocabulary = await model.vocabulary(classes, { templates, background: false, ...call })
-  const words = (await vocabulary.features.data()) as Float32Array
-  const { device, dtype, logitScale, logitBias } = model.info
-  const logits = { scale: logitScale ?? LOGIT_SCALE, bias: logitBias }
-  const each = batch.total === 1 ? call : { signal }
+  using vocabulary =
+    flags.vocabulary === undefined
+      ? await model.vocabulary(words, { templates, background: false, ...call })
+      : await Vocabulary.fromFile(flags.vocabulary, names, { background: false, ...call })
+  const { device, dtype } = model.info
+  const options = { pool, cropScale, size, mode, denseMode, topK }
+  const each = { ...options, ...(batch.total === 1 ? call : { signal }) }
   const work = async ({ picture }: Job) => {
     const { name: image, input } = picture
-    using encoded = await model.encodeImage(input, each)
-    const features = (await encoded.data()) as Float32Array
-    const guesses = rank(features, words, vocabulary, logits).slice(0, flags.top)
-    if (flags.json) {
-      return JSON.stringify({ image, classes: guesses, model: source, device, dtype })
-    }
-    const names = guesses.map(({ name }) => name)
-    const shares = guesses.map(({ probability }) => probability)
-    return `${image}\n${shareTable(names, shares)}`
+    const regions = { boxes: await ofBoxes?.of(picture), masks: await ofMasks?.of(picture) }
+    const found = await model.classify(input, vocabulary, { ...each, ...regions })
+    if (flags.json)
+      return JSON.stringify({ image, ...reportOf(found), model: source, device, dtype })
+    return [image, ...found.regions.map(regionTable)].join('\n')
   }
   await batch.take(ahead(batch.jobs.values(), work, { limit: picturesInFlight() }))
 }
 
-/**
- * Probability of every class, the most probable first. A model with a logit bias was trained to judge every pair of
- * picture and text on its own (SigLIP): the sigmoid of the scaled and shifted cosine with the class's best word,
- * and the probabilities of all classes need not add up to 1. Others are given the softmax over classes.
- *
- * @param picture [D], length 1
- * @param words [Q, D], length 1 each
- */
-export function rank(
-  picture: Float32Array,
-  words: Float32Array,
-  { classes, wordClass }: { classes: readonly string[]; wordClass: Int32Array },
-  { scale, bias }: { scale: number; bias: number | null },
-): Guess[] {
-  const logits: number[] = classes.map(() => Number.NEGATIVE_INFINITY)
-  wordClass.forEach((c, q) => {
-    const cosine = picture.reduce((sum, x, d) => sum + x * (words[q * picture.length + d] ?? 0), 0)
-    logits[c] = Math.max(logits[c] ?? 0, scale * cosine)
-  })
-  const probabilities =
-    bias === null ? softmax(logits) : logits.map(logit => 1 / (1 + Math.exp(-(logit + bias))))
-  return classes
-    .map((name, c) => ({ name, probability: probabilities[c] ?? 0 }))
-    .sort((a, b) => b.probability - a.probability)
+function checkFlags(flags: ClassifyFlags): void {
+  const { boxes, masks, mode, denseMode, templates, vocabulary } = flags
+  if (mode !== undefined && denseMode !== undefined && mode !== denseMode) {
+    throw usage('--mode and --dense-mode are one option; give one of them.')
+  }
+  if (templates !== undefined && vocabulary !== undefined) {
+    throw usage('--templates makes prompts of words, of which --vocabulary has none; leave it out.')
+  }
+  if (boxes !== undefined || masks !== undefined) return
+  const name = OF_REGIONS.find(one => flags[one] !== undefined)
+  if (name === undefined) return
+  throw usage(`${flagOf(name)} is about regions; give --boxes or --masks, or leave it out.`)
 }
 
-function softmax(logits: readonly number[]): number[] {
-  const highest = Math.max(...logits)
-  const exponentials = logits.map(logit => Math.exp(logit - highest))
-  const sum = exponentials.reduce((a, b) => a + b, 0)
-  return exponentials.map(x => x / sum)
+const OF_REGIONS = ['pool', 'cropScale', 'size', 'mode', 'denseMode'] as const
+
+/** Names of a vocabulary's rows; none where the file has them. */
+async function rowNames(flags: ClassifyFlags): Promise<string[] | undefined> {
+  if (flags.classes === undefined && flags.classesFile === undefined) return undefined
+  return (await readClasses(flags)).map(([name]) => name as string)
+}
+
+/** As the API has it; of a whole picture its classes by name and probability, too. */
+function reportOf({ classes, regions }: Classification): object {
+  const [whole] = regions
+  if (regions.length !== 1 || whole?.box !== undefined) return { classes, regions }
+  const guesses = whole?.ranked.map(({ class: name, probability }) => ({ name, probability }))
+  return { classes: guesses, regions }
+}
+
+function regionTable({ box, value, ranked }: ClassifiedRegion, index: number): string {
+  const names = ranked.map(({ class: name }) => name)
+  const shares = ranked.map(({ probability }) => probability)
+  const table = shareTable(names, shares)
+  if (box === undefined) return table
+  const corners = box.map(edge => Number(edge.toFixed(1))).join(', ')
+  const label = value === undefined ? '' : ` (value ${value})`
+  return `  region ${index + 1}${label}: ${corners}\n${table.replace(/^/gm, '  ')}`
 }

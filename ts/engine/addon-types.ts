@@ -368,12 +368,16 @@ export interface NativeView {
   dispose(): void
 }
 
-export interface NativeRegions extends NativeDense {
-  image: NativeTensor
-  /** For each region, its picture in the batch. */
+/** How regions are pooled. */
+export interface NativePooling {
+  /** What encodeRegionMap() gave. */
+  map: NativeTensor
+  /** Of the input that it was made of, in pixels. */
+  height: number
+  width: number
+  /** For each region, its picture in the batch; empty: all 0. */
   imageIndex: Int32Array
   normalize: boolean
-  normalizeBeforePooling?: boolean | undefined
 }
 
 export interface NativeModel {
@@ -400,14 +404,21 @@ export interface NativeModel {
   encodeDense(
     options: NativeCall & NativeDense & { image: NativeTensor; normalize: boolean },
   ): Promise<NativeTensor>
-  /** boxes: float32 [K, 4], xyxy in pixels of `image`; returns [K, D]. */
-  encodeBoxes(options: NativeCall & NativeRegions & { boxes: NativeTensor }): Promise<NativeTensor>
   /**
-   * masks: [K, h, w] on the patch grid or [K, H, W] in pixels; `padded`: in pixels of a picture whose
-   * long side fills the image's side, with padding right and bottom. Returns [K, D].
+   * What poolBoxes() and poolMasks() take, [B, D, h, w]; `normalizeBeforePooling`: patches of length 1, unset: as the
+   * model's authors have it.
    */
-  encodeMasks(
-    options: NativeCall & NativeRegions & { masks: NativeTensor; padded: boolean },
+  encodeRegionMap(
+    options: NativeCall &
+      NativeDense & { image: NativeTensor; normalizeBeforePooling?: boolean | undefined },
+  ): Promise<NativeTensor>
+  /**
+   * Parts of a picture as pictures of their own, some at a time: [K, D]. boxes: x1, y1, x2, y2 in pixels, box after
+   * box; `cropScale` enlarges them about their centre, within the picture.
+   */
+  encodeCrops(
+    options: NativeCall &
+      NativePixels & { boxes: Float64Array; cropScale: number; normalize: boolean },
   ): Promise<NativeTensor>
   encode(
     options: NativeCall & { picture: NativePicture; pipeline: NativePipeline },
@@ -688,8 +699,21 @@ export interface NativeAddon {
       weight: number
     },
   ): Promise<NativeTensor>
-  /** a [M, D] times b [K, D] transposed: [M, K]. */
-  similarity(options: NativeCall & { a: NativeTensor; b: NativeTensor }): Promise<NativeTensor>
+  /** a [M, D] times b [K, D] transposed: [M, K]; `unit`: of rows scaled to length 1, the cosines. */
+  similarity(
+    options: NativeCall & { a: NativeTensor; b: NativeTensor; unit?: boolean | undefined },
+  ): Promise<NativeTensor>
+  /** boxes: float32 [K, 4], xyxy in pixels of the map's input; returns [K, D]. */
+  poolBoxes(options: NativeCall & NativePooling & { boxes: NativeTensor }): Promise<NativeTensor>
+  /**
+   * masks: [K, h, w] on the patch grid or [K, H, W] in pixels of the map's input; `padded`: in pixels of a picture
+   * whose long side fills the input's side, with padding right and bottom. Returns [K, D].
+   */
+  poolMasks(
+    options: NativeCall & NativePooling & { masks: NativeTensor; padded: boolean },
+  ): Promise<NativeTensor>
+  /** The smallest box around each of uint8 masks [K, H, W]: x1, y1, x2, y2, all 0 where there is no pixel. */
+  maskBoxes(options: NativeCall & { masks: NativeTensor }): Promise<Float64Array>
   /**
    * Mixes the colours of the classes into RGB pixels, in place: red, green and blue of each class, null for one
    * that stays as it is; `opacity` their share, 0 to 1; `rim` the pixels at an edge that take the colour alone.
@@ -736,6 +760,13 @@ export interface NativeAddon {
   ): Promise<{ masks: NativeTensor; values: number[] }>
   /** Shapes of pictures of any sizes as run lengths. Errors begin with '#place: '. */
   rleOf(options: NativeCall & NativeShapes): Promise<NativeMeasuredRles>
+  /**
+   * Text embeddings of a torch.save file (a dict of names and vectors, or a matrix) or a safetensors file: float32
+   * [C, D], and names where the file has them.
+   */
+  readEmbeddings(
+    options: NativeCall & { path: string },
+  ): Promise<{ names: string[]; features: NativeTensor }>
   readSafetensors(
     options: NativeCall & { path: string },
   ): Promise<{ tensors: Record<string, NativeTensor>; metadata: Record<string, string> }>

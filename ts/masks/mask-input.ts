@@ -47,17 +47,27 @@ export async function toMasks(
   return (await readMasks(masks, size, call)).masks
 }
 
-/** {@link toMasks} with the values of a label picture. @internal */
+/**
+ * {@link toMasks} with the values of a label picture.
+ *
+ * @param first - the place of a list's first mask, where it is a part of a longer one
+ * @internal
+ */
 export async function readMasks(
   masks: MaskInput,
   size: { readonly width: number; readonly height: number },
   call: Call,
+  first = 0,
 ): Promise<ReadMasks> {
   if (masks instanceof Tensor) return { masks: checkTensor(masks, size) }
   const addon = loadAddon()
   if (Array.isArray(masks)) {
     const packed = await packShapes(
-      (masks as readonly MaskShape[]).map((shape, i) => ({ shape, ...size, name: `masks[${i}]` })),
+      (masks as readonly MaskShape[]).map((shape, i) => ({
+        shape,
+        ...size,
+        name: `masks[${first + i}]`,
+      })),
       call.signal,
     )
     return {

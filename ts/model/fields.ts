@@ -85,6 +85,25 @@ export const REGION_FIELDS = {
   size: regionSize(1),
 } as const
 
+/** See ClassifyOptions. @internal */
+export const CLASSIFY_FIELDS = {
+  normalizeBeforePooling: REGION_FIELDS.normalizeBeforePooling,
+  pool: field(
+    oneOf(['dense', 'crop', 'mean']),
+    'What a region is compared by: dense features, its crop, or the mean of both',
+    "'dense'",
+  ),
+  cropScale: field(
+    kind<number>(
+      'a number from 1 to 100',
+      value => typeof value === 'number' && value >= 1 && value <= 100,
+    ),
+    'Enlarges the crops of boxes about their centre',
+    '1.5',
+  ),
+  topK: field(whole(1), 'Classes for each region', '5'),
+} as const
+
 /** Side of the square for a model of this patch size. @internal */
 export function regionSize(patchSize: number): Field<number> {
   return field(

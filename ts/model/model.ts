@@ -4,18 +4,12 @@ import { checkFields } from '../base/field.js'
 import type { Device } from '../base/names.js'
 import { refuseClones } from '../base/uncloneable.js'
 import { warnOnce } from '../base/warn.js'
-import type {
-  NativeAddon,
-  NativeDense,
-  NativeModel,
-  NativePreprocess,
-  NativeTensor,
-} from '../engine/addon-types.js'
+import type { NativeAddon, NativeDense, NativeModel, NativeTensor } from '../engine/addon-types.js'
 import { admit } from '../engine/admission.js'
 import { callNative } from '../engine/call-native.js'
 import { loadAddon } from '../engine/load-addon.js'
 import { Tensor } from '../engine/tensor.js'
-import { DeclipError, describe, invalid } from '../errors.js'
+import { DeclipError, invalid } from '../errors.js'
 import type { ImageInput, PictureOptions } from '../image/decode.js'
 import { openImage, type Picture } from '../image/source.js'
 import { resolveDense } from '../methods/dense.js'
@@ -33,9 +27,12 @@ import type { TextTokenizer } from '../text/text-tokenizer.js'
 import type { ClassList, VocabularyOptions } from '../words/options.js'
 import { Vocabulary } from '../words/vocabulary.js'
 import type { TextModel } from '../words/word-features.js'
+import { type Boxes, boxRows } from './boxes.js'
+import { type Classification, type ClassifyOptions, classify } from './classify.js'
 import { View } from './encoded-image.js'
 import { ENCODE_FIELDS, REGION_FIELDS, regionSize } from './fields.js'
 import { describeCheckpoint, type ModelInfo } from './info.js'
+import { type Engine, type InputFit, toInput } from './input.js'
 import type {
   EncodeDenseOptions,
   EncodeImageOptions,
@@ -43,6 +40,7 @@ import type {
   LoadOptions,
 } from './options.js'
 import { readyPicture } from './picture.js'
+import { type MapOptions, RegionMap } from './region-map.js'
 
 /** What a Model is made from. @internal */
 export interface ModelParts {
@@ -57,9 +55,6 @@ export interface ModelParts {
 
 const ADVICE =
   'A Model is native memory of this thread and cannot be cloned or sent in a message. Call loadModel() where it is needed.'
-
-/** Boxes or masks: rows of numbers, or a tensor. */
-export type Boxes = readonly (readonly number[])[] | Tensor
 
 /**
  * A loaded checkpoint. Calls may overlap; they share one inference queue.
@@ -210,33 +205,15 @@ export class Model {
     options: EncodeRegionOptions = {},
   ): Promise<Tensor> {
     return this.#withImage(image, options, async (use, call) => {
-      const { size, imageIndex } = this.#regions(call)
+      const size = this.#regionSize(call)
       const reading = boxRows(boxes)
       reading.catch(() => {}) // waited for below
-      const ready = namesProxy(call) ? await this.withProxy(call) : call
-      const dense = this.#dense(ready)
-      const { normalize = this.#normalizes, normalizeBeforePooling } = ready
+      const { normalize = this.#normalizes, imageIndex } = call
+      const made = await this.mapOptions(call)
       const rows = await reading
       return use('pad', size, async (input, scale) => {
-        const scaled = Tensor.from(
-          rows.map(v => v * scale),
-          [rows.length / 4, 4],
-        )
-        try {
-          return await this.#tensor(call, native =>
-            this.native.encodeBoxes({
-              ...native,
-              ...dense,
-              image: input,
-              boxes: scaled.native,
-              imageIndex,
-              normalize,
-              normalizeBeforePooling,
-            }),
-          )
-        } finally {
-          scaled.dispose()
-        }
+        using map = await RegionMap.encode(this.engine, input, made, call)
+        return new Tensor(await map.boxes(rows, scale, { normalize, imageIndex }, call))
       })
     })
   }
@@ -256,26 +233,39 @@ export class Model {
   ): Promise<Tensor> {
     return this.#withImage(image, options, async (use, call) => {
       if (!(masks instanceof Tensor)) throw invalid('masks', 'a Tensor [K, H, W]', masks)
-      const { size, imageIndex } = this.#regions(call)
-      const ready = namesProxy(call) ? await this.withProxy(call) : call
-      const dense = this.#dense(ready)
-      const { normalize = this.#normalizes, normalizeBeforePooling } = ready
+      const size = this.#regionSize(call)
+      const { normalize = this.#normalizes, imageIndex } = call
+      const made = await this.mapOptions(call)
       const padded = !(image instanceof Tensor)
-      return use('pad', size, input =>
-        this.#tensor(call, native =>
-          this.native.encodeMasks({
-            ...native,
-            ...dense,
-            image: input,
-            masks: masks.native,
-            padded,
-            imageIndex,
-            normalize,
-            normalizeBeforePooling,
-          }),
-        ),
-      )
+      return use('pad', size, async input => {
+        using map = await RegionMap.encode(this.engine, input, made, call)
+        return new Tensor(await map.masks(masks.native, padded, { normalize, imageIndex }, call))
+      })
     })
+  }
+
+  /**
+   * Says what a picture, or each of its regions, shows. Boxes and masks of one call share one pass through the vision
+   * tower; there may be any number of them.
+   *
+   * @param image - a picture; or a normalised float tensor [1, 3, H, W], whose regions cannot be cropped
+   * @param classes - as for {@link segment}: words, a class file or a vocabulary
+   * @returns regions in the order of `boxes` and then of `masks`; the whole picture as the only one without either
+   * @throws {@link DeclipError} as {@link Model.encodeImage}; ERR_DECLIP_INVALID_ARG names the box or mask that is
+   * outside the picture or empty
+   *
+   * @example
+   * ```ts
+   * const { regions } = await model.classify('photo.jpg', ['cat', 'dog'], { boxes: [[10, 20, 200, 180]] })
+   * regions[0].ranked[0] // { class: 'cat', index: 0, score: 0.27, probability: 0.93 }
+   * ```
+   */
+  async classify(
+    image: ImageInput,
+    classes: ClassList | Vocabulary,
+    options: ClassifyOptions = {},
+  ): Promise<Classification> {
+    return admit(options, call => classify(this, image, classes, call))
   }
 
   /**
@@ -338,6 +328,20 @@ export class Model {
     return { imageSize, patchSize, family, denseMode, denseModes }
   }
 
+  /** What jobs of this model run on. @internal */
+  get engine(): Engine {
+    return { addon: this.#addon, native: this.native }
+  }
+
+  /** How the map is made that regions are pooled from. @internal */
+  async mapOptions(
+    options: CallOptions & DenseOptions & { normalizeBeforePooling?: boolean | undefined },
+  ): Promise<MapOptions> {
+    const ready = namesProxy(options) ? await this.withProxy(options) : options
+    const { normalizeBeforePooling } = ready
+    return { dense: this.#dense(ready), normalizeBeforePooling }
+  }
+
   /** What the text side needs. @internal */
   get textModel(): TextModel {
     return {
@@ -393,12 +397,11 @@ export class Model {
     )
   }
 
-  /** Checks them; where the pictures are fitted and which picture each region is of. */
-  #regions(options: EncodeRegionOptions): { size: number; imageIndex: Int32Array } {
+  /** Checks them; where pictures are fitted. */
+  #regionSize(options: EncodeRegionOptions): number {
     const { imageSize, patchSize } = this.info
     checkFields(options, { ...REGION_FIELDS, size: regionSize(patchSize) })
-    const { size = imageSize, imageIndex = [] } = options
-    return { size, imageIndex: Int32Array.from(imageIndex) }
+    return options.size ?? imageSize
   }
 
   #dense(options: DenseOptions): NativeDense {
@@ -463,23 +466,20 @@ export class Model {
   /** The model's input; the picture's pixels are given back. */
   async #toInput(
     picture: Picture,
-    fit: NativePreprocess['fit'] | 'own',
+    fit: InputFit,
     size: number,
     call: Call,
   ): Promise<{ input: NativeTensor; scale: number }> {
-    const { pixels, width, height } = await picture.decode()
-    const { mean, std } = this.native.info
-    const input = await callNative(this.#addon, call, job =>
-      fit === 'own'
-        ? this.native.preprocess({ ...job, ...pixels })
-        : this.#addon.preprocess({ ...job, ...pixels, fit, size, mean, std }),
-    ).finally(() => picture.dispose())
-    return { input, scale: size / Math.max(width, height) }
+    const decoded = await picture.decode()
+    const input = await toInput(this.engine, decoded, { fit, size }, call).finally(() =>
+      picture.dispose(),
+    )
+    return { input, scale: size / Math.max(decoded.width, decoded.height) }
   }
 }
 
 type UseImage = (
-  fit: NativePreprocess['fit'] | 'own',
+  fit: InputFit,
   size: number,
   run: (input: NativeTensor, scale: number) => Promise<Tensor>,
 ) => Promise<Tensor>
@@ -490,28 +490,6 @@ const DENSE_OPTIONS = [...Object.keys(DENSE_FIELDS), 'denseMode', 'proxy'] as (k
 /** True where a model has to be loaded before the call; only then may a tensor wait. */
 function namesProxy({ proxy }: { proxy?: ProxyOptions | undefined }): boolean {
   return typeof proxy?.model === 'string'
-}
-
-async function boxRows(boxes: Boxes): Promise<Float32Array> {
-  if (boxes instanceof Tensor) {
-    const data = await boxes.data()
-    if (boxes.shape.length !== 2 || boxes.shape[1] !== 4 || !(data instanceof Float32Array)) {
-      throw invalid('boxes', 'a float tensor [K, 4]', `${boxes.dtype} [${boxes.shape}]`)
-    }
-    return data
-  }
-  if (!Array.isArray(boxes)) throw invalid('boxes', 'a list of [x1, y1, x2, y2] in pixels', boxes)
-  for (const [i, box] of boxes.entries()) {
-    const [x1, y1, x2, y2] = Array.isArray(box) && box.length === 4 ? box : []
-    if (![x1, y1, x2, y2].every(Number.isFinite) || x2 < x1 || y2 < y1) {
-      const got = Array.isArray(box) ? `[${box}]` : describe(box)
-      throw new DeclipError(
-        'ERR_DECLIP_INVALID_ARG',
-        `boxes[${i}] must be [x1, y1, x2, y2] in pixels with x2 >= x1 and y2 >= y1, received ${got}.`,
-      )
-    }
-  }
-  return Float32Array.from(boxes.flat())
 }
 
 /** Where an overlay of a tensor's labels would come from. @internal */

@@ -22,5 +22,14 @@ export interface VocabularyOptions extends CallOptions, PromptOptions {
   background?: boolean | number | readonly string[] | undefined
 }
 
+/** Options of {@link Vocabulary.fromFeatures} and {@link Vocabulary.fromFile}. */
+export interface GivenFeaturesOptions extends CallOptions {
+  /**
+   * Which class is the background: true for class 0, an index, or false for none. Default: the class named
+   * 'background', else none.
+   */
+  background?: boolean | number | undefined
+}
+
 /** Texts beside the class names: a list, a file, or a language model that writes them from a prompt. */
 export type AuxiliaryTexts = readonly string[] | string | ((prompt: string) => Promise<string>)

@@ -18,6 +18,8 @@ export interface VocabularyFields {
   fingerprint?: string | undefined
   /** Of a tokenizer that is not CLIP's. */
   tokenizer?: string | undefined
+  /** Features that were made elsewhere: which model they are of is not known, and there is no probe. */
+  given?: boolean | undefined
 }
 
 type Addon = Pick<NativeAddon, 'CancelToken' | 'tensor' | 'readSafetensors' | 'writeSafetensors'>
@@ -32,20 +34,21 @@ export async function readVocabularyFile(
   addon: Addon,
   path: string,
   signal: AbortSignal | undefined,
-): Promise<{ fields: VocabularyFields; features: Float32Array; probe: Float32Array }> {
+): Promise<{ fields: VocabularyFields; features: Float32Array; probe?: Float32Array }> {
   const { tensors, metadata } = await callNative(addon, { signal }, call =>
     addon.readSafetensors({ ...call, path: nativePath(path) }),
   )
   try {
     const fields = parseFields(path, metadata)
     const features = await floats(path, 'features', tensors['features'])
-    const probe = await floats(path, 'probe', tensors['probe'])
     const { shape } = tensors['features'] as NativeTensor
-    if (shape[0] !== fields.words.length || shape[1] !== probe.length || shape.length !== 2) {
-      const expected = `[${fields.words.length}, ${probe.length}]`
+    const probe = fields.given ? undefined : await floats(path, 'probe', tensors['probe'])
+    const width = probe?.length ?? shape[1]
+    if (shape[0] !== fields.words.length || shape[1] !== width || shape.length !== 2) {
+      const expected = `[${fields.words.length}, ${width}]`
       throw damaged(path, `features must be ${expected}, found [${shape.join(', ')}]`)
     }
-    return { fields, features, probe }
+    return { fields, features, ...(probe && { probe }) }
   } finally {
     for (const read of Object.values(tensors)) read.dispose()
   }
@@ -55,22 +58,27 @@ export async function readVocabularyFile(
 export async function writeVocabularyFile(
   addon: Addon,
   path: string,
-  content: { fields: VocabularyFields; features: NativeTensor; probe: Float32Array },
+  content: {
+    fields: VocabularyFields
+    features: NativeTensor
+    /** None of features that were given. */
+    probe?: Float32Array | undefined
+  },
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const { fields, features } = content
-  const probe = addon.tensor(content.probe, [1, content.probe.length], 'float32')
+  const probe = content.probe && addon.tensor(content.probe, [1, content.probe.length], 'float32')
   try {
     await callNative(addon, { signal }, call =>
       addon.writeSafetensors({
         ...call,
         path,
-        tensors: { features, probe },
+        tensors: { features, ...(probe && { probe }) },
         metadata: { format: FILE_FORMAT, vocabulary: JSON.stringify(fields) },
       }),
     )
   } finally {
-    probe.dispose()
+    probe?.dispose()
   }
 }
 
@@ -89,8 +97,8 @@ function parseFields(path: string, metadata: Readonly<Record<string, string>>): 
     throw damaged(path, 'metadata.vocabulary is not JSON', cause)
   }
   const fields = (json ?? {}) as Partial<Record<keyof VocabularyFields, unknown>>
-  const { classes, words, wordClass, background, templates, modelKey, fingerprint, tokenizer } =
-    fields
+  const { classes, words, wordClass, background, templates, modelKey } = fields
+  const { fingerprint, tokenizer, given } = fields
   const require = (holds: boolean, problem: string) => {
     if (!holds) throw damaged(path, problem)
   }
@@ -108,6 +116,7 @@ function parseFields(path: string, metadata: Readonly<Record<string, string>>): 
   require(fingerprint === undefined ||
     typeof fingerprint === 'string', 'fingerprint must be a string')
   require(tokenizer === undefined || typeof tokenizer === 'string', 'tokenizer must be a string')
+  require(given === undefined || typeof given === 'boolean', 'given must be true or false')
   return {
     classes,
     words,
@@ -117,6 +126,7 @@ function parseFields(path: string, metadata: Readonly<Record<string, string>>): 
     modelKey,
     fingerprint,
     tokenizer,
+    given,
   } as VocabularyFields
 }
 

@@ -1,7 +1,11 @@
+import { until } from '../base/abort.js'
 import { type Call, callOf } from '../base/call.js'
 import { checkFields } from '../base/field.js'
+import { toPath } from '../base/files.js'
 import type { NativeTensor } from '../engine/addon-types.js'
+import { admit } from '../engine/admission.js'
 import { callNative } from '../engine/call-native.js'
+import { loadAddon } from '../engine/load-addon.js'
 import { Tensor } from '../engine/tensor.js'
 import { DeclipError, invalid } from '../errors.js'
 import { PROMPT_FIELDS } from '../methods/fields.js'
@@ -9,7 +13,8 @@ import { itaclip } from '../methods/itaclip.js'
 import type { TemplateSetName } from '../text/templates.js'
 import { templateList } from '../text/templates.js'
 import { assignTexts, findBackground, readAuxiliary, readClasses } from './classes.js'
-import type { ClassList, VocabularyOptions } from './options.js'
+import { type Embeddings, namesOf, type RowNames, readEmbeddings, unitRows } from './embeddings.js'
+import type { ClassList, GivenFeaturesOptions, VocabularyOptions } from './options.js'
 import {
   readVocabularyFile,
   type VocabularyFields,
@@ -43,21 +48,22 @@ export class Vocabulary {
   readonly background: number
   /** Word features [Q, D], float32; after mixing with definitions not of length 1. */
   readonly features: Tensor
-  /** The prompts that were averaged: a built-in list's name, or the prompts. */
+  /** The prompts that were averaged: a built-in list's name, or the prompts; 'none' where they are not known. */
   readonly templates: TemplateSetName | readonly string[]
-  /** Family and shape of the text tower. */
+  /** Family and shape of the text tower, or where features came from that were made elsewhere. */
   readonly modelKey: string
 
   readonly #fingerprint: string | undefined
   readonly #tokenizer: string | undefined
   readonly #probe: Float32Array | undefined
+  readonly #given: boolean
   readonly #addon: TextModel['addon']
 
   private constructor(
     fields: VocabularyFields,
     features: Tensor,
     probe: Float32Array | undefined,
-    model: TextModel,
+    { addon }: Pick<TextModel, 'addon'>,
   ) {
     this.classes = Object.freeze([...fields.classes])
     this.words = Object.freeze([...fields.words])
@@ -69,7 +75,8 @@ export class Vocabulary {
     this.#tokenizer = fields.tokenizer
     this.features = features
     this.#probe = probe
-    this.#addon = model.addon
+    this.#given = fields.given === true
+    this.#addon = addon
   }
 
   /**
@@ -119,6 +126,98 @@ export class Vocabulary {
   }
 
   /**
+   * A vocabulary of text features that were made elsewhere: one row per class, scaled to length 1. Which model made
+   * them is not known, so any is believed whose features have as many numbers.
+   *
+   * @param names - the classes in the rows' order, or the path of a class file, of whose lines the first words count
+   * @param features - float [C, D]
+   * @param options - `background`: true for class 0, an index, or false for none. Default: the class named 'background'.
+   * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG, ERR_DECLIP_ABORTED, ERR_DECLIP_DISPOSED
+   *
+   * @example
+   * ```ts
+   * const features = await model.encodeText(['a photo of a cat', 'a photo of a sofa'])
+   * const vocabulary = await Vocabulary.fromFeatures(['cat', 'sofa'], features)
+   * ```
+   */
+  static async fromFeatures(
+    names: RowNames,
+    features: Tensor,
+    options: GivenFeaturesOptions = {},
+  ): Promise<Vocabulary> {
+    return admit(options, async call => {
+      if (!(features instanceof Tensor))
+        throw invalid('features', 'a float Tensor [C, D]', features)
+      const { shape, dtype } = features
+      const [rows = 0, columns = 0] = shape
+      if (shape.length !== 2 || rows < 1 || columns < 1 || !dtype.includes('float')) {
+        throw invalid('features', 'a float Tensor [C, D]', `${dtype} [${shape}]`)
+      }
+      const values = (await features.data()) as Float32Array
+      const given = { names: await namesOf(names), values, rows, columns }
+      return Vocabulary.#ofRows(given, 'features', call)
+    })
+  }
+
+  /**
+   * A vocabulary of published text embeddings, as {@link Vocabulary.fromFeatures}. What is read: a NumPy array [C, D]
+   * (`.npy` of `<f2`, `<f4` or `<f8`); what torch.save() wrote of a matrix or of a dict of names and vectors; and
+   * safetensors, with one matrix or a vector for each name. Nothing in a file is run.
+   *
+   * @param path - the file, whatever its name ends in
+   * @param names - the classes in the rows' order, or the path of a class file, of whose lines the first words count;
+   * of a file that has names, those that are wanted, in any order. Default: the names that it has.
+   * @param options - as for {@link Vocabulary.fromFeatures}
+   * @throws {@link DeclipError} ERR_DECLIP_IO, ERR_DECLIP_WEIGHTS for a damaged torch or safetensors file,
+   * ERR_DECLIP_INVALID_ARG naming file and row, ERR_DECLIP_ABORTED
+   *
+   * @example
+   * ```ts
+   * const vocabulary = await Vocabulary.fromFile('coco_panoptic.npy', 'coco-panoptic-names.txt')
+   * ```
+   */
+  static async fromFile(
+    path: string | URL,
+    names?: RowNames,
+    options: GivenFeaturesOptions = {},
+  ): Promise<Vocabulary> {
+    return admit(options, async call => {
+      const file = toPath('path', path)
+      const found = await readEmbeddings(loadAddon(), file, names, call)
+      return Vocabulary.#ofRows(found, file, call)
+    })
+  }
+
+  static async #ofRows(
+    given: Embeddings,
+    source: string,
+    { background, signal }: GivenFeaturesOptions,
+  ): Promise<Vocabulary> {
+    if (Array.isArray(background)) {
+      throw invalid('background', 'true, false or a class index', background)
+    }
+    const { names: classes, rows, columns } = given
+    const index = findBackground(classes, background)
+    const values = await until(unitRows(given, source), signal)
+    const fields = {
+      classes,
+      words: classes,
+      wordClass: classes.map((_, c) => c),
+      background: index,
+      templates: 'none',
+      modelKey: `${columns} features of ${source}`,
+      given: true,
+    } as const
+    const addon = loadAddon()
+    return new Vocabulary(
+      fields,
+      new Tensor(addon.tensor(values, [rows, columns], 'float32')),
+      undefined,
+      { addon },
+    )
+  }
+
+  /**
    * Reads what {@link Vocabulary.save} wrote.
    *
    * @param path - A vocabulary file.
@@ -137,7 +236,7 @@ export class Vocabulary {
     if (typeof path !== 'string') throw invalid('path', 'the path of a vocabulary file', path)
     const text = model.textModel
     const { fields, features, probe } = await readVocabularyFile(text.addon, path, signal)
-    const shape = [fields.words.length, probe.length]
+    const shape = [fields.words.length, features.length / fields.words.length]
     const tensor = new Tensor(text.addon.tensor(features, shape, 'float32'))
     const vocabulary = new Vocabulary(fields, tensor, probe, text)
     await vocabulary.verify(text, { signal })
@@ -166,8 +265,9 @@ export class Vocabulary {
       modelKey,
       fingerprint: this.#fingerprint,
       tokenizer: this.#tokenizer,
+      ...(this.#given && { given: true }),
     }
-    const probe = this.#probe as Float32Array
+    const probe = this.#probe
     const features = this.features.native
     await writeVocabularyFile(this.#addon, path, { fields, features, probe }, signal)
   }
@@ -179,7 +279,15 @@ export class Vocabulary {
    * @internal
    */
   async verify(model: TextModel, call: Call = {}): Promise<void> {
-    const { text, textFingerprint } = model.native.info
+    const { text, textFingerprint, embedDim } = model.native.info
+    if (this.#given) {
+      const [, width] = this.features.shape
+      if (width === embedDim) return
+      throw new DeclipError(
+        'ERR_DECLIP_INVALID_ARG',
+        `This vocabulary has ${this.modelKey}, this model makes ${embedDim}: they are of another model. Load that one, or take its embeddings for this one.`,
+      )
+    }
     // The same weights with another cleaning of texts: most words would agree, and the probe is one of them.
     if (this.#tokenizer !== model.tokenizer.key) {
       throw new DeclipError(

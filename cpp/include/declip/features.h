@@ -20,4 +20,8 @@ at::Tensor mix_features(const at::Tensor& names,
 /// Throws Error(kInvalidArg) for other shapes.
 at::Tensor feature_products(const at::Tensor& a, const at::Tensor& b);
 
+/// Cosines of the rows of a [M, D] and b [K, D]: float32 [M, K], on a's device;
+/// 0 for a row of zeros. Throws Error(kInvalidArg) for other shapes.
+at::Tensor cosines(const at::Tensor& a, const at::Tensor& b);
+
 }  // namespace declip

@@ -35,6 +35,14 @@ bool is_small(const JobSize& size);
 /// A pass of `pictures` pictures of this size through a model's image tower.
 JobSize size_of_pass(const Model& model, int64_t pictures, Size size);
 
+/// Model::encode_crops() of so many parts of a picture.
+JobSize size_of_crops(const Model& model,
+                      const at::Tensor& pixels,
+                      int64_t crops);
+
+/// pool_boxes() or pool_masks() of a map.
+JobSize size_of_pooling(const at::Tensor& map, const at::Tensor& regions);
+
 /// EncodedImage::encode() of a picture of this size; `resized`: it is brought
 /// to `options.short_side` first.
 JobSize size_of_encoding(const Model& model,

@@ -12,6 +12,7 @@
 #include "declip/checkpoint.h"
 #include "declip/config.h"
 #include "declip/dense.h"
+#include "declip/regions.h"
 
 namespace declip {
 
@@ -56,17 +57,10 @@ struct ImageOptions {
   Positions positions = Positions::kSize;
 };
 
-/// Boxes or masks of several pictures of one batch.
-struct RegionOptions {
-  DenseOptions dense;
+/// Parts of a picture as pictures of their own.
+struct CropOptions {
+  double scale = 1;  // enlarges boxes about their centre, within the picture
   bool normalize = true;
-  /// Default: true for the plain tower (CLIPSelf, DeCLIP), false for EVA
-  /// (DeCLIP) and foundation models; CLIPSelf's EVA code sets it.
-  std::optional<bool> normalize_before_pooling;
-  std::vector<int64_t> image_index;  // empty: all 0
-  /// Masks only: they lie on a picture whose long side fills the image's side,
-  /// with padding at the right and bottom (CLIPSelf's evaluation).
-  bool padded_masks = false;
 };
 
 /// A loaded model. Immutable: calls may overlap and share it. The text tower is
@@ -125,21 +119,27 @@ class Model {
   Stages encode_stages(const at::Tensor& image,
                        const StageOptions& options,
                        const Call& call) const;
-  /// RoIAlign 1 x 1 of the dense features; boxes [K, 4] xyxy in pixels -> [K,
-  /// E].
-  at::Tensor encode_boxes(const at::Tensor& image,
-                          const at::Tensor& boxes,
-                          const RegionOptions& options,
-                          const Call& call) const;
-  /// Mean of the patches under each mask; masks [K, h, w] on the patch grid or
-  /// [K, H, W] in pixels (resized bicubically, then > 0) -> [K, E].
-  at::Tensor encode_masks(const at::Tensor& image,
-                          const at::Tensor& masks,
-                          const RegionOptions& options,
+  /// What pool_boxes() and pool_masks() take: [B, E, h, w] as encode_dense().
+  /// Patches are of unit length if `unit_patches` says so. Default: true for
+  /// the plain tower (CLIPSelf, DeCLIP), false for EVA (DeCLIP) and foundation
+  /// models; CLIPSelf's EVA code sets it.
+  at::Tensor encode_region_map(const at::Tensor& image,
+                               const DenseOptions& options,
+                               std::optional<bool> unit_patches,
+                               const Call& call) const;
+  /// Parts of a picture, each fitted into the model's square with black around
+  /// it and embedded as encode_image() does, some at a time: -> [K, E].
+  /// rgb is uint8 [H, W, 3]; see crop_region().
+  at::Tensor encode_crops(const at::Tensor& rgb,
+                          const std::vector<PixelBox>& boxes,
+                          const CropOptions& options,
                           const Call& call) const;
 
   /// Throws Error(kInvalidArg) unless `image` is float [B, 3, H, W].
   void check_image(const at::Tensor& image) const;
+  /// How many go through the towers at a time: enough to keep matrix products
+  /// at their best, few enough to stay near the cache.
+  int64_t tokens_per_pass() const;
 
  private:
   Model() = default;
@@ -150,10 +150,6 @@ class Model {
   DenseOptions with_proxy(const DenseOptions& options,
                           const at::Tensor& image,
                           const Call& call) const;
-  at::Tensor region_map(const at::Tensor& image,
-                        const RegionOptions& options,
-                        int64_t regions,
-                        const Call& call) const;
   /// `features` as they came. Throws Error(kWeights) if they are not finite,
   /// Error(kIo) if the weights' file is no longer whole.
   at::Tensor usable(const at::Tensor& features) const;

@@ -24,6 +24,9 @@ struct Region {
   bool operator==(const Region&) const = default;
 };
 
+/// `scale` times as large about its centre, but within the picture.
+PixelBox enlarged_box(const PixelBox& box, double scale, Size picture);
+
 /// Rows and columns that a picture may be split into: m = 1..most rows and
 /// between half and twice as many columns, at most `most`. 24 pairs for 6.
 /// CLIPSelf, training/data, grid_distill.
