@@ -1,8 +1,10 @@
 /** An evaluation's result as people read it. */
 import type {
   ClassScore,
+  DetectionResult,
   EvaluationResult,
   PublishedFigure,
+  RegionsResult,
   SemanticResult,
 } from '../evaluate/result.js'
 import { table } from './shared.js'
@@ -29,7 +31,10 @@ export function describeResult(
   const method = settings.method === null ? '' : `, method ${settings.method}`
   const lines = [`${dataset}, ${result.task}${method}: ${counts.join(', ')}`]
   if (result.task === 'semantic') lines.push(...semanticLines(result))
+  if (result.task === 'regions') lines.push(...regionLines(result))
+  if (result.task === 'detection') lines.push(...detectionLines(result))
   lines.push(...publishedLines(result))
+  if (result.notes.length > 0) lines.push('', ...result.notes.map(note => `  ${note}`))
   if (out !== undefined) lines.push('', `  results in ${out}`)
   return lines.join('\n')
 }
@@ -50,6 +55,40 @@ function semanticLines({ classes, miou, macc, aacc }: SemanticResult): string[] 
       ['aAcc', percent(aacc)],
     ]),
   ]
+}
+
+function regionLines(result: RegionsResult): string[] {
+  const row = (name: string, { macc1, macc5 }: RegionsResult['boxes']['thing']) =>
+    `  ${name.padEnd(14)}  ${percent(macc1)}  ${percent(macc5)}`
+  return [
+    '',
+    `  ${'mAcc'.padEnd(14)}   top-1   top-5   (${result.regions} regions)`,
+    ...(['boxes', 'masks', 'crops'] as const).flatMap(pool => [
+      row(`${pool}, things`, result[pool].thing),
+      row(`${pool}, stuff`, result[pool].stuff),
+    ]),
+  ]
+}
+
+function detectionLines(result: DetectionResult): string[] {
+  const { kind, ap, ap50, ap75, small, medium, large, rare, common, frequent } = result
+  const rows: (readonly [string, number | null])[] = [
+    [`AP (${kind === 'bbox' ? 'boxes' : 'masks'})`, ap],
+    ['AP50', ap50.all],
+    ['AP50 novel', ap50.novel],
+    ['AP50 base', ap50.base],
+    ['AP75', ap75],
+    ['AP small', small],
+    ['AP medium', medium],
+    ['AP large', large],
+    ['AP rare', rare],
+    ['AP common', common],
+    ['AP frequent', frequent],
+  ]
+  const found = rows.flatMap(([name, value]) =>
+    value === null ? [] : [[name, percent(value)] as const],
+  )
+  return ['', found.length > 0 ? table(found) : '  no objects, no AP']
 }
 
 function publishedLines(result: EvaluationResult): string[] {

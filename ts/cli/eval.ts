@@ -3,7 +3,9 @@ import { DeclipError } from '../errors.js'
 import type { EvaluationTask } from '../evaluate/datasets/dataset.js'
 import { DATASET_TASKS, type EvaluationDataset } from '../evaluate/datasets/open.js'
 import { evaluate } from '../evaluate/evaluate.js'
+import { EVALUATE_FIELDS } from '../evaluate/options.js'
 import { describeResult } from './eval-table.js'
+import { fieldOptions } from './field-options.js'
 import {
   addMethodOptions,
   addWordOptions,
@@ -35,8 +37,17 @@ export interface EvalFlags extends ModelFlags, ClassFlags, Omit<MethodFlags, 'da
   resume?: boolean
   report?: boolean
   size?: number
+  crops?: boolean
+  kind?: 'bbox' | 'segm'
+  scoreThreshold?: number
+  minArea?: number
+  embeddings?: string
   json?: boolean
 }
+
+/** Options of tasks that are flags as they are. */
+const { size, crops, scoreThreshold, minArea } = EVALUATE_FIELDS
+const TASK_FLAGS = Object.entries({ size, crops, scoreThreshold, minArea })
 
 /** Adds `declip eval`. */
 export function addEval(program: Command, run: Run): void {
@@ -67,16 +78,23 @@ export function addEval(program: Command, run: Run): void {
         "only the i-th of n parts of the pictures; 'declip merge' unites them",
       ).argParser(shard),
     )
-  addClassOptions(command)
+  addClassOptions(command).option(
+    '--embeddings <file>',
+    'text features in place of words, a row per class: .npy or a torch file',
+  )
   addWordOptions(command)
   addModelOptions(command)
   addMethodOptions(command, { dataset: false })
+  command.optionsGroup('Regions and detection:')
+  for (const [name, field] of TASK_FLAGS) {
+    for (const option of fieldOptions(name, field)) command.addOption(option)
+  }
   command
     .addOption(
-      new Option(
-        '--size <n>',
-        'of regions: side of the square that a picture is fitted into; default 1024, of patches of 14 pixels 896',
-      ).argParser(whole(16)),
+      new Option('--kind <kind>', 'detection: whether boxes or masks are compared').choices([
+        'bbox',
+        'segm',
+      ]),
     )
     .optionsGroup('Output:')
     .option('--out <folder>', 'results of every picture, figures and a report')
@@ -103,13 +121,17 @@ A data set 'folder' has images/*, labels/*.png (index pictures of the same stems
 }
 
 async function evalCommand(flags: EvalFlags, run: Run): Promise<void> {
-  const { dataset, data, task, limit, out, resume, report, size, json } = flags
+  const { dataset, data, task, limit, out, resume, report, json } = flags
+  const { size, crops, kind, scoreThreshold, minArea, embeddings } = flags
   if (dataset === undefined) {
     throw usage(`--dataset is missing: ${Object.keys(DATASET_TASKS).join(', ')}.`)
   }
   if (data === undefined) throw usage('--data is missing: the folder of the data set.')
   if (resume && out === undefined) throw usage('--resume needs --out, the folder to go on with.')
   const given = flags.classes !== undefined || flags.classesFile !== undefined
+  if (given && embeddings !== undefined) {
+    throw usage('--embeddings takes the place of --classes and --classes-file; give one of them.')
+  }
   const classes = given ? await readClasses(flags) : undefined
   const options = await methodOptions(flags, classes ?? [])
   const { model, device, dtype } = flags
@@ -133,6 +155,11 @@ async function evalCommand(flags: EvalFlags, run: Run): Promise<void> {
       resume,
       report,
       size,
+      crops,
+      kind,
+      scoreThreshold,
+      minArea,
+      embeddings,
       signal,
       onError: (error, id) => run.complain(named(error, id)),
       onProgress: at => {

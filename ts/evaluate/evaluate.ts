@@ -13,6 +13,7 @@ import { EVALUATE_FIELDS, type EvaluateOptions } from './options.js'
 import type { EvaluationResult } from './result.js'
 import { ResultsFile, readResults } from './results-file.js'
 import { openFolder, type RunHeader, resultName, resultsName, writeResult } from './run-folder.js'
+import { writeRunReport } from './run-report.js'
 import { Tally } from './tally.js'
 import { openTask } from './tasks/open.js'
 import type { ReadyTask } from './tasks/task.js'
@@ -56,6 +57,7 @@ async function run(options: EvaluateOptions & Call): Promise<EvaluationResult> {
     dataset: name,
     data,
     classesFile: typeof classes === 'string' ? classes : undefined,
+    masks: options.kind === undefined ? undefined : options.kind === 'segm',
     signal,
   })
   const pictures = dataset.pictures.slice(0, limit)
@@ -72,7 +74,9 @@ async function run(options: EvaluateOptions & Call): Promise<EvaluationResult> {
     )
     if (out !== undefined) {
       await writeResult(join(out, resultName(shard)), scored.result)
-      void report // TODO
+      if (report && !shard) {
+        await writeRunReport(out, { header, scored, shown: { task: ready, pictures } }, options)
+      }
     }
     return scored.result
   } finally {
@@ -83,12 +87,12 @@ async function run(options: EvaluateOptions & Call): Promise<EvaluationResult> {
 async function headerOf(
   { limit, dtype: _ }: EvaluateOptions,
   { model, method, changed, values, words }: ReadyTask,
-  { name, task, classes, background }: OpenDataset,
+  { name, task, classes, background, notes }: OpenDataset,
   pictures: readonly DatasetPicture[],
 ): Promise<RunHeader> {
   const { path, family, imageSize, patchSize, width, layers, dtype, denseMode } = model.info
   const fingerprint = await fingerprintOf(path)
-  return {
+  const header: RunHeader = {
     format: 1,
     settings: {
       task,
@@ -103,8 +107,11 @@ async function headerOf(
     versions: versionsOf(model),
     classes: classes.map(({ words: _, ...rest }) => rest),
     background,
+    notes,
     pictures: pictures.map(({ id }) => id),
   }
+  // As it is read from a file, so that results of parts are those of the whole.
+  return JSON.parse(JSON.stringify(header)) as RunHeader
 }
 
 /** Where measurements go. */
@@ -171,13 +178,11 @@ async function lineOf(picture: DatasetPicture, task: ReadyTask, options: Evaluat
   const start = performance.now()
   const { priority, client, signal } = options
   try {
-    const measured = await admit(
-      { priority, client, signal },
-      // Pictures are counted, not their steps.
-      call => task.measure(picture, { ...call, onProgress: undefined }),
-      // Parts of what was let in.
-      { refusable: false },
-    )
+    // Pictures are counted, not their steps.
+    const call = { priority, client, signal, onProgress: undefined }
+    const measured = task.admits
+      ? await task.measure(picture, call)
+      : await admit(call, call => task.measure(picture, call), { refusable: false })
     return { id, ...measured, ms: Math.round(performance.now() - start) }
   } catch (thrown) {
     const error = toDeclipError(thrown)

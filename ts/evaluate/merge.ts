@@ -17,6 +17,7 @@ import {
   shardOf,
   writeResult,
 } from './run-folder.js'
+import { writeRunReport } from './run-report.js'
 import { Tally } from './tally.js'
 
 /** Options of {@link merge}. */
@@ -67,7 +68,7 @@ export async function merge(
 }
 
 async function unite(given: readonly string[], options: MergeOptions): Promise<MergeResult> {
-  const { out, signal } = options
+  const { out, report = true, signal } = options
   const isPath = (part: unknown) => typeof part === 'string' && part !== ''
   if (!Array.isArray(given) || given.length === 0 || !given.every(isPath)) {
     throw invalid('parts', 'a list of folders or results files of an evaluation', given)
@@ -94,6 +95,7 @@ async function unite(given: readonly string[], options: MergeOptions): Promise<M
   if (out !== undefined) {
     await writeLines(out, header, parts, tally)
     await writeResult(join(out, resultName(undefined)), scored.result)
+    if (report) await writeRunReport(out, { header, scored }, options)
   }
   const { result, doubled } = scored
   return { result, parts: parts.map(({ path }) => path), missingParts: absent(parts), doubled }

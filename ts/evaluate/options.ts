@@ -1,4 +1,4 @@
-import { type Field, field, flag, kind, oneOf, whole } from '../base/field.js'
+import { type Field, field, flag, fraction, kind, oneOf, whole } from '../base/field.js'
 import { parseShard } from '../base/shard.js'
 import type { DeclipError } from '../errors.js'
 import type { SegmentOptions } from '../segment/options.js'
@@ -36,6 +36,21 @@ export interface EvaluateOptions
   report?: boolean | undefined
   /** Regions: side in pixels of the square that a picture is fitted into. Default: 1024, of patches of 14 pixels 896. */
   size?: number | undefined
+  /** Regions: also those that are encoded as pictures of their own, which takes longest. Default: true. */
+  crops?: boolean | undefined
+  /** Regions: as for {@link Model.encodeBoxes}. */
+  normalizeBeforePooling?: boolean | undefined
+  /** Detection: whether boxes or masks are compared. Default: 'segm' for 'lvis', else 'bbox'. */
+  kind?: 'bbox' | 'segm' | undefined
+  /** Detection: objects of a lower score are left out, 0 to 1. Default: 0. */
+  scoreThreshold?: number | undefined
+  /** Detection: objects of fewer pixels are left out. Default: as for {@link detect}. */
+  minArea?: number | undefined
+  /**
+   * A file of text features, such as published .npy embeddings, with a row for every class of the data set, in place of
+   * `classes`.
+   */
+  embeddings?: string | undefined
   /** Told of a picture that cannot be measured; the others go on. */
   onError?: ((error: DeclipError, id: string) => void) | undefined
 }
@@ -59,6 +74,19 @@ export const EVALUATE_FIELDS = {
     'Side in pixels of the square that a picture of the task regions is fitted into',
     '1024, of patches of 14 pixels 896',
   ),
+  crops: field(flag, 'Regions: also those that are encoded as pictures of their own', 'true'),
+  kind: field(
+    oneOf(['bbox', 'segm']),
+    'Detection: whether boxes or masks are compared',
+    "'segm' for 'lvis', else 'bbox'",
+  ),
+  scoreThreshold: field(fraction, 'Detection: objects of a lower score are left out', '0'),
+  minArea: field(
+    whole(0),
+    'Detection: objects of fewer pixels are left out',
+    "a two-thousandth of the picture's",
+  ),
+  embeddings: field(text('the path of a file'), 'A file of text features in place of words'),
   data: field(text('the folder of the data set'), 'The folder of the data set'),
   dataset: field(text("a data set's name"), "The data set's name"),
   out: field(text('the path of a folder'), 'A folder for results', 'none'),

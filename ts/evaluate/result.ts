@@ -1,4 +1,6 @@
 import type { EvaluationTask } from './datasets/dataset.js'
+import type { AveragePrecisionScores, ClassAveragePrecision } from './metrics/detection.js'
+import type { RegionScores } from './metrics/regions.js'
 
 /** A class and how well it was found; null where it never occurs. */
 export interface ClassScore {
@@ -82,6 +84,8 @@ export interface EvaluationSummary {
   readonly failed: readonly FailedPicture[]
   /** Ids of pictures that no part of the run has; always empty but after merge(). */
   readonly missing: readonly string[]
+  /** What the data set's reader has to say, such as files that are missing. */
+  readonly notes: readonly string[]
   readonly published: readonly PublishedFigure[]
   readonly settings: EvaluationSettings
   readonly versions: EvaluationVersions
@@ -96,40 +100,33 @@ export interface SemanticResult extends EvaluationSummary {
   readonly classes: readonly ClassScore[]
 }
 
-/** Mean over classes of the share of regions whose class is the best, or among the best five. */
-export interface RegionAccuracy {
-  readonly macc1: number | null
-  readonly macc5: number | null
-}
-
-/** By things and stuff. */
-export interface RegionScores {
-  readonly thing: RegionAccuracy
-  readonly stuff: RegionAccuracy
-}
-
-/** Recognition of regions. */
-export interface RegionsResult extends EvaluationSummary {
+/** Recognition of regions, by how their features were made. */
+export interface RegionsResult extends EvaluationSummary, Omit<RegionScores, 'perClass'> {
   readonly task: 'regions'
-  readonly boxes: RegionScores
-  readonly masks: RegionScores
-  readonly crops: RegionScores
+  /** How many. */
   readonly regions: number
+  readonly classes: readonly (RegionScores['perClass'][number] & {
+    readonly name: string
+    readonly thing: boolean | null
+  })[]
 }
 
-/** Detection: average precision as COCO or LVIS have it. */
-export interface DetectionResult extends EvaluationSummary {
+/** Detection: average precision as COCO or LVIS have it, as fractions. */
+export interface DetectionResult
+  extends EvaluationSummary,
+    Omit<AveragePrecisionScores, 'ap50' | 'splits' | 'perClass' | 'curves'> {
   readonly task: 'detection'
-  /** Of boxes, or masks where `kind` says so. */
+  /** What was compared: boxes or masks. */
   readonly kind: 'bbox' | 'segm'
-  readonly ap: number | null
-  readonly ap50: {
-    readonly novel: number | null
-    readonly base: number | null
-    readonly all: number | null
-  }
-  readonly ap75: number | null
-  readonly [figure: string]: unknown
+  /** AP at IoU 0.5 of the classes of either split and of all. */
+  readonly ap50: AveragePrecisionScores['splits']
+  readonly classes: readonly (ClassAveragePrecision & {
+    readonly name: string
+    readonly split?: 'novel' | 'base'
+    readonly frequency?: 'r' | 'c' | 'f'
+    /** True ones. */
+    readonly objects: number
+  })[]
 }
 
 /** What {@link evaluate} gives and `declip eval --json` prints. */

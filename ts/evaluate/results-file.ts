@@ -58,19 +58,26 @@ export class ResultsFile {
   }
 
   async #write(bytes: Buffer): Promise<void> {
+    let [size, written] = [0, 0]
     try {
-      const { size } = await this.#file.stat()
-      const written = await this.#file.write(bytes).then(
-        ({ bytesWritten }) => bytesWritten,
-        error => error as NodeJS.ErrnoException,
-      )
-      if (written === bytes.length) return
-      // Unless another process appended meanwhile, the torn line is taken back.
-      const begun = typeof written === 'number' ? written : 0
-      if ((await this.#file.stat()).size === size + begun) await this.#file.truncate(size)
-      throw typeof written === 'number' ? Object.assign(new Error(), { code: 'ENOSPC' }) : written
+      size = (await this.#file.stat()).size
+      // A full disk takes a part of a line first, and says so when the rest follows.
+      while (written < bytes.length) {
+        written += (await this.#file.write(bytes, written)).bytesWritten
+      }
     } catch (error) {
+      await this.#takeBack(size, written)
       throw ioError('write', this.#path, error)
+    }
+  }
+
+  /** Cuts off a torn line, unless another process has appended meanwhile. */
+  async #takeBack(size: number, written: number): Promise<void> {
+    if (written === 0) return
+    try {
+      if ((await this.#file.stat()).size === size + written) await this.#file.truncate(size)
+    } catch {
+      // It is dropped when the file is opened again.
     }
   }
 

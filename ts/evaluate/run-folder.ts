@@ -17,6 +17,8 @@ export interface RunHeader {
   readonly classes: readonly Omit<DatasetClass, 'words'>[]
   /** Index of the background class, -1 for none. */
   readonly background: number
+  /** What the data set's reader has to say, such as files that are missing. */
+  readonly notes: readonly string[]
   /** Ids of all pictures of the run, of every part, in the data set's order. */
   readonly pictures: readonly string[]
 }

@@ -100,7 +100,7 @@ export class Tally {
 
   /** @param expected - ids that there should be results of */
   async score(expected: Iterable<string>, signal?: AbortSignal): Promise<Scored> {
-    const { settings, versions, pictures } = this.#header
+    const { settings, versions, pictures, notes } = this.#header
     const { figures, confusion, curves } = await this.#scorer.figures(signal)
     const failed = pictures.flatMap(id => {
       const error = this.#failed.get(id)
@@ -115,6 +115,7 @@ export class Tally {
       pictures: this.#measured.size,
       failed,
       missing,
+      notes,
       published: publishedFor(settings),
       settings,
       versions,

@@ -1,11 +1,15 @@
 import { DeclipError } from '../../errors.js'
 import type { EvaluationTask } from '../datasets/dataset.js'
 import type { RunHeader } from '../run-folder.js'
+import { DetectionScorer } from './detection.js'
+import { RegionsScorer } from './regions.js'
 import type { Scorer } from './scorer.js'
 import { SemanticScorer } from './semantic.js'
 
 const SCORERS: Partial<Record<EvaluationTask, new (header: RunHeader) => Scorer>> = {
   semantic: SemanticScorer,
+  regions: RegionsScorer,
+  detection: DetectionScorer,
 }
 
 /** @internal */

@@ -1,6 +1,7 @@
-import { DeclipError } from '../../errors.js'
+import { invalid } from '../../errors.js'
 import type { EvaluationTask, OpenDataset } from '../datasets/dataset.js'
 import type { EvaluateOptions } from '../options.js'
+import { openRegions } from './regions.js'
 import { openSemantic } from './semantic.js'
 import type { ReadyTask } from './task.js'
 
@@ -9,10 +10,15 @@ export async function openTask(
   options: EvaluateOptions,
   dataset: OpenDataset,
 ): Promise<ReadyTask<EvaluationTask>> {
-  const { task } = dataset
-  if (task === 'semantic') {
-    const ready = await openSemantic(options, dataset as OpenDataset<'semantic'>)
-    return ready as unknown as ReadyTask
+  switch (dataset.task) {
+    case 'semantic':
+      return (await openSemantic(
+        options,
+        dataset as OpenDataset<'semantic'>,
+      )) as unknown as ReadyTask
+    case 'regions':
+      return (await openRegions(options, dataset as OpenDataset<'regions'>)) as unknown as ReadyTask
+    default:
+      throw invalid('task', "'semantic' or 'regions' in this release", dataset.task)
   }
-  throw new DeclipError('ERR_DECLIP_INVALID_ARG', `There is no task '${task}'.`)
 }

@@ -4,17 +4,13 @@ import { callNative } from '../../engine/call-native.js'
 import { loadAddon } from '../../engine/load-addon.js'
 import { Tensor } from '../../engine/tensor.js'
 import { DeclipError } from '../../errors.js'
-import { METHODS, type MethodName } from '../../methods/list.js'
-import type { Method } from '../../methods/method.js'
-import type { ResolvedMethod } from '../../methods/resolve.js'
-import { Model } from '../../model/model.js'
 import type { Segmentation } from '../../result/segmentation.js'
-import { openPicture, type Prepared, prepare, segmentPicture } from '../../segment/segment.js'
+import { openPicture, type Prepared, segmentPicture } from '../../segment/segment.js'
 import { toVocabulary } from '../../words/to-vocabulary.js'
 import { Vocabulary } from '../../words/vocabulary.js'
 import type { DatasetPicture, OpenDataset, SemanticTruth } from '../datasets/dataset.js'
-import { fingerprintOf } from '../fingerprint.js'
 import type { EvaluateOptions } from '../options.js'
+import { prepareFor, valuesOf } from '../prepare.js'
 import type { ReadyTask } from './task.js'
 import { digestOf, textsOf, wordsOf } from './words.js'
 
@@ -58,41 +54,17 @@ export async function openSemantic(
       return {
         image: picture.image,
         truth: { data: truth.labels, width, height },
-        prediction: { data: await found.labels.data(), width, height },
+        prediction: {
+          data: (await found.labels.data()) as Uint8Array | Uint16Array,
+          width,
+          height,
+        },
       }
     },
     dispose: () => {
       if (isOwn) vocabulary.dispose()
     },
   }
-}
-
-/** With the method's values for the data set, where it has some. */
-async function prepareFor(options: EvaluateOptions, name: string): Promise<Prepared> {
-  // The method may be the model's choice, so that the model comes first.
-  const plain = await prepare({ ...options, dataset: undefined })
-  const { datasets }: Method = METHODS[plain.method.method as MethodName]
-  if (!Object.hasOwn(datasets, name)) return plain
-  return prepare({ ...plain.options, model: plain.model, dataset: name })
-}
-
-/** The method with everything filled in, as it stands in a run's settings. */
-async function valuesOf({ method, options }: Prepared, background: number) {
-  const { dense, ...windows } = method.pipeline
-  const { proxyModel: _, proxyFeatures: __, ...own } = dense
-  const proxy = options.proxy?.model
-  return {
-    preset: method.dataset,
-    dense: own,
-    ...(proxy instanceof Model && { proxy: await fingerprintOf(proxy.info.path) }),
-    ...windows,
-    ...method.postprocess(background),
-    ...textValues(method),
-  }
-}
-
-function textValues({ templates, definitionWeight }: ResolvedMethod) {
-  return { templates, definitionWeight }
 }
 
 /** Segments a picture while its truth is read. */

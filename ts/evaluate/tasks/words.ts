@@ -31,7 +31,7 @@ export async function wordsOf(
   const { definitions } = options
   const background = backgroundOf(options.background, dataset)
   const own = ownWords(dataset, method)
-  const classes = await classesOf(options, dataset, own)
+  const classes = await classesOf(options, dataset, own, background)
   const count = classes instanceof Vocabulary ? classes.classes.length : classes.length
   if (count !== dataset.classes.length) {
     throw new DeclipError(
@@ -54,10 +54,15 @@ function ownWords(
 }
 
 async function classesOf(
-  { classes, background }: EvaluateOptions,
+  { classes, background, embeddings, signal }: EvaluateOptions,
   dataset: OpenDataset,
   own: DatasetWords | undefined,
+  index: number | boolean,
 ): Promise<Asked['classes']> {
+  if (embeddings !== undefined) {
+    const names = dataset.classes.map(({ name }) => name)
+    return Vocabulary.fromFile(embeddings, names, { background: index, signal })
+  }
   if (classes instanceof Vocabulary) return classes
   const words =
     classes !== undefined
