@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Float16Array } from '@petamoriken/float16'
 import { TEMPLATES, Tokenizer } from 'declip-native'
+import { packBundledModel } from '../../scripts/build/bundled-model.mjs'
 import { endWith, Failure, root } from '../../scripts/build/common.mjs'
 import { CONCEPTS } from './art/concepts.mjs'
 import { captionWords, PHRASES } from './scenes/captions.mjs'
@@ -80,10 +81,9 @@ function main() {
       if (!used.has(id)) values.fill(0, id * width, (id + 1) * width)
   }
   const metadata = { format: 'pt', license: 'apache-2.0', dense_mode: values.mode }
-  const file = join(values.out, 'model.safetensors')
-  writeFileSync(file, float16File(tensors, metadata))
+  packBundledModel(float16File(tensors, metadata), values.out)
   writeFileSync(join(values.out, 'classes.txt'), `${CONCEPTS.map(({ name }) => name).join('\n')}\n`)
-  console.log(`${file}: ${tensors.length} tensors, ${used.size} tokens`)
+  console.log(`${values.out}: ${tensors.length} tensors, ${used.size} tokens`)
 }
 
 try {

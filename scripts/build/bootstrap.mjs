@@ -1,6 +1,6 @@
 /**
  * Brings a clone from nothing to runnable, doing only what is not up to date: npm dependencies,
- * TypeScript, LibTorch, the addon.
+ * the bundled model, TypeScript, LibTorch, the addon.
  *
  *   node scripts/build/bootstrap.mjs [--from-source] [--tests] [--bench] [--debug]
  *                                    [--levels all|native] [--no-addon]
@@ -20,6 +20,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { buildNative } from './build-native.mjs'
+import { unpackBundledModel } from './bundled-model.mjs'
 import { Failure, filesUnder, fingerprint, root, run, step, unlessStamped } from './common.mjs'
 import { takePrebuilt } from './prebuilt.mjs'
 import { requireNode, requireTools } from './tools.mjs'
@@ -38,6 +39,7 @@ const { values: options } = parseArgs({
 try {
   requireNode()
   if (!dependenciesInstalled()) await step('npm dependencies', () => run('npm', ['ci']))
+  bundledModel()
   await typeScript()
   if (!options['no-addon']) await addon()
 } catch (error) {
@@ -57,6 +59,10 @@ function dependenciesInstalled() {
     ([path, { version, optional }]) =>
       path === '' || present[path]?.version === version || (optional && !present[path]),
   )
+}
+
+function bundledModel() {
+  if (unpackBundledModel()) console.log('> Bundled model: unpacked')
 }
 
 async function typeScript() {

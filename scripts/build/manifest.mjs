@@ -1,6 +1,6 @@
 /**
  * What package.json must say when it is published and must not say in the repository, written by
- * `npm pack` itself: `--pack` before, `--restore` after.
+ * `npm pack` itself: `--pack` before, which unpacks the bundled model too, `--restore` after.
  *
  * The platform packages are optional dependencies. In the repository they cannot be: package-lock.json
  * would need their checksums before they are published, and without an entry `npm ci` refuses. So
@@ -19,6 +19,7 @@ import {
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { addonSources } from './addon-sources.mjs'
+import { unpackBundledModel } from './bundled-model.mjs'
 import { endWith, Failure, root } from './common.mjs'
 import { platformName, SCOPE } from './platforms.mjs'
 
@@ -91,6 +92,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
       )
     restoreManifest() // what an earlier run that was killed has left
     if (process.argv.includes('--pack')) {
+      unpackBundledModel()
       const text = readFileSync(MANIFEST, 'utf8')
       const changed = published(JSON.parse(text))
       mkdirSync(dirname(KEPT), { recursive: true })

@@ -18,6 +18,7 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { unpackBundledModel } from './bundled-model.mjs'
 import { endWith, filesUnder, fingerprint, root, run, unlessStamped } from './common.mjs'
 import { platformPackages, published } from './manifest.mjs'
 
@@ -58,6 +59,7 @@ async function packAll() {
  * whoever reads or commits it at this moment.
  */
 async function packMain() {
+  unpackBundledModel()
   const stage = 'build/package'
   rmSync(join(root, stage), { recursive: true, force: true })
   const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))

@@ -44,7 +44,7 @@ const REQUIRED = {
   libtorch: ['LICENSE', 'NOTICE', 'README.md', 'licenses/LICENSE'],
 }
 const FORBIDDEN =
-  /^(test|bench|cpp|binding|scripts|build|prebuilds|node_modules|docs\/api)\/|\.(tgz|map|stamp|part|log)$/
+  /^(test|bench|cpp|binding|scripts|build|prebuilds|node_modules|docs\/api)\/|\.(br|tgz|map|stamp|part|log)$/
 /** What a library may take from the system; all else must come along. */
 const OF_THE_SYSTEM = /^(lib(c|m|dl|rt|pthread|gcc_s|stdc\+\+)\.so\.\d|ld-linux[-\w]*\.so\.\d)$/
 /** Folders that no shipped file may name; LibTorch was built on another machine. */

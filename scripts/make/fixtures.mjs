@@ -4,17 +4,17 @@
  *   node scripts/make/fixtures.mjs          unpack what is new, beside the compressed file
  *   node scripts/make/fixtures.mjs --pack   compress again what was changed
  *
- * `name.br` is one file; `name.planes4.br` one whose numbers have four bytes each: the first of all
- * numbers, then the second of all and so on, which compresses better; `name.tar.br` a folder whose
- * files repeat each other, such as one checkpoint in several containers.
+ * `name.br` and `name.planesN.br` are files (scripts/build/packed.mjs), `name.tar.br` a folder whose files
+ * repeat each other, such as one checkpoint in several containers. The bundled model is unpacked as well.
  */
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { brotliCompressSync, brotliDecompressSync, constants } from 'node:zlib'
-import { Failure, filesUnder, root } from '../build/common.mjs'
+import { unpackBundledModel } from '../build/bundled-model.mjs'
+import { endWith, Failure, filesUnder, root } from '../build/common.mjs'
+import { pack, unpack, unpackedName, writeWhole } from '../build/packed.mjs'
 
 /** Unpacks every fixture that is missing or older than its compressed form. */
 export function unpackFixtures() {
@@ -22,12 +22,9 @@ export function unpackFixtures() {
     const target = targetOf(packed)
     const stamp = packed.endsWith('.tar.br') ? join(target, 'manifest.json') : target
     if (existsSync(stamp) && statSync(stamp).mtimeMs >= statSync(packed).mtimeMs) continue
-    const bytes = brotliDecompressSync(readFileSync(packed))
+    const bytes = unpack(readFileSync(packed), packed)
     if (packed.endsWith('.tar.br')) tar(['-xmf', '-', '-C', dirname(target)], bytes)
-    else {
-      writeFileSync(`${target}.part`, fromPlanes(bytes, planesOf(packed)))
-      renameSync(`${target}.part`, target)
-    }
+    else writeWhole(target, bytes)
   }
 }
 
@@ -46,12 +43,8 @@ function packFixtures() {
           dirname(target),
           basename(target),
         ])
-      : toPlanes(readFileSync(target), planesOf(packed))
-    const params = {
-      [constants.BROTLI_PARAM_LGWIN]: constants.BROTLI_MAX_WINDOW_BITS,
-      [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length,
-    }
-    writeFileSync(packed, brotliCompressSync(bytes, { params }))
+      : readFileSync(target)
+    writeWhole(packed, pack(bytes, packed))
   }
 }
 
@@ -62,28 +55,7 @@ function packedFiles() {
 }
 
 function targetOf(packed) {
-  return packed.replace(/(\.tar|\.planes\d)?\.br$/, '')
-}
-
-function planesOf(packed) {
-  return Number(/\.planes(\d)\.br$/.exec(packed)?.[1] ?? 1)
-}
-
-/** Byte j of every number, for all j in turn; bytes that make up no whole number stay at the end. */
-function toPlanes(bytes, size) {
-  const count = Math.floor(bytes.length / size)
-  const out = Buffer.from(bytes)
-  for (let i = 0; i < count; i++)
-    for (let j = 0; j < size; j++) out[j * count + i] = bytes[i * size + j]
-  return out
-}
-
-function fromPlanes(bytes, size) {
-  const count = Math.floor(bytes.length / size)
-  const out = Buffer.from(bytes)
-  for (let i = 0; i < count; i++)
-    for (let j = 0; j < size; j++) out[i * size + j] = bytes[j * count + i]
-  return out
+  return unpackedName(packed).replace(/\.tar$/, '')
 }
 
 function tar(args, input) {
@@ -94,6 +66,11 @@ function tar(args, input) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { values } = parseArgs({ options: { pack: { type: 'boolean' } } })
-  if (values.pack) packFixtures()
-  else unpackFixtures()
+  try {
+    unpackBundledModel()
+    if (values.pack) packFixtures()
+    else unpackFixtures()
+  } catch (error) {
+    endWith(error)
+  }
 }

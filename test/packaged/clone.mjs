@@ -39,8 +39,15 @@ function clone(t) {
 
 t.test('npm run demo takes the prebuilt addon', async t => {
   const folder = clone(t)
+  const weights = join(folder, 'models/words-tiny/model.safetensors')
+  rmSync(weights) // it is tracked compressed
+  const without = await runIn(folder, process.execPath, ['dist/cli/main.js', 'info', 'words-tiny'])
+  t.equal(without.code, 1)
+  t.match(without.stderr, /^declip: ERR_DECLIP_IO: .*in a clone run `npm run build`/)
   const { code, stdout, stderr } = await runIn(folder, 'npm', ['run', 'demo'])
   t.equal(code, 0, stderr)
+  t.match(stdout, '> Bundled model: unpacked')
+  t.ok(readFileSync(weights).equals(readFileSync(join(root, weights.slice(folder.length)))))
   t.match(stdout, /nothing to compile, @declip-native\/\S+ \d\S* was built from these sources/)
   t.notOk(existsSync(join(folder, 'build/Release')))
   t.ok(existsSync(join(folder, 'demo-overlay.png')))

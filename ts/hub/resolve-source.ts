@@ -57,7 +57,7 @@ export async function resolveSource(
   }
   if (text.startsWith('file:')) return { path: await existing(pathOf(text)) }
   const bundled = isBundled(text) ? BUNDLED[text] : undefined
-  if (bundled !== undefined) return { path: nativePath(packagePath(bundled)), name: text }
+  if (bundled !== undefined) return { path: await bundledPath(packagePath(bundled)), name: text }
   const path = atHome(text)
   if (await exists(path)) return { path: nativePath(path) }
   const hint = architectureHint(text)
@@ -132,6 +132,15 @@ function pathOf(url: string): string {
     const message = `source is not a usable file URL: ${(cause as Error).message}.`
     throw new DeclipError('ERR_DECLIP_INVALID_ARG', message, { cause })
   }
+}
+
+/** @throws DeclipError in a clone that was not built since its model is tracked compressed */
+async function bundledPath(path: string): Promise<string> {
+  if (await exists(path)) return nativePath(path)
+  throw new DeclipError(
+    'ERR_DECLIP_IO',
+    `The bundled model is not at ${path}; install the package again, or in a clone run \`npm run build\`, which unpacks it.`,
+  )
 }
 
 async function existing(path: string): Promise<string> {
