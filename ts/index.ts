@@ -21,10 +21,41 @@ export { type SetupOptions, type SetupPlan, type SetupResult, setup } from './en
 export { type JobStats, type Stats, stats } from './engine/stats.js'
 export { Tensor, type TensorData } from './engine/tensor.js'
 export { DeclipError, ERROR_CODES, type ErrorCode, type ErrorJson } from './errors.js'
-export type { EvaluationTask } from './evaluate/datasets/dataset.js'
+export type {
+  DatasetClass,
+  DetectionTruth,
+  EvaluationTask,
+  TrueObject,
+} from './evaluate/datasets/dataset.js'
 export type { EvaluationDataset } from './evaluate/datasets/open.js'
 export { evaluate } from './evaluate/evaluate.js'
 export { type MergeOptions, type MergeResult, merge } from './evaluate/merge.js'
+export {
+  type AveragePrecisionOptions,
+  averagePrecision,
+} from './evaluate/metrics/average-precision.js'
+export {
+  type AveragePrecisionScores,
+  type ClassAveragePrecision,
+  type DetectedPicture,
+  DetectionCounts,
+  type DetectionRules,
+  type FoundObject,
+  type PrecisionCurve,
+} from './evaluate/metrics/detection.js'
+export {
+  type RankedRegion,
+  type RegionAccuracy,
+  type RegionClassAccuracy,
+  RegionCounts,
+  type RegionScores,
+  type RegionSource,
+} from './evaluate/metrics/regions.js'
+export {
+  type SemanticClassScores,
+  SemanticCounts,
+  type SemanticScores,
+} from './evaluate/metrics/semantic.js'
 export type { EvaluateOptions } from './evaluate/options.js'
 export type {
   ClassScore,

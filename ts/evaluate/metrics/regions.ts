@@ -2,7 +2,7 @@ import { DeclipError, invalid } from '../../errors.js'
 import { meanOf } from './ratio.js'
 
 /** How a region's feature was made: from its box, from its mask, or from its crop as a picture of its own. */
-export type RegionPool = 'boxes' | 'masks' | 'crops'
+export type RegionSource = 'boxes' | 'masks' | 'crops'
 
 const POOLS = ['boxes', 'masks', 'crops'] as const
 const KINDS = ['thing', 'stuff'] as const
@@ -16,7 +16,7 @@ export interface RankedRegion {
    * By how its feature was made, the place of the true class among the ranked ones, 0 the best; -1 where it is not
    * among the first five. Left out where that was not measured.
    */
-  readonly ranks: Readonly<Partial<Record<RegionPool, number>>>
+  readonly ranks: Readonly<Partial<Record<RegionSource, number>>>
 }
 
 /** Mean accuracies over classes, as fractions; null where no region was measured. */
@@ -36,10 +36,10 @@ export interface RegionClassAccuracy {
 
 /** By how features were made, then countable things and stuff. */
 export type RegionScores = Readonly<
-  Record<RegionPool, Readonly<Record<'thing' | 'stuff', RegionAccuracy>>>
+  Record<RegionSource, Readonly<Record<'thing' | 'stuff', RegionAccuracy>>>
 > & {
   /** By class. */
-  readonly perClass: readonly Readonly<Record<RegionPool, RegionClassAccuracy>>[]
+  readonly perClass: readonly Readonly<Record<RegionSource, RegionClassAccuracy>>[]
 }
 
 /** Regions, those with the true class first, those with it among the first five. */
@@ -108,7 +108,7 @@ export class RegionCounts {
       return regions === 0 ? null : (this.#counts[at + hits] as number) / regions
     }
     const labels = Array.from({ length: this.classes }, (_, label) => label)
-    const accuracy = (pool: RegionPool, kind: (typeof KINDS)[number]): RegionAccuracy => {
+    const accuracy = (pool: RegionSource, kind: (typeof KINDS)[number]): RegionAccuracy => {
       const places = labels.map(label => place(label, pool, kind))
       return {
         macc1: meanOf(places.map(at => rounded(share(at, 1)))),
@@ -116,7 +116,7 @@ export class RegionCounts {
         regions: places.reduce((sum, at) => sum + (this.#counts[at] as number), 0),
       }
     }
-    const both = (pool: RegionPool) => ({
+    const both = (pool: RegionSource) => ({
       thing: accuracy(pool, 'thing'),
       stuff: accuracy(pool, 'stuff'),
     })
@@ -133,7 +133,7 @@ export class RegionCounts {
   }
 
   /** Things and stuff of a class together; a class is all one or the other. */
-  #ofClass(label: number, pool: RegionPool): RegionClassAccuracy {
+  #ofClass(label: number, pool: RegionSource): RegionClassAccuracy {
     const total = (offset: number) =>
       KINDS.reduce(
         (sum, kind) => sum + (this.#counts[place(label, pool, kind) + offset] as number),
@@ -164,7 +164,7 @@ export class RegionCounts {
   }
 }
 
-function place(label: number, pool: RegionPool, kind: (typeof KINDS)[number]): number {
+function place(label: number, pool: RegionSource, kind: (typeof KINDS)[number]): number {
   return (
     ((label * POOLS.length + POOLS.indexOf(pool)) * KINDS.length + KINDS.indexOf(kind)) * COUNTS
   )

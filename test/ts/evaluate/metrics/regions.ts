@@ -4,7 +4,7 @@ import t from 'tap'
 import {
   type RankedRegion,
   RegionCounts,
-  type RegionPool,
+  type RegionSource,
   toFloat16,
 } from '../../../../ts/evaluate/metrics/regions.js'
 
@@ -27,7 +27,7 @@ const regions = fc.array(
  */
 function plainAccuracy(
   all: readonly RankedRegion[],
-  pool: RegionPool,
+  pool: RegionSource,
   thing: boolean,
   first: number,
   half: boolean,
