@@ -92,6 +92,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   function("labelRuns", label_runs);
   function("labelStrings", label_strings);
   function("labelPolygons", label_polygons);
+  function("objects", label_objects);
   function("masks", fill_mask_shapes);
   function("labelMasks", label_masks);
   function("rleOf", measured_rles);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "declip/mask_shapes.h"
+#include "declip/objects.h"
 #include "queued.h"
 #include "tensor_handle.h"
 
@@ -84,6 +85,68 @@ static Napi::Value to_js(Napi::Env env, const LabelMasks& found) {
   o.Set("masks", TensorHandle::wrap(env, found.masks));
   o.Set("values", values);
   return o;
+}
+
+namespace {
+
+template <class Array, class T>
+Array copied(Napi::Env env, const std::vector<T>& values) {
+  auto array = Array::New(env, values.size());
+  std::copy(values.begin(), values.end(), array.Data());
+  return array;
+}
+
+Napi::Object outlines_to_js(Napi::Env env, const OutlineLists& lists) {
+  auto corners = Napi::Int32Array::New(env, 2 * lists.corners.size());
+  size_t at = 0;
+  for (const auto& [x, y] : lists.corners) {
+    corners[at++] = x;
+    corners[at++] = y;
+  }
+  auto o = Napi::Object::New(env);
+  o.Set("corners", corners);
+  o.Set("ringEnds", copied<Napi::Uint32Array>(env, lists.ring_ends));
+  o.Set("polygonEnds", copied<Napi::Uint32Array>(env, lists.polygon_ends));
+  o.Set("classEnds", copied<Napi::Uint32Array>(env, lists.object_ends));
+  return o;
+}
+
+}  // namespace
+
+static Napi::Value to_js(Napi::Env env, const Objects& objects) {
+  auto text = Napi::Uint8Array::New(env, objects.text.size());
+  std::copy(objects.text.begin(), objects.text.end(), text.Data());
+  auto o = Napi::Object::New(env);
+  o.Set("labels", copied<Napi::Int32Array>(env, objects.labels));
+  o.Set("scores", float64_array(env, objects.scores));
+  o.Set("areas", copied<Napi::Int32Array>(env, objects.areas));
+  o.Set("boxes", copied<Napi::Int32Array>(env, objects.boxes));
+  o.Set("counts", copied<Napi::Uint32Array>(env, objects.counts));
+  o.Set("text", text);
+  o.Set("runEnds", copied<Napi::Uint32Array>(env, objects.run_ends));
+  o.Set("parts", outlines_to_js(env, objects.parts));
+  o.Set("joined", outlines_to_js(env, objects.joined));
+  return o;
+}
+
+Napi::Value label_objects(const Napi::CallbackInfo& info) {
+  return queued(
+      info,
+      [](const Napi::Object& o) {
+        ObjectOptions options;
+        options.corners = get_integer(o, "connectivity") == 8;
+        options.min_area = get_integer(o, "minArea");
+        options.background = get_integer(o, "background");
+        options.limit = find_integer(o, "limit").value_or(0);
+        options.compressed = get_bool(o, "compressed");
+        return [labels = get_tensor(o, "labels"),
+                certainty = find_tensor(o, "certainty"),
+                classes = get_integer(o, "classes"),
+                options](const Call& call) {
+          return find_objects(labels, classes, certainty, options, call);
+        };
+      },
+      Lane::kPreparation);
 }
 
 Napi::Value fill_mask_shapes(const Napi::CallbackInfo& info) {

@@ -201,6 +201,7 @@ Napi::Value to_js(Napi::Env env, const TimedSegmentation& timed) {
   auto o = Napi::Object::New(env);
   o.Set("labels", TensorHandle::wrap(env, result.labels));
   o.Set("counts", numbers(env, result.counts));
+  o.Set("certainty", TensorHandle::wrap(env, result.certainty));
   o.Set("logits", or_null(result.logits));
   o.Set("probabilities", or_null(result.probabilities));
   o.Set("encodeMs", timed.encode_ms);

@@ -52,6 +52,7 @@ Napi::Function ViewHandle::define(Napi::Env env) {
                      "NativeView",
                      {InstanceMethod("segment", &ViewHandle::segment),
                       InstanceMethod("similarity", &ViewHandle::similarity),
+                      InstanceMethod("peaks", &ViewHandle::peaks),
                       InstanceMethod("dispose", &ViewHandle::dispose)});
 }
 
@@ -98,6 +99,32 @@ Napi::Value ViewHandle::similarity(const Napi::CallbackInfo& info) {
         [view = view(), text](const Call& call) {
           return view->similarity(text, call);
         }};
+  });
+}
+
+/// Flat: text, x, y and score of each.
+static Napi::Value to_js(Napi::Env env, const std::vector<Peak>& peaks) {
+  auto array = Napi::Float64Array::New(env, 4 * peaks.size());
+  for (size_t i = 0; i < peaks.size(); ++i) {
+    array[4 * i] = static_cast<double>(peaks[i].text);
+    array[4 * i + 1] = peaks[i].x;
+    array[4 * i + 2] = peaks[i].y;
+    array[4 * i + 3] = peaks[i].score;
+  }
+  return array;
+}
+
+Napi::Value ViewHandle::peaks(const Napi::CallbackInfo& info) {
+  return queued(info, [this](const Napi::Object& o) {
+    const auto text = get_tensor(o, "text");
+    PeakOptions options;
+    options.limit = get_integer(o, "limit");
+    options.min_score = get_number(o, "minScore");
+    options.min_distance = find_number(o, "minDistance").value_or(-1);
+    return Sized{size_of_query(*view(), text.dim() > 0 ? text.size(0) : 0),
+                 [view = view(), text, options](const Call& call) {
+                   return view->peaks(text, options, call);
+                 }};
   });
 }
 

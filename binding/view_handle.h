@@ -19,6 +19,7 @@ class ViewHandle : public Napi::ObjectWrap<ViewHandle> {
  private:
   Napi::Value segment(const Napi::CallbackInfo& info);
   Napi::Value similarity(const Napi::CallbackInfo& info);
+  Napi::Value peaks(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
   std::shared_ptr<const EncodedImage> view() const;
   void release(Napi::Env env);

@@ -111,7 +111,12 @@ export type {
   ClassifyOptions,
   RegionPool,
 } from './model/classify.js'
-export { View, type ViewSegmentOptions } from './model/encoded-image.js'
+export {
+  type Peak,
+  type PeakOptions,
+  View,
+  type ViewSegmentOptions,
+} from './model/encoded-image.js'
 export type { CheckpointInfo, ModelInfo } from './model/info.js'
 export { releaseModels } from './model/kept-models.js'
 export { inspectCheckpoint, loadModel } from './model/load.js'
@@ -123,6 +128,7 @@ export type {
   EncodeRegionOptions,
   LoadOptions,
 } from './model/options.js'
+export type { ObjectOptions, SegmentedObject } from './result/objects.js'
 export { type Rgb, vocColor } from './result/palette.js'
 export {
   type OverlayOptions,

@@ -224,7 +224,10 @@ int64_t Postprocess::bytes() const {
   return static_cast<int64_t>(sum);
 }
 
-void Postprocess::rank(int64_t rank, int32_t* classes, int32_t* labels) const {
+void Postprocess::rank(int64_t rank,
+                       int32_t* classes,
+                       int32_t* labels,
+                       uint8_t* certainty) const {
   const int64_t pixels = ranks_.pixels;
   const float* logit = ranks_.logit + rank * pixels;
   const uint16_t* label = ranks_.label + rank * pixels;
@@ -232,6 +235,7 @@ void Postprocess::rank(int64_t rank, int32_t* classes, int32_t* labels) const {
     classes[i] =
         logit[i] > -std::numeric_limits<float>::infinity() ? label[i] : -1;
   }
+  grade(rank == 0 ? state_.best : logit, certainty);
   std::copy_n(classes, pixels, labels);
   if (options_.prob_threshold <= 0) return;
   WordState state = state_;
@@ -247,6 +251,16 @@ void Postprocess::threshold(const float* logits, const WordState& state) const {
                   static_cast<float>(options_.prob_threshold),
                   below_threshold(options_),
                   state);
+}
+
+void Postprocess::grade(const float* logits, uint8_t* certainty) const {
+  DECLIP_RUN_TWIN(best_,
+                  label_certainty,
+                  logits,
+                  static_cast<float>(options_.logit_scale),
+                  static_cast<float>(options_.prob_threshold),
+                  state_,
+                  certainty);
 }
 
 std::vector<int64_t> Postprocess::missing() {
@@ -316,17 +330,22 @@ Segmentation Postprocess::scores() const {
 
 Segmentation Postprocess::finish() {
   Segmentation result = scores();
+  const auto certainty = at::empty_like(label_, at::kByte);
+  grade(chosen_.const_data_ptr<float>(), certainty.mutable_data_ptr<uint8_t>());
   if (options_.prob_threshold > 0) {
     threshold(chosen_.const_data_ptr<float>(), state_);
   }
   if (options_.closing) {
+    const auto before = label_.clone();
     const auto scratch = at::empty_like(label_);
     int32_t* dilated = scratch.mutable_data_ptr<int32_t>();
     DECLIP_RUN_TWIN(
         label_, dilate_labels, state_.label, height_, width_, dilated);
     DECLIP_RUN_TWIN(
         label_, erode_labels, dilated, height_, width_, state_.label);
+    certainty.mul_(before.eq(label_));
   }
+  result.certainty = certainty.to(at::kCPU);
   result.counts = count_labels();
   result.labels =
       label_.to(at::kCPU).to(classes_ <= 256 ? at::kByte : at::kUInt16);

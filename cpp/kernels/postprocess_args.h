@@ -69,6 +69,17 @@ DECLIP_TWINS(class_probability,
               float* probability),
              (plane, scale, state, probability))
 
+/// How certain the label of the logit `chosen` is, coded in a byte as
+/// code_certainty() says; 0 where its probability is below `threshold`, since
+/// the pixel gets another label then.
+DECLIP_TWINS(label_certainty,
+             (const float* chosen,
+              float scale,
+              float threshold,
+              const WordState& state,
+              uint8_t* certainty),
+             (chosen, scale, threshold, state, certainty))
+
 /// The label becomes `background` where the probability of the logit `chosen`
 /// is below `threshold`.
 DECLIP_TWINS(threshold_labels,

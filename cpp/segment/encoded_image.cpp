@@ -14,6 +14,8 @@
 #include "model/recipe.h"
 #include "segment/image_engineering.h"
 #include "segment/labels.h"
+#include "segment/peaks.h"
+#include "segment/plane_source.h"
 
 namespace declip {
 
@@ -263,6 +265,35 @@ at::Tensor EncodedImage::similarity(const at::Tensor& text,
   return planes_from_windows(
              window_logits(text), state_->plan, state_->size, call)
       .to(at::kCPU);
+}
+
+std::vector<Peak> EncodedImage::peaks(const at::Tensor& text,
+                                      const PeakOptions& options,
+                                      const Call& call) const {
+  const c10::InferenceMode guard;
+  const auto& plan = state_->plan;
+  const auto low = window_logits(text);
+  const Size working{plan.height, plan.width};
+  const PlaneSource source(low, plan, working);
+  PeakOptions own = options;
+  if (own.min_distance < 0) {
+    const double patch = static_cast<double>(plan.padded_width()) /
+                         static_cast<double>(low.size(3));
+    own.min_distance = 2 * patch * static_cast<double>(state_->size.width) /
+                       static_cast<double>(plan.width);
+  }
+  const auto plane = at::empty({working.height, working.width}, low.options());
+  at::Tensor scratch;
+  std::vector<Peak> all;
+  for (int64_t k = 0; k < source.words(); ++k) {
+    call.check();
+    source.write(k, {0, working.height}, plane, scratch);
+    for (auto peak : find_peaks(plane, state_->size, own)) {
+      peak.text = k;
+      all.push_back(peak);
+    }
+  }
+  return all;
 }
 
 }  // namespace declip

@@ -25,11 +25,12 @@ constexpr double kOperationsPerThread = 1e10;
 constexpr double kMostBytes = 64 << 20;
 
 // What takes as long as so many operations.
-constexpr double kPerPixel = 100;           // resizing, normalising
-constexpr double kPerPixelAndWord = 130;    // a plane and its softmax: 1.3 ns
-constexpr double kPerPixelAndStep = 130;    // PAMR: iterations x dilations
-constexpr double kBytesPerPixel = 2;        // labels, before and after closing
-constexpr double kRankBytesPerPixel = 5;    // of an area filter
+constexpr double kPerPixel = 100;         // resizing, normalising
+constexpr double kPerPixelAndWord = 130;  // a plane and its softmax: 1.3 ns
+constexpr double kPerPixelAndStep = 130;  // PAMR: iterations x dilations
+constexpr double kBytesPerPixel =
+    3;  // labels, before and after closing, certainty
+constexpr double kRankBytesPerPixel = 9;    // of an area filter
 constexpr double kPamrBytesPerPixel = 138;  // 16 weights, four planes, scores
 constexpr double kBytesPerTokenAndChannel = 40;
 constexpr double kTokensPerText = 12;

@@ -101,6 +101,7 @@ class BandLabels {
     const int64_t classes = desks_.front().postprocess.classes();
     result_.labels = at::empty({size.height, size.width},
                                classes <= 256 ? at::kByte : at::kUInt16);
+    result_.certainty = at::empty({size.height, size.width}, at::kByte);
     const auto scores = [&](bool wanted) {
       return wanted ? at::empty({classes, size.height, size.width}, at::kFloat)
                     : at::Tensor();
@@ -202,6 +203,7 @@ class BandLabels {
     const Segmentation band = desk.postprocess.finish();
     keep(band);
     band_rows(result_.labels, rows).copy_(band.labels);
+    band_rows(result_.certainty, rows).copy_(band.certainty);
     count(desk, band.counts);
   }
 
@@ -216,9 +218,14 @@ class BandLabels {
     }
     each_band(false, [&](Desk& desk, RowRange rows) {
       const auto labels = band_rows(result_.labels, rows);
-      const int64_t open = ranked_->choose(
-          rows, keep, std::max<int64_t>(post_.background, 0), labels);
-      if (open > 0) label_open(desk, rows, keep, labels);
+      const auto certainty = band_rows(result_.certainty, rows);
+      const int64_t open =
+          ranked_->choose(rows,
+                          keep,
+                          std::max<int64_t>(post_.background, 0),
+                          labels,
+                          certainty);
+      if (open > 0) label_open(desk, rows, keep, labels, certainty);
       count_rows(desk, labels.to(at::kInt));
     });
     ranked_.reset();
@@ -228,12 +235,15 @@ class BandLabels {
   void label_open(Desk& desk,
                   RowRange rows,
                   const std::vector<bool>& keep,
-                  const at::Tensor& labels) {
+                  const at::Tensor& labels,
+                  const at::Tensor& certainty) {
     add_words(desk, rows);
     for (const int64_t word : desk.postprocess.missing(keep)) {
       add(desk, word, rows, true);
     }
-    labels.copy_(desk.postprocess.finish().labels);
+    const Segmentation band = desk.postprocess.finish();
+    labels.copy_(band.labels);
+    certainty.copy_(band.certainty);
   }
 
   void close() {
@@ -242,6 +252,8 @@ class BandLabels {
     each_band(false, [&](Desk& desk, RowRange rows) {
       const auto labels = closed_rows(result_.labels, rows);
       band_rows(closed, rows).copy_(labels);
+      const auto same = band_rows(result_.labels, rows).to(at::kInt).eq(labels);
+      band_rows(result_.certainty, rows).mul_(same);
       count_rows(desk, labels);
     });
     result_.labels = closed;

@@ -26,6 +26,7 @@ auto with_label_type(at::ScalarType type, Work work) {
 
 RankedLabels::RankedLabels(Size size, at::ScalarType type)
     : classes_(at::empty({kRanks, size.height, size.width}, type)),
+      certainty_(at::empty({kRanks, size.height, size.width}, at::kByte)),
       flags_(at::empty({size.height, size.width}, at::kByte)) {}
 
 void RankedLabels::take(const Postprocess& from, RowRange rows) {
@@ -34,7 +35,10 @@ void RankedLabels::take(const Postprocess& from, RowRange rows) {
   uint8_t* flags = label_data<uint8_t>(flags_[rows.begin]);
   std::fill_n(flags, pixels, uint8_t{0});
   for (int64_t r = 0; r < kRanks; ++r) {
-    from.rank(r, classes.data(), labels.data());
+    from.rank(r,
+              classes.data(),
+              labels.data(),
+              label_data<uint8_t>(certainty_[r][rows.begin]));
     with_label_type(classes_.scalar_type(), [&](auto* type) {
       auto* out = label_data<std::remove_pointer_t<decltype(type)>>(
           classes_[r][rows.begin]);
@@ -51,17 +55,21 @@ void RankedLabels::take(const Postprocess& from, RowRange rows) {
 int64_t RankedLabels::choose(RowRange rows,
                              const std::vector<bool>& keep,
                              int64_t uncertain,
-                             const at::Tensor& labels) const {
+                             const at::Tensor& labels,
+                             const at::Tensor& certainty) const {
   const int64_t pixels = rows.size() * flags_.size(1);
   const std::vector<uint8_t> kept(keep.begin(), keep.end());
   const uint8_t* flags = label_data<uint8_t>(flags_[rows.begin]);
   return with_label_type(classes_.scalar_type(), [&](auto* type) {
     using Label = std::remove_pointer_t<decltype(type)>;
     const Label* ranks[kRanks];
+    const uint8_t* certain[kRanks];
     for (int64_t r = 0; r < kRanks; ++r) {
       ranks[r] = label_data<Label>(classes_[r][rows.begin]);
+      certain[r] = label_data<uint8_t>(certainty_[r][rows.begin]);
     }
     auto* out = label_data<Label>(labels);
+    auto* how_certain = label_data<uint8_t>(certainty);
     int64_t open = 0;
     for (int64_t i = 0; i < pixels; ++i) {
       const int count = flags[i] >> 4;
@@ -73,6 +81,7 @@ int64_t RankedLabels::choose(RowRange rows,
       out[i] = !found  ? Label{0}
                : below ? static_cast<Label>(uncertain)
                        : ranks[r][i];
+      how_certain[i] = found ? certain[r][i] : uint8_t{0};
     }
     return open;
   });

@@ -12,7 +12,8 @@
 namespace declip {
 
 /// The best classes of every pixel of a picture, until it is known which of
-/// them an area filter keeps: kRanks labels and a byte per pixel.
+/// them an area filter keeps: kRanks labels, as many certainties and a byte per
+/// pixel.
 class RankedLabels {
  public:
   /// type: of the labels, uint8 or uint16.
@@ -23,15 +24,17 @@ class RankedLabels {
 
   /// Writes the label of each pixel's best class that is kept into `labels`
   /// [rows.size(), W] of the same type, `uncertain` where its probability is
-  /// below the threshold and 0 where no rank is kept. Returns the number of the
-  /// latter.
+  /// below the threshold and 0 where no rank is kept, and how certain it is
+  /// into `certainty`. Returns the number of pixels without a kept rank.
   int64_t choose(RowRange rows,
                  const std::vector<bool>& keep,
                  int64_t uncertain,
-                 const at::Tensor& labels) const;
+                 const at::Tensor& labels,
+                 const at::Tensor& certainty) const;
 
  private:
-  at::Tensor classes_;  // [kRanks, H, W]
+  at::Tensor classes_;    // [kRanks, H, W]
+  at::Tensor certainty_;  // uint8 [kRanks, H, W]
   /// uint8 [H, W]: bit r is set where rank r is below the probability
   /// threshold; the number of ranks that hold a class is in the upper four.
   at::Tensor flags_;

@@ -5,30 +5,11 @@
 #include <algorithm>
 
 #include "declip/error.h"
+#include "segment/columns.h"
 #include "segment/label_map.h"
 
 namespace declip {
 namespace {
-
-/// Columns that are turned into rows at a time.
-constexpr int64_t kColumns = 64;
-
-/// Hands `take` the pixels of a row-major plane down the columns, one column
-/// after the other.
-template <class T, class Take>
-void each_column(
-    const T* data, int64_t height, int64_t width, const Call& call, Take take) {
-  std::vector<T> columns(static_cast<size_t>(kColumns * height));
-  for (int64_t first = 0; first < width; first += kColumns) {
-    call.check();
-    const int64_t count = std::min(kColumns, width - first);
-    for (int64_t y = 0; y < height; ++y) {
-      const T* row = data + y * width + first;
-      for (int64_t x = 0; x < count; ++x) columns[x * height + y] = row[x];
-    }
-    take(columns.data(), count * height);
-  }
-}
 
 int64_t pixel_count(Size size) { return size.height * size.width; }
 
@@ -188,9 +169,8 @@ at::Tensor decode_rle(const Rle& mask) {
   return columns.t().contiguous();
 }
 
-std::string compress_counts(const std::vector<uint32_t>& counts) {
-  std::string text;
-  for (size_t i = 0; i < counts.size(); ++i) {
+void compress_counts(const uint32_t* counts, size_t length, std::string& text) {
+  for (size_t i = 0; i < length; ++i) {
     int64_t rest = counts[i];
     if (i > 2) rest -= counts[i - 2];
     for (bool more = true; more;) {
@@ -202,6 +182,11 @@ std::string compress_counts(const std::vector<uint32_t>& counts) {
       text.push_back(static_cast<char>((more ? group | 0x20 : group) + 48));
     }
   }
+}
+
+std::string compress_counts(const std::vector<uint32_t>& counts) {
+  std::string text;
+  compress_counts(counts.data(), counts.size(), text);
   return text;
 }
 

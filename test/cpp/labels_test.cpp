@@ -125,6 +125,7 @@ TEST(bands_give_what_whole_planes_give) {
     CHECK(got.labels.scalar_type() == expected.labels.scalar_type());
     CHECK(got.labels.to(at::kInt).equal(expected.labels.to(at::kInt)));
     CHECK(got.counts == expected.counts);
+    CHECK(got.certainty.equal(expected.certainty));
     CHECK(got.logits.defined() == post.logits);
     CHECK(!post.logits || got.logits.equal(expected.logits));
     CHECK(!post.probabilities ||

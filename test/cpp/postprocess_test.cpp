@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -52,6 +53,27 @@ PostOptions unit_scale() {
   return options;
 }
 
+/// The root of the label's probability in bytes, where it is known.
+void check_certainty(const Segmentation& result,
+                     const declip::reference::Labelled& expected,
+                     const PostOptions& options) {
+  const auto labels = labels_of(result);
+  const auto pixels = static_cast<int64_t>(labels.size());
+  const auto certainty = result.certainty.contiguous();
+  const auto* bytes = certainty.const_data_ptr<uint8_t>();
+  for (int64_t i = 0; i < pixels; ++i) {
+    const double probability =
+        expected.probabilities.data[labels[i] * pixels + i];
+    if (bytes[i] == 0) {
+      // Only closing, thresholds and filters give labels that are not known.
+      CHECK(options.closing || options.prob_threshold > 0 ||
+            options.area_threshold > 0);
+      continue;
+    }
+    CHECK_CLOSE(bytes[i], std::max(1.0, 255 * std::sqrt(probability)), 0.51);
+  }
+}
+
 }  // namespace
 
 TEST(exp_is_exact_to_float_rounding) {
@@ -98,6 +120,7 @@ TEST(matches_plain_loops_on_random_pictures) {
     }
     CHECK(different == 0);
     CHECK(result.counts == counts);
+    check_certainty(result, expected, options);
     CHECK(result.logits.defined() == options.logits);
     CHECK(result.probabilities.defined() == options.probabilities);
     if (options.logits)

@@ -250,6 +250,8 @@ export interface NativeSegmentation {
   readonly labels: NativeTensor
   /** Pixels per class. */
   readonly counts: number[]
+  /** uint8 [H, W]: 255 times the root of the label's probability, 0 where it is not known. */
+  readonly certainty: NativeTensor
   readonly logits: NativeTensor | null
   readonly probabilities: NativeTensor | null
   /** Milliseconds. */
@@ -357,6 +359,24 @@ export interface NativeAveragePrecision {
   readonly recall?: Float64Array | undefined
 }
 
+/** Connected regions of the classes of a label map, best first. */
+export interface NativeFoundObjects {
+  readonly labels: Int32Array
+  readonly scores: Float64Array
+  /** Pixels. */
+  readonly areas: Int32Array
+  /** x1, y1, x2, y2 of each. */
+  readonly boxes: Int32Array
+  /** Run lengths, or with `compressed` their text; where each object's end in either. */
+  readonly counts: Uint32Array
+  readonly text: Uint8Array
+  readonly runEnds: Uint32Array
+  /** Of each object the regions that are joined at their sides; `classEnds` are the objects' here. */
+  readonly parts: NativePolygons
+  /** Of objects with several parts one polygon that passes corners where they touch; none of others. */
+  readonly joined: NativePolygons
+}
+
 export interface NativeView {
   readonly width: number
   readonly height: number
@@ -365,6 +385,18 @@ export interface NativeView {
   segment(options: NativeCall & NativeWords): Promise<NativeSegmentation>
   /** Upsampled similarity of every row of `text`: float32 [K, H, W]. */
   similarity(options: NativeCall & { text: NativeTensor }): Promise<NativeTensor>
+  /**
+   * Highest places of the similarity with every row of `text`, row after row, best first: text, x, y and score of each.
+   * `minDistance` in pixels; unset: twice a patch.
+   */
+  peaks(
+    options: NativeCall & {
+      text: NativeTensor
+      limit: number
+      minScore: number
+      minDistance?: number | undefined
+    },
+  ): Promise<Float64Array>
   dispose(): void
 }
 
@@ -750,6 +782,20 @@ export interface NativeAddon {
   labelStrings(options: NativeCall & NativeLabels): Promise<string[]>
   /** Outlines of every class; `tolerance`: pixels by which a line may be moved. */
   labelPolygons(options: NativeCall & NativeLabels & { tolerance: number }): Promise<NativePolygons>
+  /** Connected regions of every class but `background` (-1: none). */
+  objects(
+    options: NativeCall &
+      NativeLabels & {
+        certainty?: NativeTensor | undefined
+        background: number
+        /** Pixels. */
+        minArea: number
+        connectivity: 4 | 8
+        /** Unset: all, and more than a million are refused. */
+        limit?: number | undefined
+        compressed: boolean
+      },
+  ): Promise<NativeFoundObjects>
   /** Fills shapes, all of one picture: uint8 [K, height, width]. Errors begin with '#place: '. */
   masks(
     options: NativeCall & NativeShapes & { width: number; height: number },

@@ -1,5 +1,6 @@
 import type { Call, CallOptions } from '../base/call.js'
-import type { NativeView } from '../engine/addon-types.js'
+import { checkFields, field, finite, kind, whole } from '../base/field.js'
+import type { NativeCall, NativeTensor, NativeView } from '../engine/addon-types.js'
 import { admit } from '../engine/admission.js'
 import { callNative } from '../engine/call-native.js'
 import { loadAddon } from '../engine/load-addon.js'
@@ -18,6 +19,41 @@ export interface ViewSegmentOptions
   extends CallOptions,
     PostprocessOptions,
     Omit<VocabularyOptions, keyof CallOptions> {}
+
+const PEAK_FIELDS = {
+  limit: field(whole(1, 10_000), 'Most peaks of one text', '10'),
+  minScore: field(finite, 'Least cosine of a peak', 'none'),
+  minDistance: field(
+    kind<number>(
+      'a number of pixels, 0 or more',
+      value => Number.isFinite(value) && Number(value) >= 0,
+    ),
+    'Least distance of two peaks of one text',
+    'two patches',
+  ),
+} as const
+
+/** Options of {@link View.peaks}. */
+export interface PeakOptions extends CallOptions, Pick<VocabularyOptions, 'templates'> {
+  /** Most peaks of one text, 1 to 10000. Default 10. */
+  limit?: number | undefined
+  /** Least cosine. Default: none. */
+  minScore?: number | undefined
+  /** Least distance of two peaks of one text in pixels of the picture. Default: the side of two patches. */
+  minDistance?: number | undefined
+}
+
+/** A place where a picture is more like a text than around it. */
+export interface Peak {
+  /** Place of the text among those that were asked for. */
+  readonly text: number
+  /** In pixels of the picture: 0 is its left side, `width` its right one. */
+  readonly x: number
+  /** In pixels of the picture: 0 is its top, `height` its bottom. */
+  readonly y: number
+  /** Cosine of the picture there and the text. */
+  readonly score: number
+}
 
 /** Milliseconds of work that need not wait for whole pictures: of high priority unless the caller says otherwise. */
 function soon<O extends CallOptions>(options: O): O {
@@ -108,10 +144,61 @@ export class View {
     return admit(soon(options), call => this.#similarity(texts, call))
   }
 
+  /**
+   * Where the picture is most like texts: the highest places of {@link View.similarity}, of all texts together best
+   * first. Two peaks of one text are `minDistance` apart or more; the lower one of nearer ones is left out.
+   *
+   * The map is looked at in the resolution in which windows are blended, that of the resized picture: a place is as
+   * exact as a pixel of that.
+   *
+   * @param texts - taken as they are unless `templates` says otherwise
+   * @example
+   * ```ts
+   * using view = await model.encode('photo.jpg')
+   * for (const { x, y, score } of await view.peaks('a cup', { limit: 3 })) console.log(x, y, score)
+   * ```
+   * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG, ERR_DECLIP_ABORTED, ERR_DECLIP_BUSY, ERR_DECLIP_DISPOSED
+   */
+  async peaks(texts: string | readonly string[], options: PeakOptions = {}): Promise<Peak[]> {
+    return admit(soon(options), async call => {
+      checkFields(call, PEAK_FIELDS)
+      const { limit = 10, minScore = -1, minDistance } = call
+      const flat = await this.#asked(texts, call, (job, text) =>
+        this.#native.peaks({ ...job, text, limit, minScore, minDistance }),
+      )
+      const peaks: Peak[] = []
+      for (let i = 0; i < flat.length; i += 4) {
+        const [text, x, y, score] = flat.subarray(i, i + 4) as unknown as [
+          number,
+          number,
+          number,
+          number,
+        ]
+        peaks.push({ text, x, y, score })
+      }
+      return peaks.sort((a, b) => b.score - a.score)
+    })
+  }
+
   async #similarity(
     texts: string | readonly string[],
     options: Call & Pick<VocabularyOptions, 'templates'>,
   ): Promise<Tensor> {
+    const planes = await this.#asked(texts, options, (job, text) =>
+      this.#native.similarity({ ...job, text }),
+    )
+    if (typeof texts !== 'string') return new Tensor(planes)
+    const plane = planes.reshape([this.height, this.width])
+    planes.dispose()
+    return new Tensor(plane)
+  }
+
+  /** What the native part answers to texts' features [K, D]. */
+  async #asked<T>(
+    texts: string | readonly string[],
+    options: Call & Pick<VocabularyOptions, 'templates'>,
+    run: (job: NativeCall, text: NativeTensor) => Promise<T>,
+  ): Promise<T> {
     const list = typeof texts === 'string' ? [texts] : texts
     if (!Array.isArray(list) || list.length === 0 || list.some(t => typeof t !== 'string')) {
       throw invalid('texts', 'a text or a list of texts', texts)
@@ -129,13 +216,7 @@ export class View {
     for (const [i, row] of rows.entries()) flat.set(row, i * width)
     const text = addon.tensor(flat, [rows.length, width], 'float32')
     try {
-      const planes = await callNative(addon, options, call =>
-        this.#native.similarity({ ...call, text }),
-      )
-      if (typeof texts !== 'string') return new Tensor(planes)
-      const plane = planes.reshape([this.height, this.width])
-      planes.dispose()
-      return new Tensor(plane)
+      return await callNative(addon, options, job => run(job, text))
     } finally {
       text.dispose()
     }

@@ -20,6 +20,11 @@ export interface SegmentationData {
   /** The overlay's colors in class order; null where it keeps the picture. */
   readonly colors: readonly (Rgb | null)[]
   readonly timings: Timings
+  /**
+   * How sure each label is: 255 times the root of its probability; 0 where that is not known. What scores of objects
+   * are made of.
+   */
+  readonly certainty?: Uint8Array | undefined
   /** [C, H, W], if the call asked for them. */
   readonly logits?: Float32Array | undefined
   /** [C, H, W], if the call asked for them. */
@@ -53,6 +58,10 @@ export async function checkData(data: SegmentationData): Promise<number[]> {
   if (typeof timings !== 'object' || timings === null) {
     throw invalid('data.timings', 'an object', timings)
   }
+  const { certainty } = data
+  if (certainty !== undefined) {
+    checkArray('certainty', certainty, types.isUint8Array(certainty), width * height)
+  }
   for (const name of ['logits', 'probabilities'] as const) {
     const values = data[name]
     if (values === undefined) continue
@@ -61,9 +70,14 @@ export async function checkData(data: SegmentationData): Promise<number[]> {
   return countPixels(data)
 }
 
+const KINDS: Readonly<Record<string, string>> = {
+  labels: 'Uint8Array or Uint16Array',
+  certainty: 'Uint8Array',
+}
+
 function checkArray(name: string, value: ArrayLike<number>, fits: boolean, length: number): void {
   if (fits && value.length === length) return
-  const kind = name === 'labels' ? 'Uint8Array or Uint16Array' : 'Float32Array'
+  const kind = KINDS[name] ?? 'Float32Array'
   const got = fits ? `one of ${value.length}` : describe(value)
   throw new DeclipError(
     'ERR_DECLIP_INVALID_ARG',

@@ -44,6 +44,22 @@ struct Picture {
   at::Tensor normalised;  // float [1, 3, H, W]; then the above is unused
 };
 
+/// Where a map of similarity is highest.
+struct PeakOptions {
+  int64_t limit = 10;     // most of one text
+  double min_score = -1;  // cosine
+  /// Between two of one text, in pixels of the picture; below 0: twice a patch.
+  double min_distance = -1;
+};
+
+/// A place in the picture: (0, 0) is its top left corner, (W, H) its bottom
+/// right one.
+struct Peak {
+  int64_t text = 0;
+  double x = 0, y = 0;
+  double score = 0;  // cosine
+};
+
 /// An encoded picture. Any number of vocabularies can be asked of it without
 /// another pass through the tower. Immutable.
 class EncodedImage {
@@ -70,6 +86,13 @@ class EncodedImage {
   /// Cosine of every pixel with every row of text [K, E]: float32 [K, H, W],
   /// averaged over windows, upsampled, neither refined nor scaled.
   at::Tensor similarity(const at::Tensor& text, const Call& call) const;
+
+  /// The highest places of the similarity with every row of text [K, E], row
+  /// after row, best first. They are looked for in the resized picture, whose
+  /// pixels are as fine as windows are blended.
+  std::vector<Peak> peaks(const at::Tensor& text,
+                          const PeakOptions& options,
+                          const Call& call) const;
 
  private:
   struct State;

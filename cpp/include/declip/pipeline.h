@@ -25,6 +25,10 @@ struct PostOptions {
 struct Segmentation {
   at::Tensor labels;            // [H, W] uint8, uint16 above 256 classes
   std::vector<int64_t> counts;  // pixels per class, of `labels`
+  /// uint8 [H, W]: 255 times the root of the probability of the pixel's label
+  /// (softmax over words, of the class's best word), 1..255. 0 where it is not
+  /// known: the label is that of pixels below the threshold, or of the closing.
+  at::Tensor certainty;
   /// float32 [C, H, W], undefined unless asked for: the largest cosine of the
   /// class's words, unscaled, after PAMR.
   at::Tensor logits;

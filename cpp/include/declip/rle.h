@@ -43,6 +43,8 @@ at::Tensor decode_rle(const Rle& mask);
 /// minus the one two places before it, in groups of 5 bits from the lowest, bit
 /// 5 set where another group follows, offset by 48 to printable characters.
 std::string compress_counts(const std::vector<uint32_t>& counts);
+/// The same behind what `text` holds.
+void compress_counts(const uint32_t* counts, size_t length, std::string& text);
 
 /// Throws Error(kInvalidArg) for a text that is not the counts of a mask of
 /// this size.

@@ -141,6 +141,29 @@ void class_probability(const float* plane,
   });
 }
 
+void label_certainty(const float* chosen,
+                     float scale,
+                     float threshold,
+                     const WordState& state,
+                     uint8_t* certainty) {
+  const bool best_chosen = chosen == state.best;  // then exp(0) is not needed
+  for_pixels(state.pixels, [&](int64_t begin, int64_t end) {
+    const float* __restrict best = state.best;
+    const float* __restrict sum = state.sum;
+    uint8_t* __restrict target = certainty;
+    if (best_chosen) {
+      for (int64_t i = begin; i < end; ++i) {
+        target[i] = code_certainty(1.0f / sum[i], threshold);
+      }
+    } else {
+      for (int64_t i = begin; i < end; ++i) {
+        target[i] = code_certainty(
+            score_probability(chosen[i], best[i], sum[i], scale), threshold);
+      }
+    }
+  });
+}
+
 void take_larger(const float* plane,
                  int32_t label,
                  int64_t pixels,

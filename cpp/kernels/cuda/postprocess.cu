@@ -100,6 +100,18 @@ __global__ void class_probability_at(const float* plane,
       score_probability(plane[i], state.best[i], state.sum[i], scale);
 }
 
+__global__ void certainty_at(const float* chosen,
+                             float scale,
+                             float threshold,
+                             WordState state,
+                             uint8_t* certainty) {
+  const int64_t i = item_index();
+  if (i >= state.pixels) return;
+  certainty[i] = code_certainty(
+      score_probability(chosen[i], state.best[i], state.sum[i], scale),
+      threshold);
+}
+
 __global__ void threshold_at(const float* chosen,
                              float scale,
                              float threshold,
@@ -208,6 +220,23 @@ void choose_kept(const ClassRanks& ranks,
              chosen,
              labels,
              open);
+}
+
+void label_certainty(const float* chosen,
+                     float scale,
+                     float threshold,
+                     const WordState& state,
+                     uint8_t* certainty,
+                     Stream stream) {
+  for_pixels("label_certainty",
+             certainty_at,
+             state.pixels,
+             stream,
+             chosen,
+             scale,
+             threshold,
+             state,
+             certainty);
 }
 
 void take_larger(const float* plane,

@@ -392,6 +392,7 @@ TEST(emulated_labelling_is_the_cpu_twin) {
       const auto probability = at::empty({height, width});
       const auto dilated = at::empty_like(label),
                  closed = at::empty_like(label);
+      const auto certainty = at::zeros_like(label, at::kByte);
       const auto open = at::zeros({1}, at::kLong);
       const auto counts = at::zeros({classes}, at::kLong);
       const auto keep = at::zeros({classes}, at::kByte);
@@ -427,6 +428,12 @@ TEST(emulated_labelling_is_the_cpu_twin) {
           7.0f,
           state,
           probability.mutable_data_ptr<float>());
+      RUN(label_certainty,
+          maximum.const_data_ptr<float>(),
+          7.0f,
+          0.2f,
+          state,
+          certainty.mutable_data_ptr<uint8_t>());
       RUN(choose_kept,
           ranks,
           keep.const_data_ptr<uint8_t>(),
@@ -465,6 +472,7 @@ TEST(emulated_labelling_is_the_cpu_twin) {
                             chosen,
                             kept_label,
                             probability,
+                            certainty,
                             dilated,
                             closed,
                             open,
