@@ -76,6 +76,8 @@ export type {
   PictureOptions,
   RawImage,
 } from './image/decode.js'
+export type { MeasuredRle } from './masks/coco-rle.js'
+export { decodeMasks, encodeMasks, type PictureSize } from './masks/convert.js'
 export type { MaskInput } from './masks/mask-input.js'
 export type { CocoPolygons, MaskShape } from './masks/pack-shapes.js'
 export type { Point, Polygon, Ring } from './masks/polygons.js'

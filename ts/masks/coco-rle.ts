@@ -4,7 +4,7 @@ import { loadAddon } from '../engine/load-addon.js'
 import { type NamedShape, packShapes } from './pack-shapes.js'
 import type { Rle } from './rle.js'
 
-/** A segmentation as run lengths, with what data sets tell of it. @internal */
+/** A mask as run lengths, with what data sets tell of it. */
 export interface MeasuredRle {
   /** Counts as pycocotools' string. */
   readonly rle: Rle

@@ -1,5 +1,9 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import t from 'tap'
 import { Tensor } from '../../../ts/engine/tensor.js'
+import { Segmentation } from '../../../ts/index.js'
 import { type MaskInput, readMasks, toMasks } from '../../../ts/masks/mask-input.js'
 import type { Polygon } from '../../../ts/masks/polygons.js'
 import { toPolygonLists } from '../../../ts/masks/polygons.js'
@@ -74,6 +78,29 @@ t.test('every value of a label picture but the largest is a mask', async t => {
     code: 'ERR_DECLIP_INVALID_ARG',
     message: /one of 20 for 4 x 4/,
   })
+})
+
+t.test('label pictures in files are read by their numbers', async t => {
+  const file = join(t.testdir(), 'labels.png')
+  using seg = await Segmentation.fromTransferable({
+    labels: LABELS,
+    ...size,
+    classes: ['a', 'b', 'c'],
+    areas: [],
+    background: 0,
+    colors: [],
+    timings: { encodeMs: 0, pixelsMs: 0 },
+  })
+  await seg.savePNG(file)
+  const bytes = await readFile(file)
+  for (const input of [file, pathToFileURL(file), bytes]) {
+    const { masks, values } = await readMasks(input, size, {})
+    t.same(values, [0, 1, 2])
+    t.same(new Uint8Array(await masks.data()).subarray(WIDTH * HEIGHT), both)
+    masks.dispose()
+  }
+  await t.rejects(read(join(t.testdirName, 'none.png')), { code: 'ERR_DECLIP_IO' })
+  await t.rejects(read(bytes.subarray(0, 60)), { code: 'ERR_DECLIP_IMAGE' })
 })
 
 t.test('a wrong mask is named by its place', async t => {

@@ -69,6 +69,66 @@ t.test('similarity', async t => {
   t.ok(difference(prompts, values) < 1e-6, 'templates are filled in')
 })
 
+/** Places with nothing higher around them, best first, the lower of two near ones left out. */
+function summits(map: Float32Array, width: number, height: number, distance: number) {
+  const at = (x: number, y: number) => map[y * width + x] ?? 0
+  const found: { x: number; y: number; score: number }[] = []
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      let isHighest = true
+      for (let v = Math.max(0, y - 1); v <= Math.min(height - 1, y + 1); v++) {
+        for (let u = Math.max(0, x - 1); u <= Math.min(width - 1, x + 1); u++) {
+          const isBefore = v < y || (v === y && u < x)
+          if (at(u, v) > at(x, y) || (isBefore && at(u, v) === at(x, y))) isHighest = false
+        }
+      }
+      if (isHighest) found.push({ x: x + 0.5, y: y + 0.5, score: at(x, y) })
+    }
+  }
+  const kept: typeof found = []
+  for (const peak of found.sort((a, b) => b.score - a.score)) {
+    if (kept.every(({ x, y }) => Math.hypot(x - peak.x, y - peak.y) >= distance)) kept.push(peak)
+  }
+  return kept
+}
+
+t.test('peaks are where the similarity is highest', async t => {
+  using view = await model.encode(image, { shortSide: null })
+  const texts = ['a cat', 'a dog']
+  using similarity = await view.similarity(texts)
+  const maps = await floats(similarity)
+  for (const minDistance of [0, 12]) {
+    const peaks = await view.peaks(texts, { limit: 10_000, minDistance })
+    t.same(
+      peaks.map(({ score }) => score),
+      peaks.map(({ score }) => score).sort((a, b) => b - a),
+      'best first',
+    )
+    for (const text of [0, 1]) {
+      const map = maps.subarray(text * 13_000, (text + 1) * 13_000)
+      const own = peaks.filter(peak => peak.text === text).map(({ text: _, ...peak }) => peak)
+      t.same(own, summits(map, 130, 100, minDistance))
+      t.ok(own.length > 1)
+    }
+  }
+  const few = await view.peaks(texts, { limit: 2 })
+  t.ok(few.length <= 4 && few.length >= 2)
+  const [best] = few
+  t.same(await view.peaks(texts, { minScore: (best?.score ?? 0) + 1e-4 }), [])
+  using small = await model.encode(picture(400, 300), { shortSide: 150 })
+  for (const { x, y } of await small.peaks('a dog')) {
+    t.ok(x > 0 && x < 400 && y > 0 && y < 300)
+    t.ok(Number.isInteger(x / 2 - 0.5), 'middles of the pixels of the resized picture')
+  }
+  for (const options of [{ limit: 0 }, { minScore: Number.NaN }, { minDistance: -1 }]) {
+    await t.rejects(view.peaks(texts, options), invalid)
+  }
+  await t.rejects(view.peaks([]), invalid)
+  await t.rejects(view.peaks(texts, { signal: AbortSignal.abort() }), {
+    code: 'ERR_DECLIP_ABORTED',
+  })
+})
+
 t.test('a view of a tensor', async t => {
   using x = Tensor.from(normalised(1, 96, 104), [1, 3, 96, 104])
   using view = await model.encode(x)

@@ -108,7 +108,7 @@ t.test('without logits', async t => {
   using plain = await segment(image, classes)
   const { message, transfer } = await plain.toTransferable()
   t.same(Object.keys(message).includes('logits'), false)
-  t.equal(transfer.length, 1)
+  t.equal(transfer.length, 2, 'labels and certainty')
   plain.dispose()
   await t.rejects(plain.toTransferable(), { code: 'ERR_DECLIP_DISPOSED' })
 })
