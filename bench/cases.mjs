@@ -96,6 +96,18 @@ const pixels = [
 
 const many = [{ name: 'many/200', kind: 'many', pictures: 200, options: { pamr: false } }]
 
+/** Small scenes, on which all that is not the model weighs most. */
+const evaluation = [
+  {
+    name: 'evaluate/throughput',
+    kind: 'evaluate',
+    blocks: 6,
+    pictures: 40,
+    side: 240,
+    options: { method: 'vanilla', shortSide: 240, pamr: false },
+  },
+]
+
 const coldStart = [{ name: 'cold-start/segment', kind: 'cold-start', repeat: 7 }]
 
 /** Default calls on photographs, whole processes. */
@@ -126,6 +138,7 @@ export const cases = [
   ...encode,
   ...pixels,
   ...many,
+  ...evaluation,
   ...photo,
   ...busy,
   ...kernelCases,

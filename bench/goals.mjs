@@ -151,6 +151,18 @@ const many = {
   atMost: 0.05,
 }
 
+const evaluation = {
+  name: 'goals/evaluate/500',
+  slow: '3 minutes',
+  kind: 'evaluate',
+  blocks: 5,
+  pictures: 100,
+  side: 240,
+  options: { method: 'vanilla', shortSide: 240, pamr: false },
+  atLeast: 0.95,
+  atMost: 0.05,
+}
+
 const naclip = { method: 'naclip', shortSide: 240 }
 const growth = [
   {
@@ -216,6 +228,7 @@ export const goalCases = [
   ...requery,
   text,
   many,
+  evaluation,
   ...training,
   ...growth,
 ].map(one => ({ kind: 'side-by-side', ...one }))

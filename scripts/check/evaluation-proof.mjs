@@ -173,10 +173,10 @@ function residentOf(pid) {
   }
 }
 
-/** Bytes a picture by least squares, after the first fifth. @param {[number, number][]} memory */
+/** Bytes a picture by least squares over the second half: before, V8's heap takes its size. @param {[number, number][]} memory */
 export function memorySlope(memory) {
   const last = memory.at(-1)?.[0] ?? 0
-  const settled = memory.filter(([pictures]) => pictures >= last / 5)
+  const settled = memory.filter(([pictures]) => pictures >= last / 2)
   const mean = list => list.reduce((a, b) => a + b, 0) / list.length
   const [x, y] = [mean(settled.map(([n]) => n)), mean(settled.map(([, bytes]) => bytes))]
   const over = settled.reduce((sum, [n, bytes]) => sum + (n - x) * (bytes - y), 0)
@@ -226,7 +226,7 @@ async function main() {
   const mib = bytes => (bytes / 2 ** 20).toFixed(1)
   const at = share => memory.find(([done]) => done >= share * pictures)?.[1] ?? 0
   console.log(
-    `Resident memory of the run in one go after a fifth, half and all: ${[0.2, 0.5, 0.98].map(share => mib(at(share))).join(', ')} MiB; ${(memorySlope(memory) / 1024).toFixed(1)} KiB a picture.`,
+    `Resident memory of the run in one go after a fifth, half and all: ${[0.2, 0.5, 0.98].map(share => mib(at(share))).join(', ')} MiB; ${(memorySlope(memory) / 1024).toFixed(1)} KiB a picture in the second half.`,
   )
   const found = differences(ways, pictures)
   if (!values.out) rmSync(out, { recursive: true, force: true })

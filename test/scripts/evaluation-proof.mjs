@@ -27,6 +27,6 @@ t.test('a difference is told', async t => {
     'three: 2 pictures counted',
     'three: 4 lines of results',
   ])
-  const memory = Array.from({ length: 100 }, (_, i) => [i, i < 20 ? 0 : 1e6 + 7 * i])
+  const memory = Array.from({ length: 100 }, (_, i) => [i, i < 40 ? 0 : 1e6 + 7 * i])
   t.ok(Math.abs(memorySlope(memory) - 7) < 1e-6)
 })
