@@ -9,6 +9,9 @@ export {
   type Positions,
   type TokenizerKind,
 } from './base/names.js'
+export { detect } from './detect/detect.js'
+export { type CocoResult, Detections, type DetectionsJson } from './detect/detections.js'
+export type { DetectOptions } from './detect/options.js'
 export type {
   NativeResize as ResizeInfo,
   NativeTowerInfo as TowerInfo,
@@ -69,6 +72,11 @@ export type {
   RegionsResult,
   SemanticResult,
 } from './evaluate/result.js'
+export { exportDataset } from './export/export-dataset.js'
+export { EXPORT_FORMATS, type ExportFormat } from './export/formats.js'
+export { type MergedExport, mergeExports } from './export/merge.js'
+export type { ExportOptions, ExportResult, NamedImage } from './export/options.js'
+export type { PictureWay } from './export/pictures.js'
 export type {
   DecodedImage,
   ImageEncoder,

@@ -13,14 +13,18 @@ export function toPath(name: string, path: string | URL): string {
 
 /**
  * Writes a whole file or nothing: the bytes go to a temporary name beside the target, which is
- * renamed when they are on the disk.
+ * renamed when they are on the disk. Bytes that come in pieces are written as they come; an error of theirs
+ * is thrown as it is, and nothing is written.
  *
  * @param path - target; an existing file is replaced, a link is followed, a device or pipe is
  * written to directly
  * @throws {@link DeclipError} ERR_DECLIP_IO where the target cannot be written; it is then unchanged
  * @internal
  */
-export async function writeFileAtomic(path: string | URL, bytes: Uint8Array): Promise<void> {
+export async function writeFileAtomic(
+  path: string | URL,
+  bytes: Uint8Array | AsyncIterable<Uint8Array>,
+): Promise<void> {
   const given = toPath('path', path)
   try {
     const existing = await stat(given).catch(() => undefined)
@@ -28,16 +32,23 @@ export async function writeFileAtomic(path: string | URL, bytes: Uint8Array): Pr
     if (existing && !existing.isFile()) return await writeFile(given, bytes)
     await replaceFile(existing ? await realpath(given) : given, bytes)
   } catch (error) {
+    // of the pieces, not of the file
+    if (error instanceof DeclipError) throw error
     throw ioError('write', given, error)
   }
 }
 
-async function replaceFile(target: string, bytes: Uint8Array): Promise<void> {
+async function replaceFile(
+  target: string,
+  bytes: Uint8Array | AsyncIterable<Uint8Array>,
+): Promise<void> {
   const temporary = join(dirname(target), `.declip-${randomBytes(8).toString('hex')}.tmp`)
   try {
     const file = await open(temporary, 'wx')
     try {
-      await file.writeFile(bytes)
+      for await (const piece of bytes instanceof Uint8Array ? [bytes] : bytes) {
+        await file.writeFile(piece)
+      }
       await file.sync()
     } finally {
       await file.close()

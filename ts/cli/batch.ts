@@ -54,6 +54,11 @@ export interface BatchOptions<Kind extends string> {
   readonly plan: (pictures: readonly Picture[]) => Promise<Outputs<Kind>[]>
   /** See {@link Search.avoid}. */
   readonly avoid?: Search['avoid']
+  /**
+   * For --skip-existing where not files tell what is done: whether the picture of this place is. Nothing is said
+   * here where all are.
+   */
+  readonly isDone?: ((place: string) => boolean) | undefined
 }
 
 /** Names that are looked up at a time. */
@@ -98,7 +103,7 @@ export class Batch<Kind extends string = string> {
    */
   static async open<Kind extends string>(
     given: readonly string[],
-    { flags, plan, avoid }: BatchOptions<Kind>,
+    { flags, plan, avoid, isDone }: BatchOptions<Kind>,
     run: Run,
   ): Promise<Batch<Kind>> {
     const { from, recursive, skipExisting = false } = flags
@@ -108,14 +113,14 @@ export class Batch<Kind extends string = string> {
     const all = pictures.map((picture, i) => ({ picture, outputs: outputs[i] ?? {} }))
     const jobs = all.filter(({ picture }) => mine(picture.place))
     const failures = unusable.filter(({ place }) => mine(place))
-    const left = skipExisting ? await missing(jobs) : jobs
+    const left = await remaining(jobs, skipExisting, isDone)
     const total = jobs.length + failures.length
     const batch = new Batch(left, { total, skipped: jobs.length - left.length }, flags, run)
     batch.#openErrors(flags.errors)
     for (const { name, error } of failures) batch.#report(name, error)
     const [only] = unusable
     if (only && pictures.length === 0 && unusable.length === 1) throw only.error
-    if (left.length === 0) batch.#end()
+    if (left.length === 0 && !isDone) batch.#end()
     return batch
   }
 
@@ -223,6 +228,15 @@ export class Batch<Kind extends string = string> {
 
 function hasOutputs({ outputs }: Job): boolean {
   return Object.keys(outputs).length > 0
+}
+
+async function remaining<Kind extends string>(
+  jobs: readonly Job<Kind>[],
+  skipExisting: boolean,
+  isDone: BatchOptions<Kind>['isDone'],
+): Promise<readonly Job<Kind>[]> {
+  if (!skipExisting) return jobs
+  return isDone ? jobs.filter(({ picture }) => !isDone(picture.place)) : missing(jobs)
 }
 
 /** The jobs of which an output is not there. Files are renamed when they are whole. */

@@ -1,6 +1,8 @@
+import { stat } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { DeclipError } from '../errors.js'
 import { merge } from '../evaluate/merge.js'
+import { isExport, mergeExports } from '../export/merge.js'
 import { describeResult } from './eval-table.js'
 import { examples, type Run } from './shared.js'
 
@@ -18,27 +20,29 @@ const MOST_NAMED = 5
 export function addMerge(program: Command, run: Run): void {
   program
     .command('merge')
-    .summary('unite the parts of an evaluation')
+    .summary('unite the parts of an evaluation or of an exported data set')
     .description(
-      "Unites what 'declip eval --shard' wrote: the figures are those of a run in one go, to the last digit.",
+      "Unites what 'declip eval --shard' or 'declip export --shard' wrote: the figures and the data set are those of a run in one go, to the last digit.",
     )
     .argument('<part...>', 'folders of --out, or results files in them')
-    .option('--out <folder>', 'united results, figures and a report')
+    .option('--out <folder>', 'united results, figures and a report; or the data set')
     .option('--no-report', 'no report.html in that folder')
     .option('--json', 'print one JSON object')
     .addHelpText(
       'after',
-      examples('declip merge parts --out whole', 'declip merge part-1 part-2 part-3 --json'),
+      examples(
+        'declip merge parts --out whole',
+        'declip merge part-1 part-2 part-3 --json',
+        'declip merge set-1 set-2 --out set',
+      ),
     )
     .action((parts: string[], flags: MergeFlags) => mergeCommand(parts, flags, run))
 }
 
-async function mergeCommand(
-  given: string[],
-  { out, report, json }: MergeFlags,
-  run: Run,
-): Promise<void> {
+async function mergeCommand(given: string[], flags: MergeFlags, run: Run): Promise<void> {
   const { signal } = run
+  const { out, report, json } = flags
+  if (await isExportFolder(given[0])) return mergeDataset(given, flags, run)
   const { result, missingParts, doubled } = await merge(given, { out, report, signal })
   run.print(json ? JSON.stringify(result) : describeResult(result, { out }))
   if (doubled.length > 0) {
@@ -62,4 +66,27 @@ async function mergeCommand(
       `${failed.length} of ${all} pictures failed and no figure counts them; declip eval --resume does them again.`,
     )
   }
+}
+
+async function isExportFolder(path: string | undefined): Promise<boolean> {
+  if (path === undefined) return false
+  const there = await stat(path).catch(() => undefined)
+  return there?.isDirectory() === true && isExport(path)
+}
+
+async function mergeDataset(
+  given: string[],
+  { out, json }: MergeFlags,
+  { signal, print }: Run,
+): Promise<void> {
+  const merged = await mergeExports(given, { out, signal })
+  const { pictures, missing, files } = merged
+  print(
+    json ? JSON.stringify(merged) : [`a data set of ${pictures} pictures`, ...files].join('\n  '),
+  )
+  if (missing.length === 0) return
+  throw new DeclipError(
+    'ERR_DECLIP_IO',
+    `Parts ${missing.join(', ')} are missing, so the data set has no pictures of theirs. Run them with --shard and merge again.`,
+  )
 }

@@ -2,10 +2,12 @@ import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { packagePath } from '../base/package-files.js'
 import { addClassify } from './classify.js'
+import { addDetect } from './detect.js'
 import { addDoctor } from './doctor.js'
 import { addDownload } from './download.js'
 import { addEncode } from './encode.js'
 import { addEval } from './eval.js'
+import { addExport } from './export.js'
 import { addInfo } from './info.js'
 import { addMerge } from './merge.js'
 import { addModel } from './model.js'
@@ -40,6 +42,8 @@ export function createProgram(run: Run): Command {
   addClassify(program, run)
   addEval(program, run)
   addMerge(program, run)
+  addDetect(program, run)
+  addExport(program, run)
   addTrain(program, run)
   addInfo(program, run)
   addModel(program, run)

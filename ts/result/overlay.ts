@@ -23,7 +23,7 @@ export interface OverlayInput {
 export async function drawOverlay(input: OverlayInput): Promise<Uint8Array> {
   const { width, height } = input.image
   const sharp = await loadSharp()
-  const pixels = await blend(input)
+  const pixels = await blendLabels(input)
   const picture = sharp(pixels, { raw: { width, height, channels: 3 }, limitInputPixels: false })
   if (!input.legend) return picture.png().toBuffer()
   const size = Math.max(14, Math.sqrt(width * height) / 42)
@@ -43,8 +43,14 @@ function legendEntries({ classes, areas, colors }: OverlayInput): LegendEntry[] 
     .sort((a, b) => Number(!a.color) - Number(!b.color) || b.area - a.area)
 }
 
-/** Colours mixed into the pixels; the rim of every coloured region takes the colour alone. */
-async function blend({ addon, image, labels, colors, opacity }: OverlayInput): Promise<Uint8Array> {
+/** Colours mixed into the pixels; the rim of every coloured region takes the colour alone. @internal */
+export async function blendLabels({
+  addon,
+  image,
+  labels,
+  colors,
+  opacity,
+}: Pick<OverlayInput, 'addon' | 'image' | 'labels' | 'colors' | 'opacity'>): Promise<Uint8Array> {
   const { width, height, data: pixels } = image
   const rim = Math.max(2, Math.round(Math.sqrt(width * height) / 600)) // pixels
   await callNative(addon, {}, call =>
