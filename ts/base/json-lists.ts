@@ -7,6 +7,7 @@ import { setImmediate } from 'node:timers/promises'
 import { aborted, DeclipError } from '../errors.js'
 import { ioError } from './files.js'
 import { jsonFault } from './json-fault.js'
+import { parsePythonJson } from './python-json.js'
 
 /** An item of a list. @internal */
 export interface JsonItem {
@@ -116,21 +117,8 @@ async function readRanges(path: string, ranges: readonly JsonRange[]): Promise<u
   }
 }
 
-/** A text in quotes, or one of the numbers that JSON does not have. */
-const NO_JSON_NUMBER = /"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b/g
-
-/** @throws SyntaxError */
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch (error) {
-    const mended = text.replace(NO_JSON_NUMBER, found =>
-      found.startsWith('"') ? found : `"${found}"`,
-    )
-    if (mended === text) throw error
-    return JSON.parse(mended)
-  }
-}
+/** Numbers that JSON does not have as texts. @throws SyntaxError */
+const parse = (text: string) => parsePythonJson(text, number => number)
 
 class Reader {
   readonly #path: string

@@ -1,4 +1,6 @@
 /** Files in COCO's format, read for evaluation: what is wrong with them is told, and nothing is guessed. */
+import { namedFile, shown } from '../../base/coco-entries.js'
+import { inTurns } from '../../base/event-loop.js'
 import {
   type JsonFile,
   type JsonItem,
@@ -98,17 +100,14 @@ export async function readInstances(path: string, signal?: AbortSignal): Promise
   const objects = new Map<ImageId, CocoObject[]>()
   const taken = new Map<number, string>()
   const strays = new Strays(path)
-  for (const { value, name, range } of raw.annotations) {
+  await inTurns(raw.annotations, ({ value, name, range }) => {
     const id = annotationId(path, name, value, taken)
     const image = byId.get(value['image_id'] as ImageId)
-    if (!image) {
-      strays.add(name, value['image_id'])
-      continue
-    }
+    if (!image) return strays.add(name, value['image_id'])
     const problem = objectProblem(value, image, ids)
     if (problem !== undefined) {
       image.problem ??= `${path}: ${name} ${problem}.`
-      continue
+      return
     }
     const own = objects.get(image.id) ?? []
     objects.set(image.id, own)
@@ -121,7 +120,7 @@ export async function readInstances(path: string, signal?: AbortSignal): Promise
       name,
       range,
     })
-  }
+  })
   strays.throw()
   return { file, categories, images, objects }
 }
@@ -137,13 +136,10 @@ export async function readPanoptic(path: string, signal?: AbortSignal): Promise<
   const byId = new Map(images.map(image => [image.id, image]))
   const segments = new Map<ImageId, { png: string; segments: CocoSegment[] }>()
   const strays = new Strays(path)
-  for (const { value, name } of annotations) {
+  await inTurns(annotations, ({ value, name }) => {
     const { image_id, file_name, segments_info } = value
     const image = byId.get(image_id as ImageId)
-    if (!image) {
-      strays.add(name, image_id)
-      continue
-    }
+    if (!image) return strays.add(name, image_id)
     if (!Array.isArray(segments_info) || !isFileName(file_name)) {
       throw broken(path, `${name} must have a "file_name" and a list "segments_info"`)
     }
@@ -173,7 +169,7 @@ export async function readPanoptic(path: string, signal?: AbortSignal): Promise<
       })
     }
     segments.set(image.id, { png: file_name, segments: own })
-  }
+  })
   strays.throw()
   for (const image of images) {
     if (!segments.has(image.id)) {
@@ -251,8 +247,8 @@ function imageOf(
     throw broken(path, `images[${other}] and ${name} have the same id ${shown(id)}`)
   }
   taken.set(id, index)
-  const file = fileOf(value)
-  if (file === undefined) {
+  const file = namedFile(value)
+  if (!isFileName(file)) {
     throw broken(
       path,
       `${name} (id ${shown(id)}) must have a "file_name" or a "coco_url" below the pictures' folder`,
@@ -280,14 +276,6 @@ function imageOf(
     negative: negative as readonly number[],
     notExhaustive: notExhaustive as readonly number[],
   }
-}
-
-/** File name, or for LVIS the folder and name in the address. */
-function fileOf({ file_name, coco_url }: Record<string, unknown>): string | undefined {
-  if (isFileName(file_name)) return file_name
-  if (typeof coco_url !== 'string') return undefined
-  const name = coco_url.split('/').slice(-2).join('/')
-  return isFileName(name) ? name : undefined
 }
 
 function isFileName(name: unknown): name is string {
@@ -391,12 +379,6 @@ const isId = (id: unknown): id is ImageId =>
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-/** A value as it stands in the file, for a message. */
-export function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing'
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text
 }
 
 function broken(path: string, problem: string): DeclipError {

@@ -1,10 +1,11 @@
+import { shown } from '../../base/coco-entries.js'
 import { DeclipError, type ErrorCode } from '../../errors.js'
 import type { DecodedImage } from '../../image/decode.js'
 import { loadImage } from '../../image/source.js'
 import type { Visit } from './sampler.js'
 import { randomFor } from './seeds.js'
 import { LeftOut } from './sources/left-out.js'
-import { isInside, shown } from './sources/regions.js'
+import { isInside } from './sources/regions.js'
 import type { Item, Source } from './sources/source.js'
 
 /** Smaller pictures are not learnt from, side in pixels (CLIPSelf, training/data.py). */

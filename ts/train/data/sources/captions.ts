@@ -1,9 +1,10 @@
 import { dirname } from 'node:path'
 import { parse } from 'csv-parse/sync'
+import { shown } from '../../../base/coco-entries.js'
 import { DeclipError } from '../../../errors.js'
 import { fileSource, fromFolder } from './files.js'
 import { LeftOut } from './left-out.js'
-import { shown, UNCAPTIONED } from './regions.js'
+import { UNCAPTIONED } from './regions.js'
 import type { Item, Source } from './source.js'
 import { parseJson, readText } from './text.js'
 

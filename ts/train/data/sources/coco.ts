@@ -1,8 +1,9 @@
 import { dirname } from 'node:path'
+import { namedFile, shown } from '../../../base/coco-entries.js'
 import { DeclipError } from '../../../errors.js'
 import { fileSource, fromFolder } from './files.js'
 import { LeftOut } from './left-out.js'
-import { boxProblem, isUsable, shown } from './regions.js'
+import { boxProblem, isUsable } from './regions.js'
 import type { Item, Needs, Region, Source } from './source.js'
 import { parseJson, readText } from './text.js'
 
@@ -64,13 +65,10 @@ export async function openCoco(
   return fileSource(items, { path, needs, leftOut, classes: [...names.values()] })
 }
 
-/** File name, or for LVIS the folder and name in the address. */
 function nameOf(path: string, i: number, picture: Picture | null): string {
-  const { file_name, coco_url } = picture ?? {}
-  if (typeof file_name === 'string' && file_name !== '') return file_name
-  if (typeof coco_url === 'string' && coco_url !== '')
-    return coco_url.split('/').slice(-2).join('/')
-  throw nameless(path, `images[${i}]`)
+  const name = namedFile(picture ?? {})
+  if (name === undefined) throw nameless(path, `images[${i}]`)
+  return name
 }
 
 function item(path: string, what: string, root: string, name: unknown, regions: Region[]): Item {

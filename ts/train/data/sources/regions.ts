@@ -26,12 +26,6 @@ export function isInside(
   return x < width && y < height && x + w > 0 && y + h > 0
 }
 
-/** A value as it stands in the data, for a message. */
-export function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing'
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text
-}
-
 export const UNCAPTIONED = 'pictures without a caption'
 export const UNLABELLED = 'pictures without a labelled box'
 const UNBOXED = 'pictures without a box, of which a corner is learnt from'

@@ -1,5 +1,6 @@
+import { shown } from '../../../base/coco-entries.js'
 import type { LeftOut } from './left-out.js'
-import { boxProblem, shown } from './regions.js'
+import { boxProblem } from './regions.js'
 import type { Item, Needs, Region } from './source.js'
 import { decodeText, parseJson } from './text.js'
 

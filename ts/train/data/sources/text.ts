@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { readFile } from 'node:fs/promises'
 import { ioError } from '../../../base/files.js'
+import { parsePythonJson } from '../../../base/python-json.js'
 import { DeclipError } from '../../../errors.js'
 
 /** UTF-8, or UTF-16 with a byte order mark; the mark is taken off. Undefined for other bytes. */
@@ -40,9 +41,6 @@ function wrongLine(bytes: Buffer): number {
   return line
 }
 
-/** A text in quotes, or one of the numbers that Python writes and JSON has not. */
-const NO_JSON_NUMBER = /"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b/g
-
 /**
  * JSON from a file or a part of one, which the error names. NaN and Infinity, which Python's json module
  * writes, are read as null.
@@ -51,10 +49,8 @@ const NO_JSON_NUMBER = /"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b/g
  */
 export function parseJson(name: string, text: string): unknown {
   try {
-    return JSON.parse(text)
+    return parsePythonJson(text, () => null)
   } catch (cause) {
-    const mended = text.replace(NO_JSON_NUMBER, found => (found.startsWith('"') ? found : 'null'))
-    if (mended !== text) return parseJson(name, mended)
     throw new DeclipError('ERR_DECLIP_IO', `${name} is not JSON: ${(cause as Error).message}.`, {
       cause,
     })
