@@ -77,6 +77,7 @@ export function runIn(
       })
     child.on('error', reject)
     child.on('close', (code, signal) => resolve({ code: code ?? signal, ...texts }))
+    child.stdin.on('error', () => {}) // a program may end without reading it
     child.stdin.end(input)
   })
 }
