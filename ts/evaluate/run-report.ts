@@ -25,7 +25,6 @@ export async function writeRunReport(
   { signal, priority, client }: Call,
 ): Promise<void> {
   const { result, confusion, curves, scores } = scored
-  const failed = result.failed.map(({ id, error }) => ({ id, error: error.message }))
   const layersOf = async (id: string): Promise<PictureLayers | undefined> => {
     const picture = shown?.pictures.find(one => one.id === id)
     const show = shown?.task.layers
@@ -34,7 +33,7 @@ export async function writeRunReport(
     return admit({ signal, priority, client }, call => show(picture, call), { refusable: false })
   }
   await writeReport({
-    result: { ...result, failed } as unknown as ReportResult,
+    result: result as ReportResult,
     classes: header.classes,
     confusion,
     pictures: scores,
