@@ -74,20 +74,24 @@ t.test('Ctrl-C says how to go on', async t => {
   t.equal((await run('--out', out, '--resume')).code, 0)
 })
 
-t.test('parts, and what unites them', async t => {
-  const { run, dir } = await setUp(t)
-  const whole = (await run('--json')).out
-  const parts = join(dir, 'parts')
-  for (const shard of ['1/2', '2/2']) {
-    const { code, err } = await run('--out', parts, '--shard', shard)
-    t.equal(code, 0, err)
+t.test('the examples of the help run as written', async t => {
+  const dir = t.testdir()
+  await writeDataFolder(join(dir, 'scenes'), COUNT)
+  const { out: help } = await finish(spawn(process.execPath, [MAIN, 'eval', '--help']))
+  const commands = [...help.matchAll(/^ {2}\$ declip (.*)$/gm)].map(([, line = '']) => line)
+  const own = commands.filter(line => !line.includes('voc21'))
+  t.equal(own.length, 6)
+  for (const line of own) {
+    const { code, err } = await finish(
+      spawn(process.execPath, [MAIN, ...line.split(' ')], { cwd: dir }),
+    )
+    t.equal(code, 0, `${line}: ${err}`)
   }
-  const { code, out, err } = await merge(parts, '--json', '--out', join(dir, 'merged'))
-  t.equal(code, 0, err)
-  t.equal(out, whole)
-  t.ok(existsSync(join(dir, 'merged/report.html')))
-  rmSync(join(parts, 'results-2-of-2.jsonl'))
-  const half = await merge(parts)
+  const result = (folder: string) => readFileSync(join(dir, folder, 'result.json'), 'utf8')
+  t.equal(result('whole'), result('run'), 'parts come to what a run in one go does')
+  t.ok(existsSync(join(dir, 'whole/report.html')))
+  rmSync(join(dir, 'parts/results-2-of-2.jsonl'))
+  const half = await merge(join(dir, 'parts'))
   t.equal(half.code, 1)
   t.match(half.out, /missing/, 'the numbers are there')
   t.match(half.err, /ERR_DECLIP_IO: parts 2\/2 are missing: \d+ of 8 pictures have no result/)

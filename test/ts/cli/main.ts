@@ -18,6 +18,8 @@ const COMMANDS = [
   'segment',
   'encode',
   'classify',
+  'eval',
+  'merge',
   'train',
   'info',
   'model',
@@ -26,7 +28,7 @@ const COMMANDS = [
   'setup',
 ]
 /** Commands whose examples need the network or files of the reader's own. */
-const ELSEWHERE = ['setup', 'train', 'model', 'download']
+const ELSEWHERE = ['setup', 'train', 'model', 'download', 'eval', 'merge']
 
 const start = (args: readonly string[], cwd = packageRoot, env = {}): ChildProcess =>
   spawn(process.execPath, [MAIN, ...args], { cwd, env: { ...process.env, ...env } })

@@ -1,6 +1,6 @@
-import { invalid } from '../../errors.js'
 import type { EvaluationTask, OpenDataset } from '../datasets/dataset.js'
 import type { EvaluateOptions } from '../options.js'
+import { openDetection } from './detection.js'
 import { openRegions } from './regions.js'
 import { openSemantic } from './semantic.js'
 import type { ReadyTask } from './task.js'
@@ -18,7 +18,10 @@ export async function openTask(
       )) as unknown as ReadyTask
     case 'regions':
       return (await openRegions(options, dataset as OpenDataset<'regions'>)) as unknown as ReadyTask
-    default:
-      throw invalid('task', "'semantic' or 'regions' in this release", dataset.task)
+    case 'detection':
+      return (await openDetection(
+        options,
+        dataset as OpenDataset<'detection'>,
+      )) as unknown as ReadyTask
   }
 }
