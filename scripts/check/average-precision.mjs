@@ -28,8 +28,10 @@ export const RECORDED = join(root, 'test/fixtures/metrics/coco-eval.f64.br')
 const require = createRequire(import.meta.url)
 const dist = name => require(join(root, 'dist', name))
 
+const PYTHON = process.platform === 'win32' ? 'py' : 'python3'
+
 /** Where pip has put pycocotools, null where it cannot. */
-export async function pycocotools(python = 'python3') {
+export async function pycocotools(python = PYTHON) {
   const folder = join(root, 'node_modules/.cache', `pycocotools-${VERSION}`)
   if (existsSync(join(folder, 'pycocotools'))) return { folder }
   const quiet = ['-qq', '--disable-pip-version-check', '--retries', '1', '--only-binary', ':all:']
@@ -50,7 +52,7 @@ export class Reference {
   #wake = () => {}
   #ended
 
-  constructor({ folder, python = 'python3' }) {
+  constructor({ folder, python = PYTHON }) {
     const file = join(root, 'scripts/check/average_precision_reference.py')
     this.#child = spawn(python, [file], {
       stdio: ['pipe', 'pipe', 'inherit'],
