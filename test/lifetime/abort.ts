@@ -38,6 +38,7 @@ t.test('aborted before: nothing runs', async t => {
     encodeDense: () => model.encodeDense(x, { signal }),
     encodeBoxes: () => model.encodeBoxes(x, [[0, 0, 50, 50]], { signal }),
     encodeMasks: () => model.encodeMasks(x, masks, { signal }),
+    classify: () => model.classify(small, classes, { boxes: [[0, 0, 9, 9]], signal }),
     vocabulary: () => model.vocabulary(['never seen before'], { signal }),
     encode: () => model.encode(small, { signal }),
     'view.segment': () => view.segment(classes, { signal }),

@@ -33,6 +33,10 @@ const EXAMPLES = {
     prints: /bfloat16: \d+\.\d{3} %[\s\S]*int8: /,
   },
   'many.mjs': { args: ['mixed'], prints: /garden\.png +\w+ +\d+\.\d %\npark\.png / },
+  'regions.mjs': {
+    prints:
+      /dense: pizza \(\d+ %, cosine 0\.\d+\), banana[^\n]*\ncrop: [^\n]*\nmean: [^\n]* strawberry /,
+  },
   'segment.mjs': {
     prints: /background \d+\.\d %\n[\s\S]*written\n$/,
     writes: ['mask.png', 'overlay.png'],

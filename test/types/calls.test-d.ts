@@ -2,6 +2,7 @@
 import { expectAssignable, expectError, expectNotAssignable, expectType } from 'tsd'
 import {
   type CheckpointInfo,
+  type Classification,
   configure,
   type DoctorCheck,
   doctor,
@@ -22,7 +23,7 @@ import {
   tokenize,
   train,
   type View,
-  type Vocabulary,
+  Vocabulary,
 } from '../../dist/index.mjs'
 
 declare const model: Model
@@ -100,6 +101,17 @@ expectType<Promise<Segmentation>>(
 expectType<Promise<View>>(model.encode('photo.jpg', { method: 'proxyclip', proxy: { model } }))
 expectError(segment('photo.jpg', ['cat'], { proxy: { model: 5 } }))
 expectType<Promise<Tensor>>(model.encodeBoxes('photo.jpg', [[0, 0, 9, 9]], { size: 448 }))
+expectType<Promise<Classification>>(
+  model.classify('photo.jpg', ['cat'], {
+    boxes: [[0, 0, 9, 9]],
+    pool: 'mean',
+    topK: 3,
+    mode: 'qq',
+  }),
+)
+expectError(model.classify('photo.jpg', ['cat'], { pool: 'max' }))
+expectType<Promise<Vocabulary>>(Vocabulary.fromFeatures(['cat'], tensor, { background: false }))
+expectType<Promise<Vocabulary>>(Vocabulary.fromFile('embeddings.npy', ['cat']))
 expectType<Promise<Tensor>>(model.encodeMasks('photo.jpg', tensor, { imageIndex: [0] }))
 expectType<Promise<Vocabulary>>(model.vocabulary(['cat, feline'], { templates: ['a {}'] }))
 expectType<Promise<View>>(model.encode('photo.jpg', { method: 'declip' }))

@@ -56,7 +56,10 @@ export function addClassify(program: Command, run: Run): void {
   )
   command
     .optionsGroup('Regions:')
-    .option('--boxes <file>', 'JSON: [x1, y1, x2, y2] in pixels, by file name for several, or COCO')
+    .option(
+      '--boxes <file>',
+      'JSON: a list of [x1, y1, x2, y2] in pixels, such lists by file name, or COCO',
+    )
     .option(
       '--masks <file>',
       'label picture, folder of them, or JSON of COCO run lengths or polygons',
@@ -81,7 +84,7 @@ export function addClassify(program: Command, run: Run): void {
       'after',
       examples(
         `declip classify ${examplePicture('music.png')} --classes "guitar; pizza; elephant" --top 2`,
-        `declip classify ${examplePicture('table.png')} --boxes boxes.json --pool mean --classes "pizza; banana; coffee"`,
+        `declip classify ${examplePicture('table.png')} --boxes "[[10, 60, 190, 230], [220, 40, 370, 200]]" --classes "pizza; banana; coffee" --top 1`,
         `declip classify "${examplePicture('*.png')}" --shard 2/6 --classes "guitar; pizza; elephant" --json`,
       ),
     )

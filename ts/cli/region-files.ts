@@ -18,8 +18,14 @@ export interface RegionFile<Regions> {
 /** What {@link RegionFile} is asked by. */
 type Table<Region> = ReadonlyMap<string, Region[]> | Region[]
 
+/** What errors call JSON that was given in place of a file. */
+const INLINE = 'the list'
+
+/** Whether it is a list, not the name of a file. */
+const isInline = (given: string): boolean => given.trimStart().startsWith('[')
+
 /**
- * Boxes from JSON: a list of [x1, y1, x2, y2] for every picture; an object of such lists by file name; or COCO's
+ * Boxes from JSON, a file or the text of a list: a list of [x1, y1, x2, y2] for every picture; an object of such lists by file name; or COCO's
  * annotations or results, whose `bbox` is x, y, width and height.
  *
  * @throws DeclipError ERR_DECLIP_IO, ERR_DECLIP_INVALID_ARG naming file and place
@@ -35,6 +41,7 @@ export async function readBoxFile(path: string): Promise<RegionFile<Box[]>> {
  * @throws DeclipError as {@link readBoxFile}
  */
 export async function readMaskFile(path: string): Promise<RegionFile<MaskInput>> {
+  if (isInline(path)) return fileOf(path, await tableOf(path, shapeFrom))
   const found = await stat(path).catch(error => {
     throw ioError('read', path, error)
   })
@@ -70,10 +77,11 @@ function shapeFrom(entry: unknown, place: string): MaskShape {
 }
 
 async function tableOf<Region>(
-  path: string,
+  given: string,
   read: (entry: unknown, place: string) => Region,
 ): Promise<Table<Region>> {
-  const json = parseJson(path, await readText(path))
+  const path = isInline(given) ? INLINE : given
+  const json = parseJson(path, isInline(given) ? given : await readText(given))
   const each = (list: readonly unknown[], place: string) =>
     list.map((entry, i) => read(entry, `${place} ${i}`))
   if (Array.isArray(json)) {

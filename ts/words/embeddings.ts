@@ -41,7 +41,7 @@ export async function readEmbeddings(
   if (wanted) return { names: wanted, ...matrix }
   throw new DeclipError(
     'ERR_DECLIP_INVALID_ARG',
-    `${path} has ${matrix.rows} rows without names; give them in their order: Vocabulary.fromFile(path, names).`,
+    `${path} has ${matrix.rows} rows without names; give the names in the order of the rows (Vocabulary.fromFile(path, names); --classes).`,
   )
 }
 

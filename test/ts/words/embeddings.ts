@@ -183,7 +183,7 @@ t.test('what cannot be used is named by file and row', async t => {
     [['pizza', 5, 'wall'], /name 1 must be a text/],
     [[], /names must be a list of names or the path/],
     [5, /names must be a list/],
-    [undefined, /x\.npy has 3 rows without names; give them/],
+    [undefined, /x\.npy has 3 rows without names; give the names/],
   ] as const) {
     await t.rejects(of(rows, list), { ...invalid, message })
   }
