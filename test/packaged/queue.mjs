@@ -192,6 +192,17 @@ t.test('a folder by two workers', { skip: server ? false : missing('redis-server
     t.equal(code, 0, second.stderr())
   })
 
+  await t.test('what it costs', async t => {
+    cpSync(join(folder, 'pictures', places[0]), join(folder, 'few/0.jpg'))
+    cpSync(join(folder, 'pictures', places[1]), join(folder, 'few/1.jpg'))
+    const args = ['queue/overhead.mjs', '--rounds', '1', '--options', OPTIONS]
+    const few = { ...env, PICTURES: join(folder, 'few') }
+    const printed = await runNode(folder, args, { env: few })
+    t.comment(printed)
+    t.match(printed, /2 pictures, 1 rounds: segmentMany\(\) [\d.]+ ms a picture, one worker [\d.]+ ms/)
+    t.match(printed, /a waiting picture takes \d+ bytes of Redis/)
+  })
+
   await t.test('without Redis', async t => {
     await redis.kill()
     const { code, stderr } = await run('collect.mjs')
