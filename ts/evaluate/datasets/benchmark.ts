@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { DeclipError } from '../../errors.js'
 import { DATASETS } from '../../methods/benchmarks.js'
 import type { DatasetClass, DatasetPicture, OpenDataset } from './dataset.js'
-import { filesBelow, findRoot, isFile, readStems, some } from './files.js'
+import { filesBelow, findRoot, isFile, missingNote, readStems, some } from './files.js'
 import { LAYOUTS, type LabelForm, type Layout, type SemanticName } from './layouts.js'
 import { readLabelMat } from './mat-file.js'
 import { labelledPicture, readPicture } from './semantic.js'
@@ -35,7 +35,7 @@ export async function openBenchmark(
     data,
     layout.roots,
     root => findLabels(root, layout, signal),
-    `${layout.title}'s labels (${[...new Set(wanted)].join(' or ')})`,
+    `labels of ${layout.title} (${[...new Set(wanted)].join(' or ')})`,
   )
   const { root, form } = found
   const { folder: images, stems } = await findImages(root, layout, signal)
@@ -70,10 +70,10 @@ export async function openBenchmark(
     )
   }
   if (lacking.pictures.length > 0) {
-    notes.push(`${lacking.pictures.length} pictures are missing: ${some(lacking.pictures)}.`)
+    notes.push(missingNote(lacking.pictures, 'picture'))
   }
   if (lacking.labels.length > 0) {
-    notes.push(`${lacking.labels.length} label files are missing: ${some(lacking.labels)}.`)
+    notes.push(missingNote(lacking.labels, 'label file'))
   }
   if (!layout.pictures.includes(pictures.length)) {
     notes.push(

@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises'
 import { join, posix } from 'node:path'
 import { DeclipError } from '../../errors.js'
 import type { CocoImage } from './coco-file.js'
-import { findRoot, isFile, some } from './files.js'
+import { count, findRoot, isFile, missingNote, some } from './files.js'
 
 /** Where a COCO folder may be below the one that is given. */
 export const COCO_ROOTS = ['', 'coco', 'coco2017'] as const
@@ -26,7 +26,7 @@ export function findAnnotations(
     }
     return undefined
   }
-  return findRoot(data, roots, first, `an annotation file (${names.join(' or ')})`)
+  return findRoot(data, roots, first, `annotation file (${names.join(' or ')})`)
 }
 
 /** Files that an annotation file names. */
@@ -70,13 +70,12 @@ export function notesOn(
   what: string,
 ): string[] {
   const notes: string[] = []
-  if (missing.size > 0) notes.push(`${missing.size} ${what} are missing: ${some([...missing])}.`)
+  if (missing.size > 0) notes.push(missingNote([...missing], what))
   const problems = images.flatMap(({ problem }) => problem ?? [])
   const [first] = problems
   if (first !== undefined) {
-    const count = problems.length
     notes.push(
-      `${count} ${count === 1 ? 'picture has' : 'pictures have'} annotations that cannot be measured with. ${first}`,
+      `${count(problems.length, 'picture has', 'pictures have')} annotations that cannot be measured with. ${first}`,
     )
   }
   return notes

@@ -101,10 +101,20 @@ function listProblem(path: string, line: number, problem: string): DeclipError {
   return new DeclipError('ERR_DECLIP_INVALID_ARG', `${path}, line ${line + 1}: ${problem}.`)
 }
 
+/** '1 picture', '2 pictures'. */
+export function count(n: number, one: string, many = `${one}s`): string {
+  return `${n} ${n === 1 ? one : many}`
+}
+
 /** 'a, b, c and 4 more'. */
 export function some(names: readonly string[], most = 3): string {
   const more = names.length - most
   return more > 0 ? `${names.slice(0, most).join(', ')} and ${more} more` : names.join(', ')
+}
+
+/** '2 label files are missing: a.png, b.png.' */
+export function missingNote(names: readonly string[], what: string): string {
+  return `${count(names.length, what)} ${names.length === 1 ? 'is' : 'are'} missing: ${some(names)}.`
 }
 
 /**
@@ -134,6 +144,6 @@ export async function findRoot<T>(
   const places = roots.map(root => join(data, root))
   throw new DeclipError(
     'ERR_DECLIP_IO',
-    `data: ${wanted} is not there. Looked below ${places.join(', ')}. Give the data set's folder or the one that holds it; docs/guides/datasets.md has the folders of every set.`,
+    `data: found no ${wanted}. Looked below ${places.join(', ')}. Give the data set's folder or the one that holds it; docs/guides/datasets.md has the folders of every set.`,
   )
 }

@@ -4,7 +4,7 @@ import { PICTURE_ENDING } from '../../image/format.js'
 import { readClassFile } from '../../text/class-files.js'
 import { findBackground } from '../../words/classes.js'
 import type { DatasetClass, OpenDataset } from './dataset.js'
-import { filesBelow, findRoot, isFile, some } from './files.js'
+import { count, filesBelow, findRoot, isFile, some } from './files.js'
 import { plainTable } from './label-table.js'
 import { labelledPicture, readPicture } from './semantic.js'
 
@@ -54,7 +54,7 @@ export async function openLabelFolder(
     data,
     [''],
     async root => filesBelow(join(root, 'labels'), signal),
-    'a folder labels with index pictures (labels/*.png)',
+    'folder labels with index pictures (labels/*.png)',
   )
   const images = join(data, 'images')
   const pictures = await picturesBelow(images, signal)
@@ -83,9 +83,14 @@ export async function openLabelFolder(
     )
   }
   const notes: string[] = []
-  if (absent.length > 0) notes.push(`${absent.length} pictures have no labels: ${some(absent)}.`)
+  if (absent.length > 0)
+    notes.push(
+      `${count(absent.length, 'picture has', 'pictures have')} no labels: ${some(absent)}.`,
+    )
   if (labels.size > 0) {
-    notes.push(`${labels.size} label files have no picture in images: ${some([...labels])}.`)
+    notes.push(
+      `${count(labels.size, 'label file has', 'label files have')} no picture in images: ${some([...labels])}.`,
+    )
   }
   const names = classes.map(({ name }) => name)
   return {

@@ -164,7 +164,7 @@ export async function openRegionFolder(
       image: join(images.folder, image.file),
       truth: signal => readRegions(opened, image, signal),
     })),
-    notes: notesOn(coco.images, images.missing, 'pictures'),
+    notes: notesOn(coco.images, images.missing, 'picture'),
   }
 }
 
@@ -188,7 +188,7 @@ async function openInstances(
       image: join(opened.images.folder, image.file),
       truth: signal => readObjects(opened, image, masks, signal),
     })),
-    notes: notesOn(coco.images, opened.images.missing, 'pictures'),
+    notes: notesOn(coco.images, opened.images.missing, 'picture'),
   }
 }
 

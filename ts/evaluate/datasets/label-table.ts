@@ -55,7 +55,7 @@ export async function toLabels(
   table: LabelTable,
   name: string,
 ): Promise<SemanticTruth> {
-  const lookup = lookupOf(table, data instanceof Uint16Array)
+  const { lookup, isSame } = lookupOf(table, data instanceof Uint16Array)
   const wide = table.classes > 255
   const isReused = data instanceof Uint16Array === wide
   const labels = isReused ? data : wide ? new Uint16Array(data.length) : new Uint8Array(data.length)
@@ -73,16 +73,24 @@ export async function toLabels(
         else unknown.set(value, { count: 1, first: i })
       }
     }
+    if (isReused && isSame) return
     for (let i = y * width; i < end; i++) labels[i] = lookup[data[i] as number] as number
   })
   if (unknown.size > 0) throw unknownLabels(name, width, unknown, table)
   return { width, height, labels }
 }
 
-const lookups = new WeakMap<LabelTable, { narrow?: Int32Array; wide?: Int32Array }>()
+/** Labels of all values that a file of 8 or 16 bits can have. */
+interface Lookup {
+  /** Ignored values have the largest label, unknown ones {@link UNKNOWN}. */
+  readonly lookup: Int32Array
+  /** Whether every known value is its own label. */
+  readonly isSame: boolean
+}
 
-/** A label for every value that a file can have; ignored ones have the largest. */
-function lookupOf(table: LabelTable, wide: boolean): Int32Array {
+const lookups = new WeakMap<LabelTable, { narrow?: Lookup; wide?: Lookup }>()
+
+function lookupOf(table: LabelTable, wide: boolean): Lookup {
   const made = lookups.get(table) ?? {}
   lookups.set(table, made)
   const width = wide ? 'wide' : 'narrow'
@@ -93,8 +101,9 @@ function lookupOf(table: LabelTable, wide: boolean): Int32Array {
     const label = table.of(value, wide)
     return label === IGNORED ? ignored : label
   })
-  made[width] = lookup
-  return lookup
+  const isSame = lookup.every((label, value) => label === value || label === UNKNOWN)
+  made[width] = { lookup, isSame }
+  return made[width]
 }
 
 function unknownLabels(

@@ -70,8 +70,8 @@ export async function openPanoptic(
       truth: signal => readRegions(coco, image, images, pngs, labels, signal),
     })),
     notes: [
-      ...notesOn(coco.images, images.missing, 'pictures'),
-      ...notesOn([], pngs.missing, 'PNG files of segments'),
+      ...notesOn(coco.images, images.missing, 'picture'),
+      ...notesOn([], pngs.missing, 'segment file'),
     ],
   }
 }

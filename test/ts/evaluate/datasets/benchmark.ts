@@ -333,8 +333,8 @@ t.test('lists', async t => {
     ['lone', '2007_000033', 'none'],
   )
   t.same(set.notes.slice(0, 2), [
-    '1 pictures are missing: none.jpg.',
-    '1 label files are missing: lone.png.',
+    '1 picture is missing: none.jpg.',
+    '1 label file is missing: lone.png.',
   ])
   const missing = { code: 'ERR_DECLIP_IO' }
   await t.rejects(truthOf(set, 'none'), {
@@ -359,7 +359,7 @@ t.test('what is not there is told with where it was looked for', async t => {
   await t.rejects(openDataset({ dataset: 'ade20k', data }), {
     code,
     message:
-      /ADE20K's labels \(annotations\/validation\/\*\.png\) is not there\. Looked below .*ADEChallengeData2016/,
+      /found no labels of ADE20K \(annotations\/validation\/\*\.png\)\. Looked below .*ADEChallengeData2016/,
   })
   const one = CASES[0] as Case
   const voc = await write(t, one)

@@ -123,8 +123,8 @@ t.test('what belongs to one picture is told when that is asked for', async t => 
   const set = await openDataset({ dataset: 'folder', data })
   const truth = async (id: string) => set.pictures.find(one => one.id === id)?.truth()
   t.same(set.notes, [
-    '1 pictures have no labels: lone.jpg.',
-    '1 label files have no picture in images: unused.png.',
+    '1 picture has no labels: lone.jpg.',
+    '1 label file has no picture in images: unused.png.',
   ])
   await t.rejects(truth('lone'), { code: 'ERR_DECLIP_IO', message: /labels\/lone\.png.*not there/ })
   await t.rejects(truth('small'), {
@@ -147,7 +147,7 @@ t.test('what is wrong with the whole set', async t => {
   await reject(
     { data: join(data, 'images') },
     'ERR_DECLIP_IO',
-    /a folder labels .*not there. Looked below/,
+    /found no folder labels .*\. Looked below/,
   )
   await reject({ data: '' }, 'ERR_DECLIP_INVALID_ARG', /data must be the path of a folder/)
   await reject({ dataset: 'voc' }, 'ERR_DECLIP_INVALID_ARG', /dataset must be one of .*folder/)

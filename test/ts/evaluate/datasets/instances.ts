@@ -225,7 +225,7 @@ t.test('pictures', async t => {
   const images = [image(1), image(3, 'none.jpg')]
   const annotations = ANNOTATIONS.filter(one => one.image_id !== 2)
   const lacking = await write(t, { images, annotations })
-  t.match((await open(lacking)).notes[0], /^1 pictures are missing: none\.jpg\.$/)
+  t.match((await open(lacking)).notes[0], /^1 picture is missing: none\.jpg\.$/)
   await t.rejects(truthOf(lacking, '3'), {
     code: 'ERR_DECLIP_IO',
     message: /none\.jpg \(image 3\) is not there/,

@@ -228,14 +228,14 @@ t.test('what is wrong with the whole file', async t => {
   })
   await t.rejects(open(join(data, 'val2017')), {
     code: 'ERR_DECLIP_IO',
-    message: /an annotation file \(annotations\/panoptic_val2017\.json or .* is not there/,
+    message: /found no annotation file \(annotations\/panoptic_val2017\.json or /,
   })
   const missing = await write(t, {
     json: { images: [image, { ...image, id: 1, file_name: 'lone.jpg' }] },
   })
   const set = await open(missing)
   t.match(set.notes, [
-    /^1 pictures are missing: lone\.jpg\.$/,
+    /^1 picture is missing: lone\.jpg\.$/,
     /^1 picture has annotations .*image 1 \(lone\.jpg\) has no annotation\.$/,
   ])
   await t.rejects(Promise.resolve(set.pictures[1]?.truth()), {
