@@ -60,12 +60,14 @@ export async function writeReport(input: ReportInput): Promise<void> {
 }
 
 function subtitle(result: ReportResult): Markup {
-  const settings = ['method', 'model.denseMode', 'model.family', 'model.dtype'].map(path =>
-    textAt(result.settings, path),
-  )
-  const device = textAt(result.versions, 'device')
-  const told = [...settings, device].filter(text => text !== undefined)
-  const parts = [TASKS[result.task], `${count(result.pictures)} pictures`, ...new Set(told)]
+  const told = [
+    ['method', textAt(result.settings, 'method')],
+    ['mode', textAt(result.settings, 'model.denseMode')],
+    ['family', textAt(result.settings, 'model.family')],
+    ['', textAt(result.settings, 'model.dtype')],
+    ['on', textAt(result.versions, 'device')],
+  ].flatMap(([name, text]) => (text === undefined ? [] : [`${name} ${text}`.trim()]))
+  const parts = [TASKS[result.task], `${count(result.pictures)} pictures`, ...told]
   return html`${parts.join(' · ')}`
 }
 
@@ -80,5 +82,5 @@ function warning(result: ReportResult): Markup | undefined {
     typeof limit === 'number' && `the run was limited to ${count(limit)}`,
   ].filter(reason => reason !== false)
   if (reasons.length === 0) return undefined
-  return html`<p class="warning" role="note">Not all pictures of the data set count: ${reasons.join(', ')}. These figures cannot be compared with published ones.</p>`
+  return html`<p class="warning" role="note">Not all pictures of the data set count: ${reasons.join(', ')}.${result.published?.length ? ' These figures cannot be compared with published ones.' : ''}</p>`
 }
