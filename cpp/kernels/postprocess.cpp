@@ -146,6 +146,7 @@ void Postprocess::restart(int64_t height) {
             label_.mutable_data_ptr<int32_t>(),
             pixels};
   chosen_ = best_;
+  best_label_ = at::Tensor();
   if (all_planes_.defined()) planes_ = all_planes_.narrow(1, 0, height);
   if (filters()) {
     rank_logit_.view(-1).narrow(0, 0, kRanks * pixels).fill_(kLowest);
@@ -224,10 +225,7 @@ int64_t Postprocess::bytes() const {
   return static_cast<int64_t>(sum);
 }
 
-void Postprocess::rank(int64_t rank,
-                       int32_t* classes,
-                       int32_t* labels,
-                       uint8_t* certainty) const {
+void Postprocess::rank(int64_t rank, int32_t* classes, int32_t* labels) const {
   const int64_t pixels = ranks_.pixels;
   const float* logit = ranks_.logit + rank * pixels;
   const uint16_t* label = ranks_.label + rank * pixels;
@@ -235,7 +233,6 @@ void Postprocess::rank(int64_t rank,
     classes[i] =
         logit[i] > -std::numeric_limits<float>::infinity() ? label[i] : -1;
   }
-  grade(rank == 0 ? state_.best : logit, certainty);
   std::copy_n(classes, pixels, labels);
   if (options_.prob_threshold <= 0) return;
   WordState state = state_;
@@ -253,14 +250,8 @@ void Postprocess::threshold(const float* logits, const WordState& state) const {
                   state);
 }
 
-void Postprocess::grade(const float* logits, uint8_t* certainty) const {
-  DECLIP_RUN_TWIN(best_,
-                  label_certainty,
-                  logits,
-                  static_cast<float>(options_.logit_scale),
-                  static_cast<float>(options_.prob_threshold),
-                  state_,
-                  certainty);
+void Postprocess::grade(uint8_t* certainty) const {
+  DECLIP_RUN_TWIN(best_, label_certainty, state_, certainty);
 }
 
 std::vector<int64_t> Postprocess::missing() {
@@ -271,6 +262,7 @@ std::vector<int64_t> Postprocess::missing() {
 std::vector<int64_t> Postprocess::missing(const std::vector<bool>& keep) {
   keep_ = keep;
   if (std::find(keep.begin(), keep.end(), false) == keep.end()) return {};
+  best_label_ = label_.clone();
   chosen_ = at::empty_like(best_);
   const auto flags = at::empty({classes_}, at::kByte);
   for (int64_t c = 0; c < classes_; ++c) {
@@ -331,10 +323,12 @@ Segmentation Postprocess::scores() const {
 Segmentation Postprocess::finish() {
   Segmentation result = scores();
   const auto certainty = at::empty_like(label_, at::kByte);
-  grade(chosen_.const_data_ptr<float>(), certainty.mutable_data_ptr<uint8_t>());
+  grade(certainty.mutable_data_ptr<uint8_t>());
   if (options_.prob_threshold > 0) {
+    if (!best_label_.defined()) best_label_ = label_.clone();
     threshold(chosen_.const_data_ptr<float>(), state_);
   }
+  if (best_label_.defined()) certainty.mul_(best_label_.eq(label_));
   if (options_.closing) {
     const auto before = label_.clone();
     const auto scratch = at::empty_like(label_);

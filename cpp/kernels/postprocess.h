@@ -44,12 +44,12 @@ class Postprocess {
   /// After every word: pixels per class before filters and thresholds.
   std::vector<int64_t> counts() const { return count_labels(); }
   /// Of the pixels' best classes, on the CPU, with an area filter: the one of
-  /// rank 0..kRanks-1, -1 where there is none, the label that it gives by the
-  /// probability threshold, and how certain it is. [H * W] each.
-  void rank(int64_t rank,
-            int32_t* classes,
-            int32_t* labels,
-            uint8_t* certainty) const;
+  /// rank 0..kRanks-1, -1 where there is none, and the label that it gives by
+  /// the probability threshold. [H * W] each.
+  void rank(int64_t rank, int32_t* classes, int32_t* labels) const;
+  /// After every word: how certain the best class of every pixel is, [H * W],
+  /// as Segmentation has it.
+  void grade(uint8_t* certainty) const;
 
   /// The words whose planes are needed once more, in order, where the area
   /// filter keeps these classes alone. Empty unless it left pixels open.
@@ -70,7 +70,6 @@ class Postprocess {
  private:
   std::vector<int64_t> count_labels() const;
   void threshold(const float* logits, const WordState& state) const;
-  void grade(const float* logits, uint8_t* certainty) const;
   bool filters() const { return options_.area_threshold > 0; }
 
   std::vector<int64_t> word_class_;
@@ -86,6 +85,7 @@ class Postprocess {
   at::Tensor best_;        // [H, W]
   at::Tensor sum_;         // [H, W]
   at::Tensor label_;       // int32 [H, W]
+  at::Tensor best_label_;  // int32 [H, W] before a filter, where there is one
   at::Tensor chosen_;      // [H, W] largest logit of a kept class
   at::Tensor planes_;      // [C, H, W] largest logit per class, if asked for
   at::Tensor maximum_;     // [H, W] of the class whose words are coming

@@ -69,16 +69,11 @@ DECLIP_TWINS(class_probability,
               float* probability),
              (plane, scale, state, probability))
 
-/// How certain the label of the logit `chosen` is, coded in a byte as
-/// code_certainty() says; 0 where its probability is below `threshold`, since
-/// the pixel gets another label then.
+/// How certain the class of the largest logit is, coded in a byte as
+/// code_certainty() says.
 DECLIP_TWINS(label_certainty,
-             (const float* chosen,
-              float scale,
-              float threshold,
-              const WordState& state,
-              uint8_t* certainty),
-             (chosen, scale, threshold, state, certainty))
+             (const WordState& state, uint8_t* certainty),
+             (state, certainty))
 
 /// The label becomes `background` where the probability of the logit `chosen`
 /// is below `threshold`.

@@ -36,13 +36,12 @@ DECLIP_HD float score_probability(float z, float best, float sum, float scale) {
   return exp_negative((z - best) * scale) / sum;
 }
 
-/// A probability above 0 as 1..255, 255 times its root: with many words the
-/// best one's is small, and the root keeps more of it. 0: not known.
-DECLIP_HD uint8_t code_certainty(float probability, float threshold) {
-  const float root = std::sqrt(probability) * 255.0f + 0.5f;
-  const float capped = root > 255.0f ? 255.0f : root < 1.0f ? 1.0f : root;
-  const bool known = (probability > 0.0f) & (probability >= threshold);
-  return static_cast<uint8_t>(known ? static_cast<int32_t>(capped) : 0);
+/// The probability of the best word, 1 / sum, as 255 times its root: with many
+/// words it is small, and the root keeps more of it. 1..255, as there are at
+/// most 65536 words' worth of others.
+DECLIP_HD uint8_t code_certainty(float sum) {
+  const float root = 255.0f / std::sqrt(sum) + 0.5f;
+  return static_cast<uint8_t>(static_cast<int32_t>(root > 1.0f ? root : 1.0f));
 }
 
 /// Puts a class into one rank of a pixel and takes out what falls to the next.

@@ -30,7 +30,7 @@ constexpr double kPerPixelAndWord = 130;  // a plane and its softmax: 1.3 ns
 constexpr double kPerPixelAndStep = 130;  // PAMR: iterations x dilations
 constexpr double kBytesPerPixel =
     3;  // labels, before and after closing, certainty
-constexpr double kRankBytesPerPixel = 9;    // of an area filter
+constexpr double kRankBytesPerPixel = 5;    // of an area filter
 constexpr double kPamrBytesPerPixel = 138;  // 16 weights, four planes, scores
 constexpr double kBytesPerTokenAndChannel = 40;
 constexpr double kTokensPerText = 12;

@@ -197,6 +197,8 @@ class BandLabels {
     if (filters()) {
       count(desk, desk.postprocess.counts());
       ranked_->take(desk.postprocess, rows);
+      desk.postprocess.grade(
+          band_rows(result_.certainty, rows).mutable_data_ptr<uint8_t>());
       keep(desk.postprocess.scores());
       return;
     }

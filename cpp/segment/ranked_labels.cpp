@@ -26,7 +26,6 @@ auto with_label_type(at::ScalarType type, Work work) {
 
 RankedLabels::RankedLabels(Size size, at::ScalarType type)
     : classes_(at::empty({kRanks, size.height, size.width}, type)),
-      certainty_(at::empty({kRanks, size.height, size.width}, at::kByte)),
       flags_(at::empty({size.height, size.width}, at::kByte)) {}
 
 void RankedLabels::take(const Postprocess& from, RowRange rows) {
@@ -35,10 +34,7 @@ void RankedLabels::take(const Postprocess& from, RowRange rows) {
   uint8_t* flags = label_data<uint8_t>(flags_[rows.begin]);
   std::fill_n(flags, pixels, uint8_t{0});
   for (int64_t r = 0; r < kRanks; ++r) {
-    from.rank(r,
-              classes.data(),
-              labels.data(),
-              label_data<uint8_t>(certainty_[r][rows.begin]));
+    from.rank(r, classes.data(), labels.data());
     with_label_type(classes_.scalar_type(), [&](auto* type) {
       auto* out = label_data<std::remove_pointer_t<decltype(type)>>(
           classes_[r][rows.begin]);
@@ -63,13 +59,11 @@ int64_t RankedLabels::choose(RowRange rows,
   return with_label_type(classes_.scalar_type(), [&](auto* type) {
     using Label = std::remove_pointer_t<decltype(type)>;
     const Label* ranks[kRanks];
-    const uint8_t* certain[kRanks];
     for (int64_t r = 0; r < kRanks; ++r) {
       ranks[r] = label_data<Label>(classes_[r][rows.begin]);
-      certain[r] = label_data<uint8_t>(certainty_[r][rows.begin]);
     }
     auto* out = label_data<Label>(labels);
-    auto* how_certain = label_data<uint8_t>(certainty);
+    auto* certain = label_data<uint8_t>(certainty);
     int64_t open = 0;
     for (int64_t i = 0; i < pixels; ++i) {
       const int count = flags[i] >> 4;
@@ -81,7 +75,7 @@ int64_t RankedLabels::choose(RowRange rows,
       out[i] = !found  ? Label{0}
                : below ? static_cast<Label>(uncertain)
                        : ranks[r][i];
-      how_certain[i] = found ? certain[r][i] : uint8_t{0};
+      if (!found || out[i] != ranks[0][i]) certain[i] = 0;
     }
     return open;
   });

@@ -12,8 +12,7 @@
 namespace declip {
 
 /// The best classes of every pixel of a picture, until it is known which of
-/// them an area filter keeps: kRanks labels, as many certainties and a byte per
-/// pixel.
+/// them an area filter keeps: kRanks labels and a byte per pixel.
 class RankedLabels {
  public:
   /// type: of the labels, uint8 or uint16.
@@ -24,8 +23,9 @@ class RankedLabels {
 
   /// Writes the label of each pixel's best class that is kept into `labels`
   /// [rows.size(), W] of the same type, `uncertain` where its probability is
-  /// below the threshold and 0 where no rank is kept, and how certain it is
-  /// into `certainty`. Returns the number of pixels without a kept rank.
+  /// below the threshold and 0 where no rank is kept. `certainty`, that of the
+  /// best class, becomes 0 where that is not the label. Returns the number of
+  /// pixels without a kept rank.
   int64_t choose(RowRange rows,
                  const std::vector<bool>& keep,
                  int64_t uncertain,
@@ -33,8 +33,7 @@ class RankedLabels {
                  const at::Tensor& certainty) const;
 
  private:
-  at::Tensor classes_;    // [kRanks, H, W]
-  at::Tensor certainty_;  // uint8 [kRanks, H, W]
+  at::Tensor classes_;  // [kRanks, H, W]
   /// uint8 [H, W]: bit r is set where rank r is below the probability
   /// threshold; the number of ranks that hold a class is in the upper four.
   at::Tensor flags_;

@@ -300,8 +300,8 @@ export class Segmentation {
    * The connected regions of every class but the background, best first (by score; of equal ones that which begins
    * higher up in the picture).
    *
-   * A pixel's probability is kept as a byte, so that scores are exact to about 0.002. Pixels that a closing or a
-   * threshold gave to a class have none and are left out of the mean; a score is 0 where none is left.
+   * A pixel's probability is kept as a byte, so that scores are exact to about 0.002. Pixels that a closing, a
+   * threshold or the area filter gave to a class have none and are left out of the mean; a score is 0 where none is left.
    *
    * @example
    * ```ts

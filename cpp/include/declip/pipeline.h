@@ -26,8 +26,9 @@ struct Segmentation {
   at::Tensor labels;            // [H, W] uint8, uint16 above 256 classes
   std::vector<int64_t> counts;  // pixels per class, of `labels`
   /// uint8 [H, W]: 255 times the root of the probability of the pixel's label
-  /// (softmax over words, of the class's best word), 1..255. 0 where it is not
-  /// known: the label is that of pixels below the threshold, or of the closing.
+  /// (softmax over words, of the class's best word), 1..255. 0 where the label
+  /// is not that of the best word, but what a threshold, the area filter or the
+  /// closing made of it.
   at::Tensor certainty;
   /// float32 [C, H, W], undefined unless asked for: the largest cosine of the
   /// class's words, unscaled, after PAMR.

@@ -141,26 +141,11 @@ void class_probability(const float* plane,
   });
 }
 
-void label_certainty(const float* chosen,
-                     float scale,
-                     float threshold,
-                     const WordState& state,
-                     uint8_t* certainty) {
-  const bool best_chosen = chosen == state.best;  // then exp(0) is not needed
+void label_certainty(const WordState& state, uint8_t* certainty) {
   for_pixels(state.pixels, [&](int64_t begin, int64_t end) {
-    const float* __restrict best = state.best;
     const float* __restrict sum = state.sum;
     uint8_t* __restrict target = certainty;
-    if (best_chosen) {
-      for (int64_t i = begin; i < end; ++i) {
-        target[i] = code_certainty(1.0f / sum[i], threshold);
-      }
-    } else {
-      for (int64_t i = begin; i < end; ++i) {
-        target[i] = code_certainty(
-            score_probability(chosen[i], best[i], sum[i], scale), threshold);
-      }
-    }
+    for (int64_t i = begin; i < end; ++i) target[i] = code_certainty(sum[i]);
   });
 }
 

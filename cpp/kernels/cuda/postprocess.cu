@@ -100,16 +100,9 @@ __global__ void class_probability_at(const float* plane,
       score_probability(plane[i], state.best[i], state.sum[i], scale);
 }
 
-__global__ void certainty_at(const float* chosen,
-                             float scale,
-                             float threshold,
-                             WordState state,
-                             uint8_t* certainty) {
+__global__ void certainty_at(WordState state, uint8_t* certainty) {
   const int64_t i = item_index();
-  if (i >= state.pixels) return;
-  certainty[i] = code_certainty(
-      score_probability(chosen[i], state.best[i], state.sum[i], scale),
-      threshold);
+  if (i < state.pixels) certainty[i] = code_certainty(state.sum[i]);
 }
 
 __global__ void threshold_at(const float* chosen,
@@ -222,21 +215,11 @@ void choose_kept(const ClassRanks& ranks,
              open);
 }
 
-void label_certainty(const float* chosen,
-                     float scale,
-                     float threshold,
-                     const WordState& state,
+void label_certainty(const WordState& state,
                      uint8_t* certainty,
                      Stream stream) {
-  for_pixels("label_certainty",
-             certainty_at,
-             state.pixels,
-             stream,
-             chosen,
-             scale,
-             threshold,
-             state,
-             certainty);
+  for_pixels(
+      "label_certainty", certainty_at, state.pixels, stream, state, certainty);
 }
 
 void take_larger(const float* plane,

@@ -428,12 +428,7 @@ TEST(emulated_labelling_is_the_cpu_twin) {
           7.0f,
           state,
           probability.mutable_data_ptr<float>());
-      RUN(label_certainty,
-          maximum.const_data_ptr<float>(),
-          7.0f,
-          0.2f,
-          state,
-          certainty.mutable_data_ptr<uint8_t>());
+      RUN(label_certainty, state, certainty.mutable_data_ptr<uint8_t>());
       RUN(choose_kept,
           ranks,
           keep.const_data_ptr<uint8_t>(),
