@@ -22,7 +22,9 @@ export const ROOMS = [
   'result',
   'model',
   'segment',
+  'detect',
   'evaluate',
+  'export',
   'train',
   'cli',
 ]

@@ -25,7 +25,9 @@ const TS = {
   result: 'labels, objects, overlays',
   model: 'a loaded model, an encoded picture',
   segment: 'segment() and segmentMany()',
-  evaluate: 'data sets, metrics, reports',
+  detect: 'detect(): objects with boxes',
+  evaluate: 'data sets, metrics, runs, reports',
+  export: 'folders of pictures to data sets',
   train: 'data and runs of training',
   cli: 'the declip command',
 }
