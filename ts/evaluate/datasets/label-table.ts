@@ -55,42 +55,33 @@ export async function toLabels(
   table: LabelTable,
   name: string,
 ): Promise<SemanticTruth> {
-  const { lookup, isSame } = lookupOf(table, data instanceof Uint16Array)
+  const lookup = lookupOf(table, data instanceof Uint16Array)
   const wide = table.classes > 255
   const isReused = data instanceof Uint16Array === wide
   const labels = isReused ? data : wide ? new Uint16Array(data.length) : new Uint8Array(data.length)
   const unknown = new Map<number, { count: number; first: number }>()
+  const note = (value: number, at: number) => {
+    const known = unknown.get(value)
+    if (known) known.count++
+    else unknown.set(value, { count: 1, first: at })
+  }
   await eachLine(height, width, y => {
     const end = (y + 1) * width
-    let all = 0
-    for (let i = y * width; i < end; i++) all |= lookup[data[i] as number] as number
-    if (all < 0) {
-      for (let i = y * width; i < end; i++) {
-        const value = data[i] as number
-        if (lookup[value] !== UNKNOWN) continue
-        const known = unknown.get(value)
-        if (known) known.count++
-        else unknown.set(value, { count: 1, first: i })
-      }
+    for (let i = y * width; i < end; i++) {
+      const value = data[i] as number
+      const label = lookup[value] as number
+      if (label < 0) note(value, i)
+      else labels[i] = label
     }
-    if (isReused && isSame) return
-    for (let i = y * width; i < end; i++) labels[i] = lookup[data[i] as number] as number
   })
   if (unknown.size > 0) throw unknownLabels(name, width, unknown, table)
   return { width, height, labels }
 }
 
-/** Labels of all values that a file of 8 or 16 bits can have. */
-interface Lookup {
-  /** Ignored values have the largest label, unknown ones {@link UNKNOWN}. */
-  readonly lookup: Int32Array
-  /** Whether every known value is its own label. */
-  readonly isSame: boolean
-}
+const lookups = new WeakMap<LabelTable, { narrow?: Int32Array; wide?: Int32Array }>()
 
-const lookups = new WeakMap<LabelTable, { narrow?: Lookup; wide?: Lookup }>()
-
-function lookupOf(table: LabelTable, wide: boolean): Lookup {
+/** A label for every value that a file can have; ignored ones have the largest, unknown ones {@link UNKNOWN}. */
+function lookupOf(table: LabelTable, wide: boolean): Int32Array {
   const made = lookups.get(table) ?? {}
   lookups.set(table, made)
   const width = wide ? 'wide' : 'narrow'
@@ -101,9 +92,8 @@ function lookupOf(table: LabelTable, wide: boolean): Lookup {
     const label = table.of(value, wide)
     return label === IGNORED ? ignored : label
   })
-  const isSame = lookup.every((label, value) => label === value || label === UNKNOWN)
-  made[width] = { lookup, isSame }
-  return made[width]
+  made[width] = lookup
+  return lookup
 }
 
 function unknownLabels(
