@@ -14,7 +14,7 @@ import sharp from 'sharp'
 import { evaluate, segmentMany } from '../../dist/index.mjs'
 import { Confusion } from '../../models/recipe/measure/confusion.mjs'
 import { cutOutSprites, writeFolder } from '../../models/recipe/scenes/folder.mjs'
-import { check } from '../measure.mjs'
+import { check, processorUse } from '../measure.mjs'
 
 export async function run({ options, blocks, pictures, side, atLeast, atMost }, { load, folder }) {
   const model = await load()
@@ -51,6 +51,7 @@ export async function run({ options, blocks, pictures, side, atLeast, atMost }, 
   })
 
   const samples = { evaluate: [], many: [] }
+  const processors = { evaluate: 0, many: 0 }
   const curve = []
   const ways = {
     evaluate: async set => {
@@ -64,9 +65,9 @@ export async function run({ options, blocks, pictures, side, atLeast, atMost }, 
   }
   for (const [i, set] of sets.entries()) {
     for (const name of i % 2 === 0 ? ['evaluate', 'many'] : ['many', 'evaluate']) {
-      const start = performance.now()
-      await ways[name](set)
-      samples[name].push((performance.now() - start) / pictures)
+      const { ms, cpu } = await processorUse(() => ways[name](set))
+      samples[name].push(ms / pictures)
+      processors[name] += cpu / pictures / blocks
     }
   }
   rmSync(out, { recursive: true, force: true })
@@ -83,6 +84,8 @@ export async function run({ options, blocks, pictures, side, atLeast, atMost }, 
     ],
     notes: {
       'throughput, evaluate / segmentMany': ratio,
+      'processor ms a picture, evaluate': processors.evaluate,
+      'processor ms a picture, segmentMany': processors.many,
       [`memory growth after ${2 * pictures}`]: growth,
       'memory curve': curve,
     },
