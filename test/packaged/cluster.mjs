@@ -124,6 +124,19 @@ t.test('GNU parallel', { skip: parallel ? false : missing('parallel') }, async t
   }
   t.strictSame(figures(merged.stdout), figures(one.stdout), 'to the last digit')
   t.equal(figures(one.stdout).pictures, COUNT)
+
+  const annotate = ['export', 'photos', '--to', 'coco', '--skip-existing']
+  const alone = await run('declip', [...annotate, ...WORDS, '--out', 'annotated'])
+  t.equal(alone.code, 0, alone.stderr)
+  const sets = ['--shard', '{}/3', ...WORDS.map(quoted), '--out', 'set-{}']
+  const exported = await run(parallel, [...inParts, ...annotate, ...sets, ...over])
+  t.equal(exported.code, 0, exported.stderr)
+  const united = await run('declip', ['merge', 'set-1', 'set-2', 'set-3', '--out', 'united'])
+  t.equal(united.code, 0, united.stderr)
+  for (const name of ['annotations/instances_default.json', 'results.json']) {
+    const [ours, theirs] = ['united', 'annotated'].map(set => readFileSync(join(folder, set, name)))
+    t.ok(ours.equals(theirs), name)
+  }
 })
 
 t.test('the Slurm array', { skip: onWindows }, async t => {
