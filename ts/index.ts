@@ -84,6 +84,7 @@ export type {
   PictureOptions,
   RawImage,
 } from './image/decode.js'
+export type { LabelMap } from './image/label-map.js'
 export type { MeasuredRle } from './masks/coco-rle.js'
 export { decodeMasks, encodeMasks, type PictureSize } from './masks/convert.js'
 export type { MaskInput } from './masks/mask-input.js'

@@ -1,4 +1,4 @@
-import type { Call } from '../base/call.js'
+import type { CallOptions } from '../base/call.js'
 import type { Polygon } from '../masks/polygons.js'
 import type { SegmentedObject } from '../result/objects.js'
 import type { Segmentation } from '../result/segmentation.js'
@@ -30,7 +30,7 @@ export interface AnnotateOptions {
 export async function annotate(
   segmentation: Segmentation,
   { semantic, minArea }: AnnotateOptions,
-  { signal }: Pick<Call, 'signal'>,
+  { signal }: Pick<CallOptions, 'signal'>,
 ): Promise<Annotation[]> {
   const objects = await segmentation.objects({ minArea, signal })
   const annotations = objects.map(toAnnotation)

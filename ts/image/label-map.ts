@@ -1,4 +1,4 @@
-/** A label map: the class index of every pixel, row by row. @internal */
+/** A label map: the class index of every pixel, row by row. */
 export interface LabelMap {
   readonly data: Uint8Array | Uint16Array
   readonly width: number

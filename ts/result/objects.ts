@@ -1,6 +1,6 @@
 import type { CallOptions } from '../base/call.js'
 import { inTurns } from '../base/event-loop.js'
-import { checkFields, field, flag, kind, type OptionsOf, whole } from '../base/field.js'
+import { checkFields, field, flag, kind, whole } from '../base/field.js'
 import type { NativeFoundObjects, NativePolygons } from '../engine/addon-types.js'
 import type { Point, Polygon, Ring } from '../masks/polygons.js'
 import type { Rle } from '../masks/rle.js'
@@ -18,9 +18,7 @@ export const OBJECT_FIELDS = {
 } as const
 
 /** Options of {@link Segmentation.objects}. */
-export interface ObjectOptions
-  extends Pick<CallOptions, 'signal'>,
-    OptionsOf<typeof OBJECT_FIELDS> {
+export interface ObjectOptions extends Pick<CallOptions, 'signal'> {
   /** Pixels that an object has at least. Default 0. */
   minArea?: number | undefined
   /** Whether pixels belong together that touch at their sides (4) or also at a corner (8, the default). */
