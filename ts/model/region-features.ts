@@ -1,10 +1,14 @@
+import { types } from 'node:util'
 import type { Call } from '../base/call.js'
+import { eachLine } from '../base/event-loop.js'
 import type { NativeTensor } from '../engine/addon-types.js'
 import { callNative } from '../engine/call-native.js'
 import { Tensor } from '../engine/tensor.js'
 import { DeclipError, invalid } from '../errors.js'
 import type { ImageInput, PictureOptions } from '../image/decode.js'
+import type { LabelMap } from '../image/label-map.js'
 import { type NativeImage, openImage } from '../image/source.js'
+import { labelPicture } from '../masks/label-picture.js'
 import { type MaskInput, type ReadMasks, readMasks } from '../masks/mask-input.js'
 import type { DenseOptions } from '../methods/options.js'
 import { type Boxes, boxRows } from './boxes.js'
@@ -77,7 +81,7 @@ export async function regionFeatures(
   const { cropScale = 1, dense = true, maskCrops = false } = request
   const picture = image instanceof Tensor ? undefined : openImage(image, request)
   // What the caller may change is read before anything is waited for.
-  const masks = Array.isArray(request.masks) ? [...request.masks] : request.masks
+  const masks = takenOver(request.masks)
   const reading = Promise.all([rowsOf(request.boxes), rowsOf(request.crops)])
   reading.catch(() => {}) // waited for below
   const out: RegionFeatures = {}
@@ -130,6 +134,20 @@ export function sizeOf(image: Tensor): { width: number; height: number } {
     'a picture or a float tensor [1, 3, H, W]',
     `${image.dtype} [${image.shape}]`,
   )
+}
+
+/** Masks that the caller may change from now on. */
+function takenOver(masks: MaskInput | undefined): MaskInput | undefined {
+  if (Array.isArray(masks)) return [...masks]
+  if (types.isUint8Array(masks)) return new Uint8Array(masks)
+  if (!isLabelMap(masks)) return masks
+  const { data, width, height } = masks
+  const isLabels = types.isUint8Array(data) || types.isUint16Array(data)
+  return isLabels ? { data: data.slice(), width, height } : masks
+}
+
+function isLabelMap(masks: MaskInput | undefined): masks is LabelMap {
+  return typeof masks === 'object' && masks !== null && 'width' in masks && 'data' in masks
 }
 
 async function rowsOf(boxes: Boxes | undefined): Promise<Float64Array | undefined> {
@@ -224,7 +242,7 @@ class Regions {
     try {
       for await (const some of masksInParts(given, size, this.#job)) {
         try {
-          values = some.values ?? values
+          if (some.values) values = [...(values ?? []), ...some.values]
           const tight = await callNative(addon, this.#job, job =>
             addon.maskBoxes({ ...job, masks: some.masks }),
           )
@@ -325,14 +343,49 @@ async function* masksInParts(
     }
     return
   }
-  const { masks, values } = await readMasks(given, size, call)
+  const isFile = typeof given === 'string' || given instanceof URL
+  if (isFile || types.isUint8Array(given) || isLabelMap(given)) {
+    yield* labelsInParts(await labelPicture(given, call), size, most, call)
+    return
+  }
+  const { masks } = await readMasks(given, size, call)
   try {
     const [total = 0] = masks.shape
     for (let first = 0; first < total; first += most) {
-      yield { masks: masks.slice(0, first, Math.min(total, first + most)), values, total }
+      yield { masks: masks.slice(0, first, Math.min(total, first + most)), total }
     }
   } finally {
     masks.dispose()
+  }
+}
+
+/** The same of a label picture: of each part the other values are left out. */
+async function* labelsInParts(
+  { data, width, height }: LabelMap,
+  size: { width: number; height: number },
+  most: number,
+  call: Call,
+): AsyncGenerator<ReadMasks & { readonly total: number }> {
+  const ignored = types.isUint8Array(data) ? 255 : 65_535
+  const part = new Int32Array(ignored + 1).fill(-1)
+  await eachLine(height, width, y => {
+    for (let i = y * width; i < (y + 1) * width; i++) part[data[i] as number] = 0
+  })
+  part[ignored] = -1
+  let total = 0
+  for (let value = 0; value < ignored; value++) {
+    if (part[value] === 0) part[value] = Math.floor(total++ / most)
+  }
+  for (let k = 0; k * most < total; k++) {
+    const own = total <= most ? data : data.slice()
+    if (own !== data) {
+      await eachLine(height, width, y => {
+        for (let i = y * width; i < (y + 1) * width; i++) {
+          if (part[own[i] as number] !== k) own[i] = ignored
+        }
+      })
+    }
+    yield { ...(await readMasks({ data: own, width, height }, size, call)), total }
   }
 }
 

@@ -295,6 +295,29 @@ t.test('any number of regions', async t => {
     },
   )
 
+  // 100 stripes of a label picture, and what is of none.
+  const data = new Uint8Array(1e6).map((_, i) =>
+    (i % 1000) % 10 === 9 ? 255 : Math.floor((i % 1000) / 10) * 2,
+  )
+  const stripes = { data: data.slice(), width: 1000, height: 1000 }
+  const call = model.classify(large, WORDS, { masks: stripes, topK: 2 })
+  stripes.data.fill(3)
+  const striped = await call
+  t.strictSame(
+    striped.regions.map(({ value, box }) => [value, box]),
+    Array.from({ length: 100 }, (_, k) => [2 * k, [10 * k, 0, 10 * k + 9, 1000]]),
+  )
+  const [stripe] = (
+    await model.classify(large, WORDS, {
+      masks: Tensor.from(
+        data.map(value => (value === 196 ? 1 : 0)),
+        [1, 1000, 1000],
+      ),
+      topK: 2,
+    })
+  ).regions
+  compare(t, striped.regions[98]?.ranked ?? [], stripe?.ranked ?? [], 'stripe 98')
+
   // A job has 64 crops.
   const crops = many.slice(0, 66)
   const cut = await model.classify(photo, WORDS, { boxes: crops, pool: 'crop', topK: 1 })
