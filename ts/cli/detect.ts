@@ -69,7 +69,7 @@ export function addDetect(program: Command, run: Run): void {
       'after',
       examples(
         `declip detect ${examplePicture('table.png')} --classes "pizza; banana; coffee" --overlay found.png`,
-        `declip detect ${examplePicture('.')} --classes "dog; tree; car; bus" --score-threshold 0.5 --json`,
+        `declip detect ${examplePicture('park.png')} ${examplePicture('street.png')} --classes "dog; tree; car; bus" --score-threshold 0.5 --json`,
       ),
     )
     .action((images: string[], flags: DetectFlags) => detectImages(images, flags, run))

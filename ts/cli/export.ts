@@ -93,8 +93,8 @@ export function addExport(program: Command, run: Run): void {
       'after',
       examples(
         `declip export ${examplePicture('.')} --classes "dog; tree; pizza; banana" --to coco --out found/`,
-        `declip export ${examplePicture('.')} --classes "dog; tree; pizza; banana" --to yolo --out yolo/ --recursive --skip-existing --errors failed.jsonl`,
-        `declip export ${examplePicture('.')} --classes "background; dog; tree" --to masks --out part-1/ --shard 1/4 --semantic`,
+        `declip export ${examplePicture('table.png')} ${examplePicture('park.png')} --classes "dog; tree; pizza; banana" --to yolo --out yolo/ --skip-existing --errors failed.jsonl`,
+        `declip export ${examplePicture('.')} --classes "background; dog; tree" --to masks --out part-1/ --shard 1/6`,
       ),
     )
     .action((images: string[], flags: ExportFlags) => exportPictures(images, flags, run))

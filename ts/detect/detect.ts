@@ -14,8 +14,8 @@ import type { Found } from './found.js'
 import {
   DETECT_FIELDS,
   type DetectOptions,
-  LEAST_SHARE,
   LIMIT,
+  leastArea,
   refuseDetectorOptions,
   SCORE_THRESHOLD,
 } from './options.js'
@@ -86,7 +86,7 @@ async function objectsOf(
 ): Promise<Found[]> {
   const { width, height } = segmentation
   const { scoreThreshold = SCORE_THRESHOLD, limit = LIMIT, signal } = options
-  const { minArea = Math.ceil(width * height * LEAST_SHARE) } = options
+  const { minArea = leastArea(width, height) } = options
   const objects = await segmentation.objects({ minArea, signal })
   return objects
     .filter(({ score }) => score >= scoreThreshold)

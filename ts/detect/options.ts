@@ -4,14 +4,14 @@ import type { SegmentOptions } from '../segment/options.js'
 
 /** Options of {@link detect}. */
 export interface DetectOptions extends SegmentOptions {
-  /** Objects of a lower score are left out: a number from 0 to 1. Default: 0.3. */
+  /** Objects of a lower score are left out: a number from 0 to 1. Default: 0. */
   scoreThreshold?: number | undefined
   /** Most objects, the best ones: a whole number of at least 1. Default: 100. */
   limit?: number | undefined
   /** Also gives the mask of every object. Default: false. */
   masks?: boolean | undefined
   /**
-   * Objects of fewer pixels are left out: a whole number of at least 0. Default: a two-thousandth of the
+   * Objects of fewer pixels are left out: a whole number of at least 0. Default: a five-hundredth of the
    * picture's.
    */
   minArea?: number | undefined
@@ -32,11 +32,19 @@ export interface DetectOptions extends SegmentOptions {
 /** Most objects of a picture, as COCO counts them. */
 export const LIMIT = 100
 
-/** Objects of a lower mean probability are mostly guesses; see docs/guides/detecting.md for what was measured. */
-export const SCORE_THRESHOLD = 0.3
+/**
+ * None are left out: how high probabilities are depends on the model, the number of words and how alike they are,
+ * and each region was the best of its words already.
+ */
+export const SCORE_THRESHOLD = 0
 
-/** Share of a picture below which an object is taken for a speck. */
-export const LEAST_SHARE = 1 / 2000
+/** Share of a picture below which a region is taken for a speck: about one patch of a ViT/16 at 336 pixels. */
+const LEAST_SHARE = 1 / 500
+
+/** Pixels that an object has at least where the caller does not say. @internal */
+export function leastArea(width: number, height: number): number {
+  return Math.ceil(width * height * LEAST_SHARE)
+}
 
 /** See {@link DetectOptions}. @internal */
 export const DETECT_FIELDS = {
@@ -46,7 +54,7 @@ export const DETECT_FIELDS = {
   minArea: field(
     whole(0),
     'Objects of fewer pixels are left out',
-    "a two-thousandth of the picture's",
+    "a five-hundredth of the picture's",
   ),
 } as const
 

@@ -1,4 +1,5 @@
 import type { CallOptions } from '../base/call.js'
+import { leastArea } from '../detect/options.js'
 import type { Polygon } from '../masks/polygons.js'
 import type { SegmentedObject } from '../result/objects.js'
 import type { Segmentation } from '../result/segmentation.js'
@@ -22,8 +23,8 @@ export interface Annotation {
 export interface AnnotateOptions {
   /** One annotation per class instead of one per object. */
   readonly semantic: boolean
-  /** Objects of fewer pixels are left out. */
-  readonly minArea: number
+  /** Objects of fewer pixels are left out; null for a five-hundredth of the picture's. */
+  readonly minArea: number | null
 }
 
 /** The annotations of a picture, by class and then in the order of its objects. */
@@ -32,7 +33,11 @@ export async function annotate(
   { semantic, minArea }: AnnotateOptions,
   { signal }: Pick<CallOptions, 'signal'>,
 ): Promise<Annotation[]> {
-  const objects = await segmentation.objects({ minArea, signal })
+  const { width, height } = segmentation
+  const objects = await segmentation.objects({
+    minArea: minArea ?? leastArea(width, height),
+    signal,
+  })
   const annotations = objects.map(toAnnotation)
   if (!semantic) return annotations
   const classes = new Map<number, Annotation[]>()

@@ -21,13 +21,7 @@ import type { ExportClass } from './format.js'
 import { FORMATS } from './formats.js'
 import { classLines } from './masks.js'
 import { checkName, fileNames } from './names.js'
-import {
-  EXPORT_FIELDS,
-  type ExportOptions,
-  type ExportResult,
-  MIN_AREA,
-  type NamedImage,
-} from './options.js'
+import { EXPORT_FIELDS, type ExportOptions, type ExportResult, type NamedImage } from './options.js'
 import type { ExportSettings } from './settings.js'
 
 /** Pictures whose files are written at a time. */
@@ -257,7 +251,7 @@ async function settingsOf(
   { model, method }: Prepared,
   vocabulary: Vocabulary,
 ): Promise<ExportSettings> {
-  const { to, semantic = false, minArea = MIN_AREA, validation = VALIDATION } = options
+  const { to, semantic = false, minArea = null, validation = VALIDATION } = options
   const { pictures = FORMATS[to].pictures, prefix = PREFIX } = options
   return {
     to,

@@ -1,5 +1,6 @@
 import type { Fields } from '../base/field.js'
-import { field, flag, fraction, kind, oneOf, whole } from '../base/field.js'
+import { field, flag, fraction, kind, oneOf } from '../base/field.js'
+import { DETECT_FIELDS } from '../detect/options.js'
 import type { DeclipError } from '../errors.js'
 import type { ImageInput } from '../image/decode.js'
 import type { SegmentOptions } from '../segment/options.js'
@@ -21,7 +22,7 @@ export interface ExportOptions extends SegmentOptions {
   out: string | URL
   /** One annotation per class of a picture instead of one per object. Default: false. */
   semantic?: boolean | undefined
-  /** Objects of fewer pixels are left out: a whole number of at least 0. Default: 16. */
+  /** Objects of fewer pixels are left out: a whole number of at least 0. Default: a five-hundredth of the picture's. */
   minArea?: number | undefined
   /** How pictures come into the data set. Default: 'copy', of geojson and label-studio 'none'. */
   pictures?: PictureWay | undefined
@@ -58,14 +59,11 @@ export interface ExportResult {
   readonly files: readonly string[]
 }
 
-/** Objects smaller than this are specks of the labels' rim, in pixels. */
-export const MIN_AREA = 16
-
 /** See {@link ExportOptions}. @internal */
 export const EXPORT_FIELDS = {
   to: field(oneOf(EXPORT_FORMATS), 'Format of the data set'),
   semantic: field(flag, 'One annotation per class of a picture instead of one per object', 'false'),
-  minArea: field(whole(0), 'Objects of fewer pixels are left out', String(MIN_AREA)),
+  minArea: DETECT_FIELDS.minArea,
   pictures: field(
     oneOf(PICTURE_WAYS),
     'How pictures come into the data set',

@@ -15,7 +15,8 @@ export const SETTINGS_FILE = 'export.json'
 export interface ExportSettings extends FormatSettings {
   readonly to: ExportFormat
   readonly semantic: boolean
-  readonly minArea: number
+  /** Null for what depends on the picture's size. */
+  readonly minArea: number | null
   readonly pictures: PictureWay
   /** Model, method and whatever else a label depends on. */
   readonly made: Readonly<Record<string, unknown>>

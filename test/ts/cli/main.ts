@@ -20,6 +20,8 @@ const COMMANDS = [
   'classify',
   'eval',
   'merge',
+  'detect',
+  'export',
   'train',
   'info',
   'model',

@@ -183,7 +183,7 @@ t.test('what is there is not written over by accident', async t => {
   await t.rejects(exportDataset(images, CLASSES, options), { ...invalid, message: /already/ })
   await t.rejects(exportDataset(images, CLASSES, { ...options, skipExisting: true, minArea: 3 }), {
     ...invalid,
-    message: /minArea is 16 there and 3 here/,
+    message: /minArea is null there and 3 here/,
   })
   await t.rejects(
     exportDataset(images, CLASSES, { ...options, skipExisting: true, overwrite: true }),
