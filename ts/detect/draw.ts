@@ -49,7 +49,8 @@ function frames({ image, found, classes, colors, names }: DetectionDrawing): str
   const line = Math.max(1.5, scale / 320)
   const size = Math.max(11, scale / 32)
   const placed: Rectangle[] = []
-  const shapes: string[] = []
+  const outlines: string[] = []
+  const chips: string[] = []
   for (const { box, label, score } of found) {
     const [x1, y1, x2, y2] = box
     const color = colors[label + 1] ?? [255, 255, 255]
@@ -57,10 +58,10 @@ function frames({ image, found, classes, colors, names }: DetectionDrawing): str
     const half = line / 2
     const frame = `x="${x1 + half}" y="${y1 + half}" width="${Math.max(1, x2 - x1 - line)}" height="${Math.max(1, y2 - y1 - line)}" rx="${line}" fill="none"`
     // A dark line around the coloured one, so that it is seen on any ground.
-    const parts = [
+    outlines.unshift(
       `<rect ${frame} stroke="#000" stroke-opacity=".45" stroke-width="${line * 1.9}"/>`,
       `<rect ${frame} stroke="${paint}" stroke-width="${line}"/>`,
-    ]
+    )
     if (names) {
       const share = `${Math.round(100 * score)}%`
       const name = shorten(
@@ -72,14 +73,13 @@ function frames({ image, found, classes, colors, names }: DetectionDrawing): str
       const chip = { width: measure(text, size) + 0.7 * size, height: 1.32 * size }
       const place = placeOf(chip, box, placed, width, height)
       placed.push(place)
-      parts.push(
+      chips.unshift(
         `<rect x="${place.x}" y="${place.y}" width="${chip.width}" height="${chip.height}" rx="${0.25 * size}" fill="${paint}"/>`,
         letters(text, place.x + 0.35 * size, place.y + 0.98 * size, size, inkOn(color)),
       )
     }
-    shapes.unshift(parts.join(''))
   }
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${shapes.join('')}</svg>`
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${outlines.join('')}${chips.join('')}</svg>`
 }
 
 /** Above the box, in its upper corner, below it or in its lower corner: where no other label lies yet. */
