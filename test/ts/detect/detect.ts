@@ -58,9 +58,9 @@ t.test('things of a picture, the best first', async t => {
       .map(({ image_id, category_id }) => [image_id, category_id]),
     objects.map(({ index }) => [7, 10 * (index + 1)]),
   )
-  const [first] = found.toCoco('a') as [{ bbox: number[] }]
+  const [first] = found.toCoco('a')
   const [x1 = 0, y1 = 0, x2 = 0, y2 = 0] = objects[0]?.box ?? []
-  t.strictSame(first.bbox, [x1, y1, x2 - x1, y2 - y1])
+  t.strictSame(first?.bbox, [x1, y1, x2 - x1, y2 - y1])
   t.throws(() => found.toCoco(1, { categoryIds: [1] }), invalid)
 
   const index = await sharp(await found.toPNG())
