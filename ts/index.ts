@@ -30,7 +30,7 @@ export type {
   EvaluationTask,
   TrueObject,
 } from './evaluate/datasets/dataset.js'
-export type { EvaluationDataset } from './evaluate/datasets/open.js'
+export { DATASET_TASKS, type EvaluationDataset } from './evaluate/datasets/open.js'
 export { evaluate } from './evaluate/evaluate.js'
 export { type MergeOptions, type MergeResult, merge } from './evaluate/merge.js'
 export {

@@ -113,10 +113,13 @@ t.test('a full disk', { skip: process.platform === 'win32' && 'no ulimit' }, asy
   const results = join(out, 'results.jsonl')
   const whole = await run('--out', out, '--json')
   const [first = ''] = readFileSync(results, 'utf8').split('\n')
-  const error = { code: 'ERR_DECLIP_IO', message: 'x'.repeat(1000) }
-  const failed = `${JSON.stringify({ id: '001', error })}\n`
-  const room = 64 * 1024 - 2 * first.length
-  writeFileSync(results, failed.repeat(Math.floor(room / failed.length)))
+  const failed = (length: number) => {
+    const error = { code: 'ERR_DECLIP_IO', message: 'x'.repeat(length) }
+    return `${JSON.stringify({ id: '001', error })}\n`
+  }
+  // So that there is room for a line and a part of the next.
+  const room = 64 * 1024 - Math.round(1.5 * first.length)
+  writeFileSync(results, failed(room - failed(0).length))
   const command = [MAIN, ...args, '--templates', 'none', '--pamr', '20', '--out', out, '--resume']
   const quoted = [process.execPath, ...command].map(arg => `'${arg}'`).join(' ')
   const full = await finish(spawn('bash', ['-c', `ulimit -f 64; exec ${quoted} --no-report`]))
