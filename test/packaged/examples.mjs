@@ -28,9 +28,18 @@ const EXAMPLES = {
       /openai file, family clip[\s\S]*million parameters[\s\S]*by default clipself[\s\S]* in \d+ ms\n[\s\S]*\ncat +\d+\.\d %/,
   },
   'demo.mjs': { args: ['demo.png'], prints: /mean IoU 0\.\d\d/, writes: ['demo.png'] },
+  'detect.mjs': {
+    prints: /^pizza \d+ % \d+ \d+ \d+ \d+$[\s\S]*found\.png written\n$/m,
+    writes: ['found.png'],
+  },
   'dtypes.mjs': {
     args: ['words-tiny', 'sound'],
     prints: /bfloat16: \d+\.\d{3} %[\s\S]*int8: /,
+  },
+  'export.mjs': {
+    args: ['annotated'],
+    prints: /table\.png \d+\n8 pictures, 0 of them from before\n/,
+    writes: ['annotated/annotations/instances_default.json', 'annotated/results.json'],
   },
   'many.mjs': { args: ['mixed'], prints: /garden\.png +\w+ +\d+\.\d %\npark\.png / },
   'regions.mjs': {

@@ -5,14 +5,14 @@ import { ioError, toPath, writeFileAtomic } from '../base/files.js'
 import { DeclipError } from '../errors.js'
 import type { ImageInput } from '../image/decode.js'
 
-/** How pictures come into a data set. */
-export const PICTURE_WAYS = ['copy', 'link', 'symlink', 'none'] as const
-
 /**
  * 'copy': a copy, which takes no room on file systems that share blocks; 'link': another name of the same
  * file, on the same disk; 'symlink': a reference to its path; 'none': pictures stay where they are.
  */
-export type PictureWay = (typeof PICTURE_WAYS)[number]
+export type PictureWay = 'copy' | 'link' | 'symlink' | 'none'
+
+/** All of them. @internal */
+export const PICTURE_WAYS = ['copy', 'link', 'symlink', 'none'] as const satisfies PictureWay[]
 
 /**
  * Puts a picture into a data set, whole or not at all.
