@@ -199,7 +199,10 @@ t.test('a folder by two workers', { skip: server ? false : missing('redis-server
     const few = { ...env, PICTURES: join(folder, 'few') }
     const printed = await runNode(folder, args, { env: few })
     t.comment(printed)
-    t.match(printed, /2 pictures, 1 rounds: segmentMany\(\) [\d.]+ ms a picture, one worker [\d.]+ ms/)
+    t.match(
+      printed,
+      /2 pictures, 1 rounds: segmentMany\(\) [\d.]+ ms a picture, one worker [\d.]+ ms/,
+    )
     t.match(printed, /a waiting picture takes \d+ bytes of Redis/)
   })
 
