@@ -5,11 +5,11 @@
  *
  *   node scripts/check/exports.mjs [--count 200] [--work <folder>]
  *
- * Needs the built package, and python3 with pycocotools, numpy, pillow, opencv-python-headless, shapely and pyyaml
- * (DECLIP_PYTHON names another one).
+ * Needs the built package, and Python with pycocotools, numpy, pillow, opencv-python-headless, shapely and pyyaml: what
+ * DECLIP_PYTHON names, the environment that `npx tap test/ts/export/readers.ts` makes below build/, or python3.
  */
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -23,6 +23,8 @@ const { values: options } = parseArgs({
 })
 const CLASSES = ['dog', 'tree', 'pizza', 'banana', 'car', 'house', 'guitar', 'owl', 'book', 'cat']
 const MIN_AREA = 16
+/** One window a picture: how good the labels are does not matter here, and ragged ones are harder to write. */
+const SHORT_SIDE = 96
 const { EXPORT_FORMATS, exportDataset, loadModel, segmentMany } = createRequire(import.meta.url)(
   join(root, 'dist/index.js'),
 )
@@ -49,7 +51,15 @@ async function check(work, count) {
     for (const semantic of to === 'masks' ? [true] : [false, true]) {
       const out = join(work, `${to}${semantic ? '-semantic' : ''}`)
       const start = performance.now()
-      const given = { model, to, out, semantic, minArea: MIN_AREA, overwrite: true }
+      const given = {
+        model,
+        to,
+        out,
+        semantic,
+        minArea: MIN_AREA,
+        shortSide: SHORT_SIDE,
+        overwrite: true,
+      }
       const { pictures } = await exportDataset(images, CLASSES, given)
       const seconds = (performance.now() - start) / 1000
       truth ??= await regions(model, images, out)
@@ -79,7 +89,11 @@ async function regions(model, images, out) {
   const { classes, background } = JSON.parse(readFileSync(join(out, 'export.json'), 'utf8'))
   const words = classes.map(entry => entry.words)
   const paths = images.map(({ image }) => image)
-  for await (const seg of segmentMany(paths, words, { model, background })) {
+  for await (const seg of segmentMany(paths, words, {
+    model,
+    background,
+    shortSide: SHORT_SIDE,
+  })) {
     const labels = await seg.labels.data()
     const { width, height, classes } = seg
     const found = components(labels, width, height)
@@ -151,7 +165,8 @@ function counts(width, height, holds) {
 }
 
 function readByPython(to, out) {
-  const python = process.env.DECLIP_PYTHON ?? 'python3'
+  const made = join(root, 'build/test-python/bin/python')
+  const python = process.env.DECLIP_PYTHON ?? (existsSync(made) ? made : 'python3')
   const script = join(root, 'test/support/python/read_exports.py')
   const text = execFileSync(python, [script, to, out], { maxBuffer: 1 << 30 })
   const { readers, pictures } = JSON.parse(text.toString())
