@@ -1,3 +1,4 @@
+import { countText } from '../masks/count-text.js'
 import type { Ring } from '../masks/polygons.js'
 import type { Annotation } from './annotations.js'
 import {
@@ -9,7 +10,6 @@ import {
   round,
 } from './format.js'
 import { joinedRings, signedArea } from './rings.js'
-import { rleString } from './rle-string.js'
 
 /** What is kept of an annotation: enough for both files. */
 interface CocoRecord {
@@ -128,7 +128,7 @@ async function* results(
         image_id: imageId,
         category_id: ids.get(label),
         score,
-        segmentation: { size: [height, width], counts: rleString(counts) },
+        segmentation: { size: [height, width], counts: countText(counts) },
       }
       yield `${count++ > 0 ? ',' : ''}\n${JSON.stringify(result)}`
     }

@@ -5,9 +5,9 @@ import { admit } from '../../engine/admission.js'
 import { callNative } from '../../engine/call-native.js'
 import { loadAddon } from '../../engine/load-addon.js'
 import { DeclipError, invalid } from '../../errors.js'
+import { countText } from '../../masks/count-text.js'
 import type { Rle } from '../../masks/rle.js'
 import type { DatasetClass, DetectionTruth } from '../datasets/dataset.js'
-import { countText } from './count-text.js'
 import { meanOf } from './ratio.js'
 
 /** An object that was found. */

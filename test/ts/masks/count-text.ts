@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { countText } from '../../../../ts/evaluate/metrics/count-text.js'
-import { compressRle } from '../../../support/label-shapes.js'
+import { countText } from '../../../ts/masks/count-text.js'
+import { compressRle } from '../../support/label-shapes.js'
 
 t.test("counts become pycocotools' text", async t => {
   t.equal(countText([15, 16, 31, 32, 1, 1000, 3, 999999]), '?`0o0`0ROXn02gb_n0')
