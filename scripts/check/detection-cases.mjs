@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { root } from '../build/common.mjs'
 
 const require = createRequire(import.meta.url)
-const { countText } = require(join(root, 'dist/evaluate/metrics/count-text.js'))
+const { countText } = require(join(root, 'dist/masks/count-text.js'))
 
 /** Numbers from 0 to 1 (Mulberry32), and what is drawn with them. */
 function draws(seed) {

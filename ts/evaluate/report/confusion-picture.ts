@@ -41,7 +41,7 @@ export async function drawConfusion(confusion: Confusion): Promise<Picture> {
   const shown = named ? names.map(name => shorten(clean(name), NAME_ROOM, fontSize)) : []
   const room = Math.ceil(Math.max(0, ...shown.map(name => measure(name, fontSize)))) + 8
   const [left, top] = [MARGIN + 22 + room, MARGIN + 22 + room]
-  const width = Math.max(left + side + MARGIN, 460)
+  const width = left + Math.max(side, scaleWidth()) + MARGIN
   const height = top + side + 58
   const sharp = await loadSharp()
   const cells = await sharp(drawCells(shares, size, cell), {
@@ -147,6 +147,14 @@ function axisTitles(left: number, top: number, side: number): string[] {
   ]
 }
 
+const WRONG_TEXT = 'taken for another'
+/** Pixels from the left of the scale: where mistakes begin, and where their text does. */
+const [WRONG_BAR, WRONG_LETTERS] = [210, 317]
+
+function scaleWidth(): number {
+  return Math.ceil(WRONG_LETTERS + measure(WRONG_TEXT, 12))
+}
+
 /** What the colours mean. */
 function scaleBar(left: number, top: number): string[] {
   const step = 9
@@ -156,11 +164,10 @@ function scaleBar(left: number, top: number): string[] {
       return `<rect x="${x + i * step}" y="${top}" width="${step}" height="10" fill="rgb(${color})"/>`
     }).join('')
   const text = (value: string, x: number) => letters(value, x, top + 10, 12, FAINT)
-  const wrongAt = left + 190
   return [
     bar(left, true),
     text('right, 0 to 100%', left + 11 * step + 8),
-    bar(wrongAt + 20, false),
-    text('taken for another', wrongAt + 20 + 11 * step + 8),
+    bar(left + WRONG_BAR, false),
+    text(WRONG_TEXT, left + WRONG_LETTERS),
   ]
 }

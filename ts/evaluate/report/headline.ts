@@ -30,8 +30,17 @@ const DETECTION_FIGURES: readonly (readonly [path: string, name: string, about: 
   ['large', 'AP large', 'above 96² pixels'],
 ]
 
-/** The figures of a result, the first ones as papers put them first; those that are undefined are left out. */
+/**
+ * The figures of a result, the first ones as papers put them first; those that the data set cannot have (novel classes,
+ * stuff) are left out, unless there is no other.
+ */
 export function headlineFigures(result: ReportResult): HeadlineFigure[] {
+  const figures = allFigures(result)
+  const known = figures.filter(({ value }) => value !== null)
+  return known.length > 0 ? known : figures
+}
+
+function allFigures(result: ReportResult): HeadlineFigure[] {
   if (result.task === 'semantic') {
     return [
       {

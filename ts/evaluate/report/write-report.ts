@@ -62,7 +62,10 @@ export async function writeReport(input: ReportInput): Promise<void> {
 function subtitle(result: ReportResult): Markup {
   const told = [
     ['method', textAt(result.settings, 'method')],
-    ['mode', textAt(result.settings, 'model.denseMode')],
+    [
+      'mode',
+      textAt(result.settings, 'values.dense.mode') ?? textAt(result.settings, 'values.mode'),
+    ],
     ['family', textAt(result.settings, 'model.family')],
     ['', textAt(result.settings, 'model.dtype')],
     ['on', textAt(result.versions, 'device')],
