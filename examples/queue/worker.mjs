@@ -98,10 +98,6 @@ worker.on('error', error => console.error(`queue: ${error.message}`))
 
 let draining = false
 const app = await serve({ queue, metrics, isDraining: () => draining, host: HOST, port: PORT })
-console.log(
-  `${name}: ${MODEL} on ${model.info.device}, ${worker.concurrency} pictures at a time, ${app.address}`,
-)
-
 for (const signal of ['SIGTERM', 'SIGINT']) {
   process.on(signal, async () => {
     if (draining) return worker.cancelAllJobs() // asked twice
@@ -115,3 +111,8 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
     console.log(`${name}: drained`)
   })
 }
+
+// Said last: whoever reads it may send signals.
+console.log(
+  `${name}: ${MODEL} on ${model.info.device}, ${worker.concurrency} pictures at a time, ${app.address}`,
+)
