@@ -1,6 +1,5 @@
 #include "evaluate_calls.h"
 
-#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -109,12 +108,6 @@ std::vector<double> precision_at_50(const PrecisionCurves& curves) {
   return out;
 }
 
-Napi::Float64Array to_doubles(Napi::Env env, const std::vector<double>& from) {
-  auto array = Napi::Float64Array::New(env, from.size());
-  std::copy(from.begin(), from.end(), array.Data());
-  return array;
-}
-
 Napi::Value to_js(Napi::Env env, const PrecisionResult& result) {
   std::vector<double> classes;
   for (const auto& one : result.classes) {
@@ -134,12 +127,13 @@ Napi::Value to_js(Napi::Env env, const PrecisionResult& result) {
     }
   }
   auto o = Napi::Object::New(env);
-  o.Set("perClass", to_doubles(env, classes));
-  o.Set("at50", to_doubles(env, result.at50));
+  o.Set("perClass", copied<Napi::Float64Array>(env, classes));
+  o.Set("at50", copied<Napi::Float64Array>(env, result.at50));
   if (result.curves) {
-    o.Set("precision", to_doubles(env, result.curves->precision));
-    o.Set("scores", to_doubles(env, result.curves->scores));
-    o.Set("recall", to_doubles(env, result.curves->recall));
+    o.Set("precision",
+          copied<Napi::Float64Array>(env, result.curves->precision));
+    o.Set("scores", copied<Napi::Float64Array>(env, result.curves->scores));
+    o.Set("recall", copied<Napi::Float64Array>(env, result.curves->recall));
   }
   return o;
 }

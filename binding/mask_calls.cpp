@@ -55,13 +55,6 @@ struct MeasuredRles {
   std::vector<double> boxes;
 };
 
-Napi::Float64Array float64_array(Napi::Env env,
-                                 const std::vector<double>& values) {
-  auto array = Napi::Float64Array::New(env, values.size());
-  std::copy(values.begin(), values.end(), array.Data());
-  return array;
-}
-
 Napi::Value to_js(Napi::Env env, const MeasuredRles& rles) {
   auto strings = Napi::Array::New(env, rles.strings.size());
   for (uint32_t i = 0; i < rles.strings.size(); ++i) {
@@ -69,8 +62,8 @@ Napi::Value to_js(Napi::Env env, const MeasuredRles& rles) {
   }
   auto o = Napi::Object::New(env);
   o.Set("strings", strings);
-  o.Set("areas", float64_array(env, rles.areas));
-  o.Set("boxes", float64_array(env, rles.boxes));
+  o.Set("areas", copied<Napi::Float64Array>(env, rles.areas));
+  o.Set("boxes", copied<Napi::Float64Array>(env, rles.boxes));
   return o;
 }
 
@@ -88,13 +81,6 @@ static Napi::Value to_js(Napi::Env env, const LabelMasks& found) {
 }
 
 namespace {
-
-template <class Array, class T>
-Array copied(Napi::Env env, const std::vector<T>& values) {
-  auto array = Array::New(env, values.size());
-  std::copy(values.begin(), values.end(), array.Data());
-  return array;
-}
 
 Napi::Object outlines_to_js(Napi::Env env, const OutlineLists& lists) {
   auto corners = Napi::Int32Array::New(env, 2 * lists.corners.size());
@@ -118,7 +104,7 @@ static Napi::Value to_js(Napi::Env env, const Objects& objects) {
   std::copy(objects.text.begin(), objects.text.end(), text.Data());
   auto o = Napi::Object::New(env);
   o.Set("labels", copied<Napi::Int32Array>(env, objects.labels));
-  o.Set("scores", float64_array(env, objects.scores));
+  o.Set("scores", copied<Napi::Float64Array>(env, objects.scores));
   o.Set("areas", copied<Napi::Int32Array>(env, objects.areas));
   o.Set("boxes", copied<Napi::Int32Array>(env, objects.boxes));
   o.Set("counts", copied<Napi::Uint32Array>(env, objects.counts));

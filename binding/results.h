@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 #include <napi.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -30,6 +31,14 @@ struct TimedSegmentation {
 struct CompressedMasks {
   std::vector<std::string> counts;
 };
+
+/// A typed array with the values.
+template <class Array, class T>
+Array copied(Napi::Env env, const std::vector<T>& values) {
+  auto array = Array::New(env, values.size());
+  std::copy(values.begin(), values.end(), array.Data());
+  return array;
+}
 
 Napi::Value to_js(Napi::Env env, const at::Tensor& tensor);
 Napi::Value to_js(Napi::Env env, bool value);

@@ -1,7 +1,7 @@
 /**
  * What the queue costs: pictures per second of one worker beside segmentMany() with the same files written, in turns.
  *
- *   REDIS_URL=redis://127.0.0.1:6379 PICTURES=photos OUT=/tmp/out node overhead.mjs [--rounds 3] [--options JSON]
+ *   REDIS_URL=redis://127.0.0.1:6379 PICTURES=photos OUT=out node overhead.mjs [--rounds 3] [--options JSON]
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

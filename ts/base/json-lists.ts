@@ -2,10 +2,21 @@
  * Large JSON files that are an object with lists in it, as COCO's and LVIS's annotations are: read item by item, with
  * turns of the event loop in between, which JSON.parse() of hundreds of megabytes would hold for seconds.
  */
+
 import { open, readFile, stat } from 'node:fs/promises'
 import { setImmediate } from 'node:timers/promises'
 import { aborted, DeclipError } from '../errors.js'
 import { ioError } from './files.js'
+import {
+  BACKSLASH,
+  CLOSE_LIST,
+  CLOSE_OBJECT,
+  COLON,
+  COMMA,
+  OPEN_LIST,
+  OPEN_OBJECT,
+  QUOTE,
+} from './json-bytes.js'
 import { jsonFault } from './json-fault.js'
 import { parsePythonJson } from './python-json.js'
 
@@ -42,15 +53,6 @@ const BATCH_BYTES = 1 << 16
 const TURN_MS = 5
 /** What is shown of what was not expected, in characters. */
 const SHOWN = 12
-
-const QUOTE = 0x22
-const BACKSLASH = 0x5c
-const COMMA = 0x2c
-const COLON = 0x3a
-const OPEN_LIST = 0x5b
-const CLOSE_LIST = 0x5d
-const OPEN_OBJECT = 0x7b
-const CLOSE_OBJECT = 0x7d
 
 /**
  * Reads a file and shows every item of the lists that are asked for, in the file's order. NaN and Infinity, which

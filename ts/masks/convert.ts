@@ -6,7 +6,7 @@ import { Tensor } from '../engine/tensor.js'
 import { invalid } from '../errors.js'
 import { type MeasuredRle, toMeasuredRles } from './coco-rle.js'
 import { type MaskInput, toMasks } from './mask-input.js'
-import type { MaskShape } from './pack-shapes.js'
+import { type MaskShape, nameShapes } from './pack-shapes.js'
 
 /** The picture that masks are of, in pixels. */
 export interface PictureSize {
@@ -60,14 +60,7 @@ export async function encodeMasks(
     checkSize(size)
     if (!Array.isArray(masks)) throw invalid('masks', 'a list of run lengths or polygons', masks)
     await prepareAddon()
-    const { width, height } = size
-    const named = (masks as readonly MaskShape[]).map((shape, i) => ({
-      shape,
-      width,
-      height,
-      name: `masks[${i}]`,
-    }))
-    return toMeasuredRles(named, call)
+    return toMeasuredRles(nameShapes(masks, size), call)
   })
 }
 

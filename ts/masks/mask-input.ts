@@ -7,7 +7,7 @@ import { Tensor } from '../engine/tensor.js'
 import { DeclipError, invalid } from '../errors.js'
 import type { LabelMap } from '../image/label-map.js'
 import { labelPicture } from './label-picture.js'
-import { type MaskShape, packShapes } from './pack-shapes.js'
+import { type MaskShape, nameShapes, packShapes } from './pack-shapes.js'
 
 /**
  * Masks of one picture, in pixels of it, in any of these forms:
@@ -62,14 +62,8 @@ export async function readMasks(
   if (masks instanceof Tensor) return { masks: checkTensor(masks, size) }
   const addon = loadAddon()
   if (Array.isArray(masks)) {
-    const packed = await packShapes(
-      (masks as readonly MaskShape[]).map((shape, i) => ({
-        shape,
-        ...size,
-        name: `masks[${first + i}]`,
-      })),
-      call.signal,
-    )
+    const shapes = nameShapes(masks as readonly MaskShape[], size, first)
+    const packed = await packShapes(shapes, call.signal)
     return {
       masks: await callNative(addon, call, job =>
         addon.masks({ ...job, ...packed.native, ...size }),

@@ -20,6 +20,20 @@ export interface NamedShape {
   readonly name: string
 }
 
+/**
+ * The masks of one picture, called by their places.
+ *
+ * @param first - the place of the first one, where they are a part of a longer list
+ * @internal
+ */
+export function nameShapes(
+  masks: readonly MaskShape[],
+  { width, height }: { readonly width: number; readonly height: number },
+  first = 0,
+): NamedShape[] {
+  return masks.map((shape, i) => ({ shape, width, height, name: `masks[${first + i}]` }))
+}
+
 /** @internal */
 export interface PackedShapes {
   readonly native: NativeShapes

@@ -3,19 +3,20 @@
  * `merges`, and `JSON.parse` of the whole would hold the event loop for a second.
  */
 
+import {
+  BACKSLASH,
+  CLOSE_LIST,
+  CLOSE_OBJECT,
+  COLON,
+  COMMA,
+  OPEN_LIST,
+  OPEN_OBJECT,
+  QUOTE,
+} from '../../base/json-bytes.js'
 import type { Steps } from '../../base/steps.js'
 
 /** UTF-8 bytes of members that are parsed together; a step of work. */
 const PART_BYTES = 1 << 15
-
-const QUOTE = 0x22
-const BACKSLASH = 0x5c
-const COMMA = 0x2c
-const COLON = 0x3a
-const OPEN_LIST = 0x5b
-const CLOSE_LIST = 0x5d
-const OPEN_OBJECT = 0x7b
-const CLOSE_OBJECT = 0x7d
 
 /** A text in a file, from its first byte up to, but without, the last. */
 export interface Extent {
