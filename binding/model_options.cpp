@@ -19,6 +19,35 @@ std::optional<Activation> find_activation(const Napi::Object& o,
   throw wrong(key, "'quick_gelu', 'gelu', 'gelu_tanh' or 'relu'");
 }
 
+ScClipOptions to_scclip(const Napi::Object& o) {
+  ScClipOptions s;
+  s.middle_block = find_integer(o, "middleBlock").value_or(s.middle_block);
+  s.early_block = find_integer(o, "earlyBlock").value_or(s.early_block);
+  s.first_fused = find_integer(o, "firstFused").value_or(s.first_fused);
+  s.last_fused = find_integer(o, "lastFused").value_or(s.last_fused);
+  s.class_weight = find_number(o, "classWeight");
+  s.threshold = find_number(o, "threshold").value_or(s.threshold);
+  s.gain = find_number(o, "gain").value_or(s.gain);
+  s.neighbours = find_integer(o, "neighbours").value_or(s.neighbours);
+  s.anomalous_share =
+      find_number(o, "anomalousShare").value_or(s.anomalous_share);
+  return s;
+}
+
+CorrClipOptions to_corrclip(const Napi::Object& o) {
+  CorrClipOptions c;
+  c.merge = find_bool(o, "merge").value_or(c.merge);
+  c.merge_distance = find_number(o, "mergeDistance").value_or(c.merge_distance);
+  c.gain = find_number(o, "gain").value_or(c.gain);
+  c.spatial_weight = find_number(o, "spatialWeight").value_or(c.spatial_weight);
+  c.semantic_weight =
+      find_number(o, "semanticWeight").value_or(c.semantic_weight);
+  c.spatial_blocks = find_integer(o, "spatialBlocks");
+  c.smallest_is_unsegmented =
+      find_bool(o, "smallestIsUnsegmented").value_or(c.smallest_is_unsegmented);
+  return c;
+}
+
 }  // namespace
 
 ConfigOverrides to_overrides(const Napi::Object& config) {
@@ -62,6 +91,20 @@ DenseOptions to_dense(const Napi::Object& o) {
   if (!model.IsUndefined()) dense.proxy_model = ModelHandle::from(model);
   dense.proxy_beta = find_number(o, "proxyBeta").value_or(dense.proxy_beta);
   dense.proxy_gamma = find_number(o, "proxyGamma").value_or(dense.proxy_gamma);
+  if (const auto part = find_string(o, "proxyPart")) {
+    if (*part != "patches" && *part != "query-key") {
+      throw wrong("proxyPart", "'patches' or 'query-key'");
+    }
+    dense.proxy_part =
+        *part == "patches" ? ProxyPart::kPatches : ProxyPart::kQueryKey;
+  }
+  if (!o.Get("scclip").IsUndefined()) {
+    dense.scclip = to_scclip(get_object(o, "scclip"));
+  }
+  if (!o.Get("corrclip").IsUndefined()) {
+    dense.corrclip = to_corrclip(get_object(o, "corrclip"));
+  }
+  dense.regions = find_tensor(o, "regions");
   return dense;
 }
 
@@ -82,6 +125,11 @@ EncodeOptions to_encode(const Napi::Object& pipeline) {
   options.dense = to_dense(get_object(pipeline, "dense"));
   options.augment = get_bool(pipeline, "augment");
   options.augment_weight = get_number(pipeline, "augmentWeight");
+  options.aggregate_gain =
+      find_number(pipeline, "aggregateGain").value_or(options.aggregate_gain);
+  options.regions = find_tensor(pipeline, "regions");
+  options.proxy_sees_picture = find_bool(pipeline, "proxySeesPicture")
+                                   .value_or(options.proxy_sees_picture);
   return options;
 }
 
@@ -93,6 +141,9 @@ PostOptions to_post(const Napi::Object& o) {
   post.prob_threshold = get_number(o, "probThreshold");
   post.area_threshold = get_number(o, "areaThreshold");
   post.closing = get_bool(o, "closing");
+  post.vote = find_bool(o, "vote").value_or(post.vote);
+  post.word_threshold =
+      find_number(o, "wordThreshold").value_or(post.word_threshold);
   post.background = get_integer(o, "background");
   post.logits = get_bool(o, "logits");
   post.probabilities = get_bool(o, "probabilities");

@@ -188,6 +188,36 @@ export interface NativeDense {
   proxyModel?: NativeModel | undefined
   proxyBeta?: number | undefined
   proxyGamma?: number | undefined
+  /** Unset: 'patches'. */
+  proxyPart?: 'patches' | 'query-key' | undefined
+  scclip?: NativeScClip | undefined
+  corrclip?: NativeCorrClip | undefined
+  /** int32 [B, H, W] of the pictures' pixels, 0 outside of regions. */
+  regions?: NativeTensor | undefined
+}
+
+/** Unset members take the published value; see ScClipOptions in cpp/include/declip/dense.h. */
+export interface NativeScClip {
+  middleBlock?: number | undefined
+  earlyBlock?: number | undefined
+  firstFused?: number | undefined
+  lastFused?: number | undefined
+  classWeight?: number | undefined
+  threshold?: number | undefined
+  gain?: number | undefined
+  neighbours?: number | undefined
+  anomalousShare?: number | undefined
+}
+
+/** Unset members take the published value; see CorrClipOptions in cpp/include/declip/dense.h. */
+export interface NativeCorrClip {
+  merge?: boolean | undefined
+  mergeDistance?: number | undefined
+  gain?: number | undefined
+  spatialWeight?: number | undefined
+  semanticWeight?: number | undefined
+  spatialBlocks?: number | undefined
+  smallestIsUnsegmented?: boolean | undefined
 }
 
 /** Picture to window features. */
@@ -205,6 +235,12 @@ export interface NativePipeline {
   padTo: number
   augment: boolean
   augmentWeight: number
+  /** Gain of the attention between all patches of the picture; 0 or unset: none. */
+  aggregateGain?: number | undefined
+  /** int32 [H, W] of the picture as it came, 0 outside of regions. */
+  regions?: NativeTensor | undefined
+  /** The foundation model sees the whole picture in its own size. Unset: false. */
+  proxySeesPicture?: boolean | undefined
 }
 
 /** Window features to labels. */
@@ -216,6 +252,10 @@ export interface NativePostprocess {
   probThreshold: number
   areaThreshold: number
   closing: boolean
+  /** Every region gets its most frequent label. Unset: false. */
+  vote?: boolean | undefined
+  /** Words whose probability is nowhere this much are left out. Unset: 0. */
+  wordThreshold?: number | undefined
   /** Index of the background class, -1 for none. */
   background: number
   logits: boolean

@@ -14,6 +14,7 @@
 
 namespace declip {
 
+class Bank;
 class Model;
 
 /// From a picture to features of its windows.
@@ -27,6 +28,18 @@ struct EncodeOptions {
   int64_t pad_to = 1;        // windows are zero-padded to a multiple of this
   bool augment = false;      // ITACLIP's image engineering
   double augment_weight = 0.75;  // original, grey, blurred against flipped
+  /// Joins the windows' features and lets every patch of the picture attend to
+  /// all others that are like it, with this gain; 0: does not.
+  double aggregate_gain = 0;
+  /// int32 [H, W] of the picture as it came: the region of every pixel, 0 for
+  /// none. Undefined without.
+  at::Tensor regions;
+  /// The foundation model sees the whole picture in its own size, not windows.
+  bool proxy_sees_picture = false;
+  /// What like regions of other pictures add to the scores; null without.
+  std::shared_ptr<const Bank> bank;
+  int64_t bank_neighbours = 20;
+  double bank_share = 0.5;  // of the scores
 };
 
 /// The size that a picture has when windows are cut from it.

@@ -15,8 +15,11 @@ struct PostOptions {
   std::vector<int64_t> pamr_dilations{8, 16};  // pixels
   double prob_threshold = 0;  // pixels below it become background
   double area_threshold = 0;  // share of the foreground a class must exceed
-  bool closing = false;       // 3x3 morphological closing of the labels
-  int64_t background = -1;    // index of that class, -1 for none
+  bool vote = false;          // every region gets its most frequent label
+  /// Words whose probability is nowhere this much are left out.
+  double word_threshold = 0;
+  bool closing = false;     // 3x3 morphological closing of the labels
+  int64_t background = -1;  // index of that class, -1 for none
   bool logits = false;
   bool probabilities = false;
 };
