@@ -16,6 +16,7 @@ namespace declip {
 
 class Bank;
 class Model;
+struct Talk2DinoOptions;
 
 /// From a picture to features of its windows.
 struct EncodeOptions {
@@ -40,6 +41,9 @@ struct EncodeOptions {
   std::shared_ptr<const Bank> bank;
   int64_t bank_neighbours = 20;
   double bank_share = 0.5;  // of the scores
+  /// Words of a text tower in the space of a DINOv2, which needs none of its
+  /// own then (declip/talk2dino.h). Null without.
+  std::shared_ptr<const Talk2DinoOptions> talk2dino;
 };
 
 /// The size that a picture has when windows are cut from it.

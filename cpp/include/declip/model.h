@@ -91,6 +91,9 @@ class Model {
   /// What the layers run on, in words.
   std::string engine() const;
 
+  /// The image tower, for what needs more of it than the calls below give.
+  const VisionEncoder& encoder() const { return *encoder_; }
+
   // All results are float32, on the model's device. Images are normalised
   // [B, 3, H, W] on any device. Of a vision foundation model, encode_image()
   // gives the class token after the final norm and encode_dense() the patches;
