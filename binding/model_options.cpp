@@ -55,6 +55,7 @@ ConfigOverrides to_overrides(const Napi::Object& config) {
   overrides.name = find_string(config, "name");
   overrides.head_width = find_integer(config, "headWidth");
   overrides.text_heads = find_integer(config, "textHeads");
+  overrides.decoder_heads = find_integer(config, "decoderHeads");
   overrides.activation = find_activation(config, "activation");
   overrides.text_activation = find_activation(config, "textActivation");
   overrides.layer_norm_eps = find_number(config, "layerNormEps");

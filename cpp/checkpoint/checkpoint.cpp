@@ -1,7 +1,6 @@
 #include "declip/checkpoint.h"
 
 #include <algorithm>
-#include <functional>
 #include <set>
 #include <utility>
 
@@ -11,7 +10,6 @@
 #include "checkpoint/tower_shapes.h"
 #include "checkpoint/wrapper_names.h"
 #include "declip/error.h"
-#include "files/finite.h"
 #include "files/mapped_file.h"
 #include "files/weight_files.h"
 
@@ -66,20 +64,6 @@ std::string unused_note(const std::map<std::string, at::Tensor>& tensors) {
   return note;
 }
 
-std::function<void(const std::string&, const at::Tensor&)> finite_check(
-    const TowerTensors& weights) {
-  return [names =
-              TowerTensors{
-                  weights.path, weights.key_map, weights.prefix, {}, {}}](
-             const std::string& name, const at::Tensor& tensor) {
-    if (all_finite(tensor)) return;
-    names.reject(name,
-                 "holds NaN or infinite numbers: the training that wrote it "
-                 "diverged, or the file is damaged. Use an earlier checkpoint, "
-                 "or download it again");
-  };
-}
-
 }  // namespace
 
 Checkpoint load_checkpoint(const std::string& path,
@@ -112,7 +96,7 @@ Checkpoint load_checkpoint(const std::string& path,
         "weights are stored in float8, with 2 or 3 bits of fraction: features "
         "differ from those of the model that they were rounded from");
   }
-  out.check_finite = finite_check(weights);
+  out.check_finite = weights.finite_check();
   for (const char* name : {"logit_scale", "logit_bias"}) {
     const auto it = weights.tensors.find(name);
     if (it != weights.tensors.end()) out.check_finite(it->first, it->second);

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -11,6 +13,7 @@
 #include "declip/checkpoint.h"
 #include "declip/config.h"
 #include "declip/dense.h"
+#include "declip/mask_decoder.h"
 #include "declip/refusal.h"
 #include "files/weight_files.h"
 
@@ -57,6 +60,18 @@ struct Signature {
 /// The text side of a family.
 struct TextSide {
   void (*check_shapes)(ShapeChecker& check, const TextConfig& config);
+};
+
+/// SAM's prompt encoder and mask decoder as a file has them, under the
+/// package's own names (families/sam_decoder_file.h).
+struct MaskDecoderFile {
+  MaskDecoderConfig config;
+  std::map<std::string, at::Tensor> tensors;
+  /// As Checkpoint::check_finite.
+  std::function<void(const std::string& name, const at::Tensor&)> check_finite;
+  std::unique_ptr<MaskDecoder> (*make)(const MaskDecoderConfig& config,
+                                       const Weights& weights,
+                                       const Numerics& numerics);
 };
 
 /// What training asks of a family's image tower.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "declip/error.h"
+#include "files/finite.h"
 #include "files/text.h"
 
 namespace declip {
@@ -131,6 +132,18 @@ const at::Tensor& TowerTensors::need(const std::string& internal,
                c10::str(it->second.sizes()));
   }
   return it->second;
+}
+
+std::function<void(const std::string&, const at::Tensor&)>
+TowerTensors::finite_check() const {
+  return [names = TowerTensors{path, key_map, prefix, {}, {}}](
+             const std::string& name, const at::Tensor& tensor) {
+    if (all_finite(tensor)) return;
+    names.reject(name,
+                 "holds NaN or infinite numbers: the training that wrote it "
+                 "diverged, or the file is damaged. Use an earlier checkpoint, "
+                 "or download it again");
+  };
 }
 
 int64_t TowerTensors::count_blocks(const std::string& prefix) const {

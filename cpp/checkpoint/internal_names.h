@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 
@@ -29,6 +30,9 @@ struct TowerTensors {
   /// Throws Error(kWeights): file, the tensor's name in it, `why`.
   [[noreturn]] void reject(const std::string& internal,
                            const std::string& why) const;
+  /// What Checkpoint::check_finite is; it outlives these tensors.
+  std::function<void(const std::string& name, const at::Tensor&)> finite_check()
+      const;
 };
 
 /// Renames `tensors` by `key_map` and applies its transforms: projections are

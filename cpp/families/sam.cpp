@@ -7,6 +7,7 @@
 #include "checkpoint/processor_config.h"
 #include "declip/error.h"
 #include "families/foundation_config.h"
+#include "families/sam_decoder_file.h"
 #include "families/sam_encoder.h"
 
 namespace declip::sam_family {
@@ -151,10 +152,20 @@ void read_told(const CheckpointSource& source,
 
 void read(const CheckpointSource& source, Checkpoint& out) {
   read_told(source, {}, out);
+  read_mask_decoder(source, SamNames::kOriginal, {}, out);
 }
 
 void read_transformers(const CheckpointSource& source, Checkpoint& out) {
-  read_told(source, read_foundation_fields(source, 1e-6, out), out);
+  const auto told = read_foundation_fields(source, 1e-6, out);
+  read_told(source, told, out);
+  std::optional<int64_t> heads;
+  if (told.file) {
+    const Fields top(&told.file->json, told.file->path);
+    if (top.find("mask_decoder_config") != nullptr) {
+      heads = top.inner("mask_decoder_config").size("num_attention_heads");
+    }
+  }
+  read_mask_decoder(source, SamNames::kTransformers, heads, out);
 }
 
 constexpr Layout kOriginal{"original", kOriginalNames, read};

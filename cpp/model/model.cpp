@@ -14,6 +14,7 @@
 #include "model/device.h"
 #include "model/encoder.h"
 #include "model/graphs.h"
+#include "model/lazy_mask_decoder.h"
 #include "model/lazy_text_tower.h"
 #include "model/proxy.h"
 #include "model/recipe.h"
@@ -95,6 +96,14 @@ CheckpointInfo describe(const Checkpoint& checkpoint) {
   }
   info.license = checkpoint.license;
   info.notes = checkpoint.notes;
+  if (checkpoint.mask_decoder) {
+    info.mask_decoder = checkpoint.mask_decoder->config;
+    for (const auto& [name, tensor] : checkpoint.mask_decoder->tensors) {
+      // The position code's directions are drawn, not learnt.
+      if (name != "prompts.directions") info.parameters += tensor.numel();
+      ++info.tensors;
+    }
+  }
   for (const auto& [name, tensor] : checkpoint.tensors) {
     info.parameters += tensor.numel();
     ++info.tensors;
@@ -145,6 +154,11 @@ std::shared_ptr<const Model> Model::load(const std::string& path,
                                         checkpoint.check_finite,
                                         checkpoint.files);
   }
+  if (checkpoint.mask_decoder) {
+    model->masks_ = std::make_unique<LazyMaskDecoder>(
+        checkpoint.mask_decoder, placement.device, numerics, checkpoint.files);
+  }
+  model->masks_fault_ = checkpoint.mask_decoder_fault;
   model->encoder_ = config.family->make_encoder(config, weights, numerics);
   const auto modes = model->encoder_->info().dense_modes;
   model->info_.dense_modes.assign(modes.begin(), modes.end());
@@ -198,6 +212,23 @@ void Model::check_text_space() const {
           "cannot be compared with words. Load a CLIP checkpoint for "
           "that, and give it this one as proxy: { model } with method "
           "'proxyclip'.");
+}
+
+const MaskDecoder& Model::mask_decoder(const Call& call) const {
+  if (masks_) return masks_->get(call);
+  throw Error(
+      ErrorCode::kWeights,
+      info_.path +
+          (info_.family != "sam"
+               ? " is no SAM (" + info_.family +
+                     "), which alone makes masks of points and boxes"
+           : masks_fault_.empty()
+               ? std::string(
+                     " holds SAM's image encoder alone, as timm's files do")
+               : " holds a mask decoder that is not whole: " + masks_fault_) +
+          ". Load a file with SAM's prompt encoder and mask decoder: "
+          "sam_vit_b_01ec64.pth, sam_vit_l_0b3195.pth or sam_vit_h_4b8939.pth "
+          "of its authors, or facebook/sam-vit-base, -large or -huge.");
 }
 
 void Model::check_image(const at::Tensor& image) const {

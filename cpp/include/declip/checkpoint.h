@@ -34,6 +34,7 @@ enum class TokenizerKind {
 };
 
 class MappedFile;
+struct MaskDecoderFile;
 
 /// A checkpoint in the package's own naming (docs/architecture.md): towers
 /// under `visual.` and `text.`, plus `logit_scale`. Tensors keep the dtype they
@@ -49,6 +50,11 @@ struct Checkpoint {
   std::map<std::string, at::Tensor> tensors;
   /// What belongs to no tower, such as a detector's heads, as the file has it.
   std::map<std::string, at::Tensor> others;
+  /// SAM's prompt encoder and mask decoder (checkpoint/family.h); none where
+  /// the file has none.
+  std::shared_ptr<const MaskDecoderFile> mask_decoder;
+  /// Of a file whose mask decoder is not whole: what is wrong with it.
+  std::string mask_decoder_fault;
   std::string stored_dtype;      // 'float16', 'float32', 'bfloat16' or 'mixed'
   std::optional<int64_t> epoch;  // trainer files
   std::optional<std::string> dense_mode;  // from the file's name (DeCLIP)

@@ -147,6 +147,7 @@ struct ConfigOverrides {
   std::optional<std::string> name;
   std::optional<int64_t> head_width;
   std::optional<int64_t> text_heads;
+  std::optional<int64_t> decoder_heads;  // of SAM's mask decoder
   std::optional<Activation> activation;
   std::optional<Activation> text_activation;
   std::optional<double> layer_norm_eps;

@@ -12,11 +12,13 @@
 #include "declip/checkpoint.h"
 #include "declip/config.h"
 #include "declip/dense.h"
+#include "declip/mask_decoder.h"
 #include "declip/regions.h"
 
 namespace declip {
 
 class Graphs;
+class LazyMaskDecoder;
 class LazyTextTower;
 class VisionEncoder;
 
@@ -47,6 +49,8 @@ struct CheckpointInfo {
   std::optional<std::string> dense_mode, license;
   /// Those that the model has; none of a foundation model.
   std::vector<DenseMode> dense_modes;
+  /// SAM's prompt encoder and mask decoder, where the file has them.
+  std::optional<MaskDecoderConfig> mask_decoder;
   std::vector<std::string> notes;
 };
 
@@ -138,6 +142,10 @@ class Model {
                           const CropOptions& options,
                           const Call& call) const;
 
+  /// SAM's, made at its first use.
+  /// Throws Error(kWeights) that names what to load where there is none.
+  const MaskDecoder& mask_decoder(const Call& call) const;
+
   /// Throws Error(kInvalidArg) unless `image` is float [B, 3, H, W].
   void check_image(const at::Tensor& image) const;
   /// How many go through the towers at a time: enough to keep matrix products
@@ -159,8 +167,10 @@ class Model {
 
   CheckpointInfo info_;
   std::unique_ptr<const VisionEncoder> encoder_;
-  std::unique_ptr<LazyTextTower> text_;  // null for vision-only files
-  std::unique_ptr<Graphs> graphs_;       // null unless passes are recorded
+  std::unique_ptr<LazyTextTower> text_;     // null for vision-only files
+  std::unique_ptr<LazyMaskDecoder> masks_;  // null without one
+  std::string masks_fault_;         // why there is none, if the file tells
+  std::unique_ptr<Graphs> graphs_;  // null unless passes are recorded
   at::ScalarType dtype_ = at::kFloat;
   bool int8_ = false;
   at::Device device_ = at::kCPU;
