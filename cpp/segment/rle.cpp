@@ -7,34 +7,12 @@
 #include "declip/error.h"
 #include "segment/columns.h"
 #include "segment/label_map.h"
+#include "segment/runs.h"
 
 namespace declip {
 namespace {
 
 int64_t pixel_count(Size size) { return size.height * size.width; }
-
-/// Counts that alternate, from what `next` says of every stretch of pixels.
-class Runs {
- public:
-  void add(int64_t length, bool inside) {
-    if (length == 0) return;
-    if (inside != inside_) {
-      counts_.push_back(static_cast<uint32_t>(run_));
-      run_ = 0;
-      inside_ = inside;
-    }
-    run_ += length;
-  }
-  std::vector<uint32_t> finish() {
-    counts_.push_back(static_cast<uint32_t>(run_));
-    return std::move(counts_);
-  }
-
- private:
-  std::vector<uint32_t> counts_;
-  int64_t run_ = 0;
-  bool inside_ = false;
-};
 
 /// Walks two masks at once: `take(length, in_a, in_b)` for every stretch in
 /// which neither changes.

@@ -18,6 +18,7 @@
 #include "kernels/dense_attention.h"
 #include "kernels/layer_norm.h"
 #include "kernels/mask_pool.h"
+#include "kernels/nms.h"
 #include "kernels/pamr.h"
 #include "kernels/resize_plane.h"
 #include "kernels/roi_align.h"
@@ -263,6 +264,25 @@ TEST(cuda_regions_are_those_of_the_cpu) {
                      declip::mask_pool(features, masks, batch)),
         0,
         1e-5);
+  });
+}
+
+TEST(cuda_nms_is_that_of_the_cpu) {
+  on_cuda([] {
+    Random random;
+    for (int round = 0; round < 10; ++round) {
+      const int64_t count = random.integer(1, 3000);
+      const auto corners = (200 * random.tensor({count, 2})).round();
+      const auto sides = (90 * random.tensor({count, 2}).abs()).round();
+      const auto boxes = at::cat({corners, corners + sides}, 1);
+      const auto scores = (50 * random.tensor({count})).round();
+      const auto classes =
+          random.coin() ? at::randint(4, {count}, at::kLong) : at::Tensor();
+      CHECK(
+          at::equal(declip::nms(boxes.to(kCuda), scores.to(kCuda), 0.5, classes)
+                        .to(at::kCPU),
+                    declip::nms(boxes, scores, 0.5, classes)));
+    }
   });
 }
 

@@ -11,7 +11,7 @@
 
 #include "checkpoint_files.h"
 
-/// Pictures of the fixtures: PNG files of 8 bits, RGB, not interlaced.
+/// Pictures of the fixtures: PNG files of 8 bits, RGB or grey, not interlaced.
 namespace png {
 
 /// RFC 1951, as plainly as it can be written.
@@ -152,7 +152,7 @@ class Inflate {
   std::string out_;
 };
 
-/// [H, W, 3] uint8.
+/// [H, W, 3] uint8, or [H, W, 1] of a grey picture.
 inline at::Tensor read(const std::string& path) {
   const std::string file = files::read(path);
   const auto number = [&](size_t at) {
@@ -162,8 +162,10 @@ inline at::Tensor read(const std::string& path) {
     return value;
   };
   const int64_t width = number(16), height = number(20);
-  if (file.at(24) != 8 || file.at(25) != 2 || file.at(28) != 0)
-    throw std::runtime_error(path + ": not 8 bits RGB");
+  const int color = file.at(25);
+  if (file.at(24) != 8 || (color != 0 && color != 2) || file.at(28) != 0)
+    throw std::runtime_error(path + ": not 8 bits RGB or grey");
+  const int64_t channels = color == 2 ? 3 : 1;
   std::string packed;
   for (size_t at = 8; at < file.size(); at += 12 + number(at)) {
     if (file.compare(at + 4, 4, "IDAT") == 0)
@@ -171,17 +173,18 @@ inline at::Tensor read(const std::string& path) {
   }
   const std::string stream = packed.substr(2);
   const std::string lines = Inflate(stream).all();
-  auto out = at::zeros({height, width, 3}, at::kByte);
+  auto out = at::zeros({height, width, channels}, at::kByte);
   auto* pixels = out.mutable_data_ptr<uint8_t>();
-  const int64_t row = 3 * width;
+  const int64_t row = channels * width;
   for (int64_t y = 0; y < height; ++y) {
     const auto filter = lines.at(static_cast<size_t>(y * (row + 1)));
     for (int64_t x = 0; x < row; ++x) {
       const int raw = static_cast<uint8_t>(
           lines.at(static_cast<size_t>(y * (row + 1) + 1 + x)));
-      const int a = x < 3 ? 0 : pixels[y * row + x - 3];
+      const int a = x < channels ? 0 : pixels[y * row + x - channels];
       const int b = y < 1 ? 0 : pixels[(y - 1) * row + x];
-      const int c = x < 3 || y < 1 ? 0 : pixels[(y - 1) * row + x - 3];
+      const int c =
+          x < channels || y < 1 ? 0 : pixels[(y - 1) * row + x - channels];
       int guess = 0;
       if (filter == 1) guess = a;
       if (filter == 2) guess = b;

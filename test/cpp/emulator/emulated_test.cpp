@@ -18,6 +18,7 @@
 #include "kernels/element_type.h"
 #include "kernels/layer_norm_args.h"
 #include "kernels/mask_pool_args.h"
+#include "kernels/nms_args.h"
 #include "kernels/pamr_args.h"
 #include "kernels/postprocess_args.h"
 #include "kernels/resize_plane.h"
@@ -522,5 +523,34 @@ TEST(emulated_region_weights_are_the_cpu_twins) {
       // An empty mask has weights of 0 / 1e-12.
       CHECK_CLOSE(distance(again, shares), 0, 1e-6);
     }
+  }
+}
+
+TEST(emulated_nms_is_the_cpu_twin) {
+  Random random;
+  for (int round = 0; round < 8; ++round) {
+    const int64_t count = random.integer(1, 200);
+    const auto corners = (20 * random.tensor({count, 2})).round();
+    const auto sides = (15 * random.tensor({count, 2}).abs()).round();
+    const auto boxes = at::cat({corners, corners + sides}, 1);
+    const auto classes = at::randint(2, {count}, at::kLong);
+    const auto wanted = at::empty({count}, at::kByte);
+    declip::NmsArgs args;
+    args.boxes = boxes.const_data_ptr<float>();
+    args.classes = random.coin() ? classes.const_data_ptr<int64_t>() : nullptr;
+    args.count = count;
+    args.threshold = static_cast<float>(random.real(0, 1));
+    args.kept = wanted.mutable_data_ptr<uint8_t>();
+    declip::cpu::nms(args);
+    in_both_orders([&] {
+      const auto got = at::empty_like(wanted);
+      const auto bits = at::zeros({count + 1, (count + 63) / 64}, at::kLong);
+      auto emulated_args = args;
+      emulated_args.kept = got.mutable_data_ptr<uint8_t>();
+      emulated_args.overlaps =
+          reinterpret_cast<uint64_t*>(bits.mutable_data_ptr<int64_t>());
+      emulated::nms(emulated_args, nullptr);
+      CHECK(at::equal(got, wanted));
+    });
   }
 }

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/cuda/twin.h"
+
+namespace declip {
+
+/// Boxes in the order in which they are looked at.
+struct NmsArgs {
+  const float* boxes = nullptr;      // [K, 4] xyxy
+  const int64_t* classes = nullptr;  // [K], or null: all are of one
+  int64_t count = 0;                 // K
+  float threshold = 0;               // an overlap above it removes
+  uint8_t* kept = nullptr;           // [K], 1 or 0
+  /// Of the CUDA twin: K + 1 rows of ceil(K / 64) words, the last row zeros.
+  uint64_t* overlaps = nullptr;
+};
+
+DECLIP_TWINS(nms, (const NmsArgs& args), (args))
+
+}  // namespace declip
