@@ -95,6 +95,10 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   function("objects", label_objects);
   function("masks", fill_mask_shapes);
   function("labelMasks", label_masks);
+  function("paintShapes", paint_shapes);
+  function("paintMasks", paint_masks);
+  function("regionValues", list_regions);
+  function("regionMasks", region_masks);
   function("rleOf", measured_rles);
   function("readEmbeddings", read_embedding_file);
   function("readSafetensors", read_file);

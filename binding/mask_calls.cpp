@@ -7,6 +7,7 @@
 
 #include "declip/mask_shapes.h"
 #include "declip/objects.h"
+#include "declip/region_map.h"
 #include "queued.h"
 #include "tensor_handle.h"
 
@@ -48,6 +49,12 @@ MaskShapes get_shapes(const Napi::Object& o) {
   return shapes;
 }
 
+/// Of masks that are painted over each other; empty: their areas.
+std::vector<double> find_keys(const Napi::Object& o) {
+  if (o.Get("keys").IsUndefined()) return {};
+  return get_elements<double>(o, "keys", napi_float64_array);
+}
+
 /// What rleOf gives.
 struct MeasuredRles {
   std::vector<std::string> strings;
@@ -65,6 +72,14 @@ Napi::Value to_js(Napi::Env env, const MeasuredRles& rles) {
   o.Set("areas", copied<Napi::Float64Array>(env, rles.areas));
   o.Set("boxes", copied<Napi::Float64Array>(env, rles.boxes));
   return o;
+}
+
+struct RegionList {
+  std::vector<int32_t> values;
+};
+
+Napi::Value to_js(Napi::Env env, const RegionList& list) {
+  return copied<Napi::Int32Array>(env, list.values);
 }
 
 }  // namespace
@@ -152,6 +167,56 @@ Napi::Value label_masks(const Napi::CallbackInfo& info) {
       [](const Napi::Object& o) {
         return [labels = get_tensor(o, "labels")](const Call& call) {
           return masks_of_labels(labels, call);
+        };
+      },
+      Lane::kPreparation);
+}
+
+Napi::Value paint_shapes(const Napi::CallbackInfo& info) {
+  return queued(
+      info,
+      [](const Napi::Object& o) {
+        return [shapes = get_shapes(o),
+                size = Size{get_integer(o, "height"), get_integer(o, "width")},
+                keys = find_keys(o)](const Call& call) {
+          return paint_regions(shapes, size, keys, call);
+        };
+      },
+      Lane::kPreparation);
+}
+
+Napi::Value paint_masks(const Napi::CallbackInfo& info) {
+  return queued(
+      info,
+      [](const Napi::Object& o) {
+        return [masks = get_tensor(o, "masks"),
+                keys = find_keys(o)](const Call& call) {
+          return paint_regions(masks, keys, call);
+        };
+      },
+      Lane::kPreparation);
+}
+
+Napi::Value list_regions(const Napi::CallbackInfo& info) {
+  return queued(
+      info,
+      [](const Napi::Object& o) {
+        return [regions = get_tensor(o, "regions"),
+                limit = get_integer(o, "limit")](const Call& call) {
+          return RegionList{region_values(regions, limit, call)};
+        };
+      },
+      Lane::kPreparation);
+}
+
+Napi::Value region_masks(const Napi::CallbackInfo& info) {
+  return queued(
+      info,
+      [](const Napi::Object& o) {
+        return [regions = get_tensor(o, "regions"),
+                values = get_elements<int32_t>(o, "values", napi_int32_array)](
+                   const Call& call) {
+          return masks_of_regions(regions, values, call);
         };
       },
       Lane::kPreparation);

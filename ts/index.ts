@@ -90,6 +90,15 @@ export { decodeMasks, encodeMasks, type PictureSize } from './masks/convert.js'
 export type { MaskInput } from './masks/mask-input.js'
 export type { CocoPolygons, MaskShape } from './masks/pack-shapes.js'
 export type { Point, Polygon, Ring } from './masks/polygons.js'
+export type {
+  MaskFunction,
+  MaskMaker,
+  MaskPicture,
+  MaskProvider,
+  NpzMasks,
+  OrderedMasks,
+  PlainMasks,
+} from './masks/provider.js'
 export type { Rle } from './masks/rle.js'
 export {
   DATASET_NAMES,
@@ -136,6 +145,7 @@ export type {
   ConfigOptions,
   EncodeDenseOptions,
   EncodeImageOptions,
+  EncodeOptions,
   EncodeRegionOptions,
   LoadOptions,
 } from './model/options.js'

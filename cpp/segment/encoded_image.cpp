@@ -16,11 +16,14 @@
 #include "segment/labels.h"
 #include "segment/peaks.h"
 #include "segment/plane_source.h"
+#include "segment/vote.h"
 
 namespace declip {
 
 struct EncodedImage::State {
-  Size size;  // of the picture as it came
+  Size size;           // of the picture as it came
+  at::Tensor regions;  // int32 of that size on the CPU, or undefined
+  bool smallest_abstains = false;  // see vote_in_regions()
   // On the model's device:
   at::Tensor image;  // normalised, resized [1, 3, Hr, Wr], for PAMR
   WindowPlan plan;
@@ -215,6 +218,11 @@ std::shared_ptr<const EncodedImage> EncodedImage::encode(
                     ? Size{height, width}
                     : picture.size.value_or(
                           Size{picture.pixels.size(0), picture.pixels.size(1)});
+  if (options.regions.defined()) {
+    check_regions(options.regions, state->size);
+    state->regions = options.regions.to(at::kCPU);
+    state->smallest_abstains = options.dense.corrclip.smallest_is_unsegmented;
+  }
   state->plan = plan_of({height, width}, options);
   state->plan.whole = options.window == 0 &&
                       !recipe_of(options.dense.mode).resizes_to_resized_picture;
@@ -229,8 +237,10 @@ int64_t EncodedImage::height() const { return state_->size.height; }
 int64_t EncodedImage::width() const { return state_->size.width; }
 int64_t EncodedImage::windows() const { return state_->plan.size(); }
 int64_t EncodedImage::bytes() const {
+  const auto& regions = state_->regions;
   return static_cast<int64_t>(state_->features.nbytes() +
-                              state_->image.nbytes());
+                              state_->image.nbytes() +
+                              (regions.defined() ? regions.nbytes() : 0));
 }
 
 at::Tensor EncodedImage::window_logits(const at::Tensor& text) const {
@@ -250,13 +260,21 @@ Segmentation EncodedImage::segment(const at::Tensor& text,
                                    const PostOptions& options,
                                    const Call& call) const {
   const c10::InferenceMode guard;
-  return labels_from_windows(window_logits(text),
-                             state_->plan,
-                             state_->image,
-                             word_class,
-                             options,
-                             state_->size,
-                             call);
+  if (options.vote && !state_->regions.defined()) {
+    throw Error(ErrorCode::kInvalidArg,
+                "refine: 'vote' needs regions; encode the picture with masks.");
+  }
+  auto result = labels_from_windows(window_logits(text),
+                                    state_->plan,
+                                    state_->image,
+                                    word_class,
+                                    options,
+                                    state_->size,
+                                    call);
+  if (options.vote) {
+    vote_in_regions(state_->regions, state_->smallest_abstains, result, call);
+  }
+  return result;
 }
 
 at::Tensor EncodedImage::similarity(const at::Tensor& text,

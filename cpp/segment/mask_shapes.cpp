@@ -99,14 +99,20 @@ class ShapeReader {
 
 }  // namespace
 
-std::vector<Rle> rle_of(const MaskShapes& shapes, const Call& call) {
+void each_rle(const MaskShapes& shapes,
+              const Call& call,
+              const std::function<void(const Rle&)>& take) {
   ShapeReader reader(shapes);
-  std::vector<Rle> masks;
-  masks.reserve(shapes.kinds.size());
   for (size_t i = 0; i < shapes.kinds.size(); ++i) {
     call.check();
-    masks.push_back(reader.next());
+    take(reader.next());
   }
+}
+
+std::vector<Rle> rle_of(const MaskShapes& shapes, const Call& call) {
+  std::vector<Rle> masks;
+  masks.reserve(shapes.kinds.size());
+  each_rle(shapes, call, [&](const Rle& mask) { masks.push_back(mask); });
   return masks;
 }
 

@@ -46,7 +46,7 @@ const FLAGS = Object.entries({
   ...PROMPT_FIELDS,
   ...PIPELINE_FIELDS,
   ...POSTPROCESS_FIELDS,
-}).filter(([name]) => !['shortSide', 'pamr', 'logits', 'probabilities'].includes(name))
+}).filter(([name]) => !['shortSide', 'pamr', 'refine', 'logits', 'probabilities'].includes(name))
 
 /** Adds those of {@link MethodFlags} that say more of words. */
 export function addWordOptions(command: Command): Command {

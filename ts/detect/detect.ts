@@ -3,7 +3,7 @@ import { admit } from '../engine/admission.js'
 import { Tensor } from '../engine/tensor.js'
 import { DeclipError } from '../errors.js'
 import type { ImageInput } from '../image/decode.js'
-import { noPicture } from '../model/model.js'
+import { noPicture } from '../model/picture.js'
 import type { Segmentation } from '../result/segmentation.js'
 import { openPicture, prepare, segmentPicture } from '../segment/segment.js'
 import type { ClassList } from '../words/options.js'
@@ -51,7 +51,13 @@ export async function detect(
     const picture = openPicture(image, call)
     try {
       const { classes: words, background, added } = await againstBackground(given(classes), call)
-      const prepared = await prepare({ ...call, background, logits: false, probabilities: false })
+      const prepared = await prepare({
+        ...call,
+        masks: undefined,
+        background,
+        logits: false,
+        probabilities: false,
+      })
       using segmentation = await segmentPicture(picture, words, prepared, start)
       const found = await objectsOf(segmentation, call, added ? 1 : 0)
       const { width, height, timings } = segmentation

@@ -3,7 +3,7 @@ import { DeclipError } from '../errors.js'
 import type { SegmentOptions } from '../segment/options.js'
 
 /** Options of {@link detect}. */
-export interface DetectOptions extends SegmentOptions {
+export interface DetectOptions extends Omit<SegmentOptions, 'masks' | 'refine'> {
   /** Objects of a lower score are left out: a number from 0 to 1. Default: 0. */
   scoreThreshold?: number | undefined
   /** Most objects, the best ones: a whole number of at least 1. Default: 100. */

@@ -844,6 +844,24 @@ export interface NativeAddon {
   labelMasks(
     options: NativeCall & Pick<NativeLabels, 'labels'>,
   ): Promise<{ masks: NativeTensor; values: number[] }>
+  /**
+   * Masks painted over each other in ascending order of their keys (unset: their areas), numbered from 1 in that
+   * order: int32 [height, width], 0 outside. Beside running models. Errors begin with '#place: '.
+   */
+  paintShapes(
+    options: NativeCall &
+      NativeShapes & { width: number; height: number; keys?: Float64Array | undefined },
+  ): Promise<NativeTensor>
+  /** The same of uint8 or bool masks [K, H, W]. */
+  paintMasks(
+    options: NativeCall & { masks: NativeTensor; keys?: Float64Array | undefined },
+  ): Promise<NativeTensor>
+  /** The values of an int32 map [H, W] but 0, ascending; more than `limit` are refused. */
+  regionValues(options: NativeCall & { regions: NativeTensor; limit: number }): Promise<Int32Array>
+  /** Some of them as masks: uint8 [K, H, W]. */
+  regionMasks(
+    options: NativeCall & { regions: NativeTensor; values: Int32Array },
+  ): Promise<NativeTensor>
   /** Shapes of pictures of any sizes as run lengths. Errors begin with '#place: '. */
   rleOf(options: NativeCall & NativeShapes): Promise<NativeMeasuredRles>
   /**

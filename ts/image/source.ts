@@ -31,6 +31,8 @@ export interface NativeImage {
 
 /** A picture on its way into a call. @internal */
 export interface Picture {
+  /** Of a file. */
+  readonly path?: string | undefined
   /**
    * Decodes it when its turn comes, at the first call. The native part reads a decoder's own buffer where it lies,
    * and turns grey and alpha into RGB.
@@ -91,7 +93,13 @@ export function openImage(
   if (options.signal?.aborted) throw aborted(options.signal)
   const held = holdPicture(input, checked(options))
   if ('raw' in held) return openRaw(held.raw)
-  return new Decoding(held, options, againOf(input, held, options))
+  return new Decoding(held, options, againOf(input, held, options), pathOf(input))
+}
+
+/** Of what came as a file, as a path. */
+function pathOf(input: Exclude<ImageInput, Tensor>): string | undefined {
+  if (typeof input !== 'string' && !(input instanceof URL)) return undefined
+  return /^file:/i.test(String(input)) ? fileURLToPath(input) : String(input)
 }
 
 /** How the pixels of a picture are had again; undefined where the decoded ones have to be kept for it. */
@@ -127,8 +135,7 @@ function checked(options: PictureOptions): Taking {
 /** Changes when a file is written or replaced; undefined where there is none. */
 async function stampOf(input: string | URL): Promise<string | undefined> {
   try {
-    const path = /^file:/i.test(String(input)) ? fileURLToPath(input) : (input as string)
-    const { size, mtimeNs, ino } = await stat(path, { bigint: true })
+    const { size, mtimeNs, ino } = await stat(pathOf(input) as string, { bigint: true })
     return `${size} ${mtimeNs} ${ino}`
   } catch {
     return undefined
@@ -184,7 +191,12 @@ class Decoding implements Picture {
   #busy = false
   #closed = false
 
-  constructor(held: Encoded, call: Call, again: Picture['again'] | undefined) {
+  constructor(
+    held: Encoded,
+    call: Call,
+    again: Picture['again'] | undefined,
+    readonly path: string | undefined,
+  ) {
     this.#held = held
     this.#call = call
     this.#remade = again !== undefined

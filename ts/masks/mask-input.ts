@@ -87,12 +87,14 @@ export async function readMasks(
   }
 }
 
-function isPicture(masks: unknown): masks is string | URL | Uint8Array | LabelMap {
+/** Whether masks are a label picture. @internal */
+export function isPicture(masks: unknown): masks is string | URL | Uint8Array | LabelMap {
   if (typeof masks === 'string' || masks instanceof URL || types.isUint8Array(masks)) return true
   return typeof masks === 'object' && masks !== null && 'data' in masks
 }
 
-function checkTensor(
+/** @internal */
+export function checkTensor(
   masks: Tensor,
   { width, height }: { readonly width: number; readonly height: number },
 ): NativeTensor {
@@ -106,4 +108,19 @@ function checkTensor(
     )
   }
   return masks.native.slice(0, 0, count)
+}
+
+/** Masks that the caller may change from now on. @internal */
+export function ownMasks(masks: MaskInput): MaskInput {
+  if (Array.isArray(masks)) return [...masks]
+  if (types.isUint8Array(masks)) return new Uint8Array(masks)
+  if (!isLabelMap(masks)) return masks
+  const { data, width, height } = masks
+  const isLabels = types.isUint8Array(data) || types.isUint16Array(data)
+  return isLabels ? { data: data.slice(), width, height } : masks
+}
+
+/** @internal */
+export function isLabelMap(masks: MaskInput): masks is LabelMap {
+  return typeof masks === 'object' && masks !== null && 'width' in masks && 'data' in masks
 }

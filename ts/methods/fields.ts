@@ -150,6 +150,11 @@ export const POSTPROCESS_FIELDS = {
     "the preset's with a background class, else 0",
   ),
   closing: field(flag, '3 x 3 morphological closing of the label map', PRESET),
+  refine: field(
+    kind<'vote' | false>("'vote' or false", value => value === 'vote' || value === false),
+    "'vote': last of all, every region of `masks` gets its most frequent label",
+    "the preset's, else false",
+  ),
   logits: field(
     flag,
     'Also return the scores of every class and pixel; costs classes x H x W x 4 bytes',
@@ -188,6 +193,7 @@ export const METHOD_OPTIONS: readonly string[] = [
   'denseMode',
   'method',
   'dataset',
+  'masks',
   'proxy',
   'templates',
 ]

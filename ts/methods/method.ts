@@ -44,6 +44,8 @@ export interface Preset {
   /** Used with a background class only. */
   readonly areaThreshold: number
   readonly closing: boolean
+  /** 'vote': every region gets its most frequent label, where there are regions. */
+  readonly refine?: 'vote' | false
 }
 
 /**

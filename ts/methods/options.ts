@@ -141,6 +141,11 @@ export interface PostprocessOptions {
   areaThreshold?: number | undefined
   /** 3 x 3 morphological closing of the label map. Default: the preset's. */
   closing?: boolean | undefined
+  /**
+   * 'vote': last of all, every region of `masks` gets its most frequent label. Default: the preset's,
+   * else false.
+   */
+  refine?: 'vote' | false | undefined
   /** Also return the scores of every class and pixel; costs classes x H x W x 4 bytes. Default: false. */
   logits?: boolean | undefined
   /** Also return the class probabilities of every pixel; costs classes x H x W x 4 bytes. Default: false. */

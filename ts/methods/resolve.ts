@@ -1,6 +1,6 @@
 import type { DenseMode } from '../base/names.js'
 import type { NativeDense, NativePipeline, NativePostprocess } from '../engine/addon-types.js'
-import { invalid } from '../errors.js'
+import { DeclipError, invalid } from '../errors.js'
 import type { TemplateSetName } from '../text/templates.js'
 import { type DatasetName, unknown } from './benchmarks.js'
 import { resolveDense } from './dense.js'
@@ -19,7 +19,12 @@ import {
 import { proxyModel } from './proxy.js'
 
 /** Options that a preset fills. @internal */
-export type MethodOptions = PipelineOptions & PostprocessOptions & PromptOptions
+export type MethodOptions = PipelineOptions &
+  PostprocessOptions &
+  PromptOptions & {
+    /** Where regions come from; here it only matters whether there are any. */
+    readonly masks?: unknown
+  }
 
 /** A preset with the caller's values in place. @internal */
 export interface ResolvedMethod {
@@ -34,7 +39,12 @@ export interface ResolvedMethod {
   readonly fromCaller: readonly string[]
   /** What is likely a mistake, for one process warning. */
   readonly warning: string | null
+  /** Whether anything looks at the regions of `masks`. */
+  readonly usesRegions: boolean
 }
+
+/** Modes whose attention follows regions. */
+const REGION_MODES: readonly string[] = ['corrclip']
 
 /**
  * Short side of a picture for such a model, in windows. The bundled model's mIoU on its scenes is best at 2
@@ -67,18 +77,46 @@ export function resolveMethod(request: {
   const mode = given ?? preset.mode
   checkMode(model, mode, given === undefined ? method : undefined)
   const dense = resolveDense({ ...options, mode }, preset.positions)
+  const votes = resolveVote(preset, options)
   return {
     method,
     dataset,
     pipeline: resolveWindows(dense, preset, options, model),
-    postprocess: background => resolvePostprocess(preset, options, background),
+    postprocess: background => ({
+      ...resolvePostprocess(preset, options, background),
+      ...(votes && { vote: true }),
+    }),
     templates: options.templates ?? preset.templates,
     definitionWeight: options.definitionWeight ?? preset.definitionWeight,
     fromCaller: METHOD_OPTIONS.filter(
       name => (options as Record<string, unknown>)[name] !== undefined,
     ).sort(),
     warning: modeWarning(model.denseMode, mode),
+    usesRegions: votes || REGION_MODES.includes(mode),
   }
+}
+
+/** A preset's vote needs masks and is none without; the caller's is refused then. */
+function resolveVote(preset: Preset, { refine, masks }: MethodOptions): boolean {
+  if (masks !== undefined) return (refine ?? preset.refine) === 'vote'
+  if (refine === 'vote') {
+    throw invalid('masks', "given for refine: 'vote', which gives every region one label", masks)
+  }
+  return false
+}
+
+/**
+ * Refuses masks that nothing would look at.
+ *
+ * @throws DeclipError ERR_DECLIP_INVALID_ARG
+ * @internal
+ */
+export function checkMasksUsed(method: ResolvedMethod, masks: unknown): void {
+  if (masks === undefined || method.usesRegions) return
+  throw new DeclipError(
+    'ERR_DECLIP_INVALID_ARG',
+    `Nothing would look at masks: method '${method.method}' does not follow regions. Add refine: 'vote', which gives every region one label, take a method that follows them (${REGION_MODES.join(', ')}), or leave masks out.`,
+  )
 }
 
 function resolvePostprocess(

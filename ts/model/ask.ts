@@ -34,6 +34,8 @@ export interface Asked {
     answer(query: NativeCall & NativeWords): Promise<NativeSegmentation>
     /** What decoding took. */
     decodeMs?: number | undefined
+    /** What getting its masks took. */
+    masksMs?: number | undefined
   }>
   /** Decodes the picture again. */
   readonly source: SegmentationParts['source']
@@ -57,7 +59,7 @@ export async function ask(
     const textMs = performance.now() - begun
     const { background, features, wordClass } = vocabulary
     const post = method.postprocess(background)
-    const { answer, decodeMs } = await asked.encoded()
+    const { answer, decodeMs, masksMs } = await asked.encoded()
     const result = await callNative(addon, options, call =>
       answer({ ...call, text: features.native, wordClass, post }),
     )
@@ -66,7 +68,14 @@ export async function ask(
     return toSegmentation(result, {
       classes: vocabulary.classes,
       background,
-      timings: { decodeMs, textMs, encodeMs, pixelsMs, totalMs },
+      timings: {
+        decodeMs,
+        ...(masksMs !== undefined && { masksMs }),
+        textMs,
+        encodeMs,
+        pixelsMs,
+        totalMs,
+      },
       given,
       source,
       addon,

@@ -12,12 +12,12 @@ import { Tensor } from '../engine/tensor.js'
 import { DeclipError, invalid } from '../errors.js'
 import type { ImageInput, PictureOptions } from '../image/decode.js'
 import { openImage, type Picture } from '../image/source.js'
+import { holdProvider } from '../masks/provider.js'
 import { resolveDense } from '../methods/dense.js'
 import { checkDense, DENSE_FIELDS, modeOf } from '../methods/fields.js'
 import type {
   DenseOptions,
   FoundationModel,
-  PipelineOptions,
   ProxyOptions,
 } from '../methods/options.js'
 import { checkMode } from '../methods/preset.js'
@@ -36,10 +36,12 @@ import { type Engine, type InputFit, toInput } from './input.js'
 import type {
   EncodeDenseOptions,
   EncodeImageOptions,
+  EncodeOptions,
   EncodeRegionOptions,
   LoadOptions,
 } from './options.js'
-import { readyPicture } from './picture.js'
+import { noPicture } from './picture.js'
+import { placeRegions } from './picture-regions.js'
 import { type MapOptions, RegionMap } from './region-map.js'
 
 /** What a Model is made from. @internal */
@@ -286,25 +288,23 @@ export class Model {
    * through the vision tower.
    *
    * @param image - any {@link ImageInput}
-   * @param options - method and pipeline as for {@link segment}
+   * @param options - method, pipeline and masks as for {@link segment}; the view keeps the regions for `refine: 'vote'`
    * @throws {@link DeclipError} as {@link segment}
    */
-  async encode(
-    image: ImageInput,
-    options: CallOptions & PictureOptions & PipelineOptions = {},
-  ): Promise<View> {
+  async encode(image: ImageInput, options: EncodeOptions = {}): Promise<View> {
     return admit(options, async call => {
       this.checkTextSpace()
       const opened = image instanceof Tensor ? undefined : openImage(image, call)
       try {
-        const ready = await until(this.withProxy(call), call.signal)
+        const { masks } = call
+        const held = masks === undefined ? call : { ...call, masks: holdProvider(masks) }
+        const ready = await until(this.withProxy(held), call.signal)
         const { pipeline, warning } = resolveMethod({ model: this.facts, options: ready })
         warnOnce(warning)
-        const found = opened && (await readyPicture(opened, pipeline, call))
-        const picture = found?.picture ?? { tensor: (image as Tensor).native }
+        const placed = await placeRegions(opened ?? (image as Tensor), pipeline, ready)
         const native = await callNative(this.#addon, call, job =>
-          this.native.encode({ ...job, picture, pipeline }),
-        ).finally(() => found?.dispose())
+          this.native.encode({ ...job, picture: placed.ready, pipeline: placed.pipeline }),
+        ).finally(() => placed.dispose())
         return new View(native, this, ready, opened?.again ?? noPicture)
       } finally {
         opened?.close()
@@ -490,12 +490,4 @@ const DENSE_OPTIONS = [...Object.keys(DENSE_FIELDS), 'denseMode', 'proxy'] as (k
 /** True where a model has to be loaded before the call; only then may a tensor wait. */
 function namesProxy({ proxy }: { proxy?: ProxyOptions | undefined }): boolean {
   return typeof proxy?.model === 'string'
-}
-
-/** Where an overlay of a tensor's labels would come from. @internal */
-export async function noPicture(): Promise<never> {
-  throw new DeclipError(
-    'ERR_DECLIP_INVALID_ARG',
-    'A tensor has no picture to draw on; pass overlay: { image }.',
-  )
 }

@@ -1,7 +1,8 @@
 import type { CallOptions } from '../base/call.js'
 import type { Device, ModelDType, Positions } from '../base/names.js'
 import type { PictureOptions } from '../image/decode.js'
-import type { DenseOptions } from '../methods/options.js'
+import type { MaskProvider } from '../masks/provider.js'
+import type { DenseOptions, PipelineOptions } from '../methods/options.js'
 
 /** What weights cannot tell about a model; overrides what was found or assumed. */
 export interface ConfigOptions {
@@ -62,4 +63,13 @@ export interface EncodeRegionOptions extends CallOptions, PictureOptions, DenseO
   imageIndex?: readonly number[] | undefined
   /** Side in pixels of the square that an encoded picture is fitted into. Default: the model's own. */
   size?: number | undefined
+}
+
+/** Options of {@link Model.encode}. */
+export interface EncodeOptions extends CallOptions, PictureOptions, PipelineOptions {
+  /**
+   * Regions of the picture, or where they come from: see {@link MaskProvider}. The view keeps them, for
+   * `refine: 'vote'` of {@link View.segment}; methods that follow regions look at them here.
+   */
+  masks?: MaskProvider | undefined
 }

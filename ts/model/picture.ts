@@ -3,7 +3,7 @@ import { warnOnce } from '../base/warn.js'
 import type { NativeAddon, NativePicture, NativePipeline } from '../engine/addon-types.js'
 import { callNative } from '../engine/call-native.js'
 import { loadAddon } from '../engine/load-addon.js'
-import { toDeclipError } from '../errors.js'
+import { DeclipError, toDeclipError } from '../errors.js'
 import type { Picture } from '../image/source.js'
 
 /** By which listeners know that a picture has very many windows. */
@@ -71,4 +71,12 @@ function countWindows(
   } catch (error) {
     throw toDeclipError(error)
   }
+}
+
+/** Where an overlay of a tensor's labels would come from. @internal */
+export async function noPicture(): Promise<never> {
+  throw new DeclipError(
+    'ERR_DECLIP_INVALID_ARG',
+    'A tensor has no picture to draw on; pass overlay: { image }.',
+  )
 }

@@ -9,7 +9,13 @@ import type { ImageInput, PictureOptions } from '../image/decode.js'
 import type { LabelMap } from '../image/label-map.js'
 import { type NativeImage, openImage } from '../image/source.js'
 import { labelPicture } from '../masks/label-picture.js'
-import { type MaskInput, type ReadMasks, readMasks } from '../masks/mask-input.js'
+import {
+  isLabelMap,
+  type MaskInput,
+  ownMasks,
+  type ReadMasks,
+  readMasks,
+} from '../masks/mask-input.js'
 import type { DenseOptions } from '../methods/options.js'
 import { type Boxes, boxRows } from './boxes.js'
 import { type Engine, toInput } from './input.js'
@@ -81,7 +87,7 @@ export async function regionFeatures(
   const { cropScale = 1, dense = true, maskCrops = false } = request
   const picture = image instanceof Tensor ? undefined : openImage(image, request)
   // What the caller may change is read before anything is waited for.
-  const masks = takenOver(request.masks)
+  const masks = request.masks === undefined ? undefined : ownMasks(request.masks)
   const reading = Promise.all([rowsOf(request.boxes), rowsOf(request.crops)])
   reading.catch(() => {}) // waited for below
   const out: RegionFeatures = {}
@@ -134,20 +140,6 @@ export function sizeOf(image: Tensor): { width: number; height: number } {
     'a picture or a float tensor [1, 3, H, W]',
     `${image.dtype} [${image.shape}]`,
   )
-}
-
-/** Masks that the caller may change from now on. */
-function takenOver(masks: MaskInput | undefined): MaskInput | undefined {
-  if (Array.isArray(masks)) return [...masks]
-  if (types.isUint8Array(masks)) return new Uint8Array(masks)
-  if (!isLabelMap(masks)) return masks
-  const { data, width, height } = masks
-  const isLabels = types.isUint8Array(data) || types.isUint16Array(data)
-  return isLabels ? { data: data.slice(), width, height } : masks
-}
-
-function isLabelMap(masks: MaskInput | undefined): masks is LabelMap {
-  return typeof masks === 'object' && masks !== null && 'width' in masks && 'data' in masks
 }
 
 async function rowsOf(boxes: Boxes | undefined): Promise<Float64Array | undefined> {

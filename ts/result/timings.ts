@@ -2,6 +2,8 @@
 export interface Timings {
   /** Reading and decoding the picture. */
   readonly decodeMs?: number | undefined
+  /** Getting the masks of the picture, where there are some. */
+  readonly masksMs?: number | undefined
   /** Tokenising and encoding the class names. */
   readonly textMs?: number | undefined
   /** The vision tower. */

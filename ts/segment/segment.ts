@@ -7,12 +7,14 @@ import { Tensor } from '../engine/tensor.js'
 import { invalid } from '../errors.js'
 import { sourceOrDefault } from '../hub/default-model.js'
 import type { ImageInput, PictureOptions } from '../image/decode.js'
-import { openImage, type Picture } from '../image/source.js'
-import { type ResolvedMethod, resolveMethod } from '../methods/resolve.js'
+import { openImage } from '../image/source.js'
+import { holdProvider } from '../masks/provider.js'
+import { checkMasksUsed, type ResolvedMethod, resolveMethod } from '../methods/resolve.js'
 import { type Asked, ask } from '../model/ask.js'
 import { modelNamed } from '../model/load.js'
-import { Model, noPicture } from '../model/model.js'
-import { readyPicture } from '../model/picture.js'
+import { Model } from '../model/model.js'
+import { noPicture } from '../model/picture.js'
+import { type Opened, placeRegions } from '../model/picture-regions.js'
 import type { Given, Segmentation } from '../result/segmentation.js'
 import type { ClassList } from '../words/options.js'
 import type { Vocabulary } from '../words/vocabulary.js'
@@ -52,9 +54,6 @@ export async function segment(
   })
 }
 
-/** A picture that was taken over, or the tensor that it is. @internal */
-export type Opened = Tensor | Picture
-
 /** Bytes and pixels are copied before it returns. @internal */
 export function openPicture(image: ImageInput, call: Call & PictureOptions): Opened {
   return image instanceof Tensor ? image : openImage(image, call)
@@ -68,13 +67,17 @@ export interface Prepared<T extends SegmentOptions = SegmentOptions> {
 }
 
 /** What is the same for every picture of a call. @internal */
-export async function prepare<T extends SegmentOptions>(given: T): Promise<Prepared<T>> {
+export async function prepare<T extends SegmentOptions>(asked: T): Promise<Prepared<T>> {
+  // What the caller may change is taken over before anything is waited for.
+  const { masks } = asked
+  const given: T = masks === undefined ? asked : { ...asked, masks: holdProvider(masks) }
   await prepareAddon()
   // Others may wait for the same models, which go on loading if this call is stopped.
   const model = await until(modelOf(given), given.signal)
   model.checkTextSpace()
   const options = await until(model.withProxy(given), given.signal)
   const method = resolveMethod({ model: model.facts, options })
+  checkMasksUsed(method, options.masks)
   warnOnce(method.warning)
   return { model, method, options }
 }
@@ -88,7 +91,7 @@ export function segmentPicture(
   given?: Given,
 ): Promise<Segmentation> {
   const { pipeline } = method
-  // while words are encoded; readyPicture() sees what went wrong
+  // while words are encoded; placeRegions() sees what went wrong
   if (!(picture instanceof Tensor)) picture.decode().catch(() => {})
   const asked: Asked = {
     model,
@@ -96,17 +99,15 @@ export function segmentPicture(
     start,
     given,
     encoded: async () => {
-      if (picture instanceof Tensor) {
-        const given = { tensor: picture.native }
-        return { answer: query => model.native.segment({ ...query, picture: given, pipeline }) }
-      }
-      const ready = await readyPicture(picture, pipeline, options)
+      const placed = await placeRegions(picture, pipeline, options)
+      const { ready, masksMs } = placed
       return {
         answer: query =>
           model.native
-            .segment({ ...query, picture: ready.picture, pipeline })
-            .finally(() => ready.dispose()),
-        decodeMs: picture.decodeMs,
+            .segment({ ...query, picture: ready, pipeline: placed.pipeline })
+            .finally(() => placed.dispose()),
+        decodeMs: picture instanceof Tensor ? undefined : picture.decodeMs,
+        masksMs,
       }
     },
     source: picture instanceof Tensor ? noPicture : picture.again,

@@ -17,6 +17,49 @@ export function isNpy(bytes: Uint8Array): boolean {
   return MAGIC.every((byte, i) => bytes[i] === byte)
 }
 
+/** What stands before an array's elements. @internal */
+export interface NpyHeader {
+  /** The type of the elements by NumPy's name, or 'a structure'. */
+  readonly descr: string
+  /** Undefined where the header does not say. */
+  readonly isFortran: boolean | undefined
+  /** Empty also where the header does not say. */
+  readonly shape: readonly number[]
+  /** As it is written. */
+  readonly text: string
+  /** Bytes before the first element. */
+  readonly end: number
+}
+
+/**
+ * The header of an array as `numpy.save()` writes it (numpy.lib.format, versions 1 to 3).
+ *
+ * @param bytes - at least the header
+ * @param path - named in errors
+ * @throws DeclipError ERR_DECLIP_INVALID_ARG
+ * @internal
+ */
+export function npyHeader(bytes: Uint8Array, path: string): NpyHeader {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const wide = bytes[6] !== 1
+  const start = wide ? 12 : 10
+  if (!isNpy(bytes) || bytes.length < start || ![1, 2, 3].includes(bytes[6] as number)) {
+    throw refused(path, 'it must begin with a header of version 1 to 3')
+  }
+  const end = start + (wide ? view.getUint32(8, true) : view.getUint16(8, true))
+  if (end > bytes.length) throw refused(path, 'it ends within its header')
+  const text = new TextDecoder('utf-8').decode(bytes.subarray(start, end))
+  const order = /'fortran_order':\s*(True|False)\b/.exec(text)?.[1]
+  const shape = /'shape':\s*\(([\d,\sL]*)\)/.exec(text)?.[1]
+  return {
+    descr: /'descr':\s*'([^']*)'/.exec(text)?.[1] ?? 'a structure',
+    isFortran: order === undefined ? undefined : order === 'True',
+    shape: (shape ?? '').match(/\d+/g)?.map(Number) ?? [],
+    text: text.trim(),
+    end,
+  }
+}
+
 /**
  * Reads a matrix of floats as `numpy.save()` writes it (numpy.lib.format, versions 1 to 3): '<f2', '<f4' or '<f8', in
  * C or Fortran order.
@@ -27,26 +70,16 @@ export function isNpy(bytes: Uint8Array): boolean {
  */
 export function readNpy(bytes: Uint8Array, path: string): Matrix {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const wide = bytes[6] !== 1
-  const start = wide ? 12 : 10
-  if (!isNpy(bytes) || bytes.length < start || ![1, 2, 3].includes(bytes[6] as number)) {
-    throw refused(path, 'it must begin with a header of version 1 to 3')
-  }
-  const end = start + (wide ? view.getUint32(8, true) : view.getUint16(8, true))
-  if (end > bytes.length) throw refused(path, 'it ends within its header')
-  const header = new TextDecoder('utf-8').decode(bytes.subarray(start, end))
-  const descr = /'descr':\s*'([^']*)'/.exec(header)?.[1] ?? 'a structure'
-  const order = /'fortran_order':\s*(True|False)\b/.exec(header)?.[1]
-  const shape = /'shape':\s*\(([\d,\sL]*)\)/.exec(header)?.[1]
+  const { descr, isFortran, shape, text, end } = npyHeader(bytes, path)
   if (!isType(descr)) {
     const types = Object.keys(SIZES).join(', ')
     throw refused(path, `its elements must be ${types}, found '${descr}'; save array.astype('<f4')`)
   }
-  const [rows = 0, columns = 0, ...more] = (shape ?? '').match(/\d+/g)?.map(Number) ?? []
-  if (order === undefined || rows < 1 || columns < 1 || more.length > 0) {
+  const [rows = 0, columns = 0, ...more] = shape
+  if (isFortran === undefined || rows < 1 || columns < 1 || more.length > 0) {
     throw refused(
       path,
-      `its shape must be [classes, features], found the header ${header.trim().slice(0, 200)}`,
+      `its shape must be [classes, features], found the header ${text.slice(0, 200)}`,
     )
   }
   const size = SIZES[descr]
@@ -61,7 +94,6 @@ export function readNpy(bytes: Uint8Array, path: string): Matrix {
     '<f8': (at: number) => view.getFloat64(at, true),
   }[descr]
   const values = new Float32Array(rows * columns)
-  const isFortran = order === 'True'
   for (let i = 0; i < values.length; i++) {
     const place = isFortran ? (i % rows) * columns + Math.floor(i / rows) : i
     values[place] = read(end + i * size)

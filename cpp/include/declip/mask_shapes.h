@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,12 @@ struct MaskShapes {
 /// Error(kInvalidArg), beginning with '#' and the shape's place, for one that
 /// does not fit its picture.
 std::vector<Rle> rle_of(const MaskShapes& shapes, const Call& call);
+
+/// The same one after the other, in their order, so that they need not all
+/// exist.
+void each_rle(const MaskShapes& shapes,
+              const Call& call,
+              const std::function<void(const Rle&)>& take);
 
 /// uint8 [K, H, W], 1 inside, of shapes that are all of one picture.
 at::Tensor fill_masks(const MaskShapes& shapes, Size size, const Call& call);

@@ -97,7 +97,7 @@ t.test('every value of every preset is one that a caller may give', async t => {
   }
   t.same(
     METHOD_OPTIONS.filter(name => fields[name] === undefined),
-    ['denseMode', 'method', 'dataset', 'proxy', 'templates'],
+    ['denseMode', 'method', 'dataset', 'masks', 'proxy', 'templates'],
   )
 })
 
