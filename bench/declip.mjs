@@ -1,7 +1,7 @@
 /** The package's own side of the benches: its tasks through the public API. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { loadAddon } from '../dist/engine/load-addon.js'
-import { loadModel, segment, Tensor, Vocabulary } from '../dist/index.mjs'
+import { decodeMasks, loadModel, segment, Tensor, Vocabulary } from '../dist/index.mjs'
 import { readRaw } from './inputs.mjs'
 import { serve } from './serve.mjs'
 
@@ -52,6 +52,14 @@ const TASKS = {
     return { work: () => model.encode(photo, options), toTypedArray: () => new Uint8Array() }
   },
 
+  masks: async (model, { pixels, size: [height, width], options }) => {
+    const photo = { data: await readRaw(pixels, Uint8Array), width, height, channels: 3 }
+    return {
+      work: () => model.generateMasks(photo, options),
+      toTypedArray: masks => coverOf(masks, { width, height }),
+    }
+  },
+
   /** A vocabulary on an encoded picture. */
   requery: async (model, { pixels, size: [height, width], vocabulary: file, options }) => {
     const photo = { data: await readRaw(pixels, Uint8Array), width, height, channels: 3 }
@@ -63,6 +71,16 @@ const TASKS = {
       toTypedArray: takeLabels,
     }
   },
+}
+
+/** How many masks cover each pixel. */
+async function coverOf(masks, size) {
+  const cover = new Uint8Array(size.width * size.height)
+  for (const { rle } of masks) {
+    const mask = await take(await decodeMasks([rle], size))
+    for (const i of cover.keys()) cover[i] += mask[i]
+  }
+  return cover
 }
 
 /** Steps of a trainer; the answer is the loss and the norm of the gradients. */

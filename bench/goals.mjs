@@ -106,6 +106,25 @@ const itaclip = {
   ].map(goal => ({ ...goal, theirs: 'PyTorch', work: 'ITACLIP, VOC21 preset, one photo' })),
 }
 
+const masks = {
+  name: 'goals/masks/32',
+  slow: '6 minutes',
+  task: { name: 'masks', model: 'sam-b', width: 640, height: 480, pointsPerSide: 32 },
+  programs: [pytorch, ours],
+  agree: { measure: 'equal', atLeast: 0.99 },
+  warmUp: 0,
+  repeat: 1,
+  goals: [
+    { measure: 'time', atLeast: 2 },
+    { measure: 'peak memory', atLeast: 2 },
+  ].map(goal => ({
+    ...goal,
+    ours: 'declip',
+    theirs: 'PyTorch',
+    work: "SAM's automatic masks, ViT-B, 1024 points, 640 x 480",
+  })),
+}
+
 const requery = [
   { variant: 'itaclip', method: 'itaclip', options: { dataset: 'voc21' } },
   { variant: 'naclip', method: 'naclip', options: { pamr: false } },
@@ -225,6 +244,7 @@ export const goalCases = [
   ...pamr,
   label,
   itaclip,
+  masks,
   ...requery,
   text,
   many,

@@ -90,6 +90,26 @@ const TASKS = {
     }
   },
 
+  /** SAM's automatic masks: how many of them cover each pixel. */
+  async masks({ model, width, height, pointsPerSide }, files) {
+    const { image: side, window } = ARCHITECTURES[model]
+    return {
+      ...(await weights(model, files)),
+      ...(await photo(width, height, files)),
+      side,
+      window,
+      // Predictions of random weights mean nothing: about half of the masks are let through.
+      options: {
+        pointsPerSide,
+        pointsPerBatch: 64,
+        predIouThreshold: 1e-6,
+        stabilityThreshold: 1e-6,
+        stabilityOffset: 1,
+        boxNmsThreshold: 0.7,
+      },
+    }
+  },
+
   /** The first words of a list on a picture that the model has encoded already. */
   async requery({ model, width, height, classes, options }, files) {
     const encoder = await weights(model, files)
@@ -139,7 +159,7 @@ async function weights(model, { folder }) {
   return {
     checkpoint: await checkpoint(model, folder),
     heads: sizes && sizes.width / HEAD,
-    textHeads: sizes && sizes.text.width / HEAD,
+    textHeads: sizes?.text && sizes.text.width / HEAD,
   }
 }
 

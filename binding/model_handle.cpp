@@ -8,7 +8,9 @@
 #include "addon_data.h"
 #include "declip/error.h"
 #include "declip/job_size.h"
+#include "declip/mask_generator.h"
 #include "declip/resize.h"
+#include "mask_generator_options.h"
 #include "model_options.h"
 #include "queued.h"
 #include "view_handle.h"
@@ -104,6 +106,7 @@ Napi::Function ModelHandle::define(Napi::Env env) {
        InstanceMethod("encodeCrops", &ModelHandle::encode_crops),
        InstanceMethod("encode", &ModelHandle::encode),
        InstanceMethod("segment", &ModelHandle::segment),
+       InstanceMethod("generateMasks", &ModelHandle::generate_masks),
        InstanceMethod("dispose", &ModelHandle::dispose)});
 }
 
@@ -272,6 +275,17 @@ Napi::Value ModelHandle::segment(const Napi::CallbackInfo& info) {
           out.pixels_ms = elapsed_ms(encoded);
           return out;
         }};
+  });
+}
+
+Napi::Value ModelHandle::generate_masks(const Napi::CallbackInfo& info) {
+  return queued(info, [this](const Napi::Object& o) {
+    const auto pixels = get_pixels(o);
+    const auto options = to_mask_generator(o);
+    return Sized{size_of_generating(*model(), size_of(pixels), options),
+                 [model = model(), pixels, options](const Call& call) {
+                   return declip::generate_masks(*model, pixels, options, call);
+                 }};
   });
 }
 

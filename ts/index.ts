@@ -87,6 +87,12 @@ export type {
 export type { LabelMap } from './image/label-map.js'
 export type { MeasuredRle } from './masks/coco-rle.js'
 export { decodeMasks, encodeMasks, type PictureSize } from './masks/convert.js'
+export {
+  MASK_PRESETS,
+  type MaskGeneratorOptions,
+  type MaskPresetName,
+  type PointGrid,
+} from './masks/generator-fields.js'
 export type { MaskInput } from './masks/mask-input.js'
 export type { CocoPolygons, MaskShape } from './masks/pack-shapes.js'
 export type { Point, Polygon, Ring } from './masks/polygons.js'
@@ -137,6 +143,7 @@ export {
   View,
   type ViewSegmentOptions,
 } from './model/encoded-image.js'
+export type { GeneratedMask } from './model/generate-masks.js'
 export type { CheckpointInfo, ModelInfo } from './model/info.js'
 export { releaseModels } from './model/kept-models.js'
 export { inspectCheckpoint, loadModel } from './model/load.js'
@@ -149,6 +156,7 @@ export type {
   EncodeRegionOptions,
   LoadOptions,
 } from './model/options.js'
+export { type SamMasksOptions, samMasks } from './model/sam-masks.js'
 export type { ObjectOptions, SegmentedObject } from './result/objects.js'
 export { type Rgb, vocColor } from './result/palette.js'
 export {

@@ -5,7 +5,7 @@
  *   node scripts/make/make-random-checkpoint.mjs <name>... [--out folder] [--dtype float16] [--seed n]
  *
  * name     vit-b-32, vit-b-16, vit-l-14, vit-l-14-336 (OpenAI's layout),
- *          eva02-b-16, eva02-l-14-336 (EVA-CLIP's layout)
+ *          eva02-b-16, eva02-l-14-336 (EVA-CLIP's layout), sam-b (its authors' layout)
  * --out    default: declip-native-bench in the system's temporary folder
  * --dtype  float32 (default) or float16
  * --seed   default 0
@@ -63,6 +63,7 @@ export const ARCHITECTURES = {
     embed: 768,
     text: TEXT_L,
   }),
+  'sam-b': sam({ image: 1024, patch: 16, width: 768, layers: 12, embed: 256, window: 14 }),
 }
 
 export const DEFAULT_FOLDER = join(tmpdir(), 'declip-native-bench')
@@ -85,10 +86,12 @@ export async function makeCheckpoint(name, { folder, dtype = 'float32', seed = 0
     await pipeline(function* () {
       yield header(tensors, dtype, Elements.BYTES_PER_ELEMENT)
       const draw = sampler(seed, Elements, convert)
-      for (const { shape, fill } of tensors) {
+      for (const { shape, fill, scale } of tensors) {
         for (const piece of pieces(product(shape), Elements)) {
           if (fill === 'random') draw(piece)
           else piece.fill(convert(fill))
+          // Float32 alone: bits of half-precision numbers cannot be multiplied.
+          if (scale && dtype === 'float32') for (const i of piece.keys()) piece[i] *= scale
           yield new Uint8Array(piece.buffer)
         }
       }
@@ -222,6 +225,99 @@ function eva(sizes) {
     constant(LOGIT_SCALE, 'logit_scale'),
   )
   return { ...sizes, tensors }
+}
+
+/**
+ * Segment Anything's ViT-B with its prompt encoder and mask decoder. What makes logits of tokens is larger than the rest,
+ * so that they are of the size that trained ones have.
+ */
+function sam(sizes) {
+  const { image, patch, width, layers, embed, window } = sizes
+  const grid = image / patch
+  const head = 64
+  const encoder = 'image_encoder'
+  const tensors = [
+    random(`${encoder}.pos_embed`, 1, grid, grid, width),
+    ...linear(`${encoder}.patch_embed.proj`, [width, 3, patch, patch]),
+  ]
+  for (let i = 0; i < layers; i++) {
+    const block = `${encoder}.blocks.${i}`
+    const rows = 2 * (i % 3 === 2 ? grid : window) - 1
+    tensors.push(
+      ...layerNorm(`${block}.norm1`, width),
+      ...['h', 'w'].map(axis => random(`${block}.attn.rel_pos_${axis}`, rows, head)),
+      ...linear(`${block}.attn.qkv`, [3 * width, width]),
+      ...linear(`${block}.attn.proj`, [width, width]),
+      ...layerNorm(`${block}.norm2`, width),
+      ...linear(`${block}.mlp.lin1`, [4 * width, width]),
+      ...linear(`${block}.mlp.lin2`, [width, 4 * width]),
+    )
+  }
+  tensors.push(
+    random(`${encoder}.neck.0.weight`, embed, width, 1, 1),
+    ...layerNorm(`${encoder}.neck.1`, embed),
+    random(`${encoder}.neck.2.weight`, embed, embed, 3, 3),
+    ...layerNorm(`${encoder}.neck.3`, embed),
+    ...samPrompts('prompt_encoder', embed),
+    ...samDecoder('mask_decoder', embed),
+  )
+  return { ...sizes, mlp: 4 * width, tensors }
+}
+
+function samPrompts(prefix, embed) {
+  const hidden = 16
+  const matrix = `${prefix}.pe_layer.positional_encoding_gaussian_matrix`
+  return [
+    { ...random(matrix, 2, embed / 2), scale: 1 / STD },
+    ...[0, 1, 2, 3].map(i => random(`${prefix}.point_embeddings.${i}.weight`, 1, embed)),
+    random(`${prefix}.not_a_point_embed.weight`, 1, embed),
+    random(`${prefix}.no_mask_embed.weight`, 1, embed),
+    ...linear(`${prefix}.mask_downscaling.0`, [hidden / 4, 1, 2, 2]),
+    ...layerNorm(`${prefix}.mask_downscaling.1`, hidden / 4),
+    ...linear(`${prefix}.mask_downscaling.3`, [hidden, hidden / 4, 2, 2]),
+    ...layerNorm(`${prefix}.mask_downscaling.4`, hidden),
+    ...linear(`${prefix}.mask_downscaling.6`, [embed, hidden, 1, 1]),
+  ]
+}
+
+function samDecoder(prefix, embed) {
+  const attention = (name, inner) => [
+    ...['q', 'k', 'v'].flatMap(one => linear(`${name}.${one}_proj`, [inner, embed])),
+    ...linear(`${name}.out_proj`, [embed, inner]),
+  ]
+  const larger = (tensors, scale) => tensors.map(tensor => ({ ...tensor, scale }))
+  /** Transposed: inputs come first. */
+  const upscaling = (name, from, to) => [
+    random(`${name}.weight`, from, to, 2, 2),
+    random(`${name}.bias`, to),
+  ]
+  const mlp = (name, widths, scale) =>
+    [0, 1, 2].flatMap(i => {
+      const layer = linear(`${name}.layers.${i}`, [widths[i + 1], widths[i]])
+      return i === 2 ? larger(layer, scale) : layer
+    })
+  const layer = name => [
+    ...attention(`${name}.self_attn`, embed),
+    ...attention(`${name}.cross_attn_token_to_image`, embed / 2),
+    ...attention(`${name}.cross_attn_image_to_token`, embed / 2),
+    ...[1, 2, 3, 4].flatMap(i => layerNorm(`${name}.norm${i}`, embed)),
+    ...linear(`${name}.mlp.lin1`, [8 * embed, embed]),
+    ...linear(`${name}.mlp.lin2`, [embed, 8 * embed]),
+  ]
+  return [
+    random(`${prefix}.iou_token.weight`, 1, embed),
+    random(`${prefix}.mask_tokens.weight`, 4, embed),
+    ...[0, 1].flatMap(i => layer(`${prefix}.transformer.layers.${i}`)),
+    ...attention(`${prefix}.transformer.final_attn_token_to_image`, embed / 2),
+    ...layerNorm(`${prefix}.transformer.norm_final_attn`, embed),
+    ...upscaling(`${prefix}.output_upscaling.0`, embed, embed / 4),
+    ...layerNorm(`${prefix}.output_upscaling.1`, embed / 4),
+    ...larger(upscaling(`${prefix}.output_upscaling.3`, embed / 4, embed / 8), 10),
+    ...[0, 1, 2, 3].flatMap(i =>
+      mlp(`${prefix}.output_hypernetworks_mlps.${i}`, [embed, embed, embed, embed / 8], 50),
+    ),
+    ...mlp(`${prefix}.iou_prediction_head`, [embed, embed, embed, 4], 50),
+  ]
 }
 
 function textTower(prefix, { width, layers }, embed) {

@@ -13,10 +13,11 @@ import { PAMR } from '../methods/method.js'
 import type { SegmentOptions } from '../segment/options.js'
 import { parseClasses } from '../text/class-files.js'
 import { fieldOptions } from './field-options.js'
+import { addMaskModelOptions, type MaskModelFlags, maskModelOf } from './mask-options.js'
 import { type ClassFlags, readTemplates, side, usage, whole } from './shared.js'
 
 /** Flags of method, pipeline and words as commander gives them. */
-export interface MethodFlags {
+export interface MethodFlags extends MaskModelFlags {
   method?: MethodName
   dataset?: string
   mode?: DenseMode
@@ -83,6 +84,7 @@ export function addMethodOptions(command: Command, { dataset = true } = {}): Com
       '--proxy-model <source>',
       "for method 'proxyclip': checkpoint of a DINO, DINOv2, DINOv3 or SAM that its attention comes from",
     )
+  addMaskModelOptions(command)
     .addOption(
       new Option('--pamr <n>', 'rounds of refinement along edges, 0 for none').argParser(whole(0)),
     )
@@ -113,6 +115,7 @@ export async function methodOptions(
   if (proxyModel !== undefined && (mode ?? denseMode ?? method) !== 'proxyclip') {
     throw usage('--proxy-model needs --method proxyclip.')
   }
+  const masks = maskModelOf(flags)
   return {
     method,
     dataset,
@@ -138,6 +141,7 @@ export async function methodOptions(
       pamr: pamr > 0 && { iterations: pamr, dilations: PAMR.dilations },
     }),
     ...(proxyModel !== undefined && { proxy: { model: proxyModel } }),
+    ...(flags.maskModel !== undefined && { masks }),
   }
 }
 

@@ -9,6 +9,7 @@ import { addEncode } from './encode.js'
 import { addEval } from './eval.js'
 import { addExport } from './export.js'
 import { addInfo } from './info.js'
+import { addMasks } from './masks.js'
 import { addMerge } from './merge.js'
 import { addModel } from './model.js'
 import { addSegment } from './segment.js'
@@ -43,6 +44,7 @@ export function createProgram(run: Run): Command {
   addEval(program, run)
   addMerge(program, run)
   addDetect(program, run)
+  addMasks(program, run)
   addExport(program, run)
   addTrain(program, run)
   addInfo(program, run)

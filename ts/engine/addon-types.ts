@@ -63,6 +63,7 @@ export interface NativeConfig {
   name?: string | undefined
   headWidth?: number | undefined
   textHeads?: number | undefined
+  decoderHeads?: number | undefined
   activation?: string | undefined
   textActivation?: string | undefined
   layerNormEps?: number | undefined
@@ -498,7 +499,39 @@ export interface NativeModel {
   segment(
     options: NativeCall & NativeWords & { picture: NativePicture; pipeline: NativePipeline },
   ): Promise<NativeSegmentation>
+  /** SAM's automatic masks, flat; see cpp/include/declip/mask_generator.h. */
+  generateMasks(
+    options: NativeCall & NativePixels & NativeMaskGenerator,
+  ): Promise<NativeGeneratedMasks>
   dispose(): void
+}
+
+/** Options of generateMasks(). */
+export interface NativeMaskGenerator {
+  /** Points along a side of every layer's grid, the picture's first; empty where `points` are given. */
+  perSide: readonly number[]
+  /** Of every layer x and y in 0..1, one after the other. */
+  points: readonly Float64Array[]
+  pointsPerBatch: number
+  predIouThreshold: number
+  stabilityThreshold: number
+  stabilityOffset: number
+  boxNmsThreshold: number
+  cropLayers: number
+  cropNmsThreshold: number
+  cropOverlap: number
+  minRegionArea: number
+  multimask: boolean
+}
+
+export interface NativeGeneratedMasks {
+  /** Of the masks. */
+  readonly width: number
+  readonly height: number
+  /** Compressed counts of each. */
+  readonly counts: readonly string[]
+  /** Of each area, box (4), predicted IoU, stability, point (2) and crop (4). */
+  readonly values: Float64Array
 }
 
 /** What a model learns from, and how; see cpp/include/declip/train.h. */

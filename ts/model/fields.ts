@@ -36,6 +36,11 @@ const activation = oneOf(['quick_gelu', 'gelu', 'gelu_tanh', 'relu'])
 export const CONFIG_FIELDS = {
   headWidth: field(whole(1), 'Channels of a vision attention head', FOUND),
   textHeads: field(whole(1), 'Number of text attention heads', FOUND),
+  decoderHeads: field(
+    whole(1),
+    "Number of attention heads of SAM's mask decoder",
+    '8, or what `config.json` says',
+  ),
   activation: field(activation, "Activation of the vision tower's MLP", FOUND),
   textActivation: field(activation, "Activation of the text tower's MLP", FOUND),
   layerNormEps: field(

@@ -212,6 +212,15 @@ async function tokenizerFolder(path: string): Promise<string | undefined> {
 function toNativeConfig(config: ConfigOptions = {}): NativeConfig {
   if (typeof config !== 'object' || config === null) throw invalid('config', 'an object', config)
   checkFields(config, CONFIG_FIELDS, 'config.')
-  const { headWidth, textHeads, activation, textActivation, layerNormEps, preprocess } = config
-  return { headWidth, textHeads, activation, textActivation, layerNormEps, ...preprocess }
+  const { preprocess, ...numbers } = config
+  const { headWidth, textHeads, decoderHeads, activation, textActivation, layerNormEps } = numbers
+  return {
+    headWidth,
+    textHeads,
+    decoderHeads,
+    activation,
+    textActivation,
+    layerNormEps,
+    ...preprocess,
+  }
 }

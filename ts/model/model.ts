@@ -12,14 +12,11 @@ import { Tensor } from '../engine/tensor.js'
 import { DeclipError, invalid } from '../errors.js'
 import type { ImageInput, PictureOptions } from '../image/decode.js'
 import { openImage, type Picture } from '../image/source.js'
+import { generatorSettings, type MaskGeneratorOptions } from '../masks/generator-fields.js'
 import { holdProvider } from '../masks/provider.js'
 import { resolveDense } from '../methods/dense.js'
 import { checkDense, DENSE_FIELDS, modeOf } from '../methods/fields.js'
-import type {
-  DenseOptions,
-  FoundationModel,
-  ProxyOptions,
-} from '../methods/options.js'
+import type { DenseOptions, FoundationModel, ProxyOptions } from '../methods/options.js'
 import { checkMode } from '../methods/preset.js'
 import { resolveMethod } from '../methods/resolve.js'
 import { tokenizeOrCut } from '../text/cut-texts.js'
@@ -31,6 +28,7 @@ import { type Boxes, boxRows } from './boxes.js'
 import { type Classification, type ClassifyOptions, classify } from './classify.js'
 import { View } from './encoded-image.js'
 import { ENCODE_FIELDS, REGION_FIELDS, regionSize } from './fields.js'
+import { type GeneratedMask, type GeneratedMasks, generateFrom } from './generate-masks.js'
 import { describeCheckpoint, type ModelInfo } from './info.js'
 import { type Engine, type InputFit, toInput } from './input.js'
 import type {
@@ -308,6 +306,51 @@ export class Model {
         return new View(native, this, ready, opened?.again ?? noPicture)
       } finally {
         opened?.close()
+      }
+    })
+  }
+
+  /**
+   * Masks of whatever is in a picture, without words: SAM is asked about every point of a grid, and sure, stable masks
+   * that do not double each other are kept. Surest first; with crops those of the smallest crops before. They may
+   * overlap. Of a SAM with its prompt encoder and mask decoder alone.
+   *
+   * @param image - any {@link ImageInput} but a Tensor
+   * @param options - see {@link MaskGeneratorOptions}; progress tells of points. The more points, the slower: 32 a side
+   * are 1024 passes through the decoder
+   * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG, ERR_DECLIP_WEIGHTS (no mask decoder), ERR_DECLIP_IMAGE,
+   * ERR_DECLIP_IO, ERR_DECLIP_ABORTED, ERR_DECLIP_BUSY, ERR_DECLIP_DISPOSED
+   *
+   * @example
+   * ```ts
+   * using sam = await loadModel('sam_vit_b_01ec64.pth')
+   * const masks = await sam.generateMasks('photo.jpg', { pointsPerSide: 16 })
+   * masks[0] // { rle: { size: [480, 640], counts: '...' }, area: 5120, bbox: [...], predictedIou: 0.99, ... }
+   * ```
+   */
+  async generateMasks(
+    image: ImageInput,
+    options: CallOptions & PictureOptions & MaskGeneratorOptions = {},
+  ): Promise<GeneratedMask[]> {
+    return (await this.masksAndSize(image, options)).masks
+  }
+
+  /** {@link Model.generateMasks} with the picture's size, which no mask may tell. @internal */
+  masksAndSize(
+    image: ImageInput,
+    options: CallOptions & PictureOptions & MaskGeneratorOptions,
+  ): Promise<GeneratedMasks> {
+    return admit(options, async call => {
+      if (image instanceof Tensor) {
+        throw invalid('image', 'a picture: masks are made in its own size', image)
+      }
+      const settings = generatorSettings(call)
+      const picture = openImage(image, call)
+      try {
+        const { pixels } = await picture.decode()
+        return await generateFrom(this.engine, pixels, settings, call)
+      } finally {
+        picture.dispose()
       }
     })
   }

@@ -10,6 +10,11 @@ export interface ConfigOptions {
   headWidth?: number
   /** Number of text attention heads: a whole number of at least 1. Default: what the checkpoint says. */
   textHeads?: number
+  /**
+   * Number of attention heads of SAM's mask decoder: a whole number of at least 1. Default: 8, or what `config.json`
+   * says.
+   */
+  decoderHeads?: number
   /** Activation of the vision tower's MLP. Default: what the checkpoint says. */
   activation?: 'quick_gelu' | 'gelu' | 'gelu_tanh' | 'relu'
   /** Activation of the text tower's MLP. Default: what the checkpoint says. */

@@ -10,6 +10,7 @@ import time
 import itaclip
 import numpy as np
 import pixels
+import sam
 import torch
 import train
 from clip import Clip
@@ -56,12 +57,25 @@ def segment_itaclip(request):
     return lambda: itaclip.segment(model, photo, text, words, options)
 
 
+def masks(request):
+    model = sam.Sam(
+        request["checkpoint"],
+        getattr(torch, request["dtype"]),
+        request["heads"],
+        request["side"],
+        request["window"],
+    )
+    photo = read(request["pixels"], [*request["size"], 3], np.uint8).numpy()
+    return lambda: sam.generate(model, photo, request["options"])
+
+
 TASKS = {
     "encode-image": encode_image,
     "encode-text": encode_text,
     "pamr": pamr,
     "label-windows": label_windows,
     "itaclip": segment_itaclip,
+    "masks": masks,
     "train-declip": train.prepare,
 }
 

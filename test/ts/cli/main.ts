@@ -21,6 +21,7 @@ const COMMANDS = [
   'eval',
   'merge',
   'detect',
+  'masks',
   'export',
   'train',
   'info',
@@ -30,7 +31,7 @@ const COMMANDS = [
   'setup',
 ]
 /** Commands whose examples need the network or files of the reader's own. */
-const ELSEWHERE = ['setup', 'train', 'model', 'download', 'eval', 'merge']
+const ELSEWHERE = ['setup', 'train', 'model', 'download', 'eval', 'merge', 'masks']
 
 const start = (args: readonly string[], cwd = packageRoot, env = {}): ChildProcess =>
   spawn(process.execPath, [MAIN, ...args], { cwd, env: { ...process.env, ...env } })
