@@ -123,6 +123,7 @@ export type {
   Variant,
 } from './methods/method.js'
 export type {
+  CorrClipOptions,
   DenseOptions,
   FoundationModel,
   PipelineOptions,

@@ -111,6 +111,8 @@ struct FamilySpec {
   std::span<const DenseMode> (*dense_modes)() = nullptr;
   /// ProxyCLIP gives it its own picture size, whatever CLIP's is.
   bool proxies_native_size = false;
+  /// Its encoder gives q + k of the last block, see ProxyPart.
+  bool gives_query_key = false;
   const TextSide* text = nullptr;          // none: features of no text space
   const TrainingSide* training = nullptr;  // none: it cannot be trained
 };

@@ -106,6 +106,7 @@ const FamilySpec families::dino{
     .check_shapes = check_dino_shapes,
     .has_swiglu = [](const ModelConfig&) { return false; },
     .make_encoder = dino_family::make_encoder,
+    .gives_query_key = true,
 };
 
 }  // namespace declip

@@ -97,11 +97,30 @@ Stages Dino::stages(const at::Tensor& image,
                     const Call& call) const {
   const auto patches = grid(image.size(2), image.size(3));
   StageTap tap(options.blocks, depth(), prefix(), patches);
+  if (options.features && options.dense.proxy_part == ProxyPart::kQueryKey) {
+    const int64_t last = depth() - 1;
+    const auto x = walk(*this, embed(image), 0, last, patches, call, {&tap});
+    call.check();
+    Stages out;
+    out.features = query_plus_key(x, patches);
+    if (tap.end() > last) tap.after(last, block(last, x, patches, call, nullptr));
+    out.blocks = tap.take();
+    return out;
+  }
   const int64_t end = options.features ? depth() : tap.end();
   const auto x = walk(*this, embed(image), 0, end, patches, call, {&tap});
   Stages out{tap.take(), {}};
   if (options.features) out.features = features(x, patches);
   return out;
+}
+
+at::Tensor Dino::query_plus_key(const at::Tensor& x, Grid grid) const {
+  const auto heads = last().project(last().norm1(x));
+  return (heads.q.slice(1, prefix()).to(at::kFloat) +
+          heads.k.slice(1, prefix()))
+      .flatten(2)
+      .transpose(1, 2)
+      .reshape({x.size(0), -1, grid.h, grid.w});
 }
 
 at::Tensor Dino::features(const at::Tensor& tokens, Grid grid) const {

@@ -54,6 +54,9 @@ class Dino : public VisionEncoder, public Blocks {
   /// Tokens before the patches: class token and registers.
   int64_t prefix() const { return 1 + config_.foundation.registers; }
   const FoundationBlock& last() const { return blocks_.back(); }
+  /// q + k of the last block's patches, [B, C, h, w], neither turned nor
+  /// scaled: CorrCLIP's features, arXiv:2411.10086. x is that block's input.
+  at::Tensor query_plus_key(const at::Tensor& x, Grid grid) const;
   /// Tokens after the last block -> patches after the final norm, [B, C, h, w].
   at::Tensor features(const at::Tensor& tokens, Grid grid) const;
 

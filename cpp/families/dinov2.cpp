@@ -200,6 +200,7 @@ const FamilySpec families::dinov2{
     .has_swiglu =
         [](const ModelConfig& config) { return config.foundation.gated_mlp; },
     .make_encoder = dinov2_family::make_encoder,
+    .gives_query_key = true,
 };
 
 }  // namespace declip

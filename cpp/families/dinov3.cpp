@@ -542,6 +542,7 @@ const FamilySpec families::dinov3{
     .has_swiglu =
         [](const ModelConfig& config) { return config.foundation.gated_mlp; },
     .make_encoder = dinov3_family::make_encoder,
+    .gives_query_key = true,
 };
 
 }  // namespace declip

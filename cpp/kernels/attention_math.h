@@ -35,6 +35,15 @@ DECLIP_HD float final_score(float score, float shift, bool hidden) {
   return hidden ? kNoScore : score + shift;
 }
 
+/// Whether a query of group `own` sees a key of group `other`, see GroupScope.
+DECLIP_HD bool in_scope(int32_t own,
+                        int32_t other,
+                        float score,
+                        float threshold) {
+  const bool open = own == kNoGroup || other == kNoGroup;
+  return (open ? score > threshold : own == other) || other == kEveryGroup;
+}
+
 /// Whether the negative scores of a row are left out: not where all are
 /// negative, so that no row is without a key.
 DECLIP_HD bool leaves_out(bool drop_negative, float largest) {

@@ -42,7 +42,23 @@ bool is_plain(const std::vector<AttentionTerm>& terms,
               const AttentionOptions& options) {
   return terms.size() == 1 && terms[0].parts.size() == 1 &&
          terms[0].weight == 1.0 && options.shift == 0 &&
-         !options.drop_negative && !options.prior;
+         !options.drop_negative && !options.prior && !options.scope;
+}
+
+/// Of scores [B, n, Lq, Lk]; the rows of queries that see nothing have their
+/// own key.
+at::Tensor visible_keys(const at::Tensor& scores, const GroupScope& scope) {
+  const auto own =
+      scope.queries.to(scores.device()).unsqueeze(1).unsqueeze(3);
+  const auto other = scope.keys.to(scores.device()).unsqueeze(1).unsqueeze(2);
+  const auto open = (own == kNoGroup).logical_or(other == kNoGroup);
+  const auto visible =
+      at::where(open, scores > scope.threshold, own == other)
+          .logical_or(other == kEveryGroup);
+  const auto itself = at::eye(scores.size(2), scores.size(3), scores.options())
+                          .to(at::kBool);
+  return visible.logical_or(
+      itself.logical_and(visible.any(-1, /*keepdim=*/true).logical_not()));
 }
 
 at::Tensor eager_scores(const AttentionTerm& term,
@@ -60,6 +76,8 @@ at::Tensor eager_scores(const AttentionTerm& term,
       prior = prior.to(factor.device()) * factor.view({-1, 1, 1, 1});
     scores = scores.defined() ? scores + prior.to(scores.options()) : prior;
   }
+  const auto visible = options.scope ? visible_keys(scores, *options.scope)
+                                     : at::Tensor();
   if (options.shift != 0) scores = scores + options.shift;
   constexpr double kNone = -std::numeric_limits<double>::infinity();
   if (options.causal) {
@@ -67,6 +85,9 @@ at::Tensor eager_scores(const AttentionTerm& term,
                                  scores.options().dtype(at::kBool))
                             .triu(1);
     scores = scores.masked_fill(hidden, kNone);
+  }
+  if (visible.defined()) {
+    scores = scores.masked_fill(visible.logical_not(), kNone);
   }
   if (options.drop_negative) {
     const auto has_others = scores.amax(-1, /*keepdim=*/true) >= 0;
@@ -177,6 +198,20 @@ at::Tensor dense_attention(const std::vector<AttentionTerm>& terms,
       factor = prior.factor.to(v.device(), at::kFloat).contiguous();
       args.prior_factor = factor.const_data_ptr<float>();
     }
+  }
+  at::Tensor query_groups, key_groups;
+  if (options.scope) {
+    const auto groups = [&](const at::Tensor& of, int64_t count) {
+      if (of.sizes() != at::IntArrayRef{args.batch, count}) {
+        refuse_heads("the scope's groups do not fit the tokens.");
+      }
+      return of.to(v.device(), at::kInt).contiguous();
+    };
+    query_groups = groups(options.scope->queries, args.queries);
+    key_groups = groups(options.scope->keys, args.keys);
+    args.query_groups = query_groups.const_data_ptr<int32_t>();
+    args.key_groups = key_groups.const_data_ptr<int32_t>();
+    args.scope_threshold = static_cast<float>(options.scope->threshold);
   }
   auto out = at::empty(
       {args.batch, args.queries, args.heads * args.value_width}, v.options());

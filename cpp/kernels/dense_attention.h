@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <vector>
 
@@ -17,7 +18,8 @@ namespace declip {
 // (arXiv:2505.04410) has the terms (q, q) and (k, k); ITACLIP
 // (arXiv:2411.12044) adds those of earlier blocks; NACLIP (arXiv:2404.08181)
 // has (k, k) and the prior; ProxyCLIP (arXiv:2408.04883) attends with another
-// model's features and drops negative scores.
+// model's features and drops negative scores; CorrCLIP (arXiv:2411.10086) lets
+// the patches of a region look at each other alone.
 
 /// Heads are [B, L, n, d] views whose last dimension is contiguous: slices of a
 /// fused projection as they come, without a copy.
@@ -41,12 +43,23 @@ struct NeighbourPrior {
   at::Tensor factor;    // float32 [B], or undefined for 1
 };
 
+/// Which keys a query sees: those of its group. Queries and keys in no group
+/// see, and are seen by, all whose scaled score is above a threshold. CorrCLIP
+/// (arXiv:2411.10086).
+struct GroupScope {
+  at::Tensor queries;  // int32 [B, Lq]: a group, or kNoGroup
+  at::Tensor keys;     // int32 [B, Lk]: the same, or kEveryGroup
+  double threshold = std::numeric_limits<double>::infinity();
+};
+
 struct AttentionOptions {
   bool causal = false;  // token i sees tokens 0..i
   double shift = 0.0;
   /// Scores below 0 take no part, except in a row that has no others.
   bool drop_negative = false;
   std::optional<NeighbourPrior> prior;
+  /// A query that would see nothing sees the key of its own number.
+  std::optional<GroupScope> scope;
 };
 
 /// v [B, Lk, n, e] -> [B, Lq, n * e] in v's dtype; scores and sums in float32.

@@ -27,6 +27,10 @@ struct AttentionTermArgs {
   float weight = 1.0f;
 };
 
+/// Values of a group: in none, and of keys that every query sees.
+constexpr int32_t kNoGroup = 0;
+constexpr int32_t kEveryGroup = -1;
+
 struct AttentionArgs {
   int64_t batch = 0;
   int64_t heads = 0;
@@ -47,6 +51,10 @@ struct AttentionArgs {
   int64_t grid_columns = 0;
   double prior_std = 1.0;
   const float* prior_factor = nullptr;  // [B], or null for 1
+  // Scope, see GroupScope: contiguous [B, Lq] and [B, Lk], or null for none.
+  const int32_t* query_groups = nullptr;
+  const int32_t* key_groups = nullptr;
+  float scope_threshold = 0.0f;
 };
 
 static_assert(sizeof(AttentionArgs) <= 4096);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/dense_attention.h"
+#include "model/corrclip.h"
 #include "model/mode_attention.h"
 #include "model/recipe.h"
 
@@ -166,8 +167,9 @@ void check_options(const VisionTower& tower,
   if (options.residual.value_or(false) ||
       options.feed_forward.value_or(false)) {
     throw Error(ErrorCode::kInvalidArg,
-                "Dense mode 'proxyclip' has no residual and no feed-forward: "
-                "its tokens lie on the grid of the external features.");
+                std::string("Dense mode '") + dense_mode_name(options.mode) +
+                    "' has no residual and no feed-forward: its tokens lie on "
+                    "the grid of the external features.");
   }
 }
 
@@ -211,6 +213,11 @@ at::Tensor encode_dense(const VisionTower& tower,
                         const DenseOptions& options,
                         const Call& call,
                         Tap* tap) {
+  if (recipe_of(options.mode).attention == Attention::kRegions) {
+    check_options(
+        tower, image, tower.grid(image.size(2), image.size(3)), options);
+    return corrclip_features(tower, image, options, call, tap);
+  }
   auto x = dense_tokens(tower, image, options, tower.depth(), call, tap);
   const auto grid =
       dense_grid(tower.grid(image.size(2), image.size(3)), options);

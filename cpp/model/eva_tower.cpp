@@ -117,8 +117,12 @@ class EvaTower final : public VisionTower {
     return b.w3.add_to(x, b.ffn_ln.gated(b.w12(b.norm2(x))));
   }
 
-  at::Tensor finish(const at::Tensor& tokens) const override {
-    return head_(norm_(tokens));
+  at::Tensor final_norm(const at::Tensor& tokens) const override {
+    return norm_(tokens);
+  }
+
+  at::Tensor to_shared_space(const at::Tensor& normed) const override {
+    return head_(normed);
   }
 
  private:

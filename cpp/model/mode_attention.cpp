@@ -15,6 +15,7 @@ namespace {
 bool is_sum(const std::vector<AttentionTerm>& terms,
             const AttentionOptions& options) {
   return options.shift == 0 && !options.drop_negative && !options.prior &&
+         !options.scope &&
          std::all_of(terms.begin(), terms.end(), [](const auto& term) {
            return term.parts.size() == 1;
          });
@@ -122,8 +123,9 @@ void check_proxy_features(const DenseOptions& options, int64_t images) {
     return;
   }
   throw Error(ErrorCode::kInvalidArg,
-              "Dense mode 'proxyclip' needs proxy.features, a float tensor "
-              "[B, C, Hv, Wv] with one map per image (" +
+              std::string("Dense mode '") + dense_mode_name(options.mode) +
+                  "' needs proxy.features, a float tensor [B, C, Hv, Wv] with "
+                  "one map per image (" +
                   std::to_string(images) + " here).");
 }
 

@@ -74,8 +74,12 @@ class PlainTower final : public VisionTower {
     return b.mlp.add_to(x, b.ln_2(x));
   }
 
-  at::Tensor finish(const at::Tensor& tokens) const override {
-    return proj_(ln_post_(tokens));
+  at::Tensor final_norm(const at::Tensor& tokens) const override {
+    return ln_post_(tokens);
+  }
+
+  at::Tensor to_shared_space(const at::Tensor& normed) const override {
+    return proj_(normed);
   }
 
  private:

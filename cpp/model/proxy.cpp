@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "checkpoint/family.h"
+#include "declip/error.h"
 #include "declip/model.h"
 
 namespace declip {
@@ -20,8 +21,15 @@ at::Tensor per_channel(const std::array<double, 3>& values,
 at::Tensor proxy_features(const Model& model,
                           const at::Tensor& image,
                           const PixelStats& pixels,
+                          ProxyPart part,
                           const Call& call) {
   const auto& config = model.info().config;
+  if (part == ProxyPart::kQueryKey && !config.family->gives_query_key) {
+    throw Error(ErrorCode::kInvalidArg,
+                "proxy.part 'query-key' is of DINO, DINOv2 and DINOv3; this " +
+                    std::string(config.family->title) +
+                    " gives its patches alone: leave `part` out.");
+  }
   const auto unit = image.to(at::kFloat) * per_channel(pixels.std, image) +
                     per_channel(pixels.mean, image);
   auto input = (unit - per_channel(config.pixels.mean, image)) /
@@ -31,7 +39,9 @@ at::Tensor proxy_features(const Model& model,
     input =
         at::upsample_bilinear2d(input, {side, side}, /*align_corners=*/false);
   }
-  return model.encode_dense(input, {}, /*normalize=*/false, call);
+  DenseOptions options;
+  options.proxy_part = part;
+  return model.encode_dense(input, options, /*normalize=*/false, call);
 }
 
 }  // namespace declip

@@ -101,6 +101,14 @@ const std::vector<Recipe>& recipes() {
        .keeps_class_token = false,
        .positions = kScaleFactor,
        .one_window_per_pass = true},
+      // The same within regions, merged where alike, with a class token for
+      // each, arXiv:2411.10086. What is compared with a mean is of one window.
+      {.mode = DenseMode::kCorrClip,
+       .name = "corrclip",
+       .attention = Attention::kRegions,
+       .keeps_class_token = false,
+       .positions = kScaleFactor,
+       .one_window_per_pass = true},
       // DeCLIP's SigLIP tower: the residual is what the norm gave, which its
       // students were trained with and the head itself does not do.
       {.mode = DenseMode::kDeClip,

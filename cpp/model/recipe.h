@@ -17,6 +17,7 @@ enum class Attention {
   kSelfMean,   // the mean of the self-similarities, one softmax
   kNeighbour,  // k k^T plus a Gaussian of the patch distance
   kProxy,      // similarities of another model's features
+  kRegions,    // the same within the picture's regions
 };
 
 /// What a pooling head makes of o, the output projection of attended values.
@@ -64,7 +65,9 @@ struct Recipe {
 
   /// Whether it needs features of another model. Making attention of them reads
   /// a number back from the device.
-  bool needs_proxy() const { return attention == Attention::kProxy; }
+  bool needs_proxy() const {
+    return attention == Attention::kProxy || attention == Attention::kRegions;
+  }
 
   /// `earlier_blocks` of a tower of `depth` blocks: as published, or those at
   /// the same relative depths in shallower towers.

@@ -64,7 +64,11 @@ class VisionTower : public Blocks {
   /// x + MLP of norm2 of x.
   virtual at::Tensor feed_forward(int64_t i, const at::Tensor& x) const = 0;
   /// Final norm and projection to the shared space: [B, M, C] -> [B, M, E].
-  virtual at::Tensor finish(const at::Tensor& tokens) const = 0;
+  at::Tensor finish(const at::Tensor& tokens) const {
+    return to_shared_space(final_norm(tokens));
+  }
+  virtual at::Tensor final_norm(const at::Tensor& tokens) const = 0;
+  virtual at::Tensor to_shared_space(const at::Tensor& normed) const = 0;
 
   /// One ordinary block.
   at::Tensor block(int64_t i,

@@ -9,12 +9,15 @@
 
 #include "declip/model.h"
 #include "declip/resize.h"
+#include "image/region_map.h"
 #include "image/windows.h"
 #include "model/device.h"
+#include "model/picture_features.h"
 #include "model/recipe.h"
 #include "segment/image_engineering.h"
 #include "segment/labels.h"
 #include "segment/peaks.h"
+#include "segment/picture_proxy.h"
 #include "segment/plane_source.h"
 #include "segment/vote.h"
 
@@ -85,8 +88,11 @@ at::Tensor load_image(const Model& model,
 /// Unit patch features of a batch of windows under the picture's options.
 class WindowEncoder {
  public:
-  WindowEncoder(const Model& model, const EncodeOptions& options)
-      : model_(model), options_(options) {}
+  WindowEncoder(const Model& model,
+                const EncodeOptions& options,
+                const WindowPlan& plan,
+                const at::Tensor& whole)
+      : model_(model), options_(options), plan_(plan), whole_(whole) {}
 
   /// Copies of each window that go through the tower.
   int64_t copies() const { return options_.augment ? 5 : 1; }
@@ -121,8 +127,21 @@ class WindowEncoder {
                            int64_t copies,
                            const Call& call) const {
     auto dense = options_.dense;
-    if (dense.proxy_features.defined()) {
-      const int64_t windows = x.size(0) / copies;
+    const int64_t windows = x.size(0) / copies;
+    if (recipe_of(dense.mode).attention == Attention::kRegions &&
+        options_.regions.defined()) {
+      dense.regions =
+          cut_regions(options_.regions, plan_, first, first + windows);
+    }
+    if (whole_.defined()) {
+      const int64_t patch = model_.info().config.vision.patch;
+      dense.proxy_features = window_proxy(whole_,
+                                          plan_,
+                                          first,
+                                          first + windows,
+                                          {2 * (plan_.padded_height() / patch),
+                                           2 * (plan_.padded_width() / patch)});
+    } else if (dense.proxy_features.defined()) {
       dense.proxy_features =
           dense.proxy_features.slice(0, first, first + windows);
     }
@@ -131,6 +150,8 @@ class WindowEncoder {
 
   const Model& model_;
   const EncodeOptions& options_;
+  const WindowPlan& plan_;
+  at::Tensor whole_;  // features of the whole picture, if windows share them
 };
 
 void check_proxy(const EncodeOptions& options, int64_t windows) {
@@ -141,8 +162,9 @@ void check_proxy(const EncodeOptions& options, int64_t windows) {
                 features.size(0) != windows)) {
     throw Error(
         ErrorCode::kInvalidArg,
-        "Dense mode 'proxyclip' needs proxy.model, or proxy.features with "
-        "one map per window, row by row: [" +
+        std::string("Dense mode '") + dense_mode_name(options.dense.mode) +
+            "' needs proxy.model, or proxy.features with one map per window, "
+            "row by row: [" +
             std::to_string(windows) +
             ", C, Hv, Wv]. Pass window 0 for a single pass over the "
             "whole picture.");
@@ -150,17 +172,37 @@ void check_proxy(const EncodeOptions& options, int64_t windows) {
   if (options.augment) {
     throw Error(
         ErrorCode::kInvalidArg,
-        "augment does not go with dense mode 'proxyclip', whose features "
-        "belong to the unchanged windows.");
+        std::string("augment does not go with dense mode '") +
+            dense_mode_name(options.dense.mode) +
+            "', whose features belong to the unchanged windows.");
   }
+}
+
+/// Those of the foundation model that sees the whole picture; else undefined.
+at::Tensor features_of_whole(const Model& model,
+                             const Picture& picture,
+                             const EncodeOptions& options,
+                             const Call& call) {
+  if (!options.proxy_sees_picture) return {};
+  if (!recipe_of(options.dense.mode).needs_proxy() ||
+      !options.dense.proxy_model) {
+    throw Error(ErrorCode::kInvalidArg,
+                "proxy.sees 'picture' needs proxy.model and a dense mode that "
+                "compares its features.");
+  }
+  return picture_features(*options.dense.proxy_model,
+                          picture,
+                          model.info().config.pixels,
+                          call);
 }
 
 at::Tensor encode_windows(const Model& model,
                           const at::Tensor& image,
                           const WindowPlan& plan,
                           const EncodeOptions& options,
+                          const at::Tensor& whole,
                           const Call& call) {
-  const WindowEncoder encoder(model, options);
+  const WindowEncoder encoder(model, options, plan, whole);
   const int64_t patch = model.info().config.vision.patch;
   const int64_t tokens =
       (1 + plan.padded_height() / patch * (plan.padded_width() / patch)) *
@@ -228,7 +270,12 @@ std::shared_ptr<const EncodedImage> EncodedImage::encode(
                       !recipe_of(options.dense.mode).resizes_to_resized_picture;
   check_proxy(options, state->plan.size());
   state->features =
-      encode_windows(model, state->image, state->plan, options, call);
+      encode_windows(model,
+                     state->image,
+                     state->plan,
+                     options,
+                     features_of_whole(model, picture, options, call),
+                     call);
   return std::shared_ptr<const EncodedImage>(
       new EncodedImage(std::move(state)));
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "declip/model.h"
+#include "model/recipe.h"
 #include "random_planes.h"
 #include "tap.h"
 
@@ -57,13 +58,15 @@ TEST(fused_dense_features_are_the_eager_ones) {
                              "sclip",
                              "clearclip",
                              "naclip",
-                             "proxyclip"}) {
+                             "proxyclip",
+                             "corrclip"}) {
       const tap::Case here(file + ", " + mode);
       declip::DenseOptions options;
       options.mode = declip::dense_mode_from(mode);
       Random random;
-      if (options.mode == declip::DenseMode::kProxyClip)
+      if (declip::recipe_of(options.mode).needs_proxy())
         options.proxy_features = random.tensor({2, 6, 4, 5});
+      options.corrclip.spatial_blocks = 1;
       for (const bool variant : {false, true}) {
         options.self_attention = !variant;
         options.neighbours_only = variant;

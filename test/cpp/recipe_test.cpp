@@ -18,7 +18,7 @@ TEST(every_mode_has_one_recipe_and_one_name) {
     CHECK(declip::dense_mode_from(recipe.name) == recipe.mode);
     names.insert(declip::dense_mode_name(recipe.mode));
   }
-  CHECK(names.size() == 15);
+  CHECK(names.size() == 16);
   CHECK_THROWS_CODE(declip::dense_mode_from("qk"),
                     declip::ErrorCode::kInvalidArg);
 }
@@ -26,7 +26,7 @@ TEST(every_mode_has_one_recipe_and_one_name) {
 TEST(blocks_and_pooling_heads_have_modes_of_their_own) {
   CHECK(declip::mode_names(declip::block_modes()) ==
         "'vanilla', 'maskclip', 'qq', 'kk', 'vv', 'csa', 'all', 'itaclip', "
-        "'sclip', 'clearclip', 'naclip', 'proxyclip'");
+        "'sclip', 'clearclip', 'naclip', 'proxyclip', 'corrclip'");
   CHECK(declip::mode_names(declip::head_modes()) ==
         "'vanilla', 'maskclip', 'qq', 'kk', 'vv', 'csa', 'proxyclip', "
         "'declip', 'maskclip-projection', 'qq-projection'");

@@ -51,6 +51,7 @@ const BLOCK_MODES = [
   'clearclip',
   'naclip',
   'proxyclip',
+  'corrclip',
 ] as const satisfies readonly DenseMode[]
 
 /** Random tensors by name. */

@@ -67,6 +67,7 @@ export const DENSE_MODES = [
   'clearclip',
   'naclip',
   'proxyclip',
+  'corrclip',
   'declip',
   'maskclip-projection',
   'qq-projection',

@@ -1,10 +1,11 @@
 import type { DenseMode, Positions } from '../base/names.js'
-import type { NativeDense } from '../engine/addon-types.js'
+import type { NativeCorrClip, NativeDense } from '../engine/addon-types.js'
+import { Tensor } from '../engine/tensor.js'
 import { invalid } from '../errors.js'
 import { itaclip } from './itaclip.js'
 import { naclip } from './naclip.js'
-import type { DenseOptions } from './options.js'
-import { toNativeProxy } from './proxy.js'
+import type { CorrClipOptions, DenseOptions } from './options.js'
+import { PROXY_MODES, toNativeProxy } from './proxy.js'
 import { proxyclip } from './proxyclip.js'
 
 /**
@@ -21,10 +22,10 @@ export function resolveDense(
   positions?: Positions,
 ): NativeDense {
   const { mode, proxy } = options
-  if (mode === 'proxyclip' && proxy?.features === undefined && proxy?.model === undefined) {
+  if (PROXY_MODES.includes(mode) && proxy?.features === undefined && proxy?.model === undefined) {
     throw invalid(
       'proxy',
-      "{ model } or { features } for dense mode 'proxyclip': the vision foundation model that makes the features of every window, or these as a Tensor [B, C, Hv, Wv]",
+      `{ model } or { features } for dense mode '${mode}': the vision foundation model that makes the features of every window, or these as a Tensor [B, C, Hv, Wv]`,
       proxy,
     )
   }
@@ -34,9 +35,25 @@ export function resolveDense(
     residual: options.residual,
     feedForward: options.feedForward,
     neighboursOnly: options.neighboursOnly ?? false,
-    ...toNativeProxy(proxy),
+    ...toNativeProxy(proxy, mode),
+    corrclip: toNativeCorrClip(options.corrclip),
+    regions: toNativeRegions(options.regions),
     ...settings(options, mode),
   }
+}
+
+function toNativeCorrClip(options: CorrClipOptions | undefined): NativeCorrClip | undefined {
+  if (options === undefined) return undefined
+  const { unsegmented, ...own } = options
+  return { ...own, smallestIsUnsegmented: unsegmented === 'smallest' }
+}
+
+function toNativeRegions(regions: Tensor | undefined): NativeDense['regions'] {
+  if (regions === undefined) return undefined
+  if (regions instanceof Tensor && regions.dtype === 'int32' && regions.shape.length === 3) {
+    return regions.native
+  }
+  throw invalid('regions', 'an int32 Tensor [B, H, W]', regions)
 }
 
 /** Those of one mode mean nothing to another, and are passed on only where the caller gave them. */

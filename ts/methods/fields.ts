@@ -84,6 +84,43 @@ export const PROXY_FIELDS = {
     String(proxyclip.preset.beta),
   ),
   gamma: field(positive, 'Factor on the shifted similarities', String(proxyclip.preset.gamma)),
+  part: field(
+    oneOf(['patches', 'query-key']),
+    "Which of the model's features patches are compared by: those it gives, or q + k of its last block (DINO, DINOv2 and DINOv3)",
+    "'query-key' for CorrCLIP on windows with a DINO, else 'patches'",
+  ),
+  sees: field(
+    oneOf(['window', 'picture']),
+    "What the model is shown: every window, or the whole picture once, in its own size, with features on twice the patch grid of a window (CorrCLIP's second version)",
+    "'window'",
+  ),
+} as const
+
+/** See CorrClipOptions; cpp/include/declip/dense.h has the same defaults. @internal */
+export const CORRCLIP_FIELDS = {
+  merge: field(flag, 'Regions whose features are alike become one', 'true'),
+  mergeDistance: field(
+    positive,
+    "Most that two regions' mean directions may be apart to become one, in cosine",
+    '0.2',
+  ),
+  gain: field(positive, 'Factor on the similarities before the softmax', '4'),
+  spatialWeight: field(
+    finite,
+    'Weight of the mean of earlier blocks; 0 leaves that branch out',
+    '1',
+  ),
+  semanticWeight: field(finite, 'Weight of the class token of every region', '0.5'),
+  spatialBlocks: field(
+    whole(1),
+    'How many blocks before the last but one are averaged for the spatial branch',
+    '5 of 12 blocks, 12 of 24, 28 of 32, else all but 4',
+  ),
+  unsegmented: field(
+    oneOf(['zero', 'smallest']),
+    "What is not segmented: 'zero' for pixels of region 0, 'smallest' for the smallest number of a window, as the authors' code has it",
+    "'zero'",
+  ),
 } as const
 
 /** From a picture to windows; see PipelineOptions. @internal */
@@ -190,6 +227,7 @@ export const METHOD_OPTIONS: readonly string[] = [
     ...POSTPROCESS_FIELDS,
     ...PROMPT_FIELDS,
   }),
+  'corrclip',
   'denseMode',
   'method',
   'dataset',
@@ -215,14 +253,18 @@ export function modeOf<T>({ mode, denseMode }: { mode?: T; denseMode?: T }): T |
 }
 
 /**
- * Types and ranges of the options of the last block, ProxyCLIP's included.
+ * Types and ranges of the options of the last block, ProxyCLIP's and CorrCLIP's included.
  *
  * @throws DeclipError ERR_DECLIP_INVALID_ARG
  * @internal
  */
 export function checkDense(options: object): void {
-  const { proxy } = options as { proxy?: unknown }
+  const { proxy, corrclip } = options as { proxy?: unknown; corrclip?: unknown }
   checkFields(options, { ...DENSE_FIELDS, denseMode: DENSE_FIELDS.mode })
+  if (corrclip !== undefined) {
+    if (!object(corrclip)) throw invalid('corrclip', '{ merge, gain, ... }', corrclip)
+    checkFields(corrclip as object, CORRCLIP_FIELDS, 'corrclip.')
+  }
   if (proxy === undefined) return
   if (!object(proxy)) throw invalid('proxy', '{ model, beta, gamma }', proxy)
   checkFields(proxy as object, PROXY_FIELDS, 'proxy.')

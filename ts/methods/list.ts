@@ -1,6 +1,7 @@
 import { type DatasetName, unknown } from './benchmarks.js'
 import { clearclip } from './clearclip.js'
 import { clipself } from './clipself.js'
+import { corrclip } from './corrclip.js'
 import { declip } from './declip.js'
 import { itaclip } from './itaclip.js'
 import { maskclip } from './maskclip.js'
@@ -27,6 +28,7 @@ export const METHODS = {
   naclip,
   maskclip,
   proxyclip,
+  corrclip,
   vanilla,
 } satisfies Readonly<Record<string, Method>>
 

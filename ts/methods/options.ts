@@ -33,8 +33,39 @@ export interface DenseOptions {
   gaussianStd?: number | undefined
   /** 'naclip': true leaves only the neighbourhood term in the attention logits. Default: false. */
   neighboursOnly?: boolean | undefined
-  /** 'proxyclip': a vision foundation model, or its features of the same pixels. */
+  /** 'proxyclip' and 'corrclip': a vision foundation model, or its features of the same pixels. */
   proxy?: ProxyOptions | undefined
+  /** 'corrclip': how its regions are merged and what its branches weigh. */
+  corrclip?: CorrClipOptions | undefined
+  /**
+   * 'corrclip': int32 Tensor [B, H, W] with the region of every pixel of the pictures as the model gets them, 0
+   * for none. Pipelines, which cut windows, take `masks` of the whole picture instead.
+   */
+  regions?: Tensor | undefined
+}
+
+/** CorrCLIP's own options; what is left out is as published. */
+export interface CorrClipOptions {
+  /** Regions whose features are alike become one. Default: true. */
+  merge?: boolean | undefined
+  /** Most that two regions' mean directions may be apart to become one, in cosine: a finite number above 0. Default: 0.2. */
+  mergeDistance?: number | undefined
+  /** Factor on the similarities before the softmax: a finite number above 0. Default: 4. */
+  gain?: number | undefined
+  /** Weight of the mean of earlier blocks; 0 leaves that branch out: a finite number. Default: 1. */
+  spatialWeight?: number | undefined
+  /** Weight of the class token of every region: a finite number. Default: 0.5. */
+  semanticWeight?: number | undefined
+  /**
+   * How many blocks before the last but one are averaged for the spatial branch: a whole number of at least 1.
+   * Default: 5 of 12 blocks, 12 of 24, 28 of 32, else all but 4.
+   */
+  spatialBlocks?: number | undefined
+  /**
+   * What is not segmented: 'zero' for pixels of region 0, 'smallest' for the smallest number of a window, as the
+   * authors' code has it. Default: 'zero'.
+   */
+  unsegmented?: 'zero' | 'smallest' | undefined
 }
 
 /** A loaded vision foundation model: what {@link loadModel} gives for a DINO, DINOv2, DINOv3 or SAM. */
@@ -49,7 +80,7 @@ export interface FoundationModel {
   readonly native: NativeModel
 }
 
-/** ProxyCLIP's external attention: give `model` or `features`. */
+/** The external attention of ProxyCLIP and CorrCLIP: give `model` or `features`. */
 export interface ProxyOptions {
   /**
    * The vision foundation model (DINO, DINOv2, DINOv3 or SAM) that makes the features of every window: a loaded
@@ -63,6 +94,16 @@ export interface ProxyOptions {
   beta?: number | undefined
   /** Factor on the shifted similarities: a finite number above 0. Default: 3. */
   gamma?: number | undefined
+  /**
+   * Which of the model's features patches are compared by: those it gives, or q + k of its last block (DINO,
+   * DINOv2 and DINOv3). Default: 'query-key' for CorrCLIP on windows with a DINO, else 'patches'.
+   */
+  part?: 'patches' | 'query-key' | undefined
+  /**
+   * What the model is shown: every window, or the whole picture once, in its own size, with features on twice
+   * the patch grid of a window (CorrCLIP's second version). Default: 'window'.
+   */
+  sees?: 'window' | 'picture' | undefined
 }
 
 /** How words become features. */

@@ -16,7 +16,7 @@ import {
   presetFor,
   SMALLEST_PAPER_WINDOW,
 } from './preset.js'
-import { proxyModel } from './proxy.js'
+import { PROXY_MODES, proxyModel } from './proxy.js'
 
 /** Options that a preset fills. @internal */
 export type MethodOptions = PipelineOptions &
@@ -76,6 +76,12 @@ export function resolveMethod(request: {
   const given = modeOf(options)
   const mode = given ?? preset.mode
   checkMode(model, mode, given === undefined ? method : undefined)
+  if (options.regions !== undefined) {
+    throw new DeclipError(
+      'ERR_DECLIP_INVALID_ARG',
+      'regions are those of the pictures that encodeDense() takes; a pipeline, which cuts windows, takes the regions of the whole picture as masks.',
+    )
+  }
   const dense = resolveDense({ ...options, mode }, preset.positions)
   const votes = resolveVote(preset, options)
   return {
@@ -157,7 +163,9 @@ function resolveWindows(
   }
   const ownPadTo = small || preset.padTo === 'patch' ? model.patchSize : preset.padTo
   // Windows are whole patches for both models; SAM's are resized for it.
-  const proxy = dense.mode === 'proxyclip' ? proxyModel(options.proxy)?.info : undefined
+  const seesPicture = options.proxy?.sees === 'picture' && PROXY_MODES.includes(dense.mode)
+  const proxy =
+    PROXY_MODES.includes(dense.mode) && !seesPicture ? proxyModel(options.proxy)?.info : undefined
   const padTo =
     proxy && proxy.family !== 'sam' ? commonMultiple(ownPadTo, proxy.patchSize) : ownPadTo
   const side = defaultSide(preset, model.imageSize, own)
@@ -172,6 +180,7 @@ function resolveWindows(
     padTo: options.padTo ?? padTo,
     augment: options.augment ?? preset.augment,
     augmentWeight: options.augmentWeight ?? preset.augmentWeight,
+    proxySeesPicture: seesPicture || undefined,
   }
 }
 

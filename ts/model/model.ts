@@ -453,6 +453,12 @@ export class Model {
     checkDense(options)
     const mode = modeOf(options) ?? this.info.denseMode ?? 'vanilla'
     checkMode(this.facts, mode)
+    if (options.proxy?.sees === 'picture') {
+      throw new DeclipError(
+        'ERR_DECLIP_INVALID_ARG',
+        "proxy.sees 'picture' is of a pipeline, which has the whole picture (segment(), model.encode()); leave it out here.",
+      )
+    }
     return resolveDense({ ...options, mode })
   }
 
@@ -528,7 +534,13 @@ type UseImage = (
 ) => Promise<Tensor>
 
 /** What {@link DenseOptions} has, for models that know none of it. */
-const DENSE_OPTIONS = [...Object.keys(DENSE_FIELDS), 'denseMode', 'proxy'] as (keyof DenseOptions)[]
+const DENSE_OPTIONS = [
+  ...Object.keys(DENSE_FIELDS),
+  'denseMode',
+  'proxy',
+  'corrclip',
+  'regions',
+] as (keyof DenseOptions)[]
 
 /** True where a model has to be loaded before the call; only then may a tensor wait. */
 function namesProxy({ proxy }: { proxy?: ProxyOptions | undefined }): boolean {

@@ -32,8 +32,9 @@ export async function readyPicture(
   const addon = loadAddon()
   const { pixels, width, height } = await image.decode()
   warnOfWindows(addon, pipeline, width, height)
-  const { shortSide, longSide, enlarge } = pipeline
-  if (shortSide === 0 || Math.min(width, height) <= shortSide) {
+  const { shortSide, longSide, enlarge, proxySeesPicture = false } = pipeline
+  // A foundation model may see the picture in its own size.
+  if (proxySeesPicture || shortSide === 0 || Math.min(width, height) <= shortSide) {
     return { picture: pixels, dispose: () => {} }
   }
   const small = await callNative(addon, { ...call, onProgress: undefined }, job =>

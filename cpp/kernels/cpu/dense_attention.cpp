@@ -211,6 +211,25 @@ float row_sum(const float* row, int64_t padded) {
   return total;
 }
 
+/// Leaves out the scores of keys that the query does not see; one that sees
+/// none has its own key. Its scores and the keys' groups are of one length.
+void keep_scope(const AttentionArgs& x,
+                int64_t b,
+                int64_t query,
+                int64_t keys,
+                float* __restrict scores) {
+  const int32_t own = x.query_groups[b * x.queries + query];
+  const int32_t* __restrict groups = x.key_groups + b * x.keys;
+  const float threshold = x.scope_threshold;
+  int32_t seen = 0;
+  for (int64_t j = 0; j < keys; ++j) {
+    const bool sees = in_scope(own, groups[j], scores[j], threshold);
+    scores[j] = sees ? scores[j] : kNoScore;
+    seen |= static_cast<int32_t>(sees);
+  }
+  if (seen == 0 && query < keys) scores[query] = 0.0f;
+}
+
 /// weight * softmax of a row of scores into `out`, or added to it. `visible`
 /// keys take part; the rest up to `padded` get 0.
 void softmax(const AttentionArgs& x,
@@ -315,6 +334,9 @@ class Head {
         if (x_.grid_rows > 0) {
           prior_.add(
               x_.prior_factor ? x_.prior_factor[b] : 1.0f, first + r, scores);
+        }
+        if (x_.query_groups != nullptr) {
+          keep_scope(x_, b, first + r, keys, scores);
         }
         softmax(x_,
                 term.weight,

@@ -147,7 +147,13 @@ __global__ void __launch_bounds__(kThreads) attend(AttentionArgs x) {
           if (x.grid_rows > 0) {
             score += factor * neighbour_score(query, j, x.grid_columns, decay);
           }
-          const bool hidden = j >= keys || (x.causal && j > query);
+          bool hidden = j >= keys || (x.causal && j > query);
+          if (x.query_groups != nullptr && !hidden && query < x.queries) {
+            hidden = !in_scope(x.query_groups[b * x.queries + query],
+                               x.key_groups[b * x.keys + j],
+                               score,
+                               x.scope_threshold);
+          }
           score = final_score(score, x.shift, hidden);
           scores[r][c] = score;
           peak = score > peak ? score : peak;
@@ -199,6 +205,18 @@ __global__ void __launch_bounds__(kThreads) attend(AttentionArgs x) {
     }
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
+      const int64_t query = first + ty * kRows + r;
+      // A query that sees nothing has the key of its own number.
+      if (x.query_groups != nullptr && sum[r] == 0.0f && query < x.keys) {
+        sum[r] = 1.0f;
+#pragma unroll
+        for (int c = 0; c < kWide; ++c) {
+          const int64_t e = column + tx + c * kSide;
+          summed[r][c] = e < x.value_width
+                             ? value(values[query * x.v.token + e])
+                             : 0.0f;
+        }
+      }
       const float weight = term.weight / sum[r];
 #pragma unroll
       for (int c = 0; c < kWide; ++c) total[r][c] += weight * summed[r][c];

@@ -4,6 +4,7 @@ import t from 'tap'
 import type { Fields, OptionsOf } from '../../../ts/base/field.js'
 import { packageRoot } from '../../../ts/base/package-files.js'
 import {
+  CORRCLIP_FIELDS,
   DENSE_FIELDS,
   METHOD_OPTIONS,
   PAMR_FIELDS,
@@ -15,6 +16,7 @@ import {
 import { METHOD_NAMES, METHODS } from '../../../ts/methods/list.js'
 import type { PamrOptions } from '../../../ts/methods/method.js'
 import type {
+  CorrClipOptions,
   DenseOptions,
   PipelineOptions,
   PostprocessOptions,
@@ -27,7 +29,11 @@ import { comment, commentsOf, rows } from '../../support/fields.js'
 type Same<A, B> = [A, B] extends [B, A] ? true : never
 type Loose<T> = { [K in keyof T]: T[K] | undefined }
 const same: true[] = [
-  true satisfies Same<OptionsOf<typeof DENSE_FIELDS>, Omit<DenseOptions, 'proxy'>>,
+  true satisfies Same<
+    OptionsOf<typeof DENSE_FIELDS>,
+    Omit<DenseOptions, 'proxy' | 'corrclip' | 'regions'>
+  >,
+  true satisfies Same<OptionsOf<typeof CORRCLIP_FIELDS>, CorrClipOptions>,
   true satisfies Same<OptionsOf<typeof PROXY_FIELDS>, Omit<ProxyOptions, 'model' | 'features'>>,
   true satisfies Same<
     OptionsOf<typeof PIPELINE_FIELDS>,
@@ -40,7 +46,8 @@ const same: true[] = [
 
 const OPTIONS = 'ts/methods/options.ts'
 const TABLES: [string, string, Fields, others: string[]][] = [
-  [OPTIONS, 'DenseOptions', DENSE_FIELDS, ['proxy']],
+  [OPTIONS, 'DenseOptions', DENSE_FIELDS, ['proxy', 'corrclip', 'regions']],
+  [OPTIONS, 'CorrClipOptions', CORRCLIP_FIELDS, []],
   [OPTIONS, 'ProxyOptions', PROXY_FIELDS, ['model', 'features']],
   [OPTIONS, 'PipelineOptions', PIPELINE_FIELDS, ['method', 'dataset', 'denseMode']],
   [OPTIONS, 'PostprocessOptions', POSTPROCESS_FIELDS, []],
@@ -66,6 +73,7 @@ t.test('so does the table of the guide', async t => {
     ...rows(PIPELINE_FIELDS),
     ...rows(DENSE_FIELDS),
     ...rows(PROXY_FIELDS, 'proxy.'),
+    ...rows(CORRCLIP_FIELDS, 'corrclip.'),
     ...rows(PROMPT_FIELDS),
     ...rows(POSTPROCESS_FIELDS),
     ...rows(PAMR_FIELDS, 'pamr.'),
@@ -97,7 +105,7 @@ t.test('every value of every preset is one that a caller may give', async t => {
   }
   t.same(
     METHOD_OPTIONS.filter(name => fields[name] === undefined),
-    ['denseMode', 'method', 'dataset', 'masks', 'proxy', 'templates'],
+    ['corrclip', 'denseMode', 'method', 'dataset', 'masks', 'proxy', 'templates'],
   )
 })
 
@@ -113,6 +121,11 @@ t.test('defaults that the core repeats are the same there', async t => {
   t.equal(number(dense, 'proxy_beta'), proxyclip.preset.beta)
   t.equal(number(dense, 'proxy_gamma'), proxyclip.preset.gamma)
   t.match(dense, new RegExp(`self_attention = ${itaclip.preset.selfAttention};`))
+  const corr = dense.slice(dense.indexOf('struct CorrClipOptions'))
+  t.equal(String(number(corr, 'merge_distance')), CORRCLIP_FIELDS.mergeDistance.default)
+  t.equal(String(number(corr, 'gain')), CORRCLIP_FIELDS.gain.default)
+  t.equal(String(number(corr, 'spatial_weight')), CORRCLIP_FIELDS.spatialWeight.default)
+  t.equal(String(number(corr, 'semantic_weight')), CORRCLIP_FIELDS.semanticWeight.default)
   const post = read('include/declip/pipeline.h')
   t.equal(number(read('include/declip/encoded_image.h'), 'long_side'), itaclip.preset.longSide)
   t.equal(number(post, 'logit_scale'), itaclip.preset.logitScale)

@@ -1,6 +1,7 @@
 /** ProxyCLIP end to end: what proxy.model gives is what its features give, made by hand. */
 import t from 'tap'
 import {
+  type DenseMode,
   loadModel,
   type Model,
   type ProxyOptions,
@@ -231,5 +232,20 @@ t.test('the parts', async t => {
   t.equal(proxyModel(undefined), undefined)
   t.equal(proxyModel({ beta: 1 }), undefined)
   t.equal(proxyModel({ model: dino }), dino)
-  t.same(toNativeProxy({ model: dino }), { proxyModel: dino.native })
+  t.same(toNativeProxy({ model: dino }, 'proxyclip'), {
+    proxyModel: dino.native,
+    proxyPart: 'patches',
+  })
+  const part = (...[proxy, mode = 'corrclip']: [object, DenseMode?]) =>
+    toNativeProxy({ model: dino, ...proxy }, mode).proxyPart
+  t.equal(part({}), 'query-key', "CorrCLIP's own choice")
+  t.equal(part({ part: 'patches' }), 'patches')
+  t.equal(part({ part: 'query-key' }, 'proxyclip'), 'query-key')
+  t.equal(part({ sees: 'picture' }), 'patches', 'of its second version')
+  t.throws(() => part({ sees: 'picture', part: 'query-key' }), {
+    message: /leave `part` or `sees`/,
+  })
+  t.throws(() => toNativeProxy({ features: image, sees: 'picture' }, 'corrclip'), {
+    message: /proxy\.sees/,
+  })
 })

@@ -81,7 +81,10 @@ for (const [family, path] of Object.entries(MODELS)) {
     }
     using features = Tensor.from(new Float32Array(32).map(Math.cos), [1, 8, 2, 2])
     for (const mode of info.denseModes) {
-      const options = mode === 'proxyclip' ? { mode, proxy: { features } } : { mode }
+      const proxy = mode === 'proxyclip' || mode === 'corrclip'
+      const options = proxy
+        ? { mode, proxy: { features }, corrclip: { spatialWeight: 0 } }
+        : { mode }
       const patches = await model.encodeDense(picture, options)
       t.equal(patches.shape[1], info.embedDim, mode)
       patches.dispose()

@@ -39,11 +39,14 @@ function someIds({ contextLength, text }: Model['info']): Tensor {
   return Tensor.from(data, [2, length])
 }
 
-/** Options of a mode; ProxyCLIP's external features lie on a grid of their own. */
+/** Modes whose external features lie on a grid of their own. */
+const PROXY: readonly DenseMode[] = ['proxyclip', 'corrclip']
+
+/** Options of a mode; CorrCLIP has no branch of earlier blocks in towers this shallow. */
 function optionsOf(mode: DenseMode, batch: number) {
-  if (mode !== 'proxyclip') return { mode }
+  if (!PROXY.includes(mode)) return { mode }
   const features = Tensor.from(normalised(batch, 4, 6, 9).slice(0, batch * 72), [batch, 3, 4, 6])
-  return { mode, proxy: { features } }
+  return { mode, proxy: { features }, corrclip: { spatialWeight: 0 } }
 }
 
 async function encodesPictures(t: Test, model: Model, file: FamilyFile): Promise<void> {
@@ -71,7 +74,7 @@ async function encodesPictures(t: Test, model: Model, file: FamilyFile): Promise
     t.same((await same('encodeDense', x => model.encodeDense(x))).shape, [2, embedDim, 3, 5])
   }
   for (const mode of file.modes) {
-    if (mode === 'proxyclip') {
+    if (PROXY.includes(mode)) {
       // its statistic runs over the batch
       const dense = await model.encodeDense(two, optionsOf(mode, 2))
       t.same(dense.shape, [2, embedDim, 4, 6], mode)
