@@ -349,9 +349,10 @@ at::Tensor corrclip_features(const VisionTower& tower,
                              CorrClipStages* stages) {
   const int64_t pictures = image.size(0);
   const auto& regions = options.regions;
-  const at::IntArrayRef wanted{pictures, image.size(2), image.size(3)};
+  const std::vector<int64_t> wanted{pictures, image.size(2), image.size(3)};
   if (regions.defined() &&
-      (regions.sizes() != wanted || regions.scalar_type() != at::kInt)) {
+      (regions.sizes() != at::IntArrayRef(wanted) ||
+       regions.scalar_type() != at::kInt)) {
     throw Error(ErrorCode::kInvalidArg,
                 "regions must be an int32 tensor [" +
                     std::to_string(pictures) + ", " +
