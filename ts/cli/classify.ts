@@ -62,7 +62,7 @@ export function addClassify(program: Command, run: Run): void {
     )
     .option(
       '--masks <file>',
-      'label picture, folder of them, or JSON of COCO run lengths or polygons',
+      'a folder with <name>.npz or <name>.png for every picture, such a file, or COCO JSON',
     )
     .addOption(
       new Option('--pool <how>', CLASSIFY_FIELDS.pool.text).choices(['dense', 'crop', 'mean']),

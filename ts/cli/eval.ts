@@ -7,9 +7,12 @@ import { EVALUATE_FIELDS } from '../evaluate/options.js'
 import { describeResult } from './eval-table.js'
 import { fieldOptions } from './field-options.js'
 import {
+  addMaskOptions,
   addMethodOptions,
   addWordOptions,
+  type MaskFlags,
   type MethodFlags,
+  maskOptions,
   methodOptions,
 } from './method-options.js'
 import { shard } from './shard.js'
@@ -27,7 +30,7 @@ import {
 } from './shared.js'
 
 /** Options of `declip eval` as commander gives them. */
-export interface EvalFlags extends ModelFlags, ClassFlags, Omit<MethodFlags, 'dataset'> {
+export interface EvalFlags extends ModelFlags, ClassFlags, MaskFlags, Omit<MethodFlags, 'dataset'> {
   dataset?: EvaluationDataset
   data?: string
   task?: EvaluationTask
@@ -84,7 +87,7 @@ export function addEval(program: Command, run: Run): void {
   )
   addWordOptions(command)
   addModelOptions(command)
-  addMethodOptions(command, { dataset: false })
+  addMaskOptions(addMethodOptions(command, { dataset: false }))
   command.optionsGroup('Regions and detection:')
   for (const [name, field] of TASK_FLAGS) {
     for (const option of fieldOptions(name, field)) command.addOption(option)
@@ -110,6 +113,7 @@ export function addEval(program: Command, run: Run): void {
         'declip eval --dataset folder --data scenes --model words-tiny --shard 1/2 --out parts',
         'declip eval --dataset folder --data scenes --model words-tiny --shard 2/2 --out parts',
         'declip merge parts --out whole',
+        'declip eval --dataset folder --data scenes --model words-tiny --masks scenes/labels --refine vote',
         'declip eval --dataset voc21 --data VOCdevkit --model openai/clip-vit-base-patch16 --method naclip --out run',
       ) +
         `
@@ -133,7 +137,7 @@ async function evalCommand(flags: EvalFlags, run: Run): Promise<void> {
     throw usage('--embeddings takes the place of --classes and --classes-file; give one of them.')
   }
   const classes = given ? await readClasses(flags) : undefined
-  const options = await methodOptions(flags, classes ?? [])
+  const options = { ...(await methodOptions(flags, classes ?? [])), ...(await maskOptions(flags)) }
   const { model, device, dtype } = flags
   const { signal, progress } = run
   useThreads(flags)

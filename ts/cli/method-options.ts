@@ -14,10 +14,11 @@ import type { SegmentOptions } from '../segment/options.js'
 import { parseClasses } from '../text/class-files.js'
 import { fieldOptions } from './field-options.js'
 import { addMaskModelOptions, type MaskModelFlags, maskModelOf } from './mask-options.js'
+import { readMaskProvider } from './region-files.js'
 import { type ClassFlags, readTemplates, side, usage, whole } from './shared.js'
 
 /** Flags of method, pipeline and words as commander gives them. */
-export interface MethodFlags extends MaskModelFlags {
+export interface MethodFlags {
   method?: MethodName
   dataset?: string
   mode?: DenseMode
@@ -40,6 +41,12 @@ export interface MethodFlags extends MaskModelFlags {
   areaThreshold?: number
   logitScale?: number
   closing?: boolean
+}
+
+/** Flags of regions as commander gives them. */
+export interface MaskFlags extends MaskModelFlags {
+  masks?: string
+  refine?: 'vote' | 'none'
 }
 
 /** Options of the API that are flags as they are. */
@@ -84,7 +91,6 @@ export function addMethodOptions(command: Command, { dataset = true } = {}): Com
       '--proxy-model <source>',
       "for method 'proxyclip': checkpoint of a DINO, DINOv2, DINOv3 or SAM that its attention comes from",
     )
-  addMaskModelOptions(command)
     .addOption(
       new Option('--pamr <n>', 'rounds of refinement along edges, 0 for none').argParser(whole(0)),
     )
@@ -98,6 +104,21 @@ export function addMethodOptions(command: Command, { dataset = true } = {}): Com
     for (const option of fieldOptions(name, field)) command.addOption(option)
   }
   return command
+}
+
+/** Adds {@link MaskFlags}. */
+export function addMaskOptions(command: Command): Command {
+  command.option(
+    '--masks <folder|file>',
+    'regions: a folder with <name>.npz or <name>.png for every picture, such a file, or COCO JSON',
+  )
+  addMaskModelOptions(command)
+  return command.addOption(
+    new Option('--refine <how>', "'vote': every region gets its most frequent label").choices([
+      'vote',
+      'none',
+    ]),
+  )
 }
 
 /** The options of segment() that flags stand for; `classes` are needed to find the background. */
@@ -115,7 +136,6 @@ export async function methodOptions(
   if (proxyModel !== undefined && (mode ?? denseMode ?? method) !== 'proxyclip') {
     throw usage('--proxy-model needs --method proxyclip.')
   }
-  const masks = maskModelOf(flags)
   return {
     method,
     dataset,
@@ -141,7 +161,22 @@ export async function methodOptions(
       pamr: pamr > 0 && { iterations: pamr, dilations: PAMR.dilations },
     }),
     ...(proxyModel !== undefined && { proxy: { model: proxyModel } }),
-    ...(flags.maskModel !== undefined && { masks }),
+  }
+}
+
+/** The options of segment() that {@link MaskFlags} stand for. */
+export async function maskOptions(
+  flags: MaskFlags,
+): Promise<Pick<SegmentOptions, 'masks' | 'refine'>> {
+  const { masks: given, refine } = flags
+  const made = maskModelOf(flags)
+  if (given !== undefined && made !== undefined) {
+    throw usage('--masks and --mask-model both give regions; give one of them.')
+  }
+  const masks = given === undefined ? made : await readMaskProvider(given)
+  return {
+    ...(masks !== undefined && { masks }),
+    ...(refine !== undefined && { refine: refine === 'vote' && refine }),
   }
 }
 

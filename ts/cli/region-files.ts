@@ -1,10 +1,10 @@
 /** Files that say which regions of pictures are meant. */
 import { stat } from 'node:fs/promises'
-import { basename, extname, join, parse } from 'node:path'
+import { basename, parse } from 'node:path'
 import { ioError } from '../base/files.js'
 import { DeclipError, describe } from '../errors.js'
-import type { MaskInput } from '../masks/mask-input.js'
 import type { MaskShape } from '../masks/pack-shapes.js'
+import type { MaskFunction, MaskPicture, MaskProvider } from '../masks/provider.js'
 import type { Box } from '../model/boxes.js'
 import { parseJson, readText } from '../train/data/sources/text.js'
 import type { Picture } from './pictures.js'
@@ -12,7 +12,7 @@ import type { Picture } from './pictures.js'
 /** The regions of one kind, picture by picture. */
 export interface RegionFile<Regions> {
   /** @throws DeclipError ERR_DECLIP_IMAGE where the file does not know the picture */
-  of(picture: Picture): Promise<Regions>
+  of(picture: Pick<Picture, 'name' | 'place'>): Promise<Regions>
 }
 
 /** What {@link RegionFile} is asked by. */
@@ -35,22 +35,33 @@ export async function readBoxFile(path: string): Promise<RegionFile<Box[]>> {
 }
 
 /**
- * Masks: a label picture; a folder of label pictures, each called as its picture; or JSON as of {@link readBoxFile}
- * with COCO's run lengths or polygons, or with annotations or results that have a `segmentation`.
+ * Masks: what {@link MaskProvider} takes by its path (a folder, an `.npz` file, a label picture); or JSON as of
+ * {@link readBoxFile} with COCO's run lengths or polygons, or with annotations or results that have a `segmentation`.
  *
  * @throws DeclipError as {@link readBoxFile}
  */
-export async function readMaskFile(path: string): Promise<RegionFile<MaskInput>> {
-  if (isInline(path)) return fileOf(path, await tableOf(path, shapeFrom))
-  const found = await stat(path).catch(error => {
+export async function readMaskFile(path: string): Promise<RegionFile<MaskProvider>> {
+  if (isJson(path)) return fileOf(path, await tableOf(path, shapeFrom))
+  await stat(path).catch(error => {
     throw ioError('read', path, error)
   })
-  if (found.isDirectory()) {
-    return { of: async ({ place }) => join(path, `${parse(place).name}.png`) }
-  }
-  if (extname(path).toLowerCase() !== '.json') return { of: async () => path }
-  return fileOf(path, await tableOf(path, shapeFrom))
+  return { of: async () => path }
 }
+
+/**
+ * The same for calls that take the provider of all pictures.
+ *
+ * @throws DeclipError as {@link readBoxFile}
+ */
+export async function readMaskProvider(path: string): Promise<MaskProvider> {
+  const file = await readMaskFile(path)
+  if (!isJson(path)) return path
+  const of = ({ path: picture = 'stdin' }: MaskPicture) =>
+    file.of({ name: picture, place: picture })
+  return of as MaskFunction
+}
+
+const isJson = (given: string): boolean => isInline(given) || /\.json$/i.test(given)
 
 function boxFrom(entry: unknown, place: string): Box {
   const isNumbers = (value: unknown): value is [number, number, number, number] =>

@@ -6,9 +6,12 @@ import type { Segmentation } from '../result/segmentation.js'
 import { type SegmentManyOptions, segmentMany } from '../segment/segment-many.js'
 import { addBatchOptions, Batch, type BatchFlags, type Job } from './batch.js'
 import {
+  addMaskOptions,
   addMethodOptions,
   addWordOptions,
+  type MaskFlags,
   type MethodFlags,
+  maskOptions,
   methodOptions,
 } from './method-options.js'
 import { makeFolderOf, type Outputs, outputFolders, planOutputs, type Target } from './outputs.js'
@@ -27,7 +30,7 @@ import {
 } from './shared.js'
 
 /** Options of `declip segment` as commander gives them. */
-export interface SegmentFlags extends ModelFlags, ClassFlags, MethodFlags, BatchFlags {
+export interface SegmentFlags extends ModelFlags, ClassFlags, MethodFlags, MaskFlags, BatchFlags {
   out?: string
   overlay?: string
   logits?: string
@@ -55,7 +58,7 @@ export function addSegment(program: Command, run: Run): void {
   addClassOptions(command)
   addWordOptions(command)
   addModelOptions(command)
-  addMethodOptions(command)
+  addMaskOptions(addMethodOptions(command))
   command
     .optionsGroup('Output:')
     .option('--out <file>', 'write the mask: a PNG whose palette indices are the classes')
@@ -72,6 +75,7 @@ export function addSegment(program: Command, run: Run): void {
         `declip segment ${examplePicture('table.png')} --classes "background; pizza; banana; coffee" --overlay overlay.png`,
         `declip segment ${examplePicture('park.png')} ${examplePicture('desk.png')} --classes "background; tree; laptop; dog, puppy" --out masks/ --json`,
         `declip segment ${examplePicture('.')} --recursive --shard 1/6 --classes "background; tree; pizza" --out masks/ --skip-existing --errors failed.jsonl`,
+        `declip segment ${examplePicture('table.png')} --classes "background; pizza; banana; coffee" --masks ${examplePicture('table-labels.png')} --refine vote --out voted.png`,
         'find photos -name "*.jpg" -print0 | declip segment --from - --recursive --classes "sky; house" --out masks/',
       ),
     )
@@ -87,6 +91,7 @@ async function segmentImages(given: string[], flags: SegmentFlags, run: Run): Pr
   if (batch.jobs.length === 0) return
   const options = {
     ...(await methodOptions(flags, classes)),
+    ...(await maskOptions(flags)),
     ...(flags.logits !== undefined && { logits: true }),
   }
   using opened = await openModel(flags, run)

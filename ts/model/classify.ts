@@ -4,7 +4,7 @@ import { callNative } from '../engine/call-native.js'
 import { Tensor } from '../engine/tensor.js'
 import type { ImageInput, PictureOptions } from '../image/decode.js'
 import { openImage } from '../image/source.js'
-import type { MaskInput } from '../masks/mask-input.js'
+import type { MaskProvider } from '../masks/provider.js'
 import type { DenseOptions } from '../methods/options.js'
 import type { ClassList, VocabularyOptions } from '../words/options.js'
 import { type RankedClass, rankClasses } from '../words/rank.js'
@@ -14,7 +14,8 @@ import type { Box, Boxes } from './boxes.js'
 import { CLASSIFY_FIELDS, regionSize } from './fields.js'
 import type { ModelInfo } from './info.js'
 import { toInput } from './input.js'
-import { disposeFeatures, type RegionModel, regionFeatures, sizeOf } from './region-features.js'
+import { sizeOf } from './picture.js'
+import { disposeFeatures, type RegionModel, regionFeatures } from './region-features.js'
 
 /** How a region becomes a vector; see {@link ClassifyOptions.pool}. */
 export type RegionPool = 'dense' | 'crop' | 'mean'
@@ -27,8 +28,12 @@ export interface ClassifyOptions
     Omit<VocabularyOptions, keyof CallOptions> {
   /** Regions: [x1, y1, x2, y2] in the picture's pixels, or a float tensor [K, 4]. They may reach over its edges. */
   boxes?: Boxes | undefined
-  /** Regions: see {@link MaskInput}. */
-  masks?: MaskInput | undefined
+  /**
+   * Regions: masks, or where they come from, see {@link MaskProvider}. Masks that overlap are regions of their own each.
+   * Of a label picture every value but 255 (65535 of 16 bits) is a region, 0 too; of a map of regions and an `.npz` file
+   * every value but 0.
+   */
+  masks?: MaskProvider | undefined
   /**
    * 'dense': the dense features under the region, by RoIAlign of a box and by the mean over a mask. 'crop': the region
    * cut out (of a mask its tight box) and encoded as a picture of its own. 'mean': the mean of both. A whole picture
@@ -49,7 +54,7 @@ export interface ClassifyOptions
 export interface ClassifiedRegion {
   /** The box as it was given, or the smallest around the mask; none of a whole picture. */
   readonly box?: Box
-  /** Of a label picture: the value that the region has in it. */
+  /** Of a label picture or map: the value that the region has in it. */
   readonly value?: number
   /** The best first. */
   readonly ranked: readonly RankedClass[]

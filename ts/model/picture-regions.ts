@@ -1,10 +1,14 @@
 import type { Call } from '../base/call.js'
-import type { NativePicture, NativePipeline, NativeTensor } from '../engine/addon-types.js'
+import type { NativePicture, NativePipeline } from '../engine/addon-types.js'
 import { Tensor } from '../engine/tensor.js'
 import { copyOut, openImage, type Picture } from '../image/source.js'
-import { asksForPixels, type MaskProvider, toRegionMap } from '../masks/provider.js'
-import { noPicture, readyPicture } from './picture.js'
-import { sizeOf } from './region-features.js'
+import {
+  asksForPixels,
+  type MaskPicture,
+  type MaskProvider,
+  toRegionMap,
+} from '../masks/provider.js'
+import { noPicture, readyPicture, sizeOf } from './picture.js'
 
 /** A picture that was taken over, or the tensor that it is. @internal */
 export type Opened = Tensor | Picture
@@ -32,10 +36,10 @@ export async function placeRegions(
 ): Promise<PlacedPicture> {
   const { masks } = call
   if (masks === undefined) return placed(picture, pipeline, call)
-  const found = await withRegions(picture, masks, call)
-  const { regions, masksMs } = found
+  const asked = await withMasks(picture, masks, call, toRegionMap)
+  const { found: regions, masksMs } = asked
   try {
-    const made = await placed(found.picture, { ...pipeline, regions }, call)
+    const made = await placed(asked.picture, { ...pipeline, regions }, call)
     const dispose = () => {
       made.dispose()
       regions.dispose()
@@ -59,29 +63,31 @@ async function placed(
   return { ready, pipeline, dispose }
 }
 
-interface WithRegions {
+interface WithMasks<Found> {
   /** Instead of the picture that was given, which may be closed. */
   readonly picture: Opened
-  /** int32 [H, W] of the picture as it came; the caller disposes of it. */
-  readonly regions: NativeTensor
+  /** What `get` gave. */
+  readonly found: Found
   readonly masksMs: number
 }
 
 /**
- * What makes masks of pixels has a copy of them and may take long and open pictures itself, so the place to decode is
- * given back before it is asked.
+ * Asks for a picture's masks. What makes them of pixels has a copy of these, and may take long and open pictures
+ * itself, so the place to decode is given back before it is asked.
+ *
+ * @internal
  */
-async function withRegions(
+export async function withMasks<Found>(
   picture: Opened,
   provider: MaskProvider,
   call: Call,
-): Promise<WithRegions> {
+  get: (provider: MaskProvider, picture: MaskPicture, call: Call) => Promise<Found>,
+): Promise<WithMasks<Found>> {
   const { signal } = call
   if (picture instanceof Tensor) {
     const start = performance.now()
-    const asked = { ...sizeOf(picture), signal, pixels: noPicture }
-    const regions = await toRegionMap(provider, asked, call)
-    return { picture, regions, masksMs: performance.now() - start }
+    const found = await get(provider, { ...sizeOf(picture), signal, pixels: noPicture }, call)
+    return { picture, found, masksMs: performance.now() - start }
   }
   const { path } = picture
   const decoded = await picture.decode()
@@ -90,14 +96,14 @@ async function withRegions(
   const start = performance.now()
   if (!asksForPixels(provider)) {
     const pixels = () => copyOut(decoded)
-    const regions = await toRegionMap(provider, { ...size, path, signal, pixels }, call)
-    return { picture, regions, masksMs: performance.now() - start }
+    const found = await get(provider, { ...size, path, signal, pixels }, call)
+    return { picture, found, masksMs: performance.now() - start }
   }
   const { data } = await copyOut(decoded)
   picture.close()
   const pixels = async () => ({ data: data.slice(), ...size })
-  const regions = await toRegionMap(provider, { ...size, path, signal, pixels }, call)
+  const found = await get(provider, { ...size, path, signal, pixels }, call)
   const masksMs = performance.now() - start
   const copy = openImage({ data, ...size, channels: 3 }, { transfer: true })
-  return { picture: copy, regions, masksMs }
+  return { picture: copy, found, masksMs }
 }

@@ -3,7 +3,8 @@ import { warnOnce } from '../base/warn.js'
 import type { NativeAddon, NativePicture, NativePipeline } from '../engine/addon-types.js'
 import { callNative } from '../engine/call-native.js'
 import { loadAddon } from '../engine/load-addon.js'
-import { DeclipError, toDeclipError } from '../errors.js'
+import type { Tensor } from '../engine/tensor.js'
+import { DeclipError, invalid, toDeclipError } from '../errors.js'
 import type { Picture } from '../image/source.js'
 
 /** By which listeners know that a picture has very many windows. */
@@ -79,5 +80,18 @@ export async function noPicture(): Promise<never> {
   throw new DeclipError(
     'ERR_DECLIP_INVALID_ARG',
     'A tensor has no picture to draw on; pass overlay: { image }.',
+  )
+}
+
+/** Sides of a normalised picture, which must be one. @internal */
+export function sizeOf(image: Tensor): { width: number; height: number } {
+  const [batch, channels, height, width] = image.shape
+  if (batch === 1 && channels === 3 && image.shape.length === 4 && image.dtype.includes('float')) {
+    return { width: width as number, height: height as number }
+  }
+  throw invalid(
+    'image',
+    'a picture or a float tensor [1, 3, H, W]',
+    `${image.dtype} [${image.shape}]`,
   )
 }

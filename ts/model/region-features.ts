@@ -3,22 +3,26 @@ import type { Call } from '../base/call.js'
 import { eachLine } from '../base/event-loop.js'
 import type { NativeTensor } from '../engine/addon-types.js'
 import { callNative } from '../engine/call-native.js'
+import { loadAddon } from '../engine/load-addon.js'
 import { Tensor } from '../engine/tensor.js'
 import { DeclipError, invalid } from '../errors.js'
 import type { ImageInput, PictureOptions } from '../image/decode.js'
 import type { LabelMap } from '../image/label-map.js'
 import { type NativeImage, openImage } from '../image/source.js'
 import { labelPicture } from '../masks/label-picture.js'
+import { isLabelMap, type MaskInput, type ReadMasks, readMasks } from '../masks/mask-input.js'
 import {
-  isLabelMap,
-  type MaskInput,
-  ownMasks,
-  type ReadMasks,
-  readMasks,
-} from '../masks/mask-input.js'
+  type FoundMasks,
+  findMasks,
+  holdProvider,
+  isRegionMap,
+  type MaskProvider,
+} from '../masks/provider.js'
 import type { DenseOptions } from '../methods/options.js'
 import { type Boxes, boxRows } from './boxes.js'
 import { type Engine, toInput } from './input.js'
+import { sizeOf } from './picture.js'
+import { withMasks } from './picture-regions.js'
 import { type MapOptions, RegionMap } from './region-map.js'
 
 /** The model that regions are embedded by. @internal */
@@ -34,7 +38,7 @@ export interface RegionRequest extends PictureOptions, DenseOptions {
   /** Pooled from the dense features. */
   boxes?: Boxes | undefined
   /** Pooled from the dense features. */
-  masks?: MaskInput | undefined
+  masks?: MaskProvider | undefined
   /** Encoded as pictures of their own. */
   crops?: Boxes | undefined
   /** Enlarges `crops` about their centre, within the picture. Default 1. */
@@ -85,9 +89,9 @@ export async function regionFeatures(
   first?: Promise<unknown>,
 ): Promise<RegionFeatures> {
   const { cropScale = 1, dense = true, maskCrops = false } = request
-  const picture = image instanceof Tensor ? undefined : openImage(image, request)
+  let picture = image instanceof Tensor ? undefined : openImage(image, request)
   // What the caller may change is read before anything is waited for.
-  const masks = request.masks === undefined ? undefined : ownMasks(request.masks)
+  const masks = request.masks === undefined ? undefined : holdProvider(request.masks)
   const reading = Promise.all([rowsOf(request.boxes), rowsOf(request.crops)])
   reading.catch(() => {}) // waited for below
   const out: RegionFeatures = {}
@@ -96,6 +100,12 @@ export async function regionFeatures(
     const pools = dense && (request.boxes !== undefined || masks !== undefined)
     const options = pools ? await model.mapOptions(request) : undefined
     const [boxes, crops] = await reading
+    const asked =
+      masks === undefined
+        ? undefined
+        : await withMasks(picture ?? (image as Tensor), masks, request, findMasks)
+    using found = asked && disposable(asked.found)
+    if (asked && !(asked.picture instanceof Tensor)) picture = asked.picture
     const decoded = await picture?.decode()
     const { width, height } = decoded ?? sizeOf(image as Tensor)
     const size = { width, height }
@@ -110,10 +120,10 @@ export async function regionFeatures(
     const work = new Regions(model.engine, request)
     if (boxes && map) out.boxes = await work.pool(map, boxes)
     if (crops && decoded) out.crops = await work.crop(decoded, crops, cropScale)
-    if (masks !== undefined) {
-      const found = await work.masks(map, masks, size)
-      Object.assign(out, found)
-      if (maskCrops && decoded) out.maskCrops = await work.crop(decoded, found.maskCorners, 1)
+    if (found) {
+      const ofMasks = await work.masks(map, found.masks, size)
+      Object.assign(out, ofMasks)
+      if (maskCrops && decoded) out.maskCrops = await work.crop(decoded, ofMasks.maskCorners, 1)
     }
     return out
   } catch (error) {
@@ -124,22 +134,13 @@ export async function regionFeatures(
   }
 }
 
+function disposable(found: FoundMasks): FoundMasks & Disposable {
+  return { ...found, [Symbol.dispose]: found.dispose }
+}
+
 /** @internal */
 export function disposeFeatures({ boxes, masks, crops, maskCrops }: RegionFeatures): void {
   for (const tensor of [boxes, masks, crops, maskCrops]) tensor?.dispose()
-}
-
-/** Sides of a normalised picture, which must be one. @internal */
-export function sizeOf(image: Tensor): { width: number; height: number } {
-  const [batch, channels, height, width] = image.shape
-  if (batch === 1 && channels === 3 && image.shape.length === 4 && image.dtype.includes('float')) {
-    return { width: width as number, height: height as number }
-  }
-  throw invalid(
-    'image',
-    'a picture or a float tensor [1, 3, H, W]',
-    `${image.dtype} [${image.shape}]`,
-  )
 }
 
 async function rowsOf(boxes: Boxes | undefined): Promise<Float64Array | undefined> {
@@ -340,6 +341,10 @@ async function* masksInParts(
     yield* labelsInParts(await labelPicture(given, call), size, most, call)
     return
   }
+  if (given instanceof Tensor && isRegionMap(given)) {
+    yield* regionsInParts(given, most, call)
+    return
+  }
   const { masks } = await readMasks(given, size, call)
   try {
     const [total = 0] = masks.shape
@@ -388,5 +393,26 @@ function checkMasks(boxes: Float64Array, first: number): void {
       'ERR_DECLIP_INVALID_ARG',
       `masks[${first + i / 4}] must have a pixel, received an empty one; leave it out.`,
     )
+  }
+}
+
+/** Most regions of one map. */
+const MOST_REGIONS = 100_000
+
+async function* regionsInParts(
+  { native: regions }: Tensor,
+  most: number,
+  call: Call,
+): AsyncGenerator<ReadMasks & { readonly total: number }> {
+  const addon = loadAddon()
+  const all = await callNative(addon, call, job =>
+    addon.regionValues({ ...job, regions, limit: MOST_REGIONS }),
+  )
+  for (let first = 0; first < all.length; first += most) {
+    const values = all.slice(first, first + most)
+    const masks = await callNative(addon, call, job =>
+      addon.regionMasks({ ...job, regions, values }),
+    )
+    yield { masks, values: [...values], total: all.length }
   }
 }

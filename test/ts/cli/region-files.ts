@@ -1,6 +1,12 @@
 import { join } from 'node:path'
 import t from 'tap'
-import { type RegionFile, readBoxFile, readMaskFile } from '../../../ts/cli/region-files.js'
+import {
+  type RegionFile,
+  readBoxFile,
+  readMaskFile,
+  readMaskProvider,
+} from '../../../ts/cli/region-files.js'
+import type { MaskFunction } from '../../../ts/index.js'
 
 const invalid = { name: 'DeclipError', code: 'ERR_DECLIP_INVALID_ARG' }
 const picture = (place: string, name = `photos/${place}`) => ({ name, place, input: name })
@@ -47,9 +53,14 @@ t.test('masks in every form', async t => {
   })
   t.same(await (await readMaskFile(join(dir, 'masks.json'))).of(a), [rle, polygons, rle])
   t.equal(await (await readMaskFile(join(dir, 'label.png'))).of(a), join(dir, 'label.png'))
-  t.equal(await (await readMaskFile(join(dir, 'labels'))).of(a), join(dir, 'labels/a.png'))
+  t.equal(await (await readMaskFile(join(dir, 'labels'))).of(a), join(dir, 'labels'))
   t.same(await (await readMaskFile('[[[0, 0, 5, 0, 5, 5]]]')).of(a), [polygons])
   await t.rejects(readMaskFile(join(dir, 'none.png')), { code: 'ERR_DECLIP_IO' })
+  t.equal(await readMaskProvider(join(dir, 'labels')), join(dir, 'labels'))
+  const provider = (await readMaskProvider(join(dir, 'masks.json'))) as MaskFunction
+  const asked = { width: 5, height: 4, pixels: () => Promise.reject(new Error('not asked')) }
+  t.same(await provider({ ...asked, path: 'photos/a.jpg' }), [rle, polygons, rle])
+  await t.rejects(async () => provider({ ...asked, path: 'b.jpg' }), { code: 'ERR_DECLIP_IMAGE' })
 })
 
 t.test('what cannot be used is named by file and place', async t => {

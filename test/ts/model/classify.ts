@@ -12,6 +12,7 @@ import {
   Vocabulary,
 } from '../../../ts/index.js'
 import { fixture, floats, picture, random } from '../../support/calls.js'
+import { npy, npz } from '../../support/npz.js'
 
 const model = await loadModel('words-tiny')
 t.teardown(() => model.dispose())
@@ -461,6 +462,47 @@ t.test('abort, dispose, and what callers change meanwhile', async t => {
     throw thrown
   }
   await t.rejects(model.classify(photo, WORDS, { boxes, onProgress }), thrown)
+})
+
+t.test('masks of any provider', async t => {
+  const same = async (given: ClassifyOptions['masks'], values: readonly number[] = []) => {
+    const want = (await model.classify(photo, WORDS, { masks })).regions
+    const got = (await model.classify(photo, WORDS, { masks: given })).regions
+    t.equal(got.length, want.length)
+    got.forEach(({ ranked, box, value }, k) => {
+      compare(t, ranked, want[k]?.ranked ?? [], `mask ${k}`)
+      t.strictSame(box, want[k]?.box)
+      t.equal(value, values[k])
+    })
+  }
+  await same(async ({ width, height, pixels }) => {
+    const { data } = await pixels()
+    t.strictSame([width, height, data], [photo.width, photo.height, photo.data])
+    return masks
+  })
+  await same({ masks, order: 'list' })
+  const [first, second] = planes as [Uint8Array, Uint8Array]
+  const apart = first.map((inside, i) => (second[i] ? 0 : inside))
+  const both = Uint8Array.from([...apart, ...second])
+  const map = Int32Array.from(apart, (inside, i) => (second[i] ? 70_000 : -3 * inside))
+  using regions = Tensor.from(map, [photo.height, photo.width])
+  using separate = Tensor.from(both, [2, photo.height, photo.width])
+  const want = (await model.classify(photo, WORDS, { masks: separate })).regions
+  for (const given of [
+    regions,
+    { npz: npz({ a: npy([...map], [photo.height, photo.width], { descr: '<i4' }) }) },
+  ]) {
+    const got = (await model.classify(photo, WORDS, { masks: given })).regions
+    t.strictSame(
+      got,
+      want.map((region, k) => ({ ...region, value: [-3, 70_000][k] })),
+      'every value of a map but 0',
+    )
+  }
+  await t.rejects(model.classify(photo, WORDS, { masks: () => Promise.reject(new Error('oh')) }), {
+    ...invalid,
+    message: /failed: oh/,
+  })
 })
 
 t.test('published features in place of words', async t => {

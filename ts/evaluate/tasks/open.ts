@@ -1,3 +1,4 @@
+import { DeclipError } from '../../errors.js'
 import type { EvaluationTask, OpenDataset } from '../datasets/dataset.js'
 import type { EvaluateOptions } from '../options.js'
 import { openDetection } from './detection.js'
@@ -10,6 +11,12 @@ export async function openTask(
   options: EvaluateOptions,
   dataset: OpenDataset,
 ): Promise<ReadyTask<EvaluationTask>> {
+  if (options.masks !== undefined && dataset.task !== 'semantic') {
+    throw new DeclipError(
+      'ERR_DECLIP_INVALID_ARG',
+      `masks are for the task 'semantic'; '${dataset.task}' takes its regions from the data set. Leave them out.`,
+    )
+  }
   switch (dataset.task) {
     case 'semantic':
       return (await openSemantic(

@@ -4,6 +4,7 @@ import { callNative } from '../../engine/call-native.js'
 import { loadAddon } from '../../engine/load-addon.js'
 import { Tensor } from '../../engine/tensor.js'
 import { DeclipError } from '../../errors.js'
+import { describeProvider } from '../../masks/provider.js'
 import type { Segmentation } from '../../result/segmentation.js'
 import { openPicture, type Prepared, segmentPicture } from '../../segment/segment.js'
 import { toVocabulary } from '../../words/to-vocabulary.js'
@@ -38,6 +39,7 @@ export async function openSemantic(
       ...(await valuesOf(prepared, vocabulary.background)),
       ...texts,
       background,
+      ...(options.masks !== undefined && { masks: describeProvider(options.masks) }),
       ...(!isOwn && { vocabulary: await digestOf(vocabulary) }),
     },
     words: asked.classes instanceof Vocabulary ? null : asked.classes,
