@@ -130,6 +130,7 @@ export type {
   PostprocessOptions,
   PromptOptions,
   ProxyOptions,
+  ScClipOptions,
 } from './methods/options.js'
 export type { Box, Boxes } from './model/boxes.js'
 export type {

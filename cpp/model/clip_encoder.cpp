@@ -35,8 +35,8 @@ Stages ClipEncoder::stages(const at::Tensor& image,
     throw Error(ErrorCode::kInvalidArg,
                 std::string("Dense mode '") +
                     dense_mode_name(options.dense.mode) +
-                    "' has no tokens of the last block on the picture's own "
-                    "grid: ask for blocks 0.." +
+                    "' has no tokens of the last block with a class token, on "
+                    "the picture's own grid: ask for blocks 0.." +
                     std::to_string(depth - 2) + ".");
   }
   Stages out;

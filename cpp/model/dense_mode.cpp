@@ -4,12 +4,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "kernels/dense_attention.h"
 #include "model/corrclip.h"
 #include "model/mode_attention.h"
 #include "model/recipe.h"
+#include "model/recursive_attention.h"
+#include "model/scclip.h"
 
 namespace declip {
 namespace {
@@ -132,6 +136,9 @@ at::Tensor last_block(const VisionTower& tower,
       merged =
           proxy_attention(tower.numerics(), heads.v.slice(1, 1), grid, options);
       break;
+    case Attention::kTwice:
+      merged = attend_twice(tower, i, heads, grid);
+      break;
     default:
       merged =
           combine(tower.numerics(), earlier.terms(heads, scale), heads.v, {});
@@ -162,14 +169,15 @@ void check_options(const VisionTower& tower,
       !(options.gaussian_std > 0)) {
     throw Error(ErrorCode::kInvalidArg, "gaussianStd must be above 0.");
   }
-  if (!recipe.needs_proxy()) return;
-  check_proxy_features(options, image.size(0));
-  if (options.residual.value_or(false) ||
-      options.feed_forward.value_or(false)) {
-    throw Error(ErrorCode::kInvalidArg,
-                std::string("Dense mode '") + dense_mode_name(options.mode) +
-                    "' has no residual and no feed-forward: its tokens lie on "
-                    "the grid of the external features.");
+  if (recipe.needs_proxy()) check_proxy_features(options, image.size(0));
+  if (!recipe.keeps_class_token && (options.residual.value_or(false) ||
+                                    options.feed_forward.value_or(false))) {
+    throw Error(
+        ErrorCode::kInvalidArg,
+        std::string("Dense mode '") + recipe.name +
+            "' has no residual and no feed-forward: its tokens " +
+            (recipe.needs_proxy() ? "lie on the grid of the external features."
+                                  : "are averages over patches."));
   }
 }
 
@@ -200,11 +208,22 @@ at::Tensor dense_tokens(const VisionTower& tower,
   const auto& recipe = recipe_of(options.mode);
   const int64_t last = tower.depth() - 1;
   EarlierBlocks earlier(recipe, options, tower.depth());
+  std::optional<ScClipTap> similar;
+  if (recipe.attention == Attention::kSimilar) {
+    similar.emplace(options.scclip, tower.depth());
+  }
   auto x = tower.embed(image, options.positions.value_or(recipe.positions));
-  x = walk(tower, x, 0, std::min(count, last), grid, call, {&earlier, tap});
+  x = walk(tower,
+           x,
+           0,
+           std::min(count, last),
+           grid,
+           call,
+           {&earlier, similar ? &*similar : nullptr, tap});
   if (count <= last) return x;
   call.check();
-  x = last_block(tower, x, grid, options, earlier);
+  x = similar ? scclip_tokens(tower, x, grid, options.scclip, *similar, call)
+              : last_block(tower, x, grid, options, earlier);
   return tap == nullptr ? x : tap->after(last, x);
 }
 

@@ -29,7 +29,7 @@ at::Tensor encode_dense(const VisionTower& tower,
                         Tap* tap = nullptr);
 
 /// The last step of encode_dense() under a mode that looks at the last block
-/// alone (neither ITACLIP nor ProxyCLIP): x is that block's input [B, 1 + N,
+/// alone (not ITACLIP, ProxyCLIP, SC-CLIP): x is that block's input [B, 1 + N,
 /// C]. `heads` gets what the mode projects of q, k and v, class token first,
 /// biases added, neither rotated nor scaled; undefined is what it does not
 /// need.

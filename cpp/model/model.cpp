@@ -67,6 +67,18 @@ std::string pass_key(const at::Tensor& image,
   add(options.self_attention);
   add(options.gaussian_std);
   add(options.neighbours_only);
+  const auto& scclip = options.scclip;
+  for (const int64_t number : {scclip.middle_block,
+                               scclip.early_block,
+                               scclip.first_fused,
+                               scclip.last_fused,
+                               scclip.neighbours}) {
+    add(number);
+  }
+  add(scclip.class_weight.value_or(-1));
+  add(scclip.threshold);
+  add(scclip.gain);
+  add(scclip.anomalous_share);
   add(normalize);
   return key;
 }

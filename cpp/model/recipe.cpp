@@ -109,6 +109,21 @@ const std::vector<Recipe>& recipes() {
        .keeps_class_token = false,
        .positions = kScaleFactor,
        .one_window_per_pass = true},
+      // Attention that repeats itself over its own result, block kept, RADSeg,
+      // github.com/RADSeg-OVSS/RADSeg, whose tower has positions of its own.
+      {.mode = DenseMode::kScra,
+       .name = "scra",
+       .attention = Attention::kTwice,
+       .residual = true,
+       .feed_forward = true,
+       .positions = kScaleFactor},
+      // Anomalous tokens repaired, patches averaged with those alike,
+      // arXiv:2411.15869.
+      {.mode = DenseMode::kScClip,
+       .name = "scclip",
+       .attention = Attention::kSimilar,
+       .keeps_class_token = false,
+       .positions = kScaleFactor},
       // DeCLIP's SigLIP tower: the residual is what the norm gave, which its
       // students were trained with and the head itself does not do.
       {.mode = DenseMode::kDeClip,

@@ -18,6 +18,8 @@ enum class Attention {
   kNeighbour,  // k k^T plus a Gaussian of the patch distance
   kProxy,      // similarities of another model's features
   kRegions,    // the same within the picture's regions
+  kTwice,      // q k^T, then the similarities of what that gave
+  kSimilar,    // SC-CLIP's similarities of earlier blocks, see scclip.h
 };
 
 /// What a pooling head makes of o, the output projection of attended values.

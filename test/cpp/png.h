@@ -131,7 +131,7 @@ class Inflate {
         continue;
       }
       int length = s - 254;
-      if (s >= 265) {
+      if (s >= 265 && s < 285) {
         const int extra = (s - 261) / 4;
         length = ((4 + (s - 265) % 4) << extra) + 3 + bits(extra);
       }

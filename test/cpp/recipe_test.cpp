@@ -11,14 +11,13 @@ using declip::DenseMode;
 
 TEST(every_mode_has_one_recipe_and_one_name) {
   std::set<std::string> names;
-  for (int mode = 0; mode <= static_cast<int>(DenseMode::kQqProjection);
-       ++mode) {
+  for (int mode = 0; mode <= static_cast<int>(DenseMode::kCorrClip); ++mode) {
     const auto& recipe = declip::recipe_of(static_cast<DenseMode>(mode));
     CHECK(recipe.mode == static_cast<DenseMode>(mode));
     CHECK(declip::dense_mode_from(recipe.name) == recipe.mode);
     names.insert(declip::dense_mode_name(recipe.mode));
   }
-  CHECK(names.size() == 16);
+  CHECK(names.size() == 18);
   CHECK_THROWS_CODE(declip::dense_mode_from("qk"),
                     declip::ErrorCode::kInvalidArg);
 }
@@ -26,7 +25,8 @@ TEST(every_mode_has_one_recipe_and_one_name) {
 TEST(blocks_and_pooling_heads_have_modes_of_their_own) {
   CHECK(declip::mode_names(declip::block_modes()) ==
         "'vanilla', 'maskclip', 'qq', 'kk', 'vv', 'csa', 'all', 'itaclip', "
-        "'sclip', 'clearclip', 'naclip', 'proxyclip', 'corrclip'");
+        "'sclip', 'clearclip', 'naclip', 'proxyclip', 'corrclip', 'scra', "
+        "'scclip'");
   CHECK(declip::mode_names(declip::head_modes()) ==
         "'vanilla', 'maskclip', 'qq', 'kk', 'vv', 'csa', 'proxyclip', "
         "'declip', 'maskclip-projection', 'qq-projection'");

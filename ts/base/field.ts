@@ -66,6 +66,17 @@ export const listOf = <T>(item: Kind<T>): Kind<readonly T[]> =>
   )
 
 /** @internal */
+export const span = (min: number): Kind<readonly [first: number, last: number]> =>
+  kind(
+    `[first, last], whole numbers of at least ${min}, first <= last`,
+    value =>
+      Array.isArray(value) &&
+      value.length === 2 &&
+      value.every(one => Number.isInteger(one) && one >= min) &&
+      value[0] <= value[1],
+  )
+
+/** @internal */
 export const field = <T>(of: Kind<T>, text: string, standard = ''): Field<T> => ({
   ...of,
   text,

@@ -68,6 +68,8 @@ export const DENSE_MODES = [
   'naclip',
   'proxyclip',
   'corrclip',
+  'scra',
+  'scclip',
   'declip',
   'maskclip-projection',
   'qq-projection',

@@ -7,8 +7,10 @@ import { picturesInFlight } from '../engine/in-flight.js'
 import { loadAddon } from '../engine/load-addon.js'
 import type { Tensor } from '../engine/tensor.js'
 import type { ImageInput } from '../image/decode.js'
+import { SCCLIP_FIELDS } from '../methods/fields.js'
 import type { Model } from '../model/model.js'
 import { addBatchOptions, Batch, type BatchFlags, type Job } from './batch.js'
+import { memberOptions, memberValues } from './field-options.js'
 import { makeFolderOf, outputFolders, planOutputs } from './outputs.js'
 import { PICTURES_ARGUMENT, type Picture } from './pictures.js'
 import {
@@ -50,6 +52,7 @@ export function addEncode(program: Command, run: Run): void {
       'with --mode proxyclip: checkpoint of a DINO, DINOv2, DINOv3 or SAM that its attention comes from',
     )
     .option('--no-normalize', 'do not scale features to length 1')
+  for (const option of memberOptions('scclip', SCCLIP_FIELDS)) command.addOption(option)
   addBatchOptions(command, true)
   addModelOptions(command)
     .optionsGroup('Output:')
@@ -79,6 +82,9 @@ export function checkEncodeFlags(images: readonly string[], flags: EncodeFlags):
   if (flags.mode && !flags.dense) throw usage('--mode needs --dense.')
   if (flags.proxyModel && flags.mode !== 'proxyclip') {
     throw usage('--proxy-model needs --mode proxyclip.')
+  }
+  if (memberValues('scclip', SCCLIP_FIELDS, flags) && flags.mode !== 'scclip') {
+    throw usage('Flags that begin with --scclip- need --mode scclip.')
   }
   if (flags.out === undefined && !flags.json) throw usage('Give --out <file>, --json or both.')
   if (flags.text && flags.out !== undefined && !flags.out.endsWith('.safetensors')) {
@@ -140,7 +146,8 @@ function encodePicture(
   const options = { ...call, normalize: normalizeOf(flags) }
   if (!dense) return model.encodeImage(image, options)
   const proxy = proxyModel === undefined ? undefined : { model: proxyModel }
-  return model.encodeDense(image, { ...options, mode, proxy })
+  const scclip = memberValues('scclip', SCCLIP_FIELDS, flags)
+  return model.encodeDense(image, { ...options, mode, proxy, scclip })
 }
 
 /** Left to the model unless told: a foundation model's features keep their length. */

@@ -7,17 +7,18 @@ import {
   PIPELINE_FIELDS,
   POSTPROCESS_FIELDS,
   PROMPT_FIELDS,
+  SCCLIP_FIELDS,
 } from '../methods/fields.js'
 import { METHOD_NAMES, type MethodName } from '../methods/list.js'
 import { PAMR } from '../methods/method.js'
 import type { SegmentOptions } from '../segment/options.js'
 import { parseClasses } from '../text/class-files.js'
-import { fieldOptions } from './field-options.js'
+import { fieldOptions, memberOptions, memberValues } from './field-options.js'
 import { addMaskModelOptions, type MaskModelFlags, maskModelOf } from './mask-options.js'
 import { readMaskProvider } from './region-files.js'
 import { type ClassFlags, readTemplates, side, usage, whole } from './shared.js'
 
-/** Flags of method, pipeline and words as commander gives them. */
+/** Flags of method, pipeline and words as commander gives them; beside them those of `scclip`, --scclip-gain ... */
 export interface MethodFlags {
   method?: MethodName
   dataset?: string
@@ -103,6 +104,7 @@ export function addMethodOptions(command: Command, { dataset = true } = {}): Com
   for (const [name, field] of FLAGS) {
     for (const option of fieldOptions(name, field)) command.addOption(option)
   }
+  for (const option of memberOptions('scclip', SCCLIP_FIELDS)) command.addOption(option)
   return command
 }
 
@@ -136,6 +138,7 @@ export async function methodOptions(
   if (proxyModel !== undefined && (mode ?? denseMode ?? method) !== 'proxyclip') {
     throw usage('--proxy-model needs --method proxyclip.')
   }
+  const scclip = memberValues('scclip', SCCLIP_FIELDS, flags)
   return {
     method,
     dataset,
@@ -161,6 +164,7 @@ export async function methodOptions(
       pamr: pamr > 0 && { iterations: pamr, dilations: PAMR.dilations },
     }),
     ...(proxyModel !== undefined && { proxy: { model: proxyModel } }),
+    ...(scclip && { scclip }),
   }
 }
 

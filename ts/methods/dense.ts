@@ -1,10 +1,10 @@
 import type { DenseMode, Positions } from '../base/names.js'
-import type { NativeCorrClip, NativeDense } from '../engine/addon-types.js'
+import type { NativeCorrClip, NativeDense, NativeScClip } from '../engine/addon-types.js'
 import { Tensor } from '../engine/tensor.js'
 import { invalid } from '../errors.js'
 import { itaclip } from './itaclip.js'
 import { naclip } from './naclip.js'
-import type { CorrClipOptions, DenseOptions } from './options.js'
+import type { CorrClipOptions, DenseOptions, ScClipOptions } from './options.js'
 import { PROXY_MODES, toNativeProxy } from './proxy.js'
 import { proxyclip } from './proxyclip.js'
 
@@ -38,6 +38,7 @@ export function resolveDense(
     ...toNativeProxy(proxy, mode),
     corrclip: toNativeCorrClip(options.corrclip),
     regions: toNativeRegions(options.regions),
+    ...(options.scclip && { scclip: toNativeScClip(options.scclip) }),
     ...settings(options, mode),
   }
 }
@@ -54,6 +55,10 @@ function toNativeRegions(regions: Tensor | undefined): NativeDense['regions'] {
     return regions.native
   }
   throw invalid('regions', 'an int32 Tensor [B, H, W]', regions)
+}
+
+function toNativeScClip({ fusedBlocks, ...numbers }: ScClipOptions): NativeScClip {
+  return { ...numbers, firstFused: fusedBlocks?.[0], lastFused: fusedBlocks?.[1] }
 }
 
 /** Those of one mode mean nothing to another, and are passed on only where the caller gave them. */

@@ -8,6 +8,7 @@ import {
   listOf,
   oneOf,
   positive,
+  span,
   whole,
 } from '../base/field.js'
 import { DENSE_MODES, type Positions } from '../base/names.js'
@@ -16,6 +17,7 @@ import { itaclip } from './itaclip.js'
 import type { PamrOptions } from './method.js'
 import { naclip } from './naclip.js'
 import { proxyclip } from './proxyclip.js'
+import { SCCLIP_NUMBERS } from './scclip.js'
 
 /**
  * Every option of the last block, the pipeline and what follows it: its type, range and default, once.
@@ -120,6 +122,50 @@ export const CORRCLIP_FIELDS = {
     oneOf(['zero', 'smallest']),
     "What is not segmented: 'zero' for pixels of region 0, 'smallest' for the smallest number of a window, as the authors' code has it",
     "'zero'",
+  ),
+} as const
+
+/** See ScClipOptions. @internal */
+export const SCCLIP_FIELDS = {
+  middleBlock: field(
+    whole(1),
+    'Block whose similarities patches are averaged and attend by',
+    '9 of 12 blocks, 17 of 24',
+  ),
+  earlyBlock: field(
+    whole(1),
+    'Block whose similarities what comes out is averaged by',
+    '4 of 12 blocks, 7 of 24',
+  ),
+  fusedBlocks: field(
+    span(1),
+    'Blocks whose sum goes through the last block too',
+    '[4, 10] of 12 blocks, [9, 19] of 24',
+  ),
+  classWeight: field(
+    finite,
+    'Share of the class token in every patch',
+    '0.3 with 12 blocks, 0.1 with 24',
+  ),
+  threshold: field(
+    finite,
+    'Cosines that are lower have no weight in averages',
+    String(SCCLIP_NUMBERS.threshold),
+  ),
+  gain: field(
+    positive,
+    'Factor on the similarities that patches attend by',
+    String(SCCLIP_NUMBERS.gain),
+  ),
+  neighbours: field(
+    whole(1),
+    "Nearest tokens that a token's loneliness is measured by",
+    String(SCCLIP_NUMBERS.neighbours),
+  ),
+  anomalousShare: field(
+    fraction,
+    'Share of the tokens that are made again of those around them',
+    String(SCCLIP_NUMBERS.anomalousShare),
   ),
 } as const
 
@@ -233,6 +279,7 @@ export const METHOD_OPTIONS: readonly string[] = [
   'dataset',
   'masks',
   'proxy',
+  'scclip',
   'templates',
 ]
 
@@ -253,14 +300,22 @@ export function modeOf<T>({ mode, denseMode }: { mode?: T; denseMode?: T }): T |
 }
 
 /**
- * Types and ranges of the options of the last block, ProxyCLIP's and CorrCLIP's included.
+ * Types and ranges of the options of the last block, ProxyCLIP's, CorrCLIP's and SC-CLIP's included.
  *
  * @throws DeclipError ERR_DECLIP_INVALID_ARG
  * @internal
  */
 export function checkDense(options: object): void {
-  const { proxy, corrclip } = options as { proxy?: unknown; corrclip?: unknown }
+  const { proxy, corrclip, scclip } = options as {
+    proxy?: unknown
+    corrclip?: unknown
+    scclip?: unknown
+  }
   checkFields(options, { ...DENSE_FIELDS, denseMode: DENSE_FIELDS.mode })
+  if (scclip !== undefined) {
+    if (!object(scclip)) throw invalid('scclip', '{ middleBlock, earlyBlock, ... }', scclip)
+    checkFields(scclip as object, SCCLIP_FIELDS, 'scclip.')
+  }
   if (corrclip !== undefined) {
     if (!object(corrclip)) throw invalid('corrclip', '{ merge, gain, ... }', corrclip)
     checkFields(corrclip as object, CORRCLIP_FIELDS, 'corrclip.')

@@ -8,6 +8,7 @@ import { maskclip } from './maskclip.js'
 import type { DatasetWords, Method } from './method.js'
 import { naclip } from './naclip.js'
 import { proxyclip } from './proxyclip.js'
+import { scclip } from './scclip.js'
 import { sclip } from './sclip.js'
 import { vanilla } from './vanilla.js'
 
@@ -26,6 +27,7 @@ export const METHODS = {
   sclip,
   clearclip,
   naclip,
+  scclip,
   maskclip,
   proxyclip,
   corrclip,

@@ -50,13 +50,13 @@ export interface Preset {
 
 /**
  * A published figure. `mark` says where it was read: 'P' in the DeCLIP paper (arXiv 2505.04410),
- * 'R' in the repository of the method's authors, 'M' recalled and not verified, so no target.
+ * 'R' in the repository of the method's authors, 'S' at second hand in another publication or a list, 'M' recalled and not verified, so no target.
  */
 export interface Published {
   /** Percent, over all classes of the set, background included where the set has one. */
   readonly mIoU: number
   readonly backbone: string
-  readonly mark: 'P' | 'R' | 'M'
+  readonly mark: 'P' | 'R' | 'S' | 'M'
 }
 
 /** What a method changes for one benchmark, and what it is said to reach there. */

@@ -42,6 +42,8 @@ export interface DenseOptions {
    * for none. Pipelines, which cut windows, take `masks` of the whole picture instead.
    */
   regions?: Tensor | undefined
+  /** 'scclip': its blocks and numbers, which models of other depths than 12 and 24 blocks need. */
+  scclip?: ScClipOptions | undefined
 }
 
 /** CorrCLIP's own options; what is left out is as published. */
@@ -66,6 +68,30 @@ export interface CorrClipOptions {
    * authors' code has it. Default: 'zero'.
    */
   unsegmented?: 'zero' | 'smallest' | undefined
+}
+
+/**
+ * SC-CLIP's numbers. Blocks are counted from 1. What was published is for models of 12 and of 24 blocks; a model
+ * of another depth is refused until `middleBlock`, `earlyBlock`, `fusedBlocks` and `classWeight` are given, and the
+ * message says what lies at the same relative depths.
+ */
+export interface ScClipOptions {
+  /** Block whose similarities patches are averaged and attend by: a whole number of at least 1. Default: 9 of 12 blocks, 17 of 24. */
+  middleBlock?: number | undefined
+  /** Block whose similarities what comes out is averaged by: a whole number of at least 1. Default: 4 of 12 blocks, 7 of 24. */
+  earlyBlock?: number | undefined
+  /** Blocks whose sum goes through the last block too. Default: [4, 10] of 12 blocks, [9, 19] of 24. */
+  fusedBlocks?: readonly [first: number, last: number] | undefined
+  /** Share of the class token in every patch: a finite number. Default: 0.3 with 12 blocks, 0.1 with 24. */
+  classWeight?: number | undefined
+  /** Cosines that are lower have no weight in averages: a finite number. Default: 0.4. */
+  threshold?: number | undefined
+  /** Factor on the similarities that patches attend by: a finite number above 0. Default: 3. */
+  gain?: number | undefined
+  /** Nearest tokens that a token's loneliness is measured by: a whole number of at least 1. Default: 30. */
+  neighbours?: number | undefined
+  /** Share of the tokens that are made again of those around them: a number from 0 to 1. Default: 0.05. */
+  anomalousShare?: number | undefined
 }
 
 /** A loaded vision foundation model: what {@link loadModel} gives for a DINO, DINOv2, DINOv3 or SAM. */

@@ -202,7 +202,7 @@ function commonMultiple(a: number, b: number): number {
 }
 
 /** Modes that keep the last block's residual, as maskclip does: a model trained for that can use them. */
-const KEEP_RESIDUAL: readonly DenseMode[] = ['vanilla', 'sclip', 'itaclip']
+const KEEP_RESIDUAL: readonly DenseMode[] = ['vanilla', 'sclip', 'itaclip', 'scra']
 
 function modeWarning(trained: DenseMode | null, mode: DenseMode): string | null {
   if (trained === null || trained === mode) return null

@@ -540,6 +540,7 @@ const DENSE_OPTIONS = [
   'proxy',
   'corrclip',
   'regions',
+  'scclip',
 ] as (keyof DenseOptions)[]
 
 /** True where a model has to be loaded before the call; only then may a tensor wait. */

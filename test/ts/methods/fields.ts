@@ -12,6 +12,7 @@ import {
   POSTPROCESS_FIELDS,
   PROMPT_FIELDS,
   PROXY_FIELDS,
+  SCCLIP_FIELDS,
 } from '../../../ts/methods/fields.js'
 import { METHOD_NAMES, METHODS } from '../../../ts/methods/list.js'
 import type { PamrOptions } from '../../../ts/methods/method.js'
@@ -22,7 +23,9 @@ import type {
   PostprocessOptions,
   PromptOptions,
   ProxyOptions,
+  ScClipOptions,
 } from '../../../ts/methods/options.js'
+import { SCCLIP_NUMBERS } from '../../../ts/methods/scclip.js'
 import { comment, commentsOf, rows } from '../../support/fields.js'
 
 /** Both have the same members of the same types; compiled, not run. */
@@ -31,9 +34,10 @@ type Loose<T> = { [K in keyof T]: T[K] | undefined }
 const same: true[] = [
   true satisfies Same<
     OptionsOf<typeof DENSE_FIELDS>,
-    Omit<DenseOptions, 'proxy' | 'corrclip' | 'regions'>
+    Omit<DenseOptions, 'proxy' | 'corrclip' | 'regions' | 'scclip'>
   >,
   true satisfies Same<OptionsOf<typeof CORRCLIP_FIELDS>, CorrClipOptions>,
+  true satisfies Same<OptionsOf<typeof SCCLIP_FIELDS>, ScClipOptions>,
   true satisfies Same<OptionsOf<typeof PROXY_FIELDS>, Omit<ProxyOptions, 'model' | 'features'>>,
   true satisfies Same<
     OptionsOf<typeof PIPELINE_FIELDS>,
@@ -46,8 +50,9 @@ const same: true[] = [
 
 const OPTIONS = 'ts/methods/options.ts'
 const TABLES: [string, string, Fields, others: string[]][] = [
-  [OPTIONS, 'DenseOptions', DENSE_FIELDS, ['proxy', 'corrclip', 'regions']],
+  [OPTIONS, 'DenseOptions', DENSE_FIELDS, ['proxy', 'corrclip', 'regions', 'scclip']],
   [OPTIONS, 'CorrClipOptions', CORRCLIP_FIELDS, []],
+  [OPTIONS, 'ScClipOptions', SCCLIP_FIELDS, []],
   [OPTIONS, 'ProxyOptions', PROXY_FIELDS, ['model', 'features']],
   [OPTIONS, 'PipelineOptions', PIPELINE_FIELDS, ['method', 'dataset', 'denseMode']],
   [OPTIONS, 'PostprocessOptions', POSTPROCESS_FIELDS, []],
@@ -74,6 +79,7 @@ t.test('so does the table of the guide', async t => {
     ...rows(DENSE_FIELDS),
     ...rows(PROXY_FIELDS, 'proxy.'),
     ...rows(CORRCLIP_FIELDS, 'corrclip.'),
+    ...rows(SCCLIP_FIELDS, 'scclip.'),
     ...rows(PROMPT_FIELDS),
     ...rows(POSTPROCESS_FIELDS),
     ...rows(PAMR_FIELDS, 'pamr.'),
@@ -105,7 +111,7 @@ t.test('every value of every preset is one that a caller may give', async t => {
   }
   t.same(
     METHOD_OPTIONS.filter(name => fields[name] === undefined),
-    ['corrclip', 'denseMode', 'method', 'dataset', 'masks', 'proxy', 'templates'],
+    ['corrclip', 'denseMode', 'method', 'dataset', 'masks', 'proxy', 'scclip', 'templates'],
   )
 })
 
@@ -120,6 +126,10 @@ t.test('defaults that the core repeats are the same there', async t => {
   t.equal(number(dense, 'gaussian_std'), naclip.preset.gaussianStd)
   t.equal(number(dense, 'proxy_beta'), proxyclip.preset.beta)
   t.equal(number(dense, 'proxy_gamma'), proxyclip.preset.gamma)
+  for (const [name, value] of Object.entries(SCCLIP_NUMBERS)) {
+    const own = name.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`)
+    t.equal(number(dense, own), value, own)
+  }
   t.match(dense, new RegExp(`self_attention = ${itaclip.preset.selfAttention};`))
   const corr = dense.slice(dense.indexOf('struct CorrClipOptions'))
   t.equal(String(number(corr, 'merge_distance')), CORRCLIP_FIELDS.mergeDistance.default)
