@@ -31,12 +31,12 @@ using declip::VisionTower;
 
 namespace {
 
-const Golden& golden() {
+const Golden& scclip_golden() {
   static const Golden folder("leading-methods");
   return folder;
 }
 
-std::unique_ptr<VisionTower> tower_of(
+std::unique_ptr<VisionTower> scclip_tower(
     const std::string& file,
     bool fused,
     const declip::ConfigOverrides& overrides = {}) {
@@ -51,11 +51,11 @@ std::unique_ptr<VisionTower> tower_of(
 
 /// As Golden::compare(), but a few rows of tokens may lie beyond a threshold:
 /// at most 3, off by 2 % of the largest value.
-void compare_rows(const std::string& id,
-                  const std::string& name,
-                  const at::Tensor& got) {
-  const auto& spec = *golden().at(id).find("outputs")->find(name);
-  const auto expected = golden().tensor(spec).to(at::kDouble);
+void compare_scclip(const std::string& id,
+                    const std::string& name,
+                    const at::Tensor& got) {
+  const auto& spec = *scclip_golden().at(id).find("outputs")->find(name);
+  const auto expected = scclip_golden().tensor(spec).to(at::kDouble);
   const auto off =
       (got.to(at::kDouble).reshape(expected.sizes()) - expected).abs();
   const auto allowed = *spec.find("atol")->number() +
@@ -68,8 +68,8 @@ void compare_rows(const std::string& id,
 }
 
 /// What the weights do not tell.
-declip::ConfigOverrides overrides_of(const std::string& id) {
-  const auto& config = *golden().at(id).find("config");
+declip::ConfigOverrides scclip_overrides(const std::string& id) {
+  const auto& config = *scclip_golden().at(id).find("config");
   declip::ConfigOverrides out;
   out.head_width = *config.find("vision_width")->integer() /
                    *config.find("vision_heads")->integer();
@@ -78,8 +78,8 @@ declip::ConfigOverrides overrides_of(const std::string& id) {
   return out;
 }
 
-ScClipOptions options_of(const std::string& id) {
-  const auto& spec = *golden().at(id).find("options");
+ScClipOptions scclip_options(const std::string& id) {
+  const auto& spec = *scclip_golden().at(id).find("options");
   const auto& fused = *spec.find("fused_blocks")->array();
   ScClipOptions out;
   out.middle_block = *spec.find("middle_block")->integer();
@@ -96,11 +96,11 @@ ScClipOptions options_of(const std::string& id) {
 
 // Plain loops in double precision.
 
-using Rows = std::vector<std::vector<double>>;
+using PlainRows = std::vector<std::vector<double>>;
 
-Rows rows_of(const at::Tensor& x) {
+PlainRows plain_rows(const at::Tensor& x) {
   const auto in = x.to(at::kDouble).contiguous();
-  Rows out;
+  PlainRows out;
   for (int64_t i = 0; i < in.size(0); ++i) {
     const double* row = in.const_data_ptr<double>() + i * in.size(1);
     out.emplace_back(row, row + in.size(1));
@@ -108,8 +108,8 @@ Rows rows_of(const at::Tensor& x) {
   return out;
 }
 
-double furthest(const at::Tensor& got, const Rows& wanted) {
-  const auto rows = rows_of(got);
+double plain_distance(const at::Tensor& got, const PlainRows& wanted) {
+  const auto rows = plain_rows(got);
   double out = 0;
   for (size_t i = 0; i < rows.size(); ++i) {
     for (size_t c = 0; c < rows[i].size(); ++c) {
@@ -119,7 +119,8 @@ double furthest(const at::Tensor& got, const Rows& wanted) {
   return out;
 }
 
-double cosine(const std::vector<double>& a, const std::vector<double>& b) {
+double plain_cosine(const std::vector<double>& a,
+                    const std::vector<double>& b) {
   double ab = 0, aa = 0, bb = 0;
   for (size_t c = 0; c < a.size(); ++c) {
     ab += a[c] * b[c];
@@ -130,7 +131,7 @@ double cosine(const std::vector<double>& a, const std::vector<double>& b) {
 }
 
 /// The local outlier factor as it is defined, with its density.
-std::vector<double> plain_scores(const Rows& x, size_t k) {
+std::vector<double> plain_scores(const PlainRows& x, size_t k) {
   const size_t count = x.size();
   std::vector<double> density(count);
   std::vector<std::vector<size_t>> near(count);
@@ -171,7 +172,9 @@ std::vector<bool> plain_anomalous(std::vector<double> scores, double share) {
   return out;
 }
 
-Rows plain_repaired(const Rows& x, const std::vector<bool>& bad, Grid grid) {
+PlainRows plain_repaired(const PlainRows& x,
+                         const std::vector<bool>& bad,
+                         Grid grid) {
   auto out = x;
   for (int64_t row = 0; row < grid.h; ++row) {
     for (int64_t column = 0; column < grid.w; ++column) {
@@ -195,12 +198,14 @@ Rows plain_repaired(const Rows& x, const std::vector<bool>& bad, Grid grid) {
   return out;
 }
 
-Rows plain_average(const Rows& y, const Rows& x, double threshold) {
-  Rows out(y.size(), std::vector<double>(y[0].size()));
+PlainRows plain_average(const PlainRows& y,
+                        const PlainRows& x,
+                        double threshold) {
+  PlainRows out(y.size(), std::vector<double>(y[0].size()));
   for (size_t i = 0; i < y.size(); ++i) {
     double total = 1e-6;
     for (size_t j = 0; j < y.size(); ++j) {
-      const double weight = cosine(x[i], x[j]);
+      const double weight = plain_cosine(x[i], x[j]);
       if (weight < threshold) continue;
       total += weight;
       for (size_t c = 0; c < y[j].size(); ++c) out[i][c] += weight * y[j][c];
@@ -210,7 +215,7 @@ Rows plain_average(const Rows& y, const Rows& x, double threshold) {
   return out;
 }
 
-at::Tensor tensor_of(const Rows& x) {
+at::Tensor plain_tensor(const PlainRows& x) {
   auto out = at::empty(
       {static_cast<int64_t>(x.size()), static_cast<int64_t>(x[0].size())},
       at::kDouble);
@@ -224,16 +229,16 @@ at::Tensor tensor_of(const Rows& x) {
 
 /// The last block's attention by the definition: one [N, N] map per head.
 at::Tensor plain_attended(const VisionTower& tower,
-                          const Rows& y,
-                          const Rows& middle,
+                          const PlainRows& y,
+                          const PlainRows& middle,
                           double gain) {
   const int64_t i = tower.depth() - 1;
   const auto count = static_cast<int64_t>(y.size());
   auto similar = at::empty({count, count}, at::kDouble);
   for (int64_t a = 0; a < count; ++a) {
     for (int64_t b = 0; b < count; ++b) {
-      similar[a][b].fill_(cosine(middle[static_cast<size_t>(a)],
-                                 middle[static_cast<size_t>(b)]));
+      similar[a][b].fill_(plain_cosine(middle[static_cast<size_t>(a)],
+                                       middle[static_cast<size_t>(b)]));
     }
   }
   auto shifted = gain * (similar - similar.mean());
@@ -241,7 +246,7 @@ at::Tensor plain_attended(const VisionTower& tower,
       shifted.masked_fill(shifted < 0, -std::numeric_limits<double>::infinity())
           .softmax(1);
   const auto heads = tower.project(
-      i, tower.norm1(i, tensor_of(y).to(at::kFloat).unsqueeze(0)), {});
+      i, tower.norm1(i, plain_tensor(y).to(at::kFloat).unsqueeze(0)), {});
   const auto k = heads.k[0].transpose(0, 1).to(at::kDouble);  // (n, N, d)
   const auto v = heads.v[0].transpose(0, 1).to(at::kDouble);
   const auto second =
@@ -262,10 +267,12 @@ TEST(scclip_steps_are_those_of_its_authors) {
        {"scclip-native", "scclip-large-square", "scclip-nonsquare"}) {
     for (const bool fused : {true, false}) {
       const tap::Case here(id + (fused ? ", fused" : ", eager"));
-      const auto tower = tower_of(
-          golden().path("clip12.safetensors"), fused, overrides_of(id));
-      const auto image = golden().image(id);
-      const auto options = options_of(id);
+      const auto tower =
+          scclip_tower(scclip_golden().path("clip12.safetensors"),
+                       fused,
+                       scclip_overrides(id));
+      const auto image = scclip_golden().image(id);
+      const auto options = scclip_options(id);
       const auto grid = tower->grid(image.size(2), image.size(3));
       declip::ScClipTap tap(options, tower->depth());
       const auto x =
@@ -279,9 +286,9 @@ TEST(scclip_steps_are_those_of_its_authors) {
       declip::ScClipSteps steps;
       const auto tokens =
           declip::scclip_tokens(*tower, x, grid, options, tap, {}, &steps);
-      const auto& outputs = *golden().at(id).find("outputs");
+      const auto& outputs = *scclip_golden().at(id).find("outputs");
       const auto compare = [&](const char* name, const at::Tensor& got) {
-        if (outputs.find(name) != nullptr) compare_rows(id, name, got);
+        if (outputs.find(name) != nullptr) compare_scclip(id, name, got);
       };
       const auto early = tap.early().slice(1, 1);
       const auto average = [&](int64_t pass) {
@@ -289,10 +296,10 @@ TEST(scclip_steps_are_those_of_its_authors) {
             steps.attended.slice(0, pass, pass + 1), early, options.threshold);
       };
       const auto found = steps.positions[0].nonzero().flatten();
-      CHECK(
-          found.to(at::kInt).equal(golden().tensor(*outputs.find("outliers"))));
+      CHECK(found.to(at::kInt).equal(
+          scclip_golden().tensor(*outputs.find("outliers"))));
       compare("block_output", x[0]);
-      golden().compare(id, "lof_scores", steps.scores);
+      scclip_golden().compare(id, "lof_scores", steps.scores);
       compare("repaired", steps.repaired);
       compare("repaired_middle", steps.middle);
       compare("aggregated_before", steps.aggregated);
@@ -315,7 +322,7 @@ TEST(scclip_of_any_grid_is_what_plain_loops_say) {
        {"clip-tiny/state_dict.pt", "eva-tiny/eva-tiny.safetensors"}) {
     for (const bool fused : {true, false}) {
       const tap::Case here(std::string(file) + (fused ? ", fused" : ", eager"));
-      const auto tower = tower_of(files::fixture(file), fused);
+      const auto tower = scclip_tower(files::fixture(file), fused);
       const Grid grid{random.integer(3, 5), random.integer(7, 11)};
       ScClipOptions options;
       options.middle_block = tower->depth() - 1;
@@ -337,7 +344,7 @@ TEST(scclip_of_any_grid_is_what_plain_loops_say) {
         if (i == 0) early = x;
         sum = sum.defined() ? sum + x : x;
       }
-      auto tokens = rows_of(x[0].slice(0, 1));
+      auto tokens = plain_rows(x[0].slice(0, 1));
       const auto scores =
           plain_scores(tokens, static_cast<size_t>(options.neighbours));
       const auto bad = plain_anomalous(scores, options.anomalous_share);
@@ -350,19 +357,19 @@ TEST(scclip_of_any_grid_is_what_plain_loops_say) {
           *tower, plain_average(tokens, middle, beta), middle, options.gain);
       one = one + rho * x[0][0].to(at::kDouble);
       auto two = plain_attended(
-          *tower, rows_of(sum[0].slice(0, 1)), middle, options.gain);
+          *tower, plain_rows(sum[0].slice(0, 1)), middle, options.gain);
       two = two + rho * sum[0][0].to(at::kDouble);
-      const auto similar = rows_of(early[0].slice(0, 1));
+      const auto similar = plain_rows(early[0].slice(0, 1));
       const auto wanted =
-          tensor_of(plain_average(rows_of(one), similar, beta)) +
-          tensor_of(plain_average(rows_of(two), similar, beta));
+          plain_tensor(plain_average(plain_rows(one), similar, beta)) +
+          plain_tensor(plain_average(plain_rows(two), similar, beta));
       DenseOptions dense;
       dense.mode = DenseMode::kScClip;
       dense.scclip = options;
       const auto got =
           declip::dense_tokens(*tower, image, dense, tower->depth(), Call());
       const double scale = wanted.abs().max().item<double>();
-      const double off = furthest(got[0], rows_of(wanted)) / scale;
+      const double off = plain_distance(got[0], plain_rows(wanted)) / scale;
       CHECK_CLOSE(off, 0, 2e-5);
     }
   }
@@ -373,7 +380,7 @@ TEST(scclip_of_a_picture_does_not_depend_on_others) {
   Random random;
   for (const char* file :
        {"clip-tiny/state_dict.pt", "eva-tiny/eva-tiny.safetensors"}) {
-    const auto tower = tower_of(files::fixture(file), true);
+    const auto tower = scclip_tower(files::fixture(file), true);
     const int64_t patch = tower->config().patch;
     const auto images = random.tensor({3, 3, 5 * patch, 8 * patch});
     DenseOptions dense;
@@ -427,7 +434,7 @@ TEST(outliers_of_many_tokens_are_what_plain_loops_say) {
   const int64_t count = grid.h * grid.w;
   const auto x = random.tensor({1, count, 6}) + 300;
   const auto got = declip::outlier_scores(x, 12);
-  const auto wanted = plain_scores(rows_of(x[0]), 12);
+  const auto wanted = plain_scores(plain_rows(x[0]), 12);
   double off = 0;
   for (int64_t i = 0; i < count; ++i) {
     const double score = wanted[static_cast<size_t>(i)];
@@ -443,10 +450,12 @@ TEST(outliers_of_many_tokens_are_what_plain_loops_say) {
   }
   CHECK(different == 0);
   const auto tokens = random.tensor({1, count, 6});
-  CHECK(furthest(declip::repaired(tokens, positions, grid)[0],
-                 plain_repaired(rows_of(tokens[0]), bad, grid)) < 1e-6);
-  CHECK(furthest(declip::averaged_by_similarity(tokens, tokens, 0.4)[0],
-                 plain_average(rows_of(tokens[0]), rows_of(tokens[0]), 0.4)) <
+  CHECK(plain_distance(declip::repaired(tokens, positions, grid)[0],
+                       plain_repaired(plain_rows(tokens[0]), bad, grid)) <
+        1e-6);
+  CHECK(plain_distance(
+            declip::averaged_by_similarity(tokens, tokens, 0.4)[0],
+            plain_average(plain_rows(tokens[0]), plain_rows(tokens[0]), 0.4)) <
         1e-5);
 }
 
