@@ -12,6 +12,7 @@
 #include "label_calls.h"
 #include "make_batch.h"
 #include "mask_calls.h"
+#include "mask_view_handle.h"
 #include "memory_calls.h"
 #include "model_handle.h"
 #include "region_calls.h"
@@ -52,6 +53,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   data->tensor = Napi::Persistent(TensorHandle::define(env));
   data->model = Napi::Persistent(ModelHandle::define(env));
   data->view = Napi::Persistent(ViewHandle::define(env));
+  data->mask_view = Napi::Persistent(MaskViewHandle::define(env));
   data->trainer = Napi::Persistent(TrainerHandle::define(env));
   close_at_exit(env, data->mailbox);
   env.SetInstanceData(

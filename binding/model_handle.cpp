@@ -8,9 +8,11 @@
 #include "addon_data.h"
 #include "declip/error.h"
 #include "declip/job_size.h"
+#include "declip/mask_decoder.h"
 #include "declip/mask_generator.h"
 #include "declip/resize.h"
 #include "mask_generator_options.h"
+#include "mask_view_handle.h"
 #include "model_options.h"
 #include "queued.h"
 #include "view_handle.h"
@@ -107,6 +109,7 @@ Napi::Function ModelHandle::define(Napi::Env env) {
        InstanceMethod("encode", &ModelHandle::encode),
        InstanceMethod("segment", &ModelHandle::segment),
        InstanceMethod("generateMasks", &ModelHandle::generate_masks),
+       InstanceMethod("encodeForMasks", &ModelHandle::encode_for_masks),
        InstanceMethod("dispose", &ModelHandle::dispose)});
 }
 
@@ -285,6 +288,20 @@ Napi::Value ModelHandle::generate_masks(const Napi::CallbackInfo& info) {
     return Sized{size_of_generating(*model(), size_of(pixels), options),
                  [model = model(), pixels, options](const Call& call) {
                    return declip::generate_masks(*model, pixels, options, call);
+                 }};
+  });
+}
+
+Napi::Value ModelHandle::encode_for_masks(const Napi::CallbackInfo& info) {
+  return queued(info, [this](const Napi::Object& o) {
+    const auto pixels = get_pixels(o);
+    const int64_t side = model()->info().config.vision.image_size;
+    return Sized{size_of_pass(*model(), 1, Size{side, side}) +
+                     size_of_resizing(pixels),
+                 [model = model(), pixels](const Call& call) {
+                   return std::shared_ptr<const MaskView>(
+                       std::make_shared<const MaskView>(MaskView{
+                           model, declip::encode_for_masks(*model, pixels, call)}));
                  }};
   });
 }

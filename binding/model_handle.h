@@ -34,6 +34,7 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
   Napi::Value encode(const Napi::CallbackInfo& info);
   Napi::Value segment(const Napi::CallbackInfo& info);
   Napi::Value generate_masks(const Napi::CallbackInfo& info);
+  Napi::Value encode_for_masks(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
 
   std::shared_ptr<const Model> model() const;

@@ -186,6 +186,17 @@ Napi::Object to_js(Napi::Env env, const CheckpointInfo& info) {
     modes.Set(modes.Length(), dense_mode_name(mode));
   }
   o.Set("denseModes", modes);
+  if (info.mask_decoder) {
+    const MaskDecoderConfig& masks = *info.mask_decoder;
+    auto m = Napi::Object::New(env);
+    m.Set("layers", static_cast<double>(masks.layers));
+    m.Set("heads", static_cast<double>(masks.heads));
+    m.Set("masks", static_cast<double>(masks.masks));
+    m.Set("lowResSize", static_cast<double>(4 * masks.grid));
+    o.Set("maskDecoder", m);
+  } else {
+    o.Set("maskDecoder", env.Null());
+  }
   o.Set("license", or_null(env, info.license));
   auto notes = Napi::Array::New(env);
   for (const auto& note : info.notes) notes.Set(notes.Length(), note);

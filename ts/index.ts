@@ -149,6 +149,14 @@ export type { GeneratedMask } from './model/generate-masks.js'
 export type { CheckpointInfo, ModelInfo } from './model/info.js'
 export { releaseModels } from './model/kept-models.js'
 export { inspectCheckpoint, loadModel } from './model/load.js'
+export type {
+  MaskBox,
+  MaskPoint,
+  MaskPromptOptions,
+  MaskPrompts,
+  PointLabel,
+} from './model/mask-prompts.js'
+export { MaskView } from './model/mask-view.js'
 export { Model } from './model/model.js'
 export type {
   ConfigOptions,
@@ -161,6 +169,7 @@ export type {
 export { type SamMasksOptions, samMasks } from './model/sam-masks.js'
 export type { ObjectOptions, SegmentedObject } from './result/objects.js'
 export { type Rgb, vocColor } from './result/palette.js'
+export { PromptedMasks } from './result/prompted-masks.js'
 export {
   type OverlayOptions,
   type PngOptions,

@@ -234,14 +234,27 @@ constexpr Refusal kOtherSam{
     .name = "SAM 2, SAM 3, MobileSAM and other kin of SAM",
     .told_by =
         "`image_encoder.*` or `vision_encoder.*` that is no ViT, "
-        "`model_type` in `config.json`",
+        "`sam_mask_decoder.*`, `model_type` in `config.json`",
     .why =
         "it is a SAM with another image encoder than the ViT (SAM 2, "
         "MobileSAM)",
     .instead = "take SAM itself: ViT-B, -L or -H"};
 
+constexpr Refusal kSamHq{
+    .name = "SAM-HQ",
+    .told_by = "`mask_decoder.hf_token.weight`, `mask_decoder.hq_token.weight`",
+    .why =
+        "it is SAM-HQ, whose mask decoder has a token and convolutions that "
+        "SAM's has not",
+    .instead =
+        "take SAM itself: ViT-B, -L or -H; SAM-HQ's image encoder is SAM's"};
+
 // Some hold what a family would take for its own.
 constexpr std::array kBefore{
+    Signature{.key = "mask_decoder.hf_token.weight", .refusal = &kSamHq},
+    Signature{.key = "mask_decoder.hq_token.weight", .refusal = &kSamHq},
+    Signature{.key = "sam_mask_decoder.*", .refusal = &kOtherSam},
+    Signature{.key = "image_encoder.layers.#.*", .refusal = &kOtherSam},
     Signature{.key = "*diffusion_model.*", .refusal = &kDiffusion},
     Signature{.key = "first_stage_model.*", .refusal = &kDiffusion},
     Signature{.key = "down_blocks.#.*", .refusal = &kDiffusion},
@@ -349,7 +362,7 @@ constexpr std::array kTypes{
     Type{"sam2_video", &kOtherSam},
     Type{"sam3", &kOtherSam},
     Type{"sam3_video", &kOtherSam},
-    Type{"sam_hq", &kOtherSam},
+    Type{"sam_hq", &kSamHq},
     Type{"edgetam", &kOtherSam},
     Type{"aimv2", &kAim},
     Type{"aimv2_vision_model", &kAim},

@@ -34,6 +34,7 @@ constexpr double kRankBytesPerPixel = 5;    // of an area filter
 constexpr double kPamrBytesPerPixel = 138;  // 16 weights, four planes, scores
 constexpr double kBytesPerTokenAndChannel = 40;
 constexpr double kTokensPerText = 12;
+constexpr double kHeadsAndTokens = 7;  // tokens of a click
 constexpr double kOwnTokensPerText = 4;  // where prompts share the others
 
 double area(Size size) {
@@ -177,6 +178,23 @@ JobSize size_of_resizing(const at::Tensor& pixels) {
 JobSize size_of_conversion(const at::Tensor& tensor) {
   return {10 * static_cast<double>(tensor.numel()),
           2 * static_cast<double>(tensor.nbytes())};
+}
+
+JobSize size_of_prompts(const Model& model, Size picture, int64_t prompts) {
+  if (!model.device().is_cpu()) return unknown_size();
+  const auto& config = model.info().mask_decoder;
+  if (!config) return {};
+  const auto width = static_cast<double>(config->embed_dim);
+  const auto places = static_cast<double>(config->grid * config->grid);
+  // Two enlargements, and the places against the tokens: once in layer 0, four
+  // times in others and twice in the end.
+  const double against =
+      kHeadsAndTokens * static_cast<double>(config->heads) *
+      (4 * static_cast<double>(config->layers) - 1);
+  const double operations =
+      2 * places * width * (width * 1.5 + against) + kPerPixel * area(picture);
+  // A few prompts and one plane of the picture are there at a time.
+  return {operations * static_cast<double>(prompts), 8 * area(picture)};
 }
 
 JobSize size_of_texts(const Model& model, int64_t texts) {

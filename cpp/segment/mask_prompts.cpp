@@ -18,6 +18,25 @@ namespace {
 constexpr int64_t kAmbiguousTokens = 2;
 constexpr double kLevels = 255;
 
+/// One point is ambiguous, and so is nothing at all.
+bool is_ambiguous(const MaskPrompts& prompts) {
+  return !prompts.boxes.defined() && !prompts.masks.defined() &&
+         (!prompts.points.defined() || prompts.points.size(1) == 1);
+}
+
+MaskLogits best_masks(const MaskDecoder& decoder,
+                      const SamImage& image,
+                      const MaskPrompts& prompts,
+                      const Call& call) {
+  if (!is_ambiguous(prompts)) {
+    return decoder.decode(image, prompts, MaskChoice::kSingle, call);
+  }
+  const auto all = decoder.decode(image, prompts, MaskChoice::kMulti, call);
+  const auto best = all.iou.argmax(1, /*keepdim=*/true);
+  return {all.low_res.take_along_dim(best.unsqueeze(-1).unsqueeze(-1), 1),
+          all.iou.gather(1, best)};
+}
+
 }  // namespace
 
 int64_t SamImage::bytes() const {
@@ -121,7 +140,9 @@ MaskAnswer masks_at(const Model& model,
                     const Call& call) {
   const c10::InferenceMode guard;
   const MaskDecoder& decoder = model.mask_decoder(call);
-  const auto logits = decoder.decode(image, prompts, choice, call);
+  const auto logits = choice == MaskChoice::kBest
+                          ? best_masks(decoder, image, prompts, call)
+                          : decoder.decode(image, prompts, choice, call);
   MaskAnswer out;
   const auto planes = logits.low_res.flatten(0, 1);
   for (int64_t i = 0; i < planes.size(0); ++i) {

@@ -127,6 +127,7 @@ const std::vector<std::array<std::string, 2>> kTold{
     {"Chinese-CLIP", R"({"model_type": "chinese_clip"})"},
     {"ALIGN", R"({"model_type": "align"})"},
     {"SAM 2", R"({"model_type": "sam3"})"},
+    {"SAM-HQ", R"({"model_type": "sam_hq"})"},
     {"AIMv2", R"({"model_type": "aimv2"})"},
     {"RADIO", R"({"architectures": ["RADIOModel"]})"},
     {"ConvNeXt", R"({"model_type": "dinov3_convnext"})"},

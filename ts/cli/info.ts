@@ -104,6 +104,14 @@ export function describeCheckpoint(
           ['methods', `${defaultMethod(info)} by default; ${methodsOf(info).join(', ')} run`],
         ] satisfies [string, string][])
       : []),
+    ...(info.maskDecoder === null
+      ? []
+      : ([
+          [
+            'mask decoder',
+            `masks of points, boxes and masks: ${info.maskDecoder.layers} layers, ${info.maskDecoder.heads} heads, ${info.maskDecoder.masks} masks of ${info.maskDecoder.lowResSize} x ${info.maskDecoder.lowResSize}`,
+          ],
+        ] satisfies [string, string][])),
     ['licence', info.license ?? 'not stated in the file'],
   ]
   if (info.epoch !== null) rows.push(['epoch', String(info.epoch)])

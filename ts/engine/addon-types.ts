@@ -159,6 +159,15 @@ export interface NativeCheckpointInfo {
   readonly denseMode: DenseMode | null
   /** Dense modes that the model has; none of a vision foundation model, which makes patches in one way. */
   readonly denseModes: readonly DenseMode[]
+  /** SAM's prompt encoder and mask decoder: what `masksAt` needs. Null where the file has none. */
+  readonly maskDecoder: {
+    readonly layers: number
+    readonly heads: number
+    /** Of every prompt: one alone, and those that `multimask` gives. */
+    readonly masks: number
+    /** Side of the masks before they are enlarged, `lowRes`. */
+    readonly lowResSize: number
+  } | null
   /** Licence, where the file or the hub states one. */
   readonly license: string | null
   /** What was assumed because the weights do not tell. */
@@ -441,6 +450,37 @@ export interface NativeView {
   dispose(): void
 }
 
+/** Prompts of one picture, all of the same form. */
+export interface NativeMaskPrompts {
+  prompts: number
+  /** x and y in pixels of the picture, as many of every prompt, and their labels. */
+  points?: Float64Array | undefined
+  labels?: Int32Array | undefined
+  /** x1, y1, x2, y2 of every prompt. */
+  boxes?: Float64Array | undefined
+  /** float32 [prompts, 1, 4G, 4G]. */
+  maskInput?: NativeTensor | undefined
+  /** One mask of each by the rule of MaskChoice::kBest, mask 0 of each, or the others. */
+  choice: 'best' | 'single' | 'multi'
+}
+
+/** Masks of prompts, prompt after prompt. */
+export interface NativeMaskAnswer extends NativeMeasuredRles {
+  /** Predicted overlaps. */
+  readonly scores: Float64Array
+  /** float32 [prompts, masks of each, 4G, 4G] */
+  readonly lowRes: NativeTensor
+}
+
+/** A picture that SAM's encoder has seen. */
+export interface NativeMaskView {
+  readonly width: number
+  readonly height: number
+  readonly byteLength: number
+  masksAt(options: NativeCall & NativeMaskPrompts): Promise<NativeMaskAnswer>
+  dispose(): void
+}
+
 /** How regions are pooled. */
 export interface NativePooling {
   /** What encodeRegionMap() gave. */
@@ -503,6 +543,8 @@ export interface NativeModel {
   generateMasks(
     options: NativeCall & NativePixels & NativeMaskGenerator,
   ): Promise<NativeGeneratedMasks>
+  /** Only of a model with a mask decoder. */
+  encodeForMasks(options: NativeCall & NativePixels): Promise<NativeMaskView>
   dispose(): void
 }
 

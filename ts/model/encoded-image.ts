@@ -55,8 +55,12 @@ export interface Peak {
   readonly score: number
 }
 
-/** Milliseconds of work that need not wait for whole pictures: of high priority unless the caller says otherwise. */
-function soon<O extends CallOptions>(options: O): O {
+/**
+ * Milliseconds of work that need not wait for whole pictures: of high priority unless the caller says otherwise.
+ *
+ * @internal
+ */
+export function soon<O extends CallOptions>(options: O): O {
   const isOpen = typeof options === 'object' && options !== null && options.priority === undefined
   return isOpen ? { ...options, priority: 'high' } : options // what is no object is refused later
 }

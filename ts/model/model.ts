@@ -19,6 +19,7 @@ import { checkDense, DENSE_FIELDS, modeOf } from '../methods/fields.js'
 import type { DenseOptions, FoundationModel, ProxyOptions } from '../methods/options.js'
 import { checkMode } from '../methods/preset.js'
 import { resolveMethod } from '../methods/resolve.js'
+import type { PromptedMasks } from '../result/prompted-masks.js'
 import { tokenizeOrCut } from '../text/cut-texts.js'
 import type { TextTokenizer } from '../text/text-tokenizer.js'
 import type { ClassList, VocabularyOptions } from '../words/options.js'
@@ -38,6 +39,8 @@ import type {
   EncodeRegionOptions,
   LoadOptions,
 } from './options.js'
+import type { MaskPromptOptions } from './mask-prompts.js'
+import { encodeForMasks, type MaskView } from './mask-view.js'
 import { noPicture } from './picture.js'
 import { placeRegions } from './picture-regions.js'
 import { type MapOptions, RegionMap } from './region-map.js'
@@ -355,6 +358,54 @@ export class Model {
     })
   }
 
+  /**
+   * Encodes a picture once for SAM's mask decoder; the view makes masks of any number of points and boxes.
+   *
+   * @param image - any {@link ImageInput} but a Tensor
+   * @throws {@link DeclipError} as {@link Model.encodeImage}; ERR_DECLIP_WEIGHTS that names what to load where the
+   * model has no mask decoder ({@link ModelInfo.maskDecoder})
+   *
+   * @example
+   * ```ts
+   * using view = await sam.encodeForMasks('photo.jpg')
+   * using cup = await view.masksAt({ points: [[320, 240]] })
+   * cup.scores[0] // predicted overlap
+   * ```
+   */
+  async encodeForMasks(
+    image: Exclude<ImageInput, Tensor>,
+    options: CallOptions & PictureOptions = {},
+  ): Promise<MaskView> {
+    return this.#withPicture(image, options, (picture, call) =>
+      encodeForMasks(this.engine, picture, call),
+    )
+  }
+
+  /**
+   * Masks of points, boxes and earlier masks on a picture, by SAM's prompt encoder and mask decoder. For several calls
+   * on one picture, {@link Model.encodeForMasks} encodes it once.
+   *
+   * @param image - any {@link ImageInput} but a Tensor
+   * @param options - the prompts, in pixels of the picture
+   * @throws {@link DeclipError} as {@link Model.encodeForMasks} and {@link MaskView.masksAt}
+   *
+   * @example
+   * ```ts
+   * using sam = await loadModel('sam_vit_b_01ec64.pth')
+   * using cup = await sam.masksAt('photo.jpg', { boxes: [[100, 80, 300, 260]] })
+   * cup.masks[0] // { size: [480, 640], counts: '...' }
+   * ```
+   */
+  async masksAt(
+    image: Exclude<ImageInput, Tensor>,
+    options: MaskPromptOptions & PictureOptions = {},
+  ): Promise<PromptedMasks> {
+    return this.#withPicture(image, options, async (picture, call) => {
+      using view = await encodeForMasks(this.engine, picture, call)
+      return view.answer(call)
+    })
+  }
+
   /** Gives the weights back once the calls in flight are done. May be called again. */
   dispose(): void {
     this.native.dispose()
@@ -506,6 +557,25 @@ export class Model {
       }
       try {
         return await work(use, call)
+      } finally {
+        picture.dispose()
+      }
+    })
+  }
+
+  /** Lets a call in that takes no tensor, and takes its picture over. */
+  #withPicture<O extends CallOptions & PictureOptions, T>(
+    image: Exclude<ImageInput, Tensor>,
+    options: O,
+    work: (picture: Picture, call: O & Call) => Promise<T>,
+  ): Promise<T> {
+    return admit(options, async call => {
+      if ((image as unknown) instanceof Tensor) {
+        throw invalid('image', 'a picture (path, bytes or pixels), not a Tensor', 'a Tensor')
+      }
+      const picture = openImage(image, call)
+      try {
+        return await work(picture, call)
       } finally {
         picture.dispose()
       }

@@ -63,6 +63,9 @@ JobSize size_of_resizing(const at::Tensor& pixels);
 /// Copying a tensor to another number format, or a few products with it.
 JobSize size_of_conversion(const at::Tensor& tensor);
 
+/// masks_at() of so many prompts of a picture of this size.
+JobSize size_of_prompts(const Model& model, Size picture, int64_t prompts);
+
 /// Model::encode_text() of so many texts.
 JobSize size_of_texts(const Model& model, int64_t texts);
 

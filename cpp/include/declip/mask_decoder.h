@@ -71,6 +71,10 @@ enum class MaskChoice {
   kSingle,  // mask 0
   kMulti,   // masks 1..M-1
   kAll,
+  /// One of each: that of 1..M-1 with the highest predicted overlap where a
+  /// prompt is ambiguous (no mask and no box, and one point or none), else mask
+  /// 0. What the authors recommend; masks_at() alone.
+  kBest,
 };
 
 /// SAM's prompt encoder and mask decoder. Immutable: calls may overlap.

@@ -48,6 +48,7 @@ t.test('describeCheckpoint', t => {
     epoch: 6,
     denseMode: 'csa' as const,
     denseModes: ['vanilla', 'maskclip', 'csa', 'naclip'] as const,
+    maskDecoder: null,
     license: null,
     notes: ['rope tables recomputed'],
   } satisfies Parameters<typeof describeCheckpoint>[0]
