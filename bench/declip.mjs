@@ -60,6 +60,21 @@ const TASKS = {
     }
   },
 
+  /** A point on an encoded picture. */
+  click: async (model, { pixels, size: [height, width], point }) => {
+    const photo = { data: await readRaw(pixels, Uint8Array), width, height, channels: 3 }
+    const view = await model.encodeForMasks(photo)
+    await sleep(GIVEN_BACK)
+    return {
+      work: () => view.masksAt({ points: [point], multimask: true }),
+      toTypedArray: found =>
+        coverOf(
+          found.masks.map(rle => ({ rle })),
+          { width, height },
+        ),
+    }
+  },
+
   /** A vocabulary on an encoded picture. */
   requery: async (model, { pixels, size: [height, width], vocabulary: file, options }) => {
     const photo = { data: await readRaw(pixels, Uint8Array), width, height, channels: 3 }

@@ -125,6 +125,24 @@ const masks = {
   })),
 }
 
+const click = {
+  name: 'goals/click',
+  task: { name: 'click', model: 'sam-b', width: 640, height: 480 },
+  programs: [{ ...ours, times: 3 }, pytorch],
+  agree: { measure: 'equal', atLeast: 0.99 },
+  repeat: 5,
+  wake: true,
+  goals: [
+    {
+      measure: 'time',
+      ours: 'declip',
+      theirs: 'PyTorch',
+      atLeast: 2,
+      work: 'A click on an encoded picture, SAM ViT-B, three masks of 640 x 480',
+    },
+  ],
+}
+
 const requery = [
   { variant: 'itaclip', method: 'itaclip', options: { dataset: 'voc21' } },
   { variant: 'naclip', method: 'naclip', options: { pamr: false } },
@@ -245,6 +263,7 @@ export const goalCases = [
   label,
   itaclip,
   masks,
+  click,
   ...requery,
   text,
   many,

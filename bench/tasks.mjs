@@ -110,6 +110,13 @@ const TASKS = {
     }
   },
 
+  /** A point on a picture that SAM's encoder has seen already: how many of the masks cover each pixel. */
+  async click({ model, width, height }, files) {
+    const { image: side, window } = ARCHITECTURES[model]
+    const point = [0.45 * width, 0.6 * height]
+    return { ...(await weights(model, files)), ...(await photo(width, height, files)), side, window, point }
+  },
+
   /** The first words of a list on a picture that the model has encoded already. */
   async requery({ model, width, height, classes, options }, files) {
     const encoder = await weights(model, files)

@@ -2,13 +2,16 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
-#include <array>
+#include <numeric>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "declip/error.h"
 #include "declip/mask_decoder.h"
 #include "declip/model.h"
 #include "declip/resize.h"
+#include "kernels/mask_runs.h"
 #include "kernels/resize_plane.h"
 
 namespace declip {
@@ -144,13 +147,20 @@ MaskAnswer masks_at(const Model& model,
                           ? best_masks(decoder, image, prompts, call)
                           : decoder.decode(image, prompts, choice, call);
   MaskAnswer out;
-  const auto planes = logits.low_res.flatten(0, 1);
-  for (int64_t i = 0; i < planes.size(0); ++i) {
-    call.check();
-    const auto full = full_size_logits(planes[i], image, decoder.config().side);
-    out.masks.push_back(encode_rle((full > 0).to(at::kCPU)));
+  out.low_res = logits.low_res.to(at::kCPU).contiguous();
+  call.check();
+  // As full_size_logits() > 0, of which only outlines are computed.
+  const auto planes = out.low_res.flatten(0, 1);
+  const MaskRuns runs({planes.size(1), planes.size(2)},
+                      decoder.config().side,
+                      image.input,
+                      image.picture);
+  std::vector<int64_t> all(static_cast<size_t>(planes.size(0)));
+  std::iota(all.begin(), all.end(), 0);
+  for (auto& mask :
+       runs.measure(planes, all, /*offset=*/0, image.picture, 0, 0)) {
+    out.masks.push_back({image.picture, std::move(mask.counts)});
   }
-  out.low_res = logits.low_res.to(at::kCPU);
   out.iou = logits.iou.to(at::kCPU);
   return out;
 }

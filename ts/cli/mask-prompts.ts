@@ -1,10 +1,8 @@
 /** Points and boxes of `declip masks`. */
 import { parse } from 'node:path'
 import type { Command } from 'commander'
-import type { CallOptions } from '../base/call.js'
 import { writeFileAtomic } from '../base/files.js'
 import type { MaskBox, MaskPoint, MaskPromptOptions, PointLabel } from '../model/mask-prompts.js'
-import type { Model } from '../model/model.js'
 import type { PromptedMasks } from '../result/prompted-masks.js'
 import { usage } from './shared.js'
 
@@ -20,6 +18,7 @@ const several = (value: string, before: string[] = []): string[] => [...before, 
 /** Adds --point, --box and --multimask. */
 export function addPromptOptions(command: Command): Command {
   return command
+    .optionsGroup('Prompts, in place of a grid of points:')
     .option('--point <x,y[,label]>', 'a point of the object in pixels, again for more; label 0: not of it', several)
     .option('--box <x1,y1,x2,y2>', 'a box around an object in pixels, again for more objects', several)
     .option('--multimask', 'all masks that the model has for an ambiguous prompt')
@@ -54,16 +53,6 @@ function numbers(flag: string, text: string, lengths: readonly number[]): number
   throw usage(
     `--${flag} must be ${lengths.join(' or ')} numbers with commas between them, received '${text}'.`,
   )
-}
-
-/** Masks of the flags' prompts on a picture. The caller disposes of them. */
-export async function masksOfPrompts(
-  model: Model,
-  picture: string | Uint8Array,
-  flags: PromptFlags,
-  call: CallOptions,
-): Promise<PromptedMasks> {
-  return model.masksAt(picture, { ...call, ...readPrompts(flags) })
 }
 
 /** Writes one mask as `path`, several as path-1.png, path-2.png and so on. Returns the files. */

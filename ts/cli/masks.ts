@@ -12,6 +12,14 @@ import { vocColor } from '../result/palette.js'
 import { encodeLabelPng } from '../result/png.js'
 import { addBatchOptions, Batch, type BatchFlags, type Job } from './batch.js'
 import { addGeneratorOptions, type GeneratorFlags, generatorOptions } from './mask-options.js'
+import {
+  addPromptOptions,
+  describeMasks,
+  hasPrompts,
+  type PromptFlags,
+  readPrompts,
+  writeMasks,
+} from './mask-prompts.js'
 import { makeFolderOf, outputFolders, planOutputs } from './outputs.js'
 import { PICTURES_ARGUMENT, type Picture } from './pictures.js'
 import { addModelOptions, examples, type ModelFlags, openModel, type Run, usage } from './shared.js'
@@ -21,7 +29,7 @@ const FORMATS = ['png', 'npz', 'json'] as const
 type Format = (typeof FORMATS)[number]
 
 /** Options of `declip masks` as commander gives them. */
-export interface MasksFlags extends ModelFlags, BatchFlags, GeneratorFlags {
+export interface MasksFlags extends ModelFlags, BatchFlags, GeneratorFlags, PromptFlags {
   out?: string
   format?: Format
 }
@@ -42,6 +50,7 @@ export function addMasks(program: Command, run: Run): void {
   addBatchOptions(command, true)
   addModelOptions(command)
   addGeneratorOptions(command)
+  addPromptOptions(command)
   command
     .optionsGroup('Output:')
     .option(
@@ -59,6 +68,7 @@ export function addMasks(program: Command, run: Run): void {
       'after',
       examples(
         'declip masks photo.jpg --model sam_vit_b_01ec64.pth --out photo-masks.png',
+        'declip masks photo.jpg --model sam_vit_b_01ec64.pth --point 320,240 --point 400,250,0 --out cup.png --json',
         'declip masks photos/ --recursive --model sam_vit_b_01ec64.pth --points-per-side 16 --out masks/ --format npz --skip-existing',
         'declip masks photos/ --model facebook/sam-vit-base --preset corrclip-8 --out masks/ --shard 1/6 --errors failed.jsonl',
       ),
@@ -87,10 +97,25 @@ async function makeMasks(given: string[], flags: MasksFlags, run: Run): Promise<
   if (batch.jobs.length === 0) return
   using opened = await openModel(flags, run)
   const { model, source } = opened
+  const prompts = hasPrompts(flags) ? readPrompts(flags) : undefined
+  if (prompts && format !== 'png') {
+    throw usage('--point and --box write .png files, one for every mask; --json prints run lengths.')
+  }
   const options = generatorOptions(flags)
   const call = { signal, onProgress: batch.total === 1 ? progress.update : undefined }
   const work = async ({ picture, outputs }: Job<'masks'>) => {
     const start = performance.now()
+    if (prompts) {
+      using found = await model.masksAt(picture.input, { ...prompts, ...call })
+      const ms = Math.round(performance.now() - start)
+      const path = outputs.masks
+      if (path !== undefined) await makeFolderOf(path).catch(batch.endWith)
+      const out = path === undefined ? [] : await writeMasks(found, path).catch(batch.endWith)
+      if (flags.json) {
+        return JSON.stringify({ image: picture.name, ...found.toJSON(), ms, model: source, out })
+      }
+      return `${picture.name}  ${ms} ms\n${describeMasks(found)}\nwritten to ${out.join(', ')}`
+    }
     const found = await model.masksAndSize(picture.input, { ...options, ...call })
     const ms = Math.round(performance.now() - start)
     const path = outputs.masks

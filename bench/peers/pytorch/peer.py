@@ -57,16 +57,27 @@ def segment_itaclip(request):
     return lambda: itaclip.segment(model, photo, text, words, options)
 
 
-def masks(request):
-    model = sam.Sam(
+def sam_of(request):
+    return sam.Sam(
         request["checkpoint"],
         getattr(torch, request["dtype"]),
         request["heads"],
         request["side"],
         request["window"],
     )
+
+
+def masks(request):
+    model = sam_of(request)
     photo = read(request["pixels"], [*request["size"], 3], np.uint8).numpy()
     return lambda: sam.generate(model, photo, request["options"])
+
+
+def click(request):
+    model = sam_of(request)
+    photo = read(request["pixels"], [*request["size"], 3], np.uint8).numpy()
+    seen = model.encode(photo)
+    return lambda: sam.click(model, seen, request["size"], request["point"])
 
 
 TASKS = {
@@ -76,6 +87,7 @@ TASKS = {
     "label-windows": label_windows,
     "itaclip": segment_itaclip,
     "masks": masks,
+    "click": click,
     "train-declip": train.prepare,
 }
 

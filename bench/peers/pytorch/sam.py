@@ -156,6 +156,17 @@ class Sam:
         return masks[:, 1:], self.mlp(q[:, 0], d + "iou_prediction_head")[:, 1:]
 
 
+def click(model, seen, size, point):
+    """A point in pixels of an encoded picture: how many of its masks cover each pixel, uint8 [H, W]."""
+    embedding, (h, w) = seen
+    height, width = size
+    points = torch.tensor([[point[0] * w / width, point[1] * h / height]])
+    low, _ = model.decode(embedding, points)
+    square = F.interpolate(low, (model.side, model.side), mode="bilinear")
+    z = F.interpolate(square[:, :, :h, :w], (height, width), mode="bilinear")
+    return (z[0] > 0).sum(0).to(torch.uint8)
+
+
 def boxes_of(masks):
     """bool [K, H, W] -> smallest and largest column and row."""
     rows, columns = masks.any(2), masks.any(1)

@@ -86,3 +86,38 @@ t.test('what is missing is said', async t => {
   t.equal(other.code, 1)
   t.match(other.err, /ERR_DECLIP_WEIGHTS.*SAM/)
 })
+
+t.test('masks of points and boxes', async t => {
+  const dir = t.testdir()
+  const config = ['--model', join(FIXTURE, 'sam.safetensors')]
+  const one = join(dir, 'one.png')
+  const click = await declip(photo, ...config, '--point', '60,50', '--out', one, '--json')
+  t.equal(click.code, 0, click.err)
+  const found = JSON.parse(click.out)
+  t.match(found, { width: 120, height: 120, prompts: 1, masksPerPrompt: 1, out: [one] })
+  const map = await readIndexPicture(one)
+  t.equal(
+    [...map.data].filter(value => value === 1).length,
+    found.areas[0],
+    'index 1 is inside',
+  )
+  const two = await declip(
+    photo,
+    ...config,
+    ...['--box', '10,10,60,60', '--box', '50,40,110,100', '--out', join(dir, 'box.png')],
+  )
+  t.equal(two.code, 0, two.err)
+  t.match(two.out, /prompt 1: \d+ pixels in .*\nprompt 2: /)
+  t.ok(existsSync(join(dir, 'box-1.png')) && existsSync(join(dir, 'box-2.png')))
+  for (const [flags, message] of [
+    [['--point', '1'], /--point must be 2 or 3 numbers/],
+    [['--box', '1,2,3,x'], /--box must be 4 numbers/],
+    [['--point', '1,2', '--box', '1,2,3,4', '--box', '1,2,3,4'], /one --box at most/],
+    [['--point', '500,2'], /points\[0\] must be inside the picture/],
+    [['--point', '1,2', '--out', join(dir, 'a.npz')], /write \.png files/],
+  ] as const) {
+    const refused = await declip(photo, ...config, '--json', ...flags)
+    t.not(refused.code, 0)
+    t.match(refused.err, message)
+  }
+})
