@@ -373,7 +373,7 @@ export class Model {
    * ```
    */
   async encodeForMasks(
-    image: Exclude<ImageInput, Tensor>,
+    image: ImageInput,
     options: CallOptions & PictureOptions = {},
   ): Promise<MaskView> {
     return this.#withPicture(image, options, (picture, call) =>
@@ -397,7 +397,7 @@ export class Model {
    * ```
    */
   async masksAt(
-    image: Exclude<ImageInput, Tensor>,
+    image: ImageInput,
     options: MaskPromptOptions & PictureOptions = {},
   ): Promise<PromptedMasks> {
     return this.#withPicture(image, options, async (picture, call) => {
@@ -565,12 +565,12 @@ export class Model {
 
   /** Lets a call in that takes no tensor, and takes its picture over. */
   #withPicture<O extends CallOptions & PictureOptions, T>(
-    image: Exclude<ImageInput, Tensor>,
+    image: ImageInput,
     options: O,
     work: (picture: Picture, call: O & Call) => Promise<T>,
   ): Promise<T> {
     return admit(options, async call => {
-      if ((image as unknown) instanceof Tensor) {
+      if (image instanceof Tensor) {
         throw invalid('image', 'a picture (path, bytes or pixels), not a Tensor', 'a Tensor')
       }
       const picture = openImage(image, call)
