@@ -2,7 +2,14 @@ import { join } from 'node:path'
 import sharp from 'sharp'
 import t from 'tap'
 import { packageRoot } from '../../../ts/base/package-files.js'
-import { type decodeMasks, encodeMasks, loadModel, samMasks, Tensor } from '../../../ts/index.js'
+import {
+  decodeMasks,
+  encodeMasks,
+  loadModel,
+  samMasks,
+  segment,
+  Tensor,
+} from '../../../ts/index.js'
 
 const FIXTURE = join(packageRoot, 'test/fixtures/sam-decoder')
 const photo = join(FIXTURE, 'small.png')
@@ -131,4 +138,23 @@ t.test('a provider of masks gives run lengths by area', async t => {
   )
   t.throws(() => samMasks(3 as unknown as string), { code: 'ERR_DECLIP_INVALID_ARG' })
   t.throws(() => samMasks(model, { pointsPerSide: 0 }), { code: 'ERR_DECLIP_INVALID_ARG' })
+})
+
+t.test('segment() votes within the masks that SAM makes', async t => {
+  using clip = await loadModel('words-tiny')
+  const options = { model: clip, templates: 'none' } as const
+  const masks = samMasks(model, { ...QUICK, multimask: false })
+  using voted = await segment(photo, ['pizza', 'banana', 'coffee'], {
+    ...options,
+    masks,
+    refine: 'vote',
+  })
+  const found = await model.generateMasks(photo, { ...QUICK, multimask: false })
+  // The largest mask is painted last: all of it is one region.
+  const largest = found.reduce((a, b) => (b.area >= a.area ? b : a))
+  using decoded = await decodeMasks([largest.rle], voted)
+  const inside = await decoded.data()
+  const labels = await voted.labels.data()
+  const seen = new Set([...labels].filter((_, i) => inside[i] === 1))
+  t.equal(seen.size, 1)
 })
