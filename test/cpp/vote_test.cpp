@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "declip/error.h"
+#include "golden.h"
 #include "random_planes.h"
 #include "tap.h"
 
@@ -132,4 +133,34 @@ TEST(a_vote_refuses_regions_of_another_size_or_type) {
       declip::vote_in_regions(
           at::zeros({3, 4}, at::kLong), false, result, Call()),
       ErrorCode::kInvalidArg);
+}
+
+TEST(a_vote_is_that_of_the_authors_code) {
+  const Golden golden("leading-methods");
+  int64_t compared = 0;
+  for (const auto& id : golden.ids()) {
+    const auto& values = golden.at(id).find("values");
+    if (values == nullptr || values->find("before_vote_png") == nullptr) {
+      continue;
+    }
+    const tap::Case name(id);
+    const auto picture = [&](const declip::Json& file) {
+      const auto pixels = png::read(golden.path(*file.string()));
+      return pixels.dim() == 3 ? pixels.select(2, 0) : pixels;
+    };
+    const auto regions =
+        picture(*golden.at(id).find("inputs")->find("regions")).to(at::kInt);
+    const auto expected = picture(*values->find("label_png"));
+    Segmentation result;
+    result.labels = picture(*values->find("before_vote_png")).contiguous();
+    result.certainty = at::zeros_like(result.labels);
+    result.counts.assign(256, 0);
+    for (int64_t c = 0; c < 256; ++c) {
+      result.counts[c] = result.labels.eq(c).sum().item<int64_t>();
+    }
+    declip::vote_in_regions(regions.contiguous(), true, result, Call());
+    CHECK(result.labels.equal(expected));
+    ++compared;
+  }
+  CHECK(compared > 0);
 }

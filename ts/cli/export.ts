@@ -11,9 +11,12 @@ import { PICTURE_WAYS, type PictureWay } from '../export/pictures.js'
 import { addBatchOptions, Batch, type BatchFlags, type Job } from './batch.js'
 import { fieldOptions } from './field-options.js'
 import {
+  addMaskOptions,
   addMethodOptions,
   addWordOptions,
+  type MaskFlags,
   type MethodFlags,
+  maskOptions,
   methodOptions,
 } from './method-options.js'
 import { PICTURES_ARGUMENT, type Picture } from './pictures.js'
@@ -31,7 +34,7 @@ import {
 } from './shared.js'
 
 /** Options of `declip export` as commander gives them. */
-export interface ExportFlags extends ModelFlags, ClassFlags, MethodFlags, BatchFlags {
+export interface ExportFlags extends ModelFlags, ClassFlags, MethodFlags, MaskFlags, BatchFlags {
   to: ExportFormat
   out: string
   semantic?: boolean
@@ -57,7 +60,7 @@ export function addExport(program: Command, run: Run): void {
   addClassOptions(command)
   addWordOptions(command)
   addModelOptions(command)
-  addMethodOptions(command)
+  addMaskOptions(addMethodOptions(command))
   command
     .optionsGroup('Output:')
     .addOption(
@@ -112,7 +115,7 @@ async function exportPictures(given: string[], flags: ExportFlags, run: Run): Pr
   const done = flags.skipExisting ? await exportedNames(out) : undefined
   const isDone = (place: string) => done?.has(place) === true
   const batch = await Batch.open(given, { flags, plan, avoid: new Set([out]), isDone }, run)
-  const method = await methodOptions(flags, classes)
+  const method = { ...(await methodOptions(flags, classes)), ...(await maskOptions(flags)) }
   const { to, semantic, minArea, pictures, validation, prefix, overwrite, skipExisting } = flags
   const { signal } = run
   using opened = await openModel(flags, run)

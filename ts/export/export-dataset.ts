@@ -8,6 +8,7 @@ import { againstBackground } from '../detect/background.js'
 import { aborted, DeclipError, invalid, isOfEveryPicture } from '../errors.js'
 import { fingerprintOf } from '../evaluate/fingerprint.js'
 import type { ImageInput } from '../image/decode.js'
+import { describeProvider } from '../masks/provider.js'
 import type { ResolvedMethod } from '../methods/resolve.js'
 import type { Model } from '../model/model.js'
 import type { SegmentationOf } from '../result/segmentation.js'
@@ -264,7 +265,10 @@ async function settingsOf(
     madeBy: `declip-native (${method.method})`,
     classes: classesOf(vocabulary),
     background: vocabulary.background,
-    made: await madeWith(model, method, vocabulary),
+    made: {
+      ...(await madeWith(model, method, vocabulary)),
+      ...(options.masks !== undefined && { masks: describeProvider(options.masks) }),
+    },
   }
 }
 

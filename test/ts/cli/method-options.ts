@@ -1,5 +1,5 @@
 import t from 'tap'
-import { type MethodFlags, methodOptions } from '../../../ts/cli/method-options.js'
+import { type MethodFlags, maskOptions, methodOptions } from '../../../ts/cli/method-options.js'
 import type { ClassFlags } from '../../../ts/cli/shared.js'
 
 const CLASSES = [['background'], ['cat', 'feline'], ['sofa']]
@@ -63,4 +63,19 @@ t.test('--background', async t => {
   for (const text of ['3', '', 'sky,,wall']) {
     await t.rejects(background(text), { code: 'ERR_DECLIP_INVALID_ARG', message: /--background/ })
   }
+})
+
+t.test('regions', async t => {
+  t.strictSame(await maskOptions({}), {})
+  t.strictSame(await maskOptions({ masks: 'models/scenes', refine: 'vote' }), {
+    masks: 'models/scenes',
+    refine: 'vote',
+  })
+  t.strictSame(await maskOptions({ refine: 'none' }), { refine: false })
+  t.match(await maskOptions({ maskModel: 'sam.pth' }), { masks: { kind: 'sam' } })
+  await t.rejects(maskOptions({ masks: 'models/scenes', maskModel: 'sam.pth' }), {
+    code: 'ERR_DECLIP_INVALID_ARG',
+    message: /--masks and --mask-model both give regions/,
+  })
+  await t.rejects(maskOptions({ masks: 'no such folder' }), { code: 'ERR_DECLIP_IO' })
 })
