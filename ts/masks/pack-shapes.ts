@@ -1,4 +1,5 @@
 import { inTurns } from '../base/event-loop.js'
+import { Growing } from '../base/growing.js'
 import type { NativeShapes } from '../engine/addon-types.js'
 import { aborted, DeclipError, describe } from '../errors.js'
 import type { Polygon, Ring } from './polygons.js'
@@ -42,6 +43,8 @@ export interface PackedShapes {
 }
 
 const LARGEST_COUNT = 2 ** 32 - 1
+/** Shapes, of thousands of numbers each, between two looks at the clock. */
+const SHAPES_PER_LOOK = 4
 /** Corners beyond are refused: 5 times them must be an int32 for the rasteriser. */
 const LARGEST_CORNER = 2 ** 28
 
@@ -56,10 +59,11 @@ export async function packShapes(
   signal?: AbortSignal | undefined,
 ): Promise<PackedShapes> {
   const packer = new Packer(shapes.length)
-  await inTurns(shapes, (shape, i) => {
+  const pack = (shape: NamedShape, i: number) => {
     if (signal?.aborted) throw aborted(signal)
     packer.add(shape, i)
-  })
+  }
+  await inTurns(shapes, pack, SHAPES_PER_LOOK)
   const rename = (error: unknown): never => {
     if (!(error instanceof DeclipError)) throw error
     const [all, place] = /^#(\d+): /.exec(error.message) ?? []
@@ -74,11 +78,11 @@ class Packer {
   readonly #kinds: Uint8Array
   readonly #sizes: Uint32Array
   readonly #ends: Uint32Array
-  readonly #counts: number[] = []
+  readonly #counts = new Growing(n => new Uint32Array(n))
   readonly #strings: string[] = []
-  readonly #corners: number[] = []
-  readonly #ringEnds: number[] = []
-  readonly #holes: number[] = []
+  readonly #corners = new Growing(n => new Float64Array(n))
+  readonly #ringEnds = new Growing(n => new Uint32Array(n))
+  readonly #holes = new Growing(n => new Uint8Array(n))
 
   constructor(length: number) {
     this.#kinds = new Uint8Array(length)
@@ -93,7 +97,7 @@ class Packer {
       const isText = typeof shape.counts === 'string'
       this.#kinds[i] = isText ? 1 : 0
       if (isText) this.#strings.push(shape.counts as string)
-      else for (const [at, n] of shape.counts.entries()) this.#count(n as number, at, name)
+      else this.#addCounts(shape.counts as readonly number[], name)
       this.#ends[i] = isText ? this.#strings.length : this.#counts.length
       return
     }
@@ -114,19 +118,21 @@ class Packer {
       kinds: this.#kinds,
       sizes: this.#sizes,
       ends: this.#ends,
-      counts: Uint32Array.from(this.#counts),
+      counts: this.#counts.view(),
       strings: this.#strings,
-      corners: Float64Array.from(this.#corners),
-      ringEnds: Uint32Array.from(this.#ringEnds),
-      holes: Uint8Array.from(this.#holes),
+      corners: this.#corners.view(),
+      ringEnds: this.#ringEnds.view(),
+      holes: this.#holes.view(),
     }
   }
 
-  #count(value: number, at: number, name: string): void {
-    if (!(Number.isInteger(value) && value >= 0 && value <= LARGEST_COUNT)) {
-      throw wrong(`${name}: counts[${at}]`, 'a whole number of pixels, 0 or more', value)
+  #addCounts(counts: readonly number[], name: string): void {
+    for (const [at, value] of counts.entries()) {
+      if (!(Number.isInteger(value) && value >= 0 && value <= LARGEST_COUNT)) {
+        throw wrong(`${name}: counts[${at}]`, 'a whole number of pixels, 0 or more', value)
+      }
     }
-    this.#counts.push(value)
+    this.#counts.append(counts)
   }
 
   #flat(points: ArrayLike<number>, name: string): void {
