@@ -1,3 +1,4 @@
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import t from 'tap'
@@ -157,4 +158,25 @@ t.test('segment() votes within the masks that SAM makes', async t => {
   const labels = await voted.labels.data()
   const seen = new Set([...labels].filter((_, i) => inside[i] === 1))
   t.equal(seen.size, 1)
+})
+
+/** Bytes of resident memory: 'VmRSS' now, 'VmHWM' at most since clear_refs. */
+const resident = (what: string) =>
+  1024 *
+  Number(new RegExp(`${what}:\\s+(\\d+)`).exec(readFileSync('/proc/self/status', 'utf8'))?.[1])
+const skip = process.platform !== 'linux' && 'resident memory is read from /proc'
+
+t.test('no mask of a photograph of 12 megapixels is there in full size', { skip }, async t => {
+  const [width, height] = [4000, 3000]
+  const data = new Uint8Array(3 * width * height)
+  for (let i = 0; i < data.length; i++) data[i] = (i >> 9) & 255
+  const open = { predIouThreshold: 0, stabilityThreshold: 0, boxNmsThreshold: 1 }
+  await model.generateMasks(photo, { ...open, pointsPerSide: 2 })
+  writeFileSync('/proc/self/clear_refs', '5')
+  const before = resident('VmRSS')
+  const masks = await model.generateMasks({ data, width, height }, { ...open, pointsPerSide: 6 })
+  const grown = resident('VmHWM') - before
+  t.equal(masks.length, 108)
+  // One batch of logits in full size would be 108 x 48 MB.
+  t.ok(grown < 400e6, `${Math.round(grown / 1e6)} MB more`)
 })
