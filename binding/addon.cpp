@@ -17,6 +17,7 @@
 #include "model_handle.h"
 #include "region_calls.h"
 #include "runtime_calls.h"
+#include "talk2dino_calls.h"
 #include "tensor_calls.h"
 #include "tensor_handle.h"
 #include "trainer_handle.h"
@@ -103,6 +104,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   function("regionMasks", region_masks);
   function("rleOf", measured_rles);
   function("readEmbeddings", read_embedding_file);
+  function("readTextProjection", read_projection_file);
+  function("projectWords", project_word_features);
   function("readSafetensors", read_file);
   function("writeSafetensors", write_file);
   return exports;

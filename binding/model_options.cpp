@@ -2,6 +2,7 @@
 
 #include "declip/error.h"
 #include "declip/resize.h"
+#include "declip/talk2dino.h"
 #include "model_handle.h"
 #include "read_options.h"
 
@@ -46,6 +47,13 @@ CorrClipOptions to_corrclip(const Napi::Object& o) {
   c.smallest_is_unsegmented =
       find_bool(o, "smallestIsUnsegmented").value_or(c.smallest_is_unsegmented);
   return c;
+}
+
+std::shared_ptr<const Talk2DinoOptions> to_talk2dino(const Napi::Object& o) {
+  auto t = std::make_shared<Talk2DinoOptions>();
+  t->clean = get_bool(o, "clean");
+  t->clean_weight = find_number(o, "cleanWeight").value_or(t->clean_weight);
+  return t;
 }
 
 }  // namespace
@@ -131,6 +139,9 @@ EncodeOptions to_encode(const Napi::Object& pipeline) {
   options.regions = find_tensor(pipeline, "regions");
   options.proxy_sees_picture = find_bool(pipeline, "proxySeesPicture")
                                    .value_or(options.proxy_sees_picture);
+  if (!pipeline.Get("talk2dino").IsUndefined()) {
+    options.talk2dino = to_talk2dino(get_object(pipeline, "talk2dino"));
+  }
   return options;
 }
 

@@ -131,6 +131,8 @@ export type {
   PromptOptions,
   ProxyOptions,
   ScClipOptions,
+  TextOptions,
+  TextTowerModel,
 } from './methods/options.js'
 export type { Box, Boxes } from './model/boxes.js'
 export type {

@@ -9,6 +9,28 @@
 #include "model/patches.h"
 
 namespace declip {
+namespace {
+
+/// The class token's query times the patches' keys, of one block.
+class ClassLogitsTap final : public Tap {
+ public:
+  ClassLogitsTap(int64_t block, int64_t prefix)
+      : block_(block), prefix_(prefix) {}
+
+  bool wants_heads(int64_t i) const override { return i == block_; }
+  void heads(int64_t, const Heads& heads) override {
+    const auto query = heads.q.select(1, 0).unsqueeze(2);  // [B, n, 1, d]
+    const auto keys = heads.k.slice(1, prefix_).transpose(1, 2);
+    logits_ = at::matmul(query, keys.transpose(2, 3)).squeeze(2);
+  }
+  const at::Tensor& logits() const { return logits_; }
+
+ private:
+  int64_t block_, prefix_;
+  at::Tensor logits_;  // [B, n, N]
+};
+
+}  // namespace
 
 Dino::Dino(const ModelConfig& config,
            const Weights& weights,
@@ -121,6 +143,13 @@ at::Tensor Dino::query_plus_key(const at::Tensor& x, Grid grid) const {
       .flatten(2)
       .transpose(1, 2)
       .reshape({x.size(0), -1, grid.h, grid.w});
+}
+
+Dino::Watched Dino::watched(const at::Tensor& image, const Call& call) const {
+  const auto patches = grid(image.size(2), image.size(3));
+  ClassLogitsTap tap(depth() - 1, prefix());
+  const auto x = walk(*this, embed(image), 0, depth(), patches, call, {&tap});
+  return {features(x, patches), tap.logits()};
 }
 
 at::Tensor Dino::features(const at::Tensor& tokens, Grid grid) const {

@@ -26,6 +26,15 @@ class Dino : public VisionEncoder, public Blocks {
                 const StageOptions& options,
                 const Call& call) const override;
 
+  /// Patches with what the class token of the last block thinks of them.
+  struct Watched {
+    at::Tensor features;  // [B, C, h, w], after the final norm
+    /// [B, heads, h * w]: products of its query with their keys, as they are
+    /// before positions turn them and without a factor.
+    at::Tensor class_logits;
+  };
+  Watched watched(const at::Tensor& image, const Call& call) const;
+
   /// Input of block 0, [B, 1 + registers + h * w, C]. Registers stand behind
   /// the class token and have no position.
   at::Tensor embed(const at::Tensor& image) const;

@@ -19,6 +19,7 @@
 #include "segment/peaks.h"
 #include "segment/picture_proxy.h"
 #include "segment/plane_source.h"
+#include "segment/talk2dino.h"
 #include "segment/vote.h"
 
 namespace declip {
@@ -31,6 +32,7 @@ struct EncodedImage::State {
   at::Tensor image;  // normalised, resized [1, 3, Hr, Wr], for PAMR
   WindowPlan plan;
   at::Tensor features;  // float32 [nW, E, h, w], see encode_windows()
+  std::optional<Talk2DinoWindows> talk2dino;  // shares `features`
 };
 
 namespace {
@@ -83,6 +85,13 @@ at::Tensor load_image(const Model& model,
                                byte_scale(stats.mean),
                                byte_scale(stats.std)),
                 model.device());
+}
+
+void check_text(const at::Tensor& text, int64_t width) {
+  if (text.dim() == 2 && text.size(0) >= 1 && text.size(1) == width) return;
+  throw Error(ErrorCode::kInvalidArg,
+              "Text features must be [words, " + std::to_string(width) +
+                  "], as this model's vision tower makes them.");
 }
 
 /// Unit patch features of a batch of windows under the picture's options.
@@ -249,7 +258,11 @@ std::shared_ptr<const EncodedImage> EncodedImage::encode(
     const EncodeOptions& options,
     const Call& call) {
   const c10::InferenceMode guard;
-  model.check_text_space();
+  if (options.talk2dino) {
+    check_talk2dino(model);
+  } else {
+    model.check_text_space();
+  }
   if (!(options.augment_weight >= 0 && options.augment_weight <= 1)) {
     throw Error(ErrorCode::kInvalidArg, "augmentWeight must be 0..1.");
   }
@@ -264,6 +277,20 @@ std::shared_ptr<const EncodedImage> EncodedImage::encode(
     check_regions(options.regions, state->size);
     state->regions = options.regions.to(at::kCPU);
     state->smallest_abstains = options.dense.corrclip.smallest_is_unsegmented;
+  }
+  if (options.talk2dino) {
+    state->talk2dino = talk2dino_windows(model,
+                                         state->image,
+                                         picture.pixels.defined(),
+                                         options.window,
+                                         options.stride,
+                                         *options.talk2dino,
+                                         call);
+    state->plan = state->talk2dino->plan;
+    state->features = state->talk2dino->features;
+    state->image = state->talk2dino->rgb;
+    return std::shared_ptr<const EncodedImage>(
+        new EncodedImage(std::move(state)));
   }
   state->plan = plan_of({height, width}, options);
   state->plan.whole = options.window == 0 &&
@@ -285,18 +312,16 @@ int64_t EncodedImage::width() const { return state_->size.width; }
 int64_t EncodedImage::windows() const { return state_->plan.size(); }
 int64_t EncodedImage::bytes() const {
   const auto& regions = state_->regions;
-  return static_cast<int64_t>(state_->features.nbytes() +
-                              state_->image.nbytes() +
-                              (regions.defined() ? regions.nbytes() : 0));
+  const auto own = state_->talk2dino
+                       ? state_->talk2dino->bytes()
+                       : static_cast<int64_t>(state_->features.nbytes());
+  return own + static_cast<int64_t>(state_->image.nbytes() +
+                                    (regions.defined() ? regions.nbytes() : 0));
 }
 
 at::Tensor EncodedImage::window_logits(const at::Tensor& text) const {
   const auto& f = state_->features;
-  if (text.dim() != 2 || text.size(0) < 1 || text.size(1) != f.size(1)) {
-    throw Error(ErrorCode::kInvalidArg,
-                "Text features must be [words, " + std::to_string(f.size(1)) +
-                    "], as this model's vision tower makes them.");
-  }
+  check_text(text, f.size(1));
   return at::matmul(text.to(f.options()), f.flatten(2))
       .unflatten(2, {f.size(2), f.size(3)})
       .contiguous();  // (nW, Q, h, w)
@@ -311,13 +336,20 @@ Segmentation EncodedImage::segment(const at::Tensor& text,
     throw Error(ErrorCode::kInvalidArg,
                 "refine: 'vote' needs regions; encode the picture with masks.");
   }
-  auto result = labels_from_windows(window_logits(text),
-                                    state_->plan,
-                                    state_->image,
-                                    word_class,
-                                    options,
-                                    state_->size,
-                                    call);
+  auto result = [&] {
+    if (!state_->talk2dino) {
+      return labels_from_windows(window_logits(text),
+                                 state_->plan,
+                                 state_->image,
+                                 word_class,
+                                 options,
+                                 state_->size,
+                                 call);
+    }
+    check_text(text, state_->features.size(1));
+    return talk2dino_labels(
+        *state_->talk2dino, text, word_class, options, state_->size, call);
+  }();
   if (options.vote) {
     vote_in_regions(state_->regions, state_->smallest_abstains, result, call);
   }

@@ -25,6 +25,9 @@ export interface MethodFlags {
   mode?: DenseMode
   denseMode?: DenseMode
   proxyModel?: string
+  textModel?: string
+  textProjection?: string
+  backgroundCleaning?: boolean
   /** 0 for the picture's own. */
   shortSide?: number
   longSide?: number
@@ -92,6 +95,14 @@ export function addMethodOptions(command: Command, { dataset = true } = {}): Com
       '--proxy-model <source>',
       "for method 'proxyclip': checkpoint of a DINO, DINOv2, DINOv3 or SAM that its attention comes from",
     )
+    .option(
+      '--text-model <source>',
+      "for method 'talk2dino': the CLIP whose text tower embeds the words",
+    )
+    .option(
+      '--text-projection <file>',
+      "for method 'talk2dino': what brings these into the space of the model, a DINOv2",
+    )
     .addOption(
       new Option('--pamr <n>', 'rounds of refinement along edges, 0 for none').argParser(whole(0)),
     )
@@ -139,6 +150,10 @@ export async function methodOptions(
     throw usage('--proxy-model needs --method proxyclip.')
   }
   const scclip = memberValues('scclip', SCCLIP_FIELDS, flags)
+  const { textModel, textProjection, backgroundCleaning } = flags
+  if ((textModel ?? textProjection) !== undefined && method !== 'talk2dino') {
+    throw usage('--text-model and --text-projection need --method talk2dino.')
+  }
   return {
     method,
     dataset,
@@ -165,6 +180,10 @@ export async function methodOptions(
     }),
     ...(proxyModel !== undefined && { proxy: { model: proxyModel } }),
     ...(scclip && { scclip }),
+    ...((textModel ?? textProjection) !== undefined && {
+      text: { model: textModel, projection: textProjection },
+    }),
+    backgroundCleaning,
   }
 }
 

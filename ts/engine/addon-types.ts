@@ -251,6 +251,8 @@ export interface NativePipeline {
   regions?: NativeTensor | undefined
   /** The foundation model sees the whole picture in its own size. Unset: false. */
   proxySeesPicture?: boolean | undefined
+  /** Words are compared with a DINOv2's patches as Talk2DINO does it. Unset: as CLIP does. */
+  talk2dino?: { clean: boolean; cleanWeight?: number | undefined } | undefined
 }
 
 /** Window features to labels. */
@@ -946,6 +948,23 @@ export interface NativeAddon {
   readEmbeddings(
     options: NativeCall & { path: string },
   ): Promise<{ names: string[]; features: NativeTensor }>
+  /** Talk2DINO's file: float32 [out, in] and [out] of every layer. */
+  readTextProjection(
+    options: NativeCall & { path: string },
+  ): Promise<{ weights: NativeTensor[]; biases: NativeTensor[] }>
+  /**
+   * tokens [Q * templates, L] of `model`; per word: mean of the prompts' embeddings as they are, then the layers with
+   * tanh between them, normalised. Returns [Q, D].
+   */
+  projectWords(
+    options: NativeCall & {
+      model: NativeModel
+      tokens: NativeTensor
+      templates: number
+      weights: readonly NativeTensor[]
+      biases: readonly NativeTensor[]
+    },
+  ): Promise<NativeTensor>
   readSafetensors(
     options: NativeCall & { path: string },
   ): Promise<{ tensors: Record<string, NativeTensor>; metadata: Record<string, string> }>

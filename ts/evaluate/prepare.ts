@@ -1,3 +1,4 @@
+import { toPath } from '../base/files.js'
 import { METHODS, type MethodName } from '../methods/list.js'
 import type { Method } from '../methods/method.js'
 import type { ResolvedMethod } from '../methods/resolve.js'
@@ -20,10 +21,15 @@ export async function valuesOf({ method, options }: Prepared, background: number
   const { dense, ...windows } = method.pipeline
   const { proxyModel: _, proxyFeatures: __, ...own } = dense
   const proxy = options.proxy?.model
+  const { model: text, projection } = options.text ?? {}
   return {
     preset: method.dataset,
     dense: own,
     ...(proxy instanceof Model && { proxy: await fingerprintOf(proxy.info.path) }),
+    ...(text instanceof Model && { text: await fingerprintOf(text.info.path) }),
+    ...(projection !== undefined && {
+      projection: await fingerprintOf(toPath('text.projection', projection)),
+    }),
     ...windows,
     ...method.postprocess(background),
     ...textValues(method),

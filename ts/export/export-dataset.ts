@@ -96,7 +96,8 @@ export async function runExport(
   const ready = await prepare({ ...rest, signal })
   const against = await againstBackground(classes, options)
   const { background } = against
-  const vocabulary = await toVocabulary(ready.model.textModel, against.classes, ready.method, {
+  const words = await ready.model.wordsFor(ready.method.method, ready.options.text, ready.options)
+  const vocabulary = await toVocabulary(words, against.classes, ready.method, {
     ...ready.options,
     background,
   })

@@ -205,6 +205,11 @@ export const PIPELINE_FIELDS = {
     'Share of original, grey and blurred copies against the flipped ones',
     PRESET,
   ),
+  backgroundCleaning: field(
+    flag,
+    "'talk2dino': adds what the attention heads look at that look at a word, which separates it from the background",
+    PRESET,
+  ),
 } as const
 
 /** From scores to labels; see PostprocessOptions. @internal */
@@ -281,6 +286,7 @@ export const METHOD_OPTIONS: readonly string[] = [
   'proxy',
   'scclip',
   'templates',
+  'text',
 ]
 
 /**

@@ -10,6 +10,7 @@ import { naclip } from './naclip.js'
 import { proxyclip } from './proxyclip.js'
 import { scclip } from './scclip.js'
 import { sclip } from './sclip.js'
+import { talk2dino } from './talk2dino.js'
 import { vanilla } from './vanilla.js'
 
 /**
@@ -31,6 +32,7 @@ export const METHODS = {
   maskclip,
   proxyclip,
   corrclip,
+  talk2dino,
   vanilla,
 } satisfies Readonly<Record<string, Method>>
 

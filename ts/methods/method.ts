@@ -21,6 +21,8 @@ export interface Preset {
   readonly selfAttention?: boolean
   /** 'naclip': standard deviation of the neighbourhood, in patches. */
   readonly gaussianStd?: number
+  /** 'talk2dino': what the heads of the last block look at counts, too. */
+  readonly backgroundCleaning?: boolean
   /** 'proxyclip': shift of the similarities, as a multiple of their mean. */
   readonly beta?: number
   /** 'proxyclip': factor on the shifted similarities. */
@@ -35,7 +37,7 @@ export interface Preset {
   readonly padTo: number | 'patch'
   readonly augment: boolean
   readonly augmentWeight: number
-  readonly templates: TemplateSetName
+  readonly templates: TemplateSetName | readonly string[]
   readonly definitionWeight: number
   readonly logitScale: number
   readonly pamr: PamrOptions | false

@@ -132,8 +132,29 @@ export interface ProxyOptions {
   sees?: 'window' | 'picture' | undefined
 }
 
+/** A loaded model with a text tower: what {@link loadModel} gives for a CLIP. */
+export interface TextTowerModel {
+  /** What it is. */
+  readonly info: { readonly family: ModelFamily; readonly textSpace: boolean }
+  /** @internal */
+  readonly native: NativeModel
+}
+
+/** Where method 'talk2dino' has its words from. */
+export interface TextOptions {
+  /**
+   * The CLIP whose text tower embeds the words: a loaded one, or what {@link loadModel} takes, which is then
+   * loaded beside the DINOv2 and kept for later calls. ViT-B/16 for the authors' projections.
+   */
+  model?: TextTowerModel | string | undefined
+  /** The file that brings its words into the DINOv2's space: the authors' `.pth`, or the same as safetensors. */
+  projection?: string | URL | undefined
+}
+
 /** How words become features. */
 export interface PromptOptions {
+  /** 'talk2dino': the text tower and the projection that words go through. */
+  text?: TextOptions | undefined
   /** 'imagenet' (80, the default), 'vild' (63), 'subset' (7), 'tcl' (9), 'none' (the bare words), or own prompts with `{}` for the word. */
   templates?: TemplateSetName | readonly string[] | undefined
   /** Share of the definitions or synonyms in a word's features: a number from 0 to 1. Default: the preset's. */
@@ -182,6 +203,11 @@ export interface PipelineOptions extends DenseOptions {
    * preset's.
    */
   augmentWeight?: number | undefined
+  /**
+   * 'talk2dino': adds what the attention heads look at that look at a word, which separates it from the background.
+   * Default: the preset's.
+   */
+  backgroundCleaning?: boolean | undefined
 }
 
 /** What is done with the class scores of every pixel. */

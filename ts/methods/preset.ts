@@ -4,6 +4,7 @@ import { type DatasetName, unknown } from './benchmarks.js'
 import { fitted, isFitted } from './families.js'
 import { METHOD_NAMES, METHODS, type MethodName } from './list.js'
 import type { Preset } from './method.js'
+import { TALKING_FAMILIES, talks } from './talk2dino.js'
 
 /** What a preset needs to know of a model. @internal */
 export interface ModelFacts {
@@ -71,7 +72,9 @@ function modeFor(method: MethodName, preset: Preset, { denseMode }: ModelFacts):
 /** The methods that run on a model: those whose dense mode it has. @internal */
 export function methodsOf(model: ModelFacts): MethodName[] {
   return METHOD_NAMES.filter(method =>
-    model.denseModes.includes(presetFor(method, undefined, model).preset.mode),
+    talks(method)
+      ? TALKING_FAMILIES.includes(model.family)
+      : model.denseModes.includes(presetFor(method, undefined, model).preset.mode),
   )
 }
 

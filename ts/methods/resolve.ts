@@ -13,10 +13,12 @@ import {
   checkMode,
   defaultMethod,
   type ModelFacts,
+  methodsOf,
   presetFor,
   SMALLEST_PAPER_WINDOW,
 } from './preset.js'
 import { PROXY_MODES, proxyModel } from './proxy.js'
+import { checkTalking, talks } from './talk2dino.js'
 
 /** Options that a preset fills. @internal */
 export type MethodOptions = PipelineOptions &
@@ -73,6 +75,7 @@ export function resolveMethod(request: {
   if (!METHOD_NAMES.includes(method)) throw unknown('method', method, METHOD_NAMES)
   const { preset, dataset } = presetFor(method, options.dataset, model)
   checkMethodOptions(options)
+  checkTalk(method, model, options)
   const given = modeOf(options)
   const mode = given ?? preset.mode
   checkMode(model, mode, given === undefined ? method : undefined)
@@ -123,6 +126,13 @@ export function checkMasksUsed(method: ResolvedMethod, masks: unknown): void {
     'ERR_DECLIP_INVALID_ARG',
     `Nothing would look at masks: method '${method.method}' does not follow regions. Add refine: 'vote', which gives every region one label, take a method that follows them (${REGION_MODES.join(', ')}), or leave masks out.`,
   )
+}
+
+/** What belongs to method 'talk2dino' goes with no other, and the other way round. */
+function checkTalk(method: MethodName, model: ModelFacts, options: MethodOptions): void {
+  const name = (['text', 'backgroundCleaning'] as const).find(one => options[one] !== undefined)
+  if (talks(method)) checkTalking(model.family, options, methodsOf(model))
+  else if (name) throw invalid(name, "left out unless method is 'talk2dino'", options[name])
 }
 
 function resolvePostprocess(
@@ -181,6 +191,9 @@ function resolveWindows(
     augment: options.augment ?? preset.augment,
     augmentWeight: options.augmentWeight ?? preset.augmentWeight,
     proxySeesPicture: seesPicture || undefined,
+    ...(preset.backgroundCleaning !== undefined && {
+      talk2dino: { clean: options.backgroundCleaning ?? preset.backgroundCleaning },
+    }),
   }
 }
 

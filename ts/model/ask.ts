@@ -2,6 +2,8 @@ import type { Call, CallOptions } from '../base/call.js'
 import type { NativeCall, NativeSegmentation, NativeWords } from '../engine/addon-types.js'
 import { callNative } from '../engine/call-native.js'
 import { loadAddon } from '../engine/load-addon.js'
+import type { MethodName } from '../methods/list.js'
+import type { TextOptions } from '../methods/options.js'
 import type { ModelFacts } from '../methods/preset.js'
 import type { ResolvedMethod } from '../methods/resolve.js'
 import {
@@ -18,7 +20,8 @@ import type { TextModel } from '../words/word-features.js'
 /** What a picture's features are asked through. @internal */
 export interface EncodedBy {
   readonly facts: ModelFacts
-  readonly textModel: TextModel
+  /** See {@link Model.wordsFor}. */
+  wordsFor(method: MethodName, text: TextOptions | undefined, call?: Call): Promise<TextModel>
 }
 
 /** A picture that was encoded, or that will be by the same native call. @internal */
@@ -54,7 +57,8 @@ export async function ask(
   const { model, method, start, given, source } = asked
   const addon = loadAddon()
   const begun = performance.now()
-  const vocabulary = await toVocabulary(model.textModel, classes, method, options)
+  const words = await model.wordsFor(method.method, options.text, options)
+  const vocabulary = await toVocabulary(words, classes, method, options)
   try {
     const textMs = performance.now() - begun
     const { background, features, wordClass } = vocabulary

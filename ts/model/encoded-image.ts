@@ -6,7 +6,8 @@ import { callNative } from '../engine/call-native.js'
 import { loadAddon } from '../engine/load-addon.js'
 import { Tensor } from '../engine/tensor.js'
 import { invalid } from '../errors.js'
-import type { PipelineOptions, PostprocessOptions } from '../methods/options.js'
+import type { PipelineOptions, PostprocessOptions, TextOptions } from '../methods/options.js'
+import { defaultMethod } from '../methods/preset.js'
 import { resolveMethod } from '../methods/resolve.js'
 import type { Segmentation, SegmentationParts } from '../result/segmentation.js'
 import type { ClassList, VocabularyOptions } from '../words/options.js'
@@ -55,6 +56,11 @@ export interface Peak {
   readonly score: number
 }
 
+/** What a view was encoded with. @internal */
+export interface ViewOptions extends PipelineOptions {
+  text?: TextOptions | undefined
+}
+
 /**
  * Milliseconds of work that need not wait for whole pictures: of high priority unless the caller says otherwise.
  *
@@ -87,14 +93,14 @@ export class View {
 
   readonly #native: NativeView
   readonly #model: EncodedBy
-  readonly #options: PipelineOptions
+  readonly #options: ViewOptions
   readonly #source: SegmentationParts['source']
 
   /** @internal */
   constructor(
     native: NativeView,
     model: EncodedBy,
-    options: PipelineOptions,
+    options: ViewOptions,
     source: SegmentationParts['source'],
   ) {
     this.width = native.width
@@ -131,7 +137,7 @@ export class View {
         encoded: async () => ({ answer: query => this.#native.segment(query) }),
         source: this.#source,
       }
-      return ask(asked, classes, call)
+      return ask(asked, classes, { ...call, text: call.text ?? this.#options.text })
     })
   }
 
@@ -209,8 +215,9 @@ export class View {
     }
     const addon = loadAddon()
     const named = list.map(text => ({ text, owner: `text '${text}'` }))
+    const { text, method = defaultMethod(this.#model.facts) } = this.#options
     const rows = await encodeTexts(
-      this.#model.textModel,
+      await this.#model.wordsFor(method, text, options),
       named,
       options.templates ?? 'none',
       options,
@@ -218,11 +225,11 @@ export class View {
     const width = rows[0]?.length ?? 0
     const flat = new Float32Array(rows.length * width)
     for (const [i, row] of rows.entries()) flat.set(row, i * width)
-    const text = addon.tensor(flat, [rows.length, width], 'float32')
+    const features = addon.tensor(flat, [rows.length, width], 'float32')
     try {
-      return await callNative(addon, options, job => run(job, text))
+      return await callNative(addon, options, job => run(job, features))
     } finally {
-      text.dispose()
+      features.dispose()
     }
   }
 

@@ -16,13 +16,21 @@ import { generatorSettings, type MaskGeneratorOptions } from '../masks/generator
 import { holdProvider } from '../masks/provider.js'
 import { resolveDense } from '../methods/dense.js'
 import { checkDense, DENSE_FIELDS, modeOf } from '../methods/fields.js'
-import type { DenseOptions, FoundationModel, ProxyOptions } from '../methods/options.js'
+import { METHODS, type MethodName } from '../methods/list.js'
+import type {
+  DenseOptions,
+  FoundationModel,
+  ProxyOptions,
+  TextOptions,
+} from '../methods/options.js'
 import { checkMode } from '../methods/preset.js'
 import { resolveMethod } from '../methods/resolve.js'
 import type { PromptedMasks } from '../result/prompted-masks.js'
+import { checkTalking, TALKING_FAMILIES, talks } from '../methods/talk2dino.js'
 import { tokenizeOrCut } from '../text/cut-texts.js'
 import type { TextTokenizer } from '../text/text-tokenizer.js'
 import type { ClassList, VocabularyOptions } from '../words/options.js'
+import { projectedText } from '../words/projected.js'
 import { Vocabulary } from '../words/vocabulary.js'
 import type { TextModel } from '../words/word-features.js'
 import { type Boxes, boxRows } from './boxes.js'
@@ -279,8 +287,15 @@ export class Model {
    */
   async vocabulary(classes: ClassList, options: VocabularyOptions = {}): Promise<Vocabulary> {
     return admit(options, async call => {
-      this.checkTextSpace()
-      return Vocabulary.build(this.textModel, classes, call)
+      const { text } = call
+      if (text === undefined) {
+        this.checkTextSpace()
+        return Vocabulary.build(this.textModel, classes, call)
+      }
+      checkTalking(this.info.family, {})
+      const { templates = METHODS.talk2dino.preset.templates } = call
+      const words = await this.wordsFor('talk2dino', text, call)
+      return Vocabulary.build(words, classes, { ...call, templates })
     })
   }
 
@@ -294,19 +309,19 @@ export class Model {
    */
   async encode(image: ImageInput, options: EncodeOptions = {}): Promise<View> {
     return admit(options, async call => {
-      this.checkTextSpace()
+      this.checkTextSpace(call.method)
       const opened = image instanceof Tensor ? undefined : openImage(image, call)
       try {
         const { masks } = call
         const held = masks === undefined ? call : { ...call, masks: holdProvider(masks) }
         const ready = await until(this.withProxy(held), call.signal)
-        const { pipeline, warning } = resolveMethod({ model: this.facts, options: ready })
+        const { method, pipeline, warning } = resolveMethod({ model: this.facts, options: ready })
         warnOnce(warning)
         const placed = await placeRegions(opened ?? (image as Tensor), pipeline, ready)
         const native = await callNative(this.#addon, call, job =>
           this.native.encode({ ...job, picture: placed.ready, pipeline: placed.pipeline }),
         ).finally(() => placed.dispose())
-        return new View(native, this, ready, opened?.again ?? noPicture)
+        return new View(native, this, { ...ready, method }, opened?.again ?? noPicture)
       } finally {
         opened?.close()
       }
@@ -439,20 +454,52 @@ export class Model {
   /** What the text side needs. @internal */
   get textModel(): TextModel {
     return {
+      ...(TALKING_FAMILIES.includes(this.info.family) && { space: 'talk2dino' as const }),
       addon: this.#addon,
       native: this.native,
       tokenizer: this.#tokenizer as TextTokenizer, // asked only where there is a text tower
     }
   }
 
-  /** A vision foundation model has no space for texts. @internal */
-  checkTextSpace(): void {
+  /**
+   * The text side of a call: this model's own, or with method 'talk2dino' another one's through a projection.
+   *
+   * @throws DeclipError ERR_DECLIP_INVALID_ARG, and as loadModel()
+   * @internal
+   */
+  async wordsFor(
+    method: MethodName,
+    text: TextOptions | undefined,
+    call: Call = {},
+  ): Promise<TextModel> {
+    if (!talks(method)) return this.textModel
+    const { text: loaded } = await until(this.withText({ ...call, text }), call.signal)
+    return projectedText(this.#addon, this.textModel, loaded, call)
+  }
+
+  /** A vision foundation model has no space for texts, unless the method brings one. @internal */
+  checkTextSpace(method?: string): void {
     const { family, path, textSpace } = this.info
-    if (textSpace) return
+    if (textSpace || talks(method)) return
     throw new DeclipError(
       'ERR_DECLIP_WEIGHTS',
       `${path} is a vision foundation model (${family}) without a text tower: its features cannot be compared with words. Load a CLIP checkpoint for that, and give it this one as proxy: { model } with method 'proxyclip'.`,
     )
+  }
+
+  /** The options with the model of `text.model` loaded where that is a source. @internal */
+  async withText<T extends CallOptions & { text?: TextOptions | undefined }>(
+    options: T,
+  ): Promise<T> {
+    const source = options.text?.model
+    if (typeof source !== 'string') return options
+    const { device, dtype } = this.info
+    const model = await this.#loadProxy(source, {
+      device: device as Device,
+      dtype,
+      onProgress: options.onProgress,
+    })
+    return { ...options, text: { ...options.text, model } }
   }
 
   /** The options with the model of `proxy.model` loaded where that is a source. @internal */

@@ -2,7 +2,7 @@ import type { CallOptions } from '../base/call.js'
 import type { Device, ModelDType, Positions } from '../base/names.js'
 import type { PictureOptions } from '../image/decode.js'
 import type { MaskProvider } from '../masks/provider.js'
-import type { DenseOptions, PipelineOptions } from '../methods/options.js'
+import type { DenseOptions, PipelineOptions, TextOptions } from '../methods/options.js'
 
 /** What weights cannot tell about a model; overrides what was found or assumed. */
 export interface ConfigOptions {
@@ -77,4 +77,6 @@ export interface EncodeOptions extends CallOptions, PictureOptions, PipelineOpti
    * `refine: 'vote'` of {@link View.segment}; methods that follow regions look at them here.
    */
   masks?: MaskProvider | undefined
+  /** 'talk2dino': where words come from that the view is asked for later. */
+  text?: TextOptions | undefined
 }

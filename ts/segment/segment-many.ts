@@ -49,7 +49,8 @@ export async function* segmentMany<Image extends ImageInput>(
   const prepared = await prepare(options)
   const { model, method, options: ready } = prepared
   const { onError } = ready
-  const vocabulary = await toVocabulary(model.textModel, classes, method, ready)
+  const words = await model.wordsFor(method.method, ready.text, ready)
+  const vocabulary = await toVocabulary(words, classes, method, ready)
 
   // Leaving the loop early stops what is in flight.
   const stop = new AbortController()

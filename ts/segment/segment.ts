@@ -74,8 +74,9 @@ export async function prepare<T extends SegmentOptions>(asked: T): Promise<Prepa
   await prepareAddon()
   // Others may wait for the same models, which go on loading if this call is stopped.
   const model = await until(modelOf(given), given.signal)
-  model.checkTextSpace()
-  const options = await until(model.withProxy(given), given.signal)
+  model.checkTextSpace(given.method)
+  const loaded = await until(model.withProxy(given), given.signal)
+  const options = await until(model.withText(loaded), given.signal)
   const method = resolveMethod({ model: model.facts, options })
   checkMasksUsed(method, options.masks)
   warnOnce(method.warning)

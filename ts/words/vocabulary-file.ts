@@ -20,6 +20,8 @@ export interface VocabularyFields {
   tokenizer?: string | undefined
   /** Features that were made elsewhere: which model they are of is not known, and there is no probe. */
   given?: boolean | undefined
+  /** See TextModel. */
+  space?: 'talk2dino' | undefined
 }
 
 type Addon = Pick<NativeAddon, 'CancelToken' | 'tensor' | 'readSafetensors' | 'writeSafetensors'>
@@ -98,7 +100,7 @@ function parseFields(path: string, metadata: Readonly<Record<string, string>>): 
   }
   const fields = (json ?? {}) as Partial<Record<keyof VocabularyFields, unknown>>
   const { classes, words, wordClass, background, templates, modelKey } = fields
-  const { fingerprint, tokenizer, given } = fields
+  const { fingerprint, tokenizer, given, space } = fields
   const require = (holds: boolean, problem: string) => {
     if (!holds) throw damaged(path, problem)
   }
@@ -117,6 +119,7 @@ function parseFields(path: string, metadata: Readonly<Record<string, string>>): 
     typeof fingerprint === 'string', 'fingerprint must be a string')
   require(tokenizer === undefined || typeof tokenizer === 'string', 'tokenizer must be a string')
   require(given === undefined || typeof given === 'boolean', 'given must be true or false')
+  require(space === undefined || space === 'talk2dino', "space must be 'talk2dino'")
   return {
     classes,
     words,
@@ -127,6 +130,7 @@ function parseFields(path: string, metadata: Readonly<Record<string, string>>): 
     fingerprint,
     tokenizer,
     given,
+    space,
   } as VocabularyFields
 }
 

@@ -57,6 +57,7 @@ export class Vocabulary {
   readonly #tokenizer: string | undefined
   readonly #probe: Float32Array | undefined
   readonly #given: boolean
+  readonly #space: TextModel['space']
   readonly #addon: TextModel['addon']
 
   private constructor(
@@ -76,6 +77,7 @@ export class Vocabulary {
     this.features = features
     this.#probe = probe
     this.#given = fields.given === true
+    this.#space = fields.space
     this.#addon = addon
   }
 
@@ -118,6 +120,7 @@ export class Vocabulary {
       modelKey: keyOf(model),
       fingerprint: model.native.info.textFingerprint,
       tokenizer: model.tokenizer.key,
+      space: model.space,
     }
     const features = auxiliaryRows
       ? await mix(model, nameRows, auxiliaryRows, { wordClass, background, weight, call })
@@ -266,6 +269,7 @@ export class Vocabulary {
       fingerprint: this.#fingerprint,
       tokenizer: this.#tokenizer,
       ...(this.#given && { given: true }),
+      ...(this.#space && { space: this.#space }),
     }
     const probe = this.#probe
     const features = this.features.native
@@ -286,6 +290,23 @@ export class Vocabulary {
       throw new DeclipError(
         'ERR_DECLIP_INVALID_ARG',
         `This vocabulary has ${this.modelKey}, this model makes ${embedDim}: they are of another model. Load that one, or take its embeddings for this one.`,
+      )
+    }
+    if (this.#space !== model.space) {
+      const [own, other] = [this.#space, model.space].map(space =>
+        space ? "in a DINOv2's space (method 'talk2dino')" : "in its text tower's own space",
+      )
+      throw new DeclipError(
+        'ERR_DECLIP_INVALID_ARG',
+        `This vocabulary is ${own}, the words of this call are ${other}; make it again with model.vocabulary() of the model that segments.`,
+      )
+    }
+    if (model.space && !text) {
+      const [, width] = this.features.shape
+      if (width === embedDim) return
+      throw new DeclipError(
+        'ERR_DECLIP_INVALID_ARG',
+        `This vocabulary has ${width} features per word, this ${model.native.info.family} makes patches of ${embedDim}: it was made for another size; make it again with this model.`,
       )
     }
     // The same weights with another cleaning of texts: most words would agree, and the probe is one of them.

@@ -19,6 +19,8 @@ export interface TextModel {
     readonly info: Pick<NativeModel['info'], 'family' | 'embedDim' | 'text' | 'textFingerprint'>
   }
   readonly tokenizer: Pick<TextTokenizer, 'tokenize' | 'ready' | 'key'>
+  /** Whose space its features are in where no text tower has it: a DINOv2's, through Talk2DINO's projection. */
+  readonly space?: 'talk2dino' | undefined
 }
 
 /** A model that puts texts and pictures into one space: what {@link loadModel} gives for a CLIP. */

@@ -44,7 +44,7 @@ const same: true[] = [
     Omit<PipelineOptions, keyof DenseOptions | 'method' | 'dataset' | 'denseMode'>
   >,
   true satisfies Same<OptionsOf<typeof POSTPROCESS_FIELDS>, PostprocessOptions>,
-  true satisfies Same<OptionsOf<typeof PROMPT_FIELDS>, Omit<PromptOptions, 'templates'>>,
+  true satisfies Same<OptionsOf<typeof PROMPT_FIELDS>, Omit<PromptOptions, 'templates' | 'text'>>,
   true satisfies Same<OptionsOf<typeof PAMR_FIELDS>, Partial<Loose<PamrOptions>>>,
 ]
 
@@ -56,7 +56,7 @@ const TABLES: [string, string, Fields, others: string[]][] = [
   [OPTIONS, 'ProxyOptions', PROXY_FIELDS, ['model', 'features']],
   [OPTIONS, 'PipelineOptions', PIPELINE_FIELDS, ['method', 'dataset', 'denseMode']],
   [OPTIONS, 'PostprocessOptions', POSTPROCESS_FIELDS, []],
-  [OPTIONS, 'PromptOptions', PROMPT_FIELDS, ['templates']],
+  [OPTIONS, 'PromptOptions', PROMPT_FIELDS, ['templates', 'text']],
   ['ts/methods/method.ts', 'PamrOptions', PAMR_FIELDS, []],
 ]
 
@@ -89,7 +89,7 @@ t.test('so does the table of the guide', async t => {
   const described = lines
     .slice(lines.indexOf('| option | what it is | what it may be | default |') + 2)
     .map(line => /^\| `([\w.]+)`/.exec(line)?.[1])
-  for (const name of ['templates', 'definitions', 'background']) t.ok(described.includes(name))
+  for (const name of ['templates', 'text', 'definitions', 'background']) t.ok(described.includes(name))
 })
 
 t.test('every value of every preset is one that a caller may give', async t => {
@@ -111,7 +111,7 @@ t.test('every value of every preset is one that a caller may give', async t => {
   }
   t.same(
     METHOD_OPTIONS.filter(name => fields[name] === undefined),
-    ['corrclip', 'denseMode', 'method', 'dataset', 'masks', 'proxy', 'scclip', 'templates'],
+    ['corrclip', 'denseMode', 'method', 'dataset', 'masks', 'proxy', 'scclip', 'templates', 'text'],
   )
 })
 

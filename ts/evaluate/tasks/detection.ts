@@ -57,7 +57,8 @@ export async function openDetection(
     // A data set's objects have no background; what there is between them is put against them.
     { background: options.background, definitions, synonyms },
   )
-  const vocabulary = await toVocabulary(model.textModel, classes, method, {
+  const words = await model.wordsFor(method.method, prepared.options.text, prepared.options)
+  const vocabulary = await toVocabulary(words, classes, method, {
     ...prepared.options,
     background,
     definitions,

@@ -29,7 +29,8 @@ export async function openSemantic(
     synonyms: await textsOf(synonyms),
   }
   const given = { ...prepared.options, ...asked.options }
-  const vocabulary = await toVocabulary(model.textModel, asked.classes, method, given)
+  const words = await model.wordsFor(method.method, given.text, given)
+  const vocabulary = await toVocabulary(words, asked.classes, method, given)
   const isOwn = vocabulary !== asked.classes
   return {
     model,
