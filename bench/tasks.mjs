@@ -114,7 +114,13 @@ const TASKS = {
   async click({ model, width, height }, files) {
     const { image: side, window } = ARCHITECTURES[model]
     const point = [0.45 * width, 0.6 * height]
-    return { ...(await weights(model, files)), ...(await photo(width, height, files)), side, window, point }
+    return {
+      ...(await weights(model, files)),
+      ...(await photo(width, height, files)),
+      side,
+      window,
+      point,
+    }
   },
 
   /** The first words of a list on a picture that the model has encoded already. */

@@ -8,7 +8,7 @@ import { type Case, Golden } from './support.js'
 
 const golden = new Golden('sam-decoder')
 // No shape tells how many heads there are.
-const decoderHeads = (golden.case('generate').config ?? {})['decoder_heads'] as number
+const decoderHeads = golden.case('generate').config?.['decoder_heads'] as number
 const model = await loadModel(golden.path('sam.safetensors'), { config: { decoderHeads } })
 t.teardown(() => model.dispose())
 
@@ -51,7 +51,8 @@ for (const id of golden.ids('generate').filter(one => !one.startsWith('generator
   t.test(id, async t => {
     const run = golden.case(id)
     const photo = golden.path(run.inputs['photo'] as string)
-    const [height, width] = (run.options ?? {})['original_size'] as [number, number]
+    const size = run.options?.['original_size'] as [number, number]
+    const [height, width] = size
     const masks = await model.generateMasks(photo, optionsOf(run))
     const { masks: count, mask_min_agreement: least } = run.values as Record<string, number>
     t.equal(masks.length, count, 'as many masks')
@@ -102,11 +103,11 @@ for (const id of golden.ids('generate').filter(one => !one.startsWith('generator
       { width, height },
     )
     const got = (await decoded.data()) as Uint8Array
-    const size = width * height
+    const pixels = width * height
     for (const [k, mask] of wanted.entries()) {
       let equal = 0
-      for (let i = 0; i < size; i++) equal += Number(got[k * size + i] === mask[i])
-      if (equal / size < (least as number)) t.fail(`mask ${k}: ${equal / size} of the pixels`)
+      for (let i = 0; i < pixels; i++) equal += Number(got[k * pixels + i] === mask[i])
+      if (equal / pixels < (least as number)) t.fail(`mask ${k}: ${equal / pixels} of the pixels`)
     }
   })
 }

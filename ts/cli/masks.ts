@@ -99,7 +99,9 @@ async function makeMasks(given: string[], flags: MasksFlags, run: Run): Promise<
   const { model, source } = opened
   const prompts = hasPrompts(flags) ? readPrompts(flags) : undefined
   if (prompts && format !== 'png') {
-    throw usage('--point and --box write .png files, one for every mask; --json prints run lengths.')
+    throw usage(
+      '--point and --box write .png files, one for every mask; --json prints run lengths.',
+    )
   }
   const options = generatorOptions(flags)
   const call = { signal, onProgress: batch.total === 1 ? progress.update : undefined }

@@ -96,11 +96,7 @@ t.test('masks of points and boxes', async t => {
   const found = JSON.parse(click.out)
   t.match(found, { width: 120, height: 120, prompts: 1, masksPerPrompt: 1, out: [one] })
   const map = await readIndexPicture(one)
-  t.equal(
-    [...map.data].filter(value => value === 1).length,
-    found.areas[0],
-    'index 1 is inside',
-  )
+  t.equal([...map.data].filter(value => value === 1).length, found.areas[0], 'index 1 is inside')
   const two = await declip(
     photo,
     ...config,
