@@ -47,6 +47,26 @@ const TASKS = {
     }
   },
 
+  proxy: async (model, request) => {
+    const { pixels, size, vocabulary: file, options, dtype } = request
+    const [height, width] = size
+    const photo = { data: await readRaw(pixels, Uint8Array), width, height, channels: 3 }
+    const vocabulary = await Vocabulary.load(file, { model })
+    const proxy = { model: await loadModel(request.proxy, { dtype }) }
+    const follows = options.method === 'corrclip'
+    const masks = follows && Tensor.from(await readRaw(request.regions, Int32Array), size)
+    return {
+      work: () =>
+        segment(photo, vocabulary, {
+          model,
+          method: options.method,
+          proxy,
+          ...(follows && { masks }),
+        }),
+      toTypedArray: takeLabels,
+    }
+  },
+
   'encode-windows': async (model, { pixels, size: [height, width], options }) => {
     const photo = { data: await readRaw(pixels, Uint8Array), width, height, channels: 3 }
     return { work: () => model.encode(photo, options), toTypedArray: () => new Uint8Array() }

@@ -143,6 +143,29 @@ const click = {
   ],
 }
 
+/** CorrCLIP with given regions against its authors' arithmetic, and against ProxyCLIP on the same two windows. */
+const corrclip = {
+  name: 'goals/corrclip',
+  slow: '2 minutes',
+  task: {
+    name: 'proxy',
+    model: B16,
+    proxy: 'dino-b-8',
+    width: 448,
+    height: 336,
+    method: 'corrclip',
+  },
+  programs: [pytorch, ours, half],
+  agree: { measure: 'equal', atLeast: 0.99 },
+  warmUp: 0,
+  repeat: 2,
+  goals: [
+    { ours: 'declip', measure: 'time', atLeast: 2 },
+    { ours: 'declip bfloat16', measure: 'time', atLeast: 2 },
+    { ours: 'declip', measure: 'agreement', atLeast: 0.99 },
+  ].map(goal => ({ ...goal, theirs: 'PyTorch', work: 'CorrCLIP with given regions, one photo' })),
+}
+
 const requery = [
   { variant: 'itaclip', method: 'itaclip', options: { dataset: 'voc21' } },
   { variant: 'naclip', method: 'naclip', options: { pamr: false } },
@@ -262,6 +285,7 @@ export const goalCases = [
   ...pamr,
   label,
   itaclip,
+  corrclip,
   masks,
   click,
   ...requery,

@@ -80,6 +80,22 @@ const TASKS = {
     }
   },
 
+  /** Patches that look at each other by DINO's features, within given regions or without. */
+  async proxy({ model, proxy, width, height, method }, files) {
+    const encoder = await weights(model, files)
+    const words = WORDS171.slice(0, 21)
+    const options = { photo: await photoOfSize(width, height), background: false }
+    return {
+      ...encoder,
+      proxy: await checkpoint(proxy, files.folder),
+      proxyHeads: ARCHITECTURES[proxy].width / HEAD,
+      ...(await photo(width, height, files)),
+      ...(await savedVocabulary(encoder.checkpoint, words, options, files)),
+      regions: await files.write('regions', tiles(width, height)),
+      options: { ...METHODS[method].preset, method },
+    }
+  },
+
   /** A row of windows, encoded. */
   async 'encode-windows'({ model, windows }, files) {
     const [window, stride] = [224, 112]
@@ -229,6 +245,17 @@ async function normalisedPhoto(width, height) {
     { length: data.length },
     (_, i) => (data[3 * (i % (width * height)) + Math.floor(i / (width * height))] - 116) / 68,
   )
+}
+
+/** About 40 regions as masks leave them, with a tenth of the pixels in none. */
+function tiles(width, height) {
+  return Int32Array.from({ length: width * height }, (_, i) => {
+    const [x, y] = [i % width, Math.floor(i / width)]
+    const column = Math.floor((7 * (x + 9 * Math.sin(y / 23))) / width)
+    const row = Math.floor((6 * (y + 9 * Math.sin(x / 19))) / height)
+    const number = 1 + 8 * Math.max(0, row) + Math.max(0, column)
+    return number % 10 === 0 ? 0 : number
+  })
 }
 
 /** Numbers of -1 to 1 without a pattern that would flatter anything. */

@@ -125,7 +125,8 @@ Stages Dino::stages(const at::Tensor& image,
     call.check();
     Stages out;
     out.features = query_plus_key(x, patches);
-    if (tap.end() > last) tap.after(last, block(last, x, patches, call, nullptr));
+    if (tap.end() > last)
+      tap.after(last, block(last, x, patches, call, nullptr));
     out.blocks = tap.take();
     return out;
   }

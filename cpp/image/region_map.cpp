@@ -37,18 +37,17 @@ at::Tensor cut_regions(const at::Tensor& regions,
                        int64_t last) {
   const auto map = regions.to(at::kCPU, at::kInt);
   const int64_t largest = map.max().item<int64_t>();
-  auto out = at::full(
-      {last - first, plan.padded_height(), plan.padded_width()},
-      std::max(kBorderRegion, largest + 1),
-      map.options());
+  auto out = at::full({last - first, plan.padded_height(), plan.padded_width()},
+                      std::max(kBorderRegion, largest + 1),
+                      map.options());
   auto inner = out.narrow(1, plan.padding.top, plan.window_height)
                    .narrow(2, plan.padding.left, plan.window_width);
   for (int64_t i = first; i < last; ++i) {
     const Window window = plan[i];
-    inner[i - first].copy_(take(
-        map,
-        nearest(map.size(0), plan.height, window.y1, plan.window_height),
-        nearest(map.size(1), plan.width, window.x1, plan.window_width)));
+    inner[i - first].copy_(
+        take(map,
+             nearest(map.size(0), plan.height, window.y1, plan.window_height),
+             nearest(map.size(1), plan.width, window.x1, plan.window_width)));
   }
   return out;
 }

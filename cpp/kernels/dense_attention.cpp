@@ -48,15 +48,13 @@ bool is_plain(const std::vector<AttentionTerm>& terms,
 /// Of scores [B, n, Lq, Lk]; the rows of queries that see nothing have their
 /// own key.
 at::Tensor visible_keys(const at::Tensor& scores, const GroupScope& scope) {
-  const auto own =
-      scope.queries.to(scores.device()).unsqueeze(1).unsqueeze(3);
+  const auto own = scope.queries.to(scores.device()).unsqueeze(1).unsqueeze(3);
   const auto other = scope.keys.to(scores.device()).unsqueeze(1).unsqueeze(2);
   const auto open = (own == kNoGroup).logical_or(other == kNoGroup);
-  const auto visible =
-      at::where(open, scores > scope.threshold, own == other)
-          .logical_or(other == kEveryGroup);
-  const auto itself = at::eye(scores.size(2), scores.size(3), scores.options())
-                          .to(at::kBool);
+  const auto visible = at::where(open, scores > scope.threshold, own == other)
+                           .logical_or(other == kEveryGroup);
+  const auto itself =
+      at::eye(scores.size(2), scores.size(3), scores.options()).to(at::kBool);
   return visible.logical_or(
       itself.logical_and(visible.any(-1, /*keepdim=*/true).logical_not()));
 }
@@ -76,8 +74,8 @@ at::Tensor eager_scores(const AttentionTerm& term,
       prior = prior.to(factor.device()) * factor.view({-1, 1, 1, 1});
     scores = scores.defined() ? scores + prior.to(scores.options()) : prior;
   }
-  const auto visible = options.scope ? visible_keys(scores, *options.scope)
-                                     : at::Tensor();
+  const auto visible =
+      options.scope ? visible_keys(scores, *options.scope) : at::Tensor();
   if (options.shift != 0) scores = scores + options.shift;
   constexpr double kNone = -std::numeric_limits<double>::infinity();
   if (options.causal) {

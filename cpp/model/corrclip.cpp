@@ -44,8 +44,8 @@ int64_t spatial_blocks_of(const CorrClipOptions& options, int64_t depth) {
            : "CorrCLIP says nothing of towers") +
           std::string(options.spatial_blocks ? ", but this tower has "
                                              : " this shallow: this one has ") +
-          std::to_string(depth) + " blocks, of which 1 to " +
-          std::to_string(depth - 2) +
+          std::to_string(depth) + " blocks, of which " +
+          (depth > 2 ? "1 to " + std::to_string(depth - 2) : "none") +
           " can be averaged for the spatial branch. Pass corrclip: { "
           "spatialBlocks } in that range, or { spatialWeight: 0 } to go "
           "without that branch.");
@@ -95,8 +95,7 @@ class RegionTokens final : public Tap {
     for (int64_t i = 0; i < patches.numel(); ++i) key[i] = groups[region[i]];
     scope_ = {at::arange(1, next + 1, at::kInt).unsqueeze(0).to(x.device()),
               keys.to(x.device())};
-    row_of_patch_ =
-        keys[0].slice(0, 1).to(at::kLong).sub_(1).to(x.device());
+    row_of_patch_ = keys[0].slice(0, 1).to(at::kLong).sub_(1).to(x.device());
     tokens_ = x.slice(1, 0, 1).expand({1, next, x.size(2)}).contiguous();
   }
 
@@ -169,16 +168,16 @@ class OnePicture {
     mean_ = unit_.sum(0, false, at::kDouble).square().sum().item<double>() /
             (count * count);
     const auto& own = options.corrclip;
-    given_ = number_regions(
-        regions.defined()
-            ? resize_regions(regions.to(at::kCPU, at::kInt),
-                             {cells_.h, cells_.w})
-                  .flatten()
-            : at::zeros({unit_.size(0)}, at::kInt),
-        own.smallest_is_unsegmented);
-    merged_ = own.merge && given_.count > 1
-                  ? merge_regions(given_, unit_, own.merge_distance, &distances_)
-                  : given_;
+    given_ = number_regions(regions.defined()
+                                ? resize_regions(regions.to(at::kCPU, at::kInt),
+                                                 {cells_.h, cells_.w})
+                                      .flatten()
+                                : at::zeros({unit_.size(0)}, at::kInt),
+                            own.smallest_is_unsegmented);
+    merged_ =
+        own.merge && given_.count > 1
+            ? merge_regions(given_, unit_, own.merge_distance, &distances_)
+            : given_;
   }
 
   /// image [1, 3, H, W] -> [1, E, Hv, Wv].
@@ -205,9 +204,10 @@ class OnePicture {
     std::vector<at::Tensor> values{heads.v.flatten(2).slice(1, 1)};
     if (spatial_blocks > 0) {
       const auto stream = mean.mean().to(x.scalar_type());
-      const auto v = tower_.project(last,
-                                    tower_.norm1(last, stream),
-                                    {.q = false, .k = false, .v = true})
+      const auto v = tower_
+                         .project(last,
+                                  tower_.norm1(last, stream),
+                                  {.q = false, .k = false, .v = true})
                          .v;
       values.push_back(v.flatten(2).slice(1, 1));
     }
@@ -222,8 +222,8 @@ class OnePicture {
 
     auto sum = tower_.final_norm(branches[0]).to(at::kFloat);
     if (branches.size() > 1) {
-      sum = sum + own.spatial_weight *
-                      tower_.final_norm(branches[1]).to(at::kFloat);
+      sum = sum +
+            own.spatial_weight * tower_.final_norm(branches[1]).to(at::kFloat);
     }
     const auto row_of_cell =
         on_grid(copies.row_of_patch().to(at::kCPU), grid, cells_)
@@ -286,9 +286,8 @@ RegionNumbers number_regions(const at::Tensor& map,
   const int32_t* from = flat.const_data_ptr<int32_t>();
   std::map<int32_t, int32_t> numbers;
   for (int64_t i = 0; i < flat.numel(); ++i) numbers.emplace(from[i], 0);
-  const int32_t none = smallest_is_unsegmented && !numbers.empty()
-                           ? numbers.begin()->first
-                           : 0;
+  const int32_t none =
+      smallest_is_unsegmented && !numbers.empty() ? numbers.begin()->first : 0;
   RegionNumbers out;
   for (auto& [value, number] : numbers) {
     if (value != none) number = static_cast<int32_t>(++out.count);
@@ -304,8 +303,7 @@ RegionNumbers merge_regions(const RegionNumbers& regions,
                             double distance,
                             at::Tensor* distances) {
   const auto row = regions.of.to(unit.device(), at::kLong);
-  auto sums =
-      at::zeros({1 + regions.count, unit.size(1)}, unit.options());
+  auto sums = at::zeros({1 + regions.count, unit.size(1)}, unit.options());
   sums.index_add_(0, row, unit);
   const auto patches =
       at::bincount(row, {}, 1 + regions.count).clamp_min(1).unsqueeze(1);
@@ -331,8 +329,8 @@ RegionNumbers merge_regions(const RegionNumbers& regions,
   RegionNumbers out;
   for (int64_t i = 0; i < regions.count; ++i) {
     const int64_t root = root_of(parent, i);
-    cluster[i + 1] = root == i ? static_cast<int32_t>(++out.count)
-                               : cluster[root + 1];
+    cluster[i + 1] =
+        root == i ? static_cast<int32_t>(++out.count) : cluster[root + 1];
   }
   out.of = at::empty_like(regions.of);
   const int32_t* from = regions.of.const_data_ptr<int32_t>();
@@ -350,24 +348,22 @@ at::Tensor corrclip_features(const VisionTower& tower,
   const int64_t pictures = image.size(0);
   const auto& regions = options.regions;
   const std::vector<int64_t> wanted{pictures, image.size(2), image.size(3)};
-  if (regions.defined() &&
-      (regions.sizes() != at::IntArrayRef(wanted) ||
-       regions.scalar_type() != at::kInt)) {
+  if (regions.defined() && (regions.sizes() != at::IntArrayRef(wanted) ||
+                            regions.scalar_type() != at::kInt)) {
     throw Error(ErrorCode::kInvalidArg,
-                "regions must be an int32 tensor [" +
-                    std::to_string(pictures) + ", " +
-                    std::to_string(image.size(2)) + ", " +
+                "regions must be an int32 tensor [" + std::to_string(pictures) +
+                    ", " + std::to_string(image.size(2)) + ", " +
                     std::to_string(image.size(3)) +
                     "], the region of every pixel of the pictures as the model "
                     "gets them, 0 for none.");
   }
   std::vector<at::Tensor> out;
   for (int64_t b = 0; b < pictures; ++b) {
-    const OnePicture one(tower,
-                         options,
-                         options.proxy_features.slice(0, b, b + 1)
-                             .to(image.device()),
-                         regions.defined() ? regions[b] : at::Tensor());
+    const OnePicture one(
+        tower,
+        options,
+        options.proxy_features.slice(0, b, b + 1).to(image.device()),
+        regions.defined() ? regions[b] : at::Tensor());
     out.push_back(one.encode(image.slice(0, b, b + 1), call, tap, stages));
   }
   return pictures == 1 ? out[0] : at::cat(out);

@@ -47,9 +47,9 @@ struct CorrClipStages {
   RegionNumbers merged;  // the same
   at::Tensor distances;  // [R, R] between given regions, if any were compared
   at::Tensor on_tokens;  // int32 [h * w], merged regions on the tower's grid
-  at::Tensor main, spatial;   // [M, D]
-  at::Tensor class_tokens;    // [r, D], by number of the region
-  at::Tensor semantic;        // [M, D]
+  at::Tensor main, spatial;  // [M, D]
+  at::Tensor class_tokens;   // [r, D], by number of the region
+  at::Tensor semantic;       // [M, D]
 };
 
 /// Patch features [B, E, Hv, Wv] on the grid of options.proxy_features, not

@@ -337,12 +337,11 @@ DenseOptions Model::with_proxy(const DenseOptions& options,
   if (!encoder_->info().dense_modes.empty() &&
       recipe_of(options.mode).needs_proxy() &&
       !options.proxy_features.defined() && options.proxy_model) {
-    out.proxy_features =
-        proxy_features(*options.proxy_model,
-                       image,
-                       info_.config.pixels,
-                       options.proxy_part,
-                       call);
+    out.proxy_features = proxy_features(*options.proxy_model,
+                                        image,
+                                        info_.config.pixels,
+                                        options.proxy_part,
+                                        call);
   }
   return out;
 }

@@ -179,11 +179,10 @@ void check_proxy(const EncodeOptions& options, int64_t windows) {
             "whole picture.");
   }
   if (options.augment) {
-    throw Error(
-        ErrorCode::kInvalidArg,
-        std::string("augment does not go with dense mode '") +
-            dense_mode_name(options.dense.mode) +
-            "', whose features belong to the unchanged windows.");
+    throw Error(ErrorCode::kInvalidArg,
+                std::string("augment does not go with dense mode '") +
+                    dense_mode_name(options.dense.mode) +
+                    "', whose features belong to the unchanged windows.");
   }
 }
 
@@ -199,10 +198,8 @@ at::Tensor features_of_whole(const Model& model,
                 "proxy.sees 'picture' needs proxy.model and a dense mode that "
                 "compares its features.");
   }
-  return picture_features(*options.dense.proxy_model,
-                          picture,
-                          model.info().config.pixels,
-                          call);
+  return picture_features(
+      *options.dense.proxy_model, picture, model.info().config.pixels, call);
 }
 
 at::Tensor encode_windows(const Model& model,

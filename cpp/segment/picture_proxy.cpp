@@ -95,10 +95,9 @@ at::Tensor window_proxy(const at::Tensor& features,
     }
     const auto pixels =
         unit(at::matmul(down.pixels, at::matmul(map, across.pixels.t())));
-    const auto cells =
-        (pixels * down.weights.unsqueeze(1) * across.weights)
-            .view({map.size(0), grid.height, 2, grid.width, 2})
-            .sum(at::IntArrayRef{2, 4});
+    const auto cells = (pixels * down.weights.unsqueeze(1) * across.weights)
+                           .view({map.size(0), grid.height, 2, grid.width, 2})
+                           .sum(at::IntArrayRef{2, 4});
     out.push_back(unit(cells));
   }
   return at::stack(out);

@@ -5,7 +5,7 @@
  *   node scripts/make/make-random-checkpoint.mjs <name>... [--out folder] [--dtype float16] [--seed n]
  *
  * name     vit-b-32, vit-b-16, vit-l-14, vit-l-14-336 (OpenAI's layout),
- *          eva02-b-16, eva02-l-14-336 (EVA-CLIP's layout), sam-b (its authors' layout)
+ *          eva02-b-16, eva02-l-14-336 (EVA-CLIP's layout), dino-b-8, sam-b (their authors' layouts)
  * --out    default: declip-native-bench in the system's temporary folder
  * --dtype  float32 (default) or float16
  * --seed   default 0
@@ -63,6 +63,7 @@ export const ARCHITECTURES = {
     embed: 768,
     text: TEXT_L,
   }),
+  'dino-b-8': dino({ image: 224, patch: 8, width: 768, layers: 12 }),
   'sam-b': sam({ image: 1024, patch: 16, width: 768, layers: 12, embed: 256, window: 14 }),
 }
 
@@ -225,6 +226,29 @@ function eva(sizes) {
     constant(LOGIT_SCALE, 'logit_scale'),
   )
   return { ...sizes, tensors }
+}
+
+/** DINO's vision transformer. */
+function dino(sizes) {
+  const { image, patch, width, layers } = sizes
+  const tensors = [
+    random('cls_token', 1, 1, width),
+    random('pos_embed', 1, 1 + (image / patch) ** 2, width),
+    ...linear('patch_embed.proj', [width, 3, patch, patch]),
+  ]
+  for (let i = 0; i < layers; i++) {
+    const block = `blocks.${i}`
+    tensors.push(
+      ...layerNorm(`${block}.norm1`, width),
+      ...linear(`${block}.attn.qkv`, [3 * width, width]),
+      ...linear(`${block}.attn.proj`, [width, width]),
+      ...layerNorm(`${block}.norm2`, width),
+      ...linear(`${block}.mlp.fc1`, [4 * width, width]),
+      ...linear(`${block}.mlp.fc2`, [width, 4 * width]),
+    )
+  }
+  tensors.push(...layerNorm('norm', width))
+  return { ...sizes, mlp: 4 * width, tensors }
 }
 
 /**

@@ -21,9 +21,28 @@ const MODELS = {
   'EVA-CLIP ViT-B/16': 'EVA02_CLIP_B_psz16_s8B.pt',
   'CLIP ViT-B/16 with DINO ViT-B/8':
     'openai/clip-vit-base-patch16 --proxy-model facebook/dino-vitb8',
+  ...withMasks('B/16', 'facebook/metaclip-b16-fullcc2.5b'),
+  ...withMasks('L/14', 'facebook/metaclip-l14-fullcc2.5b'),
 }
 /** Methods whose figures are of a checkpoint of their own. */
 const TRAINED = { declip: 'evab_dinov2B_csa_560_0.25_seg.pt', clipself: 'CLIPSELF.pt' }
+
+/** CorrCLIP's backbones: with DINO, and with masks that the reader has as files. */
+function withMasks(size, model) {
+  const folders = {
+    'SAM2 (32)': 'SAM2-32',
+    'SAM2 (8)': 'SAM2-8',
+    Mask2Former: 'MASK2FORMER',
+    EoMT: 'EOMT',
+    EntitySeg: 'ENTITYSEG',
+  }
+  return Object.fromEntries(
+    Object.entries(folders).map(([masks, folder]) => [
+      `MetaCLIP ViT-${size} with DINO ViT-B/8 and masks of ${masks}`,
+      `${model} --proxy-model facebook/dino-vitb8 --masks ${folder}`,
+    ]),
+  )
+}
 
 /** @param {typeof import('../../ts/methods/list.js').METHODS} methods */
 export function publishedTable(methods) {

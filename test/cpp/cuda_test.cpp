@@ -161,6 +161,12 @@ TEST(cuda_attention_is_that_of_the_cpu) {
     compare_devices({{{{unit, unit}}, 3.0, 1.0}}, values, proxy);
     proxy.shift = -3.5;  // above the largest score: no row has one left
     compare_devices({{{{unit, unit}}, 3.0, 1.0}}, values, proxy);
+    // Within groups alone: what is just above a threshold in one type is not in
+    // another.
+    declip::AttentionOptions scope;
+    const auto groups = (random.tensor({1, 200}).abs() * 4).to(at::kInt);
+    scope.scope = declip::GroupScope{groups, groups, 1000.0};
+    compare_devices({{{{unit, unit}}, 3.0, 1.0}}, values, scope);
   });
 }
 

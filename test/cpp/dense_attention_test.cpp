@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/dense_attention_args.h"
 #include "random_planes.h"
 #include "tap.h"
 
@@ -16,6 +17,19 @@ using declip::AttentionOptions;
 using declip::AttentionTerm;
 
 namespace {
+
+/// Whether a query sees a key, see GroupScope.
+bool sees(const declip::GroupScope& scope,
+          int64_t b,
+          int64_t query,
+          int64_t key,
+          double score) {
+  const int own = scope.queries[b][query].item<int>();
+  const int other = scope.keys[b][key].item<int>();
+  if (other == -1) return true;
+  if (own == 0 || other == 0) return score > scope.threshold;
+  return own == other;
+}
 
 /// The formula, number by number: [B, Lq, n * e] in double.
 at::Tensor plain_loops(const std::vector<AttentionTerm>& terms,
@@ -64,8 +78,12 @@ at::Tensor plain_loops(const std::vector<AttentionTerm>& terms,
             if (options.causal && j > i) {
               scores[j] = -std::numeric_limits<double>::infinity();
             }
+            if (options.scope && !sees(*options.scope, b, i, j, scores[j])) {
+              scores[j] = -std::numeric_limits<double>::infinity();
+            }
             largest = std::max(largest, scores[j]);
           }
+          if (std::isinf(largest)) largest = scores[i] = 0;
           double sum = 0;
           for (double& score : scores) {
             // not where all are negative
@@ -186,6 +204,35 @@ TEST(rows_without_a_score_above_zero_keep_all) {
     options.causal = true;
     compare(terms, v, options);
     options.causal = false;
+  }
+}
+
+TEST(queries_see_their_group_and_what_is_like_them) {
+  Random random;
+  const auto groups = [&](int64_t b, int64_t count, int64_t least) {
+    auto out = at::empty({b, count}, at::kInt);
+    for (int64_t i = 0; i < out.numel(); ++i)
+      out.view(-1)[i] = random.integer(least, 3);
+    return out;
+  };
+  for (int round = 0; round < 6; ++round) {
+    const int64_t tokens = round == 0 ? 200 : random.integer(1, 60);
+    const int64_t b = random.integer(1, 2), n = random.integer(1, 2);
+    const auto [q, k, v] = random_heads(random, b, tokens, n, 9);
+    AttentionOptions options;
+    const auto same = groups(b, tokens, 0);
+    options.scope = declip::GroupScope{same, same, random.real(-0.5, 3)};
+    compare({{{{q, k}}, 0.7, 1.0}}, v, options);
+    // What nothing is above: rows in no group have their own key alone.
+    options.scope->threshold = 1000;
+    compare({{{{q, k}}, 0.7, 1.0}}, v, options);
+    // Other queries than keys, which some groups have and all see the first.
+    auto keys = groups(b, tokens, 1);
+    keys.select(1, 0).fill_(declip::kEveryGroup);
+    const int64_t few = random.integer(1, 5);
+    options.scope = declip::GroupScope{groups(b, few, 1), keys};
+    const auto some = random.tensor({b, few, n, 9});
+    compare({{{{some, k}}, 0.7, 1.0}}, v, options);
   }
 }
 

@@ -1,7 +1,14 @@
 /** CorrCLIP's whole pipeline: the first version on windows, the second with its model on the whole picture. */
 import t, { type Test } from 'tap'
 import type { NativePostprocess, NativeTensor } from '../../ts/engine/addon-types.js'
-import { loadModel, type Model, type SegmentOptions, Tensor } from '../../ts/index.js'
+import {
+  loadModel,
+  type Model,
+  type SegmentOptions,
+  segment as segmentPublic,
+  Tensor,
+  Vocabulary,
+} from '../../ts/index.js'
 import { resolveMethod } from '../../ts/methods/resolve.js'
 import { type Expected, type Floats, Golden, labels, pixels, subsample } from './support.js'
 
@@ -115,6 +122,23 @@ for (const id of IDS) {
     const before = files.before_vote_png
     if (before !== undefined) {
       await agree(t, 'labels before the vote', new Tensor(all.labels), golden.path(before))
+    }
+    const voted = await segment(words, { vote: true })
+    await agree(t, 'labels', new Tensor(voted.labels), golden.path(files.label_png))
+
+    if (new Set(words).size < words.length) return // a row of given features is a class
+    using vocabulary = await Vocabulary.fromFeatures(
+      words.map(word => `class ${word}`),
+      text,
+      { background: false },
+    )
+    const picture = { data: photo.data, width, height, channels: 3 } as const
+    for (const masks of [
+      golden.path(inputs.regions),
+      { npz: golden.path('corrclip-regions.npz') },
+    ]) {
+      using seg = await segmentPublic(picture, vocabulary, { ...options, model, masks })
+      await agree(t, 'labels of segment()', seg.labels, golden.path(files.label_png))
     }
   })
 }

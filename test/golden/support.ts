@@ -214,6 +214,7 @@ const READERS: Record<string, (buffer: ArrayBuffer) => ArrayLike<number>> = {
   F32: buffer => new Float32Array(buffer),
   F16: buffer => Float32Array.from(new Uint16Array(buffer), half),
   U8: buffer => new Uint8Array(buffer),
+  I16: buffer => new Int16Array(buffer),
   I32: buffer => new Int32Array(buffer),
   I64: buffer => Array.from(new BigInt64Array(buffer), Number),
 }

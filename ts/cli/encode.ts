@@ -7,7 +7,8 @@ import { picturesInFlight } from '../engine/in-flight.js'
 import { loadAddon } from '../engine/load-addon.js'
 import type { Tensor } from '../engine/tensor.js'
 import type { ImageInput } from '../image/decode.js'
-import { SCCLIP_FIELDS } from '../methods/fields.js'
+import { CORRCLIP_FIELDS, SCCLIP_FIELDS } from '../methods/fields.js'
+import { PROXY_MODES } from '../methods/proxy.js'
 import type { Model } from '../model/model.js'
 import { addBatchOptions, Batch, type BatchFlags, type Job } from './batch.js'
 import { memberOptions, memberValues } from './field-options.js'
@@ -49,10 +50,15 @@ export function addEncode(program: Command, run: Run): void {
     )
     .option(
       '--proxy-model <source>',
-      'with --mode proxyclip: checkpoint of a DINO, DINOv2, DINOv3 or SAM that its attention comes from',
+      'with --mode proxyclip or corrclip: checkpoint of a DINO, DINOv2, DINOv3 or SAM that its attention comes from',
     )
     .option('--no-normalize', 'do not scale features to length 1')
-  for (const option of memberOptions('scclip', SCCLIP_FIELDS)) command.addOption(option)
+  for (const option of [
+    ...memberOptions('scclip', SCCLIP_FIELDS),
+    ...memberOptions('corrclip', CORRCLIP_FIELDS),
+  ]) {
+    command.addOption(option)
+  }
   addBatchOptions(command, true)
   addModelOptions(command)
     .optionsGroup('Output:')
@@ -80,11 +86,14 @@ export function checkEncodeFlags(images: readonly string[], flags: EncodeFlags):
   }
   if (flags.text && flags.dense) throw usage('--dense needs a picture, not --text.')
   if (flags.mode && !flags.dense) throw usage('--mode needs --dense.')
-  if (flags.proxyModel && flags.mode !== 'proxyclip') {
-    throw usage('--proxy-model needs --mode proxyclip.')
+  if (flags.proxyModel && !PROXY_MODES.some(mode => mode === flags.mode)) {
+    throw usage(`--proxy-model needs --mode ${PROXY_MODES.join(' or ')}.`)
   }
   if (memberValues('scclip', SCCLIP_FIELDS, flags) && flags.mode !== 'scclip') {
     throw usage('Flags that begin with --scclip- need --mode scclip.')
+  }
+  if (memberValues('corrclip', CORRCLIP_FIELDS, flags) && flags.mode !== 'corrclip') {
+    throw usage('Flags that begin with --corrclip- need --mode corrclip.')
   }
   if (flags.out === undefined && !flags.json) throw usage('Give --out <file>, --json or both.')
   if (flags.text && flags.out !== undefined && !flags.out.endsWith('.safetensors')) {
@@ -147,7 +156,8 @@ function encodePicture(
   if (!dense) return model.encodeImage(image, options)
   const proxy = proxyModel === undefined ? undefined : { model: proxyModel }
   const scclip = memberValues('scclip', SCCLIP_FIELDS, flags)
-  return model.encodeDense(image, { ...options, mode, proxy, scclip })
+  const corrclip = memberValues('corrclip', CORRCLIP_FIELDS, flags)
+  return model.encodeDense(image, { ...options, mode, proxy, scclip, corrclip })
 }
 
 /** Left to the model unless told: a foundation model's features keep their length. */

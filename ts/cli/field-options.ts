@@ -24,6 +24,10 @@ export function fieldOptions(name: string, field: Field): Option[] {
       }),
     ]
   }
+  if (field.range.startsWith('one of ')) {
+    const names = field.range.slice('one of '.length).split(', ')
+    return [new Option(`${flagOf(name)} <name>`, words).choices(names)]
+  }
   const argument = field.range.startsWith('a whole number') ? 'n' : 'x'
   const option = new Option(`${flagOf(name)} <${argument}>`, words)
   return [

@@ -3,14 +3,17 @@ import { type Command, Option } from 'commander'
 import { DENSE_MODES, type DenseMode } from '../base/names.js'
 import { DATASET_NAMES } from '../methods/benchmarks.js'
 import {
+  CORRCLIP_FIELDS,
   DENSE_FIELDS,
   PIPELINE_FIELDS,
   POSTPROCESS_FIELDS,
   PROMPT_FIELDS,
+  PROXY_FIELDS,
   SCCLIP_FIELDS,
 } from '../methods/fields.js'
 import { METHOD_NAMES, type MethodName } from '../methods/list.js'
 import { PAMR } from '../methods/method.js'
+import { PROXY_MODES } from '../methods/proxy.js'
 import type { SegmentOptions } from '../segment/options.js'
 import { parseClasses } from '../text/class-files.js'
 import { fieldOptions, memberOptions, memberValues } from './field-options.js'
@@ -18,7 +21,7 @@ import { addMaskModelOptions, type MaskModelFlags, maskModelOf } from './mask-op
 import { readMaskProvider } from './region-files.js'
 import { type ClassFlags, readTemplates, side, usage, whole } from './shared.js'
 
-/** Flags of method, pipeline and words as commander gives them; beside them those of `scclip`, --scclip-gain ... */
+/** Flags of method, pipeline and words as commander gives them; beside them those of members: --scclip-gain, --corrclip-gain, --proxy-part ... */
 export interface MethodFlags {
   method?: MethodName
   dataset?: string
@@ -93,7 +96,7 @@ export function addMethodOptions(command: Command, { dataset = true } = {}): Com
     .addOption(new Option('--dense-mode <mode>', 'another name of --mode').choices(DENSE_MODES))
     .option(
       '--proxy-model <source>',
-      "for method 'proxyclip': checkpoint of a DINO, DINOv2, DINOv3 or SAM that its attention comes from",
+      "for methods 'proxyclip' and 'corrclip': checkpoint of a DINO, DINOv2, DINOv3 or SAM that its attention comes from",
     )
     .option(
       '--text-model <source>',
@@ -115,7 +118,13 @@ export function addMethodOptions(command: Command, { dataset = true } = {}): Com
   for (const [name, field] of FLAGS) {
     for (const option of fieldOptions(name, field)) command.addOption(option)
   }
-  for (const option of memberOptions('scclip', SCCLIP_FIELDS)) command.addOption(option)
+  for (const option of [
+    ...memberOptions('scclip', SCCLIP_FIELDS),
+    ...memberOptions('corrclip', CORRCLIP_FIELDS),
+    ...memberOptions('proxy', PROXY_FIELDS),
+  ]) {
+    command.addOption(option)
+  }
   return command
 }
 
@@ -146,13 +155,18 @@ export async function methodOptions(
   if (definitions !== undefined && synonyms !== undefined) {
     throw usage('--definitions and --synonyms exclude each other; give one of them.')
   }
-  if (proxyModel !== undefined && (mode ?? denseMode ?? method) !== 'proxyclip') {
-    throw usage('--proxy-model needs --method proxyclip.')
+  if (proxyModel !== undefined && !PROXY_MODES.some(one => one === (mode ?? denseMode ?? method))) {
+    throw usage(`--proxy-model needs --method ${PROXY_MODES.join(' or ')}.`)
   }
   const scclip = memberValues('scclip', SCCLIP_FIELDS, flags)
   const { textModel, textProjection, backgroundCleaning } = flags
   if ((textModel ?? textProjection) !== undefined && method !== 'talk2dino') {
     throw usage('--text-model and --text-projection need --method talk2dino.')
+  }
+  const corrclip = memberValues('corrclip', CORRCLIP_FIELDS, flags)
+  const proxy = memberValues('proxy', PROXY_FIELDS, flags)
+  if (proxy && proxyModel === undefined) {
+    throw usage('Flags that begin with --proxy- need --proxy-model.')
   }
   return {
     method,
@@ -178,12 +192,13 @@ export async function methodOptions(
     ...(pamr !== undefined && {
       pamr: pamr > 0 && { iterations: pamr, dilations: PAMR.dilations },
     }),
-    ...(proxyModel !== undefined && { proxy: { model: proxyModel } }),
+    ...(proxyModel !== undefined && { proxy: { model: proxyModel, ...proxy } }),
     ...(scclip && { scclip }),
     ...((textModel ?? textProjection) !== undefined && {
       text: { model: textModel, projection: textProjection },
     }),
     backgroundCleaning,
+    ...(corrclip && { corrclip }),
   }
 }
 

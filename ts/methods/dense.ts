@@ -36,21 +36,19 @@ export function resolveDense(
     feedForward: options.feedForward,
     neighboursOnly: options.neighboursOnly ?? false,
     ...toNativeProxy(proxy, mode),
-    corrclip: toNativeCorrClip(options.corrclip),
-    regions: toNativeRegions(options.regions),
+    ...(options.corrclip !== undefined && { corrclip: toNativeCorrClip(options.corrclip) }),
+    ...(options.regions !== undefined && { regions: toNativeRegions(options.regions) }),
     ...(options.scclip && { scclip: toNativeScClip(options.scclip) }),
     ...settings(options, mode),
   }
 }
 
-function toNativeCorrClip(options: CorrClipOptions | undefined): NativeCorrClip | undefined {
-  if (options === undefined) return undefined
+function toNativeCorrClip(options: CorrClipOptions): NativeCorrClip {
   const { unsegmented, ...own } = options
   return { ...own, smallestIsUnsegmented: unsegmented === 'smallest' }
 }
 
-function toNativeRegions(regions: Tensor | undefined): NativeDense['regions'] {
-  if (regions === undefined) return undefined
+function toNativeRegions(regions: Tensor): NativeDense['regions'] {
   if (regions instanceof Tensor && regions.dtype === 'int32' && regions.shape.length === 3) {
     return regions.native
   }

@@ -190,7 +190,7 @@ function resolveWindows(
     padTo: options.padTo ?? padTo,
     augment: options.augment ?? preset.augment,
     augmentWeight: options.augmentWeight ?? preset.augmentWeight,
-    proxySeesPicture: seesPicture || undefined,
+    ...(seesPicture && { proxySeesPicture: true }),
     ...(preset.backgroundCleaning !== undefined && {
       talk2dino: { clean: options.backgroundCleaning ?? preset.backgroundCleaning },
     }),

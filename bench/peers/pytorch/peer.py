@@ -7,13 +7,14 @@ import json
 import sys
 import time
 
+import corrclip
 import itaclip
 import numpy as np
 import pixels
 import sam
 import torch
 import train
-from clip import Clip
+from clip import Clip, read_safetensors
 
 
 def read(path, shape, dtype=np.float32):
@@ -57,6 +58,17 @@ def segment_itaclip(request):
     return lambda: itaclip.segment(model, photo, text, words, options)
 
 
+def segment_corrclip(request):
+    model = load(request)
+    dino = corrclip.Dino(
+        read_safetensors(request["proxy"]), getattr(torch, request["dtype"]), request["proxyHeads"]
+    )
+    photo = read(request["pixels"], [*request["size"], 3], np.uint8).numpy()
+    regions = read(request["regions"], request["size"], np.int32).long()
+    text = read(request["text"], request["textShape"])
+    return lambda: corrclip.segment(model, dino, photo, regions, text, request["options"])
+
+
 def sam_of(request):
     return sam.Sam(
         request["checkpoint"],
@@ -86,6 +98,7 @@ TASKS = {
     "pamr": pamr,
     "label-windows": label_windows,
     "itaclip": segment_itaclip,
+    "proxy": segment_corrclip,
     "masks": masks,
     "click": click,
     "train-declip": train.prepare,

@@ -212,9 +212,8 @@ __global__ void __launch_bounds__(kThreads) attend(AttentionArgs x) {
 #pragma unroll
         for (int c = 0; c < kWide; ++c) {
           const int64_t e = column + tx + c * kSide;
-          summed[r][c] = e < x.value_width
-                             ? value(values[query * x.v.token + e])
-                             : 0.0f;
+          summed[r][c] =
+              e < x.value_width ? value(values[query * x.v.token + e]) : 0.0f;
         }
       }
       const float weight = term.weight / sum[r];

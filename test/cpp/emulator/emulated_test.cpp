@@ -89,6 +89,11 @@ declip::AttentionArgs attention_args(
   args.causal = options.causal;
   args.drop_negative = options.drop_negative;
   args.shift = static_cast<float>(options.shift);
+  if (options.scope) {
+    args.query_groups = options.scope->queries.const_data_ptr<int32_t>();
+    args.key_groups = options.scope->keys.const_data_ptr<int32_t>();
+    args.scope_threshold = static_cast<float>(options.scope->threshold);
+  }
   if (options.prior) {
     args.grid_rows = options.prior->rows;
     args.grid_columns = options.prior->columns;
@@ -347,6 +352,13 @@ TEST(emulated_attention_knows_the_prior_and_drops_negative_scores) {
   compare_emulated({{{{unit, unit}}, 3.0, 1.0}}, values, proxy);
   proxy.shift = -2.5;  // few have
   compare_emulated({{{{unit, unit}}, 3.0, 1.0}}, values, proxy);
+  for (const double threshold : {0.6, 1000.0}) {
+    declip::AttentionOptions scope;
+    const auto groups =
+        (random.tensor({2, 70}).abs() * 4).to(at::kInt).contiguous();
+    scope.scope = declip::GroupScope{groups, groups, threshold};
+    compare_emulated({{{{unit, unit}}, 3.0, 1.0}}, values, scope);
+  }
 }
 
 TEST(emulated_blending_is_the_cpu_twin) {

@@ -44,7 +44,7 @@ t.test('every flag reaches the option of its name', async t => {
   })
   await t.rejects(options({ method: 'naclip', proxyModel: 'dino.pth' }), {
     code: 'ERR_DECLIP_INVALID_ARG',
-    message: /--proxy-model needs --method proxyclip/,
+    message: /--proxy-model needs --method proxyclip or corrclip/,
   })
   await t.rejects(options({ synonyms: 's', definitions: 'd' }), {
     code: 'ERR_DECLIP_INVALID_ARG',

@@ -102,9 +102,9 @@ t.test('what is not defined for a model is refused with what is', t => {
       else t.throws(call, { code, message: /^Method '\w+'.* is not defined for this model/ })
     }
   }
-  run(SIGLIP, 'itaclip sclip clearclip naclip')
-  run(PE, 'itaclip sclip clearclip naclip')
-  run(TIPS, 'declip itaclip sclip clearclip naclip proxyclip')
+  run(SIGLIP, 'itaclip sclip clearclip naclip scclip corrclip')
+  run(PE, 'itaclip sclip clearclip naclip scclip corrclip')
+  run(TIPS, 'declip itaclip sclip clearclip naclip scclip proxyclip corrclip')
   t.throws(() => resolve({ method: 'sclip' }, SIGLIP), {
     message:
       "Method 'sclip' is not defined for this model (siglip): its patch features come from an attention pooling head behind the last block. Methods that run on it: 'declip', 'clipself', 'maskclip', 'proxyclip', 'vanilla'.",

@@ -29,6 +29,8 @@ const MODELS = {
 
 /** What a method or mode needs of models whose depth nobody has published numbers for, as the fixtures' is. */
 const scclip = { middleBlock: 1, earlyBlock: 1, fusedBlocks: [1, 1], classWeight: 0.3 } as const
+/** Nor has such a tower earlier blocks enough for CorrCLIP's spatial branch. */
+const corrclip = { spatialWeight: 0 } as const
 
 /** The guide's rows: a cell per method, the default one in bold. */
 const table = new Map(
@@ -73,6 +75,7 @@ for (const [family, path] of Object.entries(MODELS)) {
         shortSide: side,
         proxy: { model: dino },
         scclip,
+        corrclip,
       })
       if (info.methods.includes(method)) {
         const view = await call
@@ -90,9 +93,7 @@ for (const [family, path] of Object.entries(MODELS)) {
     using features = Tensor.from(new Float32Array(32).map(Math.cos), [1, 8, 2, 2])
     for (const mode of info.denseModes) {
       const proxy = mode === 'proxyclip' || mode === 'corrclip'
-      const options = proxy
-        ? { mode, proxy: { features }, corrclip: { spatialWeight: 0 } }
-        : { mode, scclip }
+      const options = proxy ? { mode, proxy: { features }, corrclip } : { mode, scclip }
       const patches = await model.encodeDense(picture, options)
       t.equal(patches.shape[1], info.embedDim, mode)
       patches.dispose()
