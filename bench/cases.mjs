@@ -19,6 +19,7 @@ const presets = [
   { method: 'clearclip' },
   { method: 'naclip' },
   { method: 'proxyclip', proxy: DINO },
+  { method: 'corrclip', proxy: DINO },
   { method: 'clipself' },
   { method: 'declip', variant: 'qq', options: { mode: 'qq' } },
   { method: 'declip', variant: 'csa', options: { mode: 'csa' } },

@@ -47,25 +47,8 @@ const TASKS = {
     }
   },
 
-  proxy: async (model, request) => {
-    const { pixels, size, vocabulary: file, options, dtype } = request
-    const [height, width] = size
-    const photo = { data: await readRaw(pixels, Uint8Array), width, height, channels: 3 }
-    const vocabulary = await Vocabulary.load(file, { model })
-    const proxy = { model: await loadModel(request.proxy, { dtype }) }
-    const follows = options.method === 'corrclip'
-    const masks = follows && Tensor.from(await readRaw(request.regions, Int32Array), size)
-    return {
-      work: () =>
-        segment(photo, vocabulary, {
-          model,
-          method: options.method,
-          proxy,
-          ...(follows && { masks }),
-        }),
-      toTypedArray: takeLabels,
-    }
-  },
+  proxy: (model, request) => withProxy(model, request, request.options.method),
+  'proxy-without-regions': (model, request) => withProxy(model, request, 'proxyclip'),
 
   'encode-windows': async (model, { pixels, size: [height, width], options }) => {
     const photo = { data: await readRaw(pixels, Uint8Array), width, height, channels: 3 }
@@ -106,6 +89,27 @@ const TASKS = {
       toTypedArray: takeLabels,
     }
   },
+}
+
+/** A picture whose patches look at each other by another model's features. */
+async function withProxy(model, request, method) {
+  const { pixels, size, vocabulary: file, dtype } = request
+  const [height, width] = size
+  const photo = { data: await readRaw(pixels, Uint8Array), width, height, channels: 3 }
+  const vocabulary = await Vocabulary.load(file, { model })
+  const proxy = { model: await loadModel(request.proxy, { dtype }) }
+  const follows = method === 'corrclip'
+  const masks = follows && Tensor.from(await readRaw(request.regions, Int32Array), size)
+  return {
+    work: () =>
+      segment(photo, vocabulary, {
+        model,
+        method,
+        proxy,
+        ...(follows && { masks }),
+      }),
+    toTypedArray: takeLabels,
+  }
 }
 
 /** How many masks cover each pixel. */

@@ -143,7 +143,7 @@ const click = {
   ],
 }
 
-/** CorrCLIP with given regions against its authors' arithmetic, and against ProxyCLIP on the same two windows. */
+/** CorrCLIP with given regions against its authors' arithmetic, two windows. */
 const corrclip = {
   name: 'goals/corrclip',
   slow: '2 minutes',
@@ -164,6 +164,26 @@ const corrclip = {
     { ours: 'declip bfloat16', measure: 'time', atLeast: 2 },
     { ours: 'declip', measure: 'agreement', atLeast: 0.99 },
   ].map(goal => ({ ...goal, theirs: 'PyTorch', work: 'CorrCLIP with given regions, one photo' })),
+}
+
+/** What CorrCLIP costs beyond ProxyCLIP with the same DINO on the same two windows. */
+const corrclipCost = {
+  ...corrclip,
+  name: 'goals/corrclip/cost',
+  programs: [
+    { ...ours, label: 'CorrCLIP' },
+    { ...ours, label: 'ProxyCLIP', task: 'proxy-without-regions' },
+  ],
+  agree: undefined,
+  goals: [
+    {
+      work: 'CorrCLIP with given regions, share of the time of ProxyCLIP',
+      measure: 'time',
+      ours: 'CorrCLIP',
+      theirs: 'ProxyCLIP',
+      atLeast: 1 / 1.5,
+    },
+  ],
 }
 
 const requery = [
@@ -286,6 +306,7 @@ export const goalCases = [
   label,
   itaclip,
   corrclip,
+  corrclipCost,
   masks,
   click,
   ...requery,

@@ -1,5 +1,7 @@
 /** ProxyCLIP end to end: what proxy.model gives is what its features give, made by hand. */
+import { join } from 'node:path'
 import t from 'tap'
+import { packageRoot } from '../../../ts/base/package-files.js'
 import {
   type DenseMode,
   loadModel,
@@ -226,6 +228,33 @@ t.test('misuse', async t => {
   await t.rejects(model.encode(image, { ...pipeline, proxy: { model: dino }, signal }), {
     code: 'ERR_DECLIP_ABORTED',
   })
+})
+
+t.test('a model that sees the whole picture', async t => {
+  const photo = join(packageRoot, 'models/scenes/park.png')
+  const options = {
+    model,
+    method: 'corrclip',
+    shortSide: 96, // smaller than the picture, which stays as it is for the other model
+    window: 96,
+    stride: 48,
+    corrclip: { spatialWeight: 0, merge: false },
+    logits: true,
+  } as const
+  const scores = async (proxy: ProxyOptions) => {
+    const seg = await segment(photo, CLASSES, { ...options, proxy })
+    return floats(seg.logits as Tensor)
+  }
+  const whole = await scores({ model: dinov2, sees: 'picture' })
+  const windows = await scores({ model: dinov2 })
+  t.ok(difference(whole, windows) > 1e-4, 'other features than of windows')
+  using view = await model.encode(photo, { ...options, proxy: { model: dinov2, sees: 'picture' } })
+  const again = await view.segment(CLASSES, { logits: true })
+  t.same(await floats(again.logits as Tensor), whole)
+  await t.rejects(
+    model.encodeDense(photo, { mode: 'corrclip', proxy: { model: dinov2, sees: 'picture' } }),
+    { code, message: /is of a pipeline/ },
+  )
 })
 
 t.test('the parts', async t => {
