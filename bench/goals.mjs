@@ -89,6 +89,27 @@ const label = {
   })),
 }
 
+const aggregate = [
+  [448, 560],
+  [1344, 2688],
+].map(([height, width]) => ({
+  name: `goals/aggregate/${height}`,
+  slow: height > 1000 && '1 minute',
+  task: { name: 'aggregate', height, width, patch: 16, channels: 512, memory: true },
+  programs: [{ ...kernels, times: height > 1000 ? 1 : 5 }, pytorch],
+  agree: { measure: 'cosine', width: 512, atLeast: 0.9999 },
+  repeat: height > 1000 ? 2 : 5,
+  goals: [
+    { measure: 'time', atLeast: 1 },
+    { measure: 'extra memory', atLeast: height > 1000 ? 10 : 1 },
+  ].map(goal => ({
+    ...goal,
+    work: `Aggregation over a picture of ${height} x ${width}`,
+    ours: 'declip',
+    theirs: 'PyTorch',
+  })),
+}))
+
 const itaclip = {
   name: 'goals/itaclip',
   slow: '2 minutes',
@@ -304,6 +325,7 @@ export const goalCases = [
   ceiling,
   ...pamr,
   label,
+  ...aggregate,
   itaclip,
   corrclip,
   corrclipCost,

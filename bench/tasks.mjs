@@ -49,6 +49,12 @@ const TASKS = {
     }
   },
 
+  /** Features of all patches of a picture, each of which attends to all that are like it. */
+  async aggregate({ height, width, patch, channels }, files) {
+    const rows = (height / patch) * (width / patch)
+    return { ...(await normal('features', [rows, channels], files)), gain: 10 }
+  },
+
   /** Logits of windows on their patch grid, to a label for every pixel. */
   async 'label-windows'({ classes, height, width, window, stride, grid }, files) {
     const along = side => 1 + Math.ceil(Math.max(0, side - window) / stride)

@@ -126,6 +126,8 @@ EncodeOptions to_windows(const Napi::Object& pipeline) {
   options.window = get_integer(pipeline, "window");
   options.stride = get_integer(pipeline, "stride");
   options.pad_to = get_integer(pipeline, "padTo");
+  options.aggregate_gain =
+      find_number(pipeline, "aggregateGain").value_or(options.aggregate_gain);
   return options;
 }
 
@@ -134,8 +136,6 @@ EncodeOptions to_encode(const Napi::Object& pipeline) {
   options.dense = to_dense(get_object(pipeline, "dense"));
   options.augment = get_bool(pipeline, "augment");
   options.augment_weight = get_number(pipeline, "augmentWeight");
-  options.aggregate_gain =
-      find_number(pipeline, "aggregateGain").value_or(options.aggregate_gain);
   options.regions = find_tensor(pipeline, "regions");
   options.proxy_sees_picture = find_bool(pipeline, "proxySeesPicture")
                                    .value_or(options.proxy_sees_picture);

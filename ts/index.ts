@@ -123,6 +123,7 @@ export type {
   Variant,
 } from './methods/method.js'
 export type {
+  AggregateOptions,
   CorrClipOptions,
   DenseOptions,
   FoundationModel,

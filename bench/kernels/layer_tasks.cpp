@@ -4,6 +4,7 @@
 #include "kernels/dense_attention.h"
 #include "kernels/layer_norm.h"
 #include "kernels/rope.h"
+#include "kernels/self_similarity.h"
 #include "model/layers.h"
 #include "task.h"
 
@@ -61,6 +62,17 @@ Task attention(const Request& request) {
   task.error = relative_difference(dense_attention(terms, v),
                                    dense_attention_eager(terms, v));
   task.tolerance = tolerance_of(dtype);
+  return task;
+}
+
+/// All patches of a picture attend to those that are like them.
+Task aggregate(const Request& request) {
+  const auto x = request.file("features", "featuresShape");
+  const double gain = request.number("gain");
+  const auto rows = static_cast<double>(x.size(0));
+  Task task;
+  task.run = [=] { return attend_to_alike(x, gain, {}); };
+  task.flops = 4 * rows * rows * static_cast<double>(x.size(1));
   return task;
 }
 
@@ -126,6 +138,7 @@ MakeTask find_layer_task(const std::string& name) {
   static const std::map<std::string, MakeTask> tasks{
       {"layer-norm", norm},
       {"attention", attention},
+      {"aggregate", aggregate},
       {"rope", rotation},
       {"linear", linear},
   };

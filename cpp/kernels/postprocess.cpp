@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <iterator>
 #include <limits>
 #include <numeric>
@@ -54,6 +55,10 @@ void check_options(const PostOptions& options, int64_t classes) {
   if (!(options.area_threshold >= 0 && options.area_threshold <= 1)) {
     refuse_planes("areaThreshold must be 0 to 1, received " +
                   std::to_string(options.area_threshold) + ".");
+  }
+  if (!(options.word_threshold >= 0 && options.word_threshold <= 1)) {
+    refuse_planes("wordThreshold must be 0 to 1, received " +
+                  std::to_string(options.word_threshold) + ".");
   }
   if (options.background < -1 || options.background >= classes) {
     refuse_planes("background must be -1 (none) or a class 0.." +
@@ -117,6 +122,8 @@ Postprocess::Postprocess(const std::vector<int64_t>& word_class,
   check_size({height, width}, "The picture");
   check_options(options, classes_);
   order_ = by_class(word_class);
+  left_ = order_.size();
+  has_words_.assign(classes_, true);
   const auto floats = at::TensorOptions(at::kFloat).device(device);
   all_best_ = at::empty({height, width}, floats);
   all_sum_ = at::empty({height, width}, floats);
@@ -135,7 +142,7 @@ void Postprocess::restart(int64_t height) {
   if (height != height_) maximum_ = at::Tensor();
   height_ = height;
   next_ = 0;
-  keep_.assign(classes_, true);
+  keep_ = has_words_;
   constexpr float kLowest = -std::numeric_limits<float>::infinity();
   best_ = all_best_.narrow(0, 0, height).fill_(kLowest);
   sum_ = all_sum_.narrow(0, 0, height).zero_();
@@ -157,19 +164,45 @@ void Postprocess::restart(int64_t height) {
   }
 }
 
+void Postprocess::leave_out(const std::vector<bool>& words) {
+  order_ = by_class(word_class_);
+  const auto middle = std::stable_partition(
+      order_.begin(), order_.end(), [&](int64_t q) { return !words[q]; });
+  left_ = static_cast<size_t>(middle - order_.begin());
+  has_words_.assign(classes_, false);
+  for (size_t i = 0; i < left_; ++i) has_words_[word_class_[order_[i]]] = true;
+  keep_ = has_words_;
+}
+
+float Postprocess::largest_probability(const at::Tensor& plane) const {
+  const auto largest = at::zeros({1}, best_.options());
+  DECLIP_RUN_TWIN(best_,
+                  largest_probability,
+                  pixels_of(plane, best_),
+                  static_cast<float>(options_.logit_scale),
+                  state_,
+                  largest.mutable_data_ptr<float>());
+  return largest.item<float>();
+}
+
 void Postprocess::add(const at::Tensor& plane) {
   const int64_t label = word_class_[order_[next_]];
   const float* logits = pixels_of(plane, best_);
-  DECLIP_RUN_TWIN(best_,
-                  add_word,
-                  logits,
-                  static_cast<float>(options_.logit_scale),
-                  static_cast<int32_t>(label),
-                  state_);
-  const bool first = next_ == 0 || word_class_[order_[next_ - 1]] != label;
+  const auto scale = static_cast<float>(options_.logit_scale);
+  const bool left_out = next_ >= left_;
+  if (left_out) {
+    DECLIP_RUN_TWIN(best_, add_left_out, logits, scale, state_);
+  } else {
+    DECLIP_RUN_TWIN(
+        best_, add_word, logits, scale, static_cast<int32_t>(label), state_);
+  }
+  const bool first =
+      next_ == 0 || next_ == left_ || word_class_[order_[next_ - 1]] != label;
   ++next_;
-  const bool last =
-      next_ == order_.size() || word_class_[order_[next_]] != label;
+  const bool last = next_ == order_.size() || next_ == left_ ||
+                    word_class_[order_[next_]] != label;
+  // A class's words that are left out matter where it has no others.
+  if (left_out && (has_words_[label] || !planes_.defined())) return;
   if (planes_.defined()) {
     maximum_ = planes_[label];
   } else if (!filters()) {
@@ -190,7 +223,7 @@ void Postprocess::add(const at::Tensor& plane) {
                     state_.pixels,
                     maximum_.mutable_data_ptr<float>());
   }
-  if (last && filters()) {
+  if (last && filters() && !left_out) {
     DECLIP_RUN_TWIN(best_,
                     add_class,
                     maximum_.const_data_ptr<float>(),
@@ -251,6 +284,11 @@ void Postprocess::threshold(const float* logits, const WordState& state) const {
 }
 
 void Postprocess::grade(uint8_t* certainty) const {
+  if (left_ == 0) {  // no word is left, nothing is known
+    at::from_blob(certainty, label_.sizes(), label_.options().dtype(at::kByte))
+        .zero_();
+    return;
+  }
   DECLIP_RUN_TWIN(best_, label_certainty, state_, certainty);
 }
 
@@ -260,7 +298,11 @@ std::vector<int64_t> Postprocess::missing() {
 }
 
 std::vector<int64_t> Postprocess::missing(const std::vector<bool>& keep) {
-  keep_ = keep;
+  std::transform(keep.begin(),
+                 keep.end(),
+                 has_words_.begin(),
+                 keep_.begin(),
+                 std::logical_and<>());
   if (std::find(keep.begin(), keep.end(), false) == keep.end()) return {};
   best_label_ = label_.clone();
   chosen_ = at::empty_like(best_);
@@ -280,7 +322,7 @@ std::vector<int64_t> Postprocess::missing(const std::vector<bool>& keep) {
   std::vector<int64_t> words;
   if (open.item<int64_t>() == 0) return words;
   std::copy_if(order_.begin(),
-               order_.end(),
+               order_.begin() + static_cast<std::ptrdiff_t>(left_),
                std::back_inserter(words),
                [&](int64_t word) { return keep_[word_class_[word]]; });
   return words;
@@ -328,7 +370,10 @@ Segmentation Postprocess::finish() {
     if (!best_label_.defined()) best_label_ = label_.clone();
     threshold(chosen_.const_data_ptr<float>(), state_);
   }
-  if (best_label_.defined()) certainty.mul_(best_label_.eq(label_));
+  if (best_label_.defined()) {
+    // Nothing is known where the filter kept none either.
+    certainty.mul_(best_label_.eq(label_)).mul_(chosen_.isfinite());
+  }
   if (options_.closing) {
     const auto before = label_.clone();
     const auto scratch = at::empty_like(label_);

@@ -38,6 +38,15 @@ class Postprocess {
   int64_t classes() const { return classes_; }
   /// All words in the order in which they have to come: class by class.
   const std::vector<int64_t>& order() const { return order_; }
+  /// These words give no label; they come last. Their classes' probabilities
+  /// are 0 where no other word is left. Before the first plane.
+  void leave_out(const std::vector<bool>& words);
+  /// Whether a word may be left out: not one of the background's.
+  bool may_leave_out(int64_t word) const {
+    return word_class_[word] != options_.background;
+  }
+  /// After every word: the largest probability of a word, by its plane.
+  float largest_probability(const at::Tensor& plane) const;
   /// plane: contiguous float32 [H, W], the logits of the next word.
   void add(const at::Tensor& plane);
 
@@ -74,7 +83,9 @@ class Postprocess {
 
   std::vector<int64_t> word_class_;
   std::vector<int64_t> order_;
-  size_t next_ = 0;  // index into order_
+  size_t next_ = 0;              // index into order_
+  size_t left_ = 0;              // of the first word that is left out
+  std::vector<bool> has_words_;  // of each class: some that are not left out
   PostOptions options_;
   int64_t height_ = 0;
   int64_t width_ = 0;

@@ -32,6 +32,18 @@ DECLIP_TWINS(
     (const float* plane, float scale, int32_t label, const WordState& state),
     (plane, scale, label, state))
 
+/// Takes in a word that may not be a label, after all that may: its share of
+/// the sum alone.
+DECLIP_TWINS(add_left_out,
+             (const float* plane, float scale, const WordState& state),
+             (plane, scale, state))
+
+/// *largest = max(*largest, the word's largest probability).
+DECLIP_TWINS(
+    largest_probability,
+    (const float* plane, float scale, const WordState& state, float* largest),
+    (plane, scale, state, largest))
+
 /// maximum[i] = max(maximum[i], plane[i]).
 DECLIP_TWINS(add_maximum,
              (const float* plane, int64_t pixels, float* maximum),

@@ -31,6 +31,13 @@ DECLIP_HD WordScore add_score(WordScore score,
           (above | first_of_equals) ? label : score.label};
 }
 
+/// exp(scale (z - best)) for any z; infinite where it is beyond float32, so
+/// that what is divided by the sum becomes 0.
+DECLIP_HD float left_out_share(float z, float best, float scale) {
+  const float ratio = exp_negative(-std::fabs(z - best) * scale);
+  return z > best ? 1.0f / ratio : ratio;
+}
+
 /// Softmax of the largest logit z of a class.
 DECLIP_HD float score_probability(float z, float best, float sum, float scale) {
   return exp_negative((z - best) * scale) / sum;

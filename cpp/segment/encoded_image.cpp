@@ -14,6 +14,7 @@
 #include "model/device.h"
 #include "model/picture_features.h"
 #include "model/recipe.h"
+#include "segment/aggregate.h"
 #include "segment/image_engineering.h"
 #include "segment/labels.h"
 #include "segment/peaks.h"
@@ -29,8 +30,9 @@ struct EncodedImage::State {
   at::Tensor regions;  // int32 of that size on the CPU, or undefined
   bool smallest_abstains = false;  // see vote_in_regions()
   // On the model's device:
-  at::Tensor image;  // normalised, resized [1, 3, Hr, Wr], for PAMR
-  WindowPlan plan;
+  at::Tensor image;     // normalised, resized [1, 3, Hr, Wr], for PAMR
+  int64_t windows = 0;  // that went through the tower
+  WindowPlan plan;      // of the maps in `features`
   at::Tensor features;  // float32 [nW, E, h, w], see encode_windows()
   std::optional<Talk2DinoWindows> talk2dino;  // shares `features`
 };
@@ -94,7 +96,8 @@ void check_text(const at::Tensor& text, int64_t width) {
                   "], as this model's vision tower makes them.");
 }
 
-/// Unit patch features of a batch of windows under the picture's options.
+/// Patch features of a batch of windows under the picture's options: unit ones
+/// unless windows are joined first.
 class WindowEncoder {
  public:
   WindowEncoder(const Model& model,
@@ -116,13 +119,13 @@ class WindowEncoder {
   at::Tensor encode(const at::Tensor& x,
                     int64_t first,
                     const Call& call) const {
-    if (!options_.augment) return unit_features(x, first, 1, call);
+    if (!options_.augment) return features(x, first, 1, call);
     const auto copies = at::cat({x,
                                  grey_copy(x),
                                  blurred_copy(x),
                                  flip_vertical(x),
                                  flip_horizontal(x)});
-    const auto f = unit_features(copies, first, 5, call).chunk(5, 0);
+    const auto f = features(copies, first, 5, call).chunk(5, 0);
     const double weight = options_.augment_weight;
     const auto upright = (f[0] + f[1] + f[2]) * (weight / 3.0);
     const auto flipped =
@@ -131,10 +134,10 @@ class WindowEncoder {
   }
 
  private:
-  at::Tensor unit_features(const at::Tensor& x,
-                           int64_t first,
-                           int64_t copies,
-                           const Call& call) const {
+  at::Tensor features(const at::Tensor& x,
+                      int64_t first,
+                      int64_t copies,
+                      const Call& call) const {
     auto dense = options_.dense;
     const int64_t windows = x.size(0) / copies;
     if (recipe_of(dense.mode).attention == Attention::kRegions &&
@@ -154,7 +157,8 @@ class WindowEncoder {
       dense.proxy_features =
           dense.proxy_features.slice(0, first, first + windows);
     }
-    return model_.encode_dense(x, dense, /*normalize=*/true, call);
+    return model_.encode_dense(
+        x, dense, /*normalize=*/!aggregates(options_), call);
   }
 
   const Model& model_;
@@ -242,7 +246,9 @@ Size working_size(Size picture, const EncodeOptions& options) {
 }
 
 int64_t count_windows(Size picture, const EncodeOptions& options) {
-  return plan_of(working_size(picture, options), options).size();
+  return plan_of(aggregate_size(working_size(picture, options), options),
+                 options)
+      .size();
 }
 
 EncodedImage::EncodedImage(std::unique_ptr<State> state)
@@ -265,9 +271,8 @@ std::shared_ptr<const EncodedImage> EncodedImage::encode(
   }
   auto state = std::make_unique<State>();
   state->image = load_image(model, picture, options);
-  const int64_t height = state->image.size(2), width = state->image.size(3);
   state->size = picture.normalised.defined()
-                    ? Size{height, width}
+                    ? Size{state->image.size(2), state->image.size(3)}
                     : picture.size.value_or(
                           Size{picture.pixels.size(0), picture.pixels.size(1)});
   if (options.regions.defined()) {
@@ -276,6 +281,11 @@ std::shared_ptr<const EncodedImage> EncodedImage::encode(
     state->smallest_abstains = options.dense.corrclip.smallest_is_unsegmented;
   }
   if (options.talk2dino) {
+    if (aggregates(options)) {
+      throw Error(ErrorCode::kInvalidArg,
+                  "aggregate does not go with method 'talk2dino', whose windows "
+                  "are joined as its authors do. Leave one of them out.");
+    }
     state->talk2dino = talk2dino_windows(model,
                                          state->image,
                                          picture.pixels.defined(),
@@ -284,15 +294,21 @@ std::shared_ptr<const EncodedImage> EncodedImage::encode(
                                          *options.talk2dino,
                                          call);
     state->plan = state->talk2dino->plan;
+    state->windows = state->plan.size();
     state->features = state->talk2dino->features;
     state->image = state->talk2dino->rgb;
     return std::shared_ptr<const EncodedImage>(
         new EncodedImage(std::move(state)));
   }
-  state->plan = plan_of({height, width}, options);
+  state->image = resize_to_aggregate(state->image, options);
+  state->plan = plan_of({state->image.size(2), state->image.size(3)}, options);
   state->plan.whole = options.window == 0 &&
                       !recipe_of(options.dense.mode).resizes_to_resized_picture;
-  check_proxy(options, state->plan.size());
+  state->windows = state->plan.size();
+  check_proxy(options, state->windows);
+  if (aggregates(options) && !recipe_of(options.dense.mode).needs_proxy()) {
+    check_cells(state->plan, options, model.info().config.vision.patch);
+  }
   state->features =
       encode_windows(model,
                      state->image,
@@ -300,13 +316,17 @@ std::shared_ptr<const EncodedImage> EncodedImage::encode(
                      options,
                      features_of_whole(model, picture, options, call),
                      call);
+  if (aggregates(options)) {
+    state->features =
+        aggregate_windows(state->features, state->plan, options, call);
+  }
   return std::shared_ptr<const EncodedImage>(
       new EncodedImage(std::move(state)));
 }
 
 int64_t EncodedImage::height() const { return state_->size.height; }
 int64_t EncodedImage::width() const { return state_->size.width; }
-int64_t EncodedImage::windows() const { return state_->plan.size(); }
+int64_t EncodedImage::windows() const { return state_->windows; }
 int64_t EncodedImage::bytes() const {
   const auto& regions = state_->regions;
   const auto own = state_->talk2dino

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "model/text_rows.h"
+#include "segment/aggregate.h"
 
 namespace declip {
 namespace {
@@ -128,6 +129,7 @@ JobSize size_of_encoding(const Model& model,
       return {};  // the job says the same, and no more than that
     }
   }
+  size = aggregate_size(size, options);
   const auto side = [&](int64_t length) {
     const int64_t window =
         options.window > 0 ? std::min(options.window, length) : length;
@@ -143,6 +145,12 @@ JobSize size_of_encoding(const Model& model,
     out = out + pass(*options.dense.proxy_model, windows, pixels);
   }
   out.operations += kPerPixel * (area(picture) + area(size));
+  if (aggregates(options)) {
+    const auto& v = model.info().config.vision;
+    const auto patch = static_cast<double>(std::max<int64_t>(v.patch, 1));
+    const double patches = area(size) / (patch * patch);
+    out.operations += 4 * patches * patches * static_cast<double>(v.embed_dim);
+  }
   // Windows go through the tower a few at a time.
   out.bytes = 3 * area(picture) + 12 * area(size);
   return out;
@@ -153,6 +161,8 @@ JobSize size_of_labels(Size picture,
                        const PostOptions& options) {
   const double pixels = area(picture), planes = static_cast<double>(words);
   JobSize out{kPerPixelAndWord * pixels * planes, kBytesPerPixel * pixels};
+  // A pass that finds the words, and one over those that it did not.
+  if (options.word_threshold > 0) out.operations *= 3;
   if (options.pamr_iterations > 0) {
     out.operations += kPerPixelAndStep * pixels * planes *
                       static_cast<double>(options.pamr_iterations) *

@@ -5,6 +5,7 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <atomic>
 #include <functional>
 #include <optional>
 
@@ -110,6 +111,7 @@ class BandLabels {
     result_.probabilities = scores(post_.probabilities);
     if (filters()) ranked_.emplace(size, result_.labels.scalar_type());
 
+    if (post_.word_threshold > 0) leave_out_absent();
     each_band(true, [&](Desk& desk, RowRange rows) { read(desk, rows); });
     if (filters()) filter();
     if (post_.closing) close();
@@ -183,6 +185,32 @@ class BandLabels {
     for (auto& desk : desks_) {
       std::fill(desk.counts.begin(), desk.counts.end(), 0);
     }
+  }
+
+  /// Words that are nowhere probable enough give no label. Once a word was
+  /// found no other band looks for it, so that mostly the absent ones cost a
+  /// pass.
+  void leave_out_absent() {
+    const int64_t words = source_.words();
+    std::vector<std::atomic<bool>> found(words);
+    each_band(false, [&](Desk& desk, RowRange rows) {
+      add_words(desk, rows);
+      const auto plane = desk.plane.narrow(0, 0, rows.size());
+      for (int64_t q = 0; q < words; ++q) {
+        if (found[q] || !desk.postprocess.may_leave_out(q)) continue;
+        call_.check();
+        source_.write(q, rows, plane, desk.scratch);
+        if (desk.postprocess.largest_probability(plane) >=
+            static_cast<float>(post_.word_threshold)) {
+          found[q] = true;
+        }
+      }
+    });
+    std::vector<bool> absent(words);
+    for (int64_t q = 0; q < words; ++q) {
+      absent[q] = !found[q] && desks_.front().postprocess.may_leave_out(q);
+    }
+    for (auto& desk : desks_) desk.postprocess.leave_out(absent);
   }
 
   /// All words of some rows: their scores, and their labels or ranks.

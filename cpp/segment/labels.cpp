@@ -66,6 +66,8 @@ Segmentation labels_from_windows(const at::Tensor& low,
   const auto planes =
       at::empty({together, size.height, size.width}, low.options());
   at::Tensor scratch;
+  const int64_t passes = post.word_threshold > 0 ? 3 : 1;
+  int64_t done = 0;  // planes of those passes
   // Makes the planes of some words, a few at a time, and hands each over.
   const auto each_plane = [&](const std::vector<int64_t>& chosen, auto&& take) {
     const auto total = static_cast<int64_t>(chosen.size());
@@ -79,11 +81,30 @@ Segmentation labels_from_windows(const at::Tensor& low,
         pamr_apply(affinity, planes, count, post.pamr_iterations, call);
       }
       for (int64_t k = 0; k < count; ++k) take(chosen[first + k], planes[k]);
-      call.report(Step::kPixels, first + count, total);
+      const bool again = done == passes * words;
+      call.report(Step::kPixels,
+                  again ? first + count : done + first + count,
+                  again ? total : passes * words);
     }
+    done = std::min(done + total, passes * words);
   };
-  each_plane(postprocess.order(),
-             [&](int64_t, const at::Tensor& plane) { postprocess.add(plane); });
+  const auto add_all = [&] {
+    each_plane(postprocess.order(), [&](int64_t, const at::Tensor& plane) {
+      postprocess.add(plane);
+    });
+  };
+  add_all();
+  if (post.word_threshold > 0) {
+    std::vector<bool> absent(words);
+    each_plane(postprocess.order(), [&](int64_t word, const at::Tensor& plane) {
+      absent[word] = postprocess.may_leave_out(word) &&
+                     postprocess.largest_probability(plane) <
+                         static_cast<float>(post.word_threshold);
+    });
+    postprocess.leave_out(absent);
+    postprocess.restart(size.height);
+    add_all();
+  }
   each_plane(postprocess.missing(), [&](int64_t word, const at::Tensor& plane) {
     postprocess.add_missing(word, plane);
   });

@@ -54,6 +54,8 @@ TEST(matches_plain_loops_from_windows_to_labels) {
     post.pamr_dilations = {1, 4};
     post.logits = true;
     post.probabilities = true;
+    post.word_threshold = random.coin() ? random.real(0, 1) : 0;
+    post.background = random.integer(-1, 3);
     const std::vector<int64_t> word_class{0, 1, 1, 2, 3, 3};
     const auto expected =
         expected_labels(low, plan, image, word_class, post, size);
@@ -110,12 +112,24 @@ TEST(bands_give_what_whole_planes_give) {
     post.area_threshold =
         random.coin() ? random.real(0, many ? 0.006 : 0.25) : 0;
     post.closing = random.coin();
+    post.word_threshold = random.coin() ? random.real(0, 1) : 0;
     post.background = random.integer(-1, 3);
     post.logits = random.coin();
     post.probabilities = random.coin();
     const auto planes = declip::planes_from_windows(low, plan, size, Call());
     declip::Postprocess whole(word_class, post, size.height, size.width);
     for (const int64_t word : whole.order()) whole.add(planes[word]);
+    if (post.word_threshold > 0) {
+      std::vector<bool> absent(word_class.size());
+      for (int64_t q = 0; q < words; ++q) {
+        absent[q] = whole.may_leave_out(q) &&
+                    whole.largest_probability(planes[q]) <
+                        static_cast<float>(post.word_threshold);
+      }
+      whole.leave_out(absent);
+      whole.restart(size.height);
+      for (const int64_t word : whole.order()) whole.add(planes[word]);
+    }
     for (const int64_t word : whole.missing()) {
       whole.add_missing(word, planes[word]);
     }

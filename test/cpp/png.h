@@ -135,7 +135,7 @@ class Inflate {
         const int extra = (s - 261) / 4;
         length = ((4 + (s - 265) % 4) << extra) + 3 + bits(extra);
       }
-      if (s == 285) length = 258;
+      if (s == 285) length = 258;  // without extra bits
       const int d = symbol(distances);
       int distance = d + 1;
       if (d >= 4) {

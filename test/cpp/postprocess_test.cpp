@@ -23,8 +23,23 @@ Segmentation run(const at::Tensor& logits,
                  const std::vector<int64_t>& word_class,
                  const PostOptions& options) {
   Postprocess postprocess(word_class, options, logits.size(1), logits.size(2));
-  for (const int64_t word : postprocess.order()) {
-    postprocess.add(logits[word].contiguous());
+  const auto add_all = [&] {
+    for (const int64_t word : postprocess.order()) {
+      postprocess.add(logits[word].contiguous());
+    }
+  };
+  add_all();
+  if (options.word_threshold > 0) {
+    std::vector<bool> absent(word_class.size());
+    for (size_t q = 0; q < absent.size(); ++q) {
+      const auto word = static_cast<int64_t>(q);
+      absent[q] = postprocess.may_leave_out(word) &&
+                  postprocess.largest_probability(logits[word].contiguous()) <
+                      static_cast<float>(options.word_threshold);
+    }
+    postprocess.leave_out(absent);
+    postprocess.restart(logits.size(1));
+    add_all();
   }
   for (const int64_t word : postprocess.missing()) {
     postprocess.add_missing(word, logits[word].contiguous());
@@ -67,7 +82,7 @@ void check_certainty(const Segmentation& result,
     if (bytes[i] == 0) {
       // Only closing, thresholds and filters give labels that are not known.
       CHECK(options.closing || options.prob_threshold > 0 ||
-            options.area_threshold > 0);
+            options.area_threshold > 0 || options.word_threshold > 0);
       continue;
     }
     CHECK_CLOSE(bytes[i], std::max(1.0, 255 * std::sqrt(probability)), 0.51);
@@ -103,6 +118,7 @@ TEST(matches_plain_loops_on_random_pictures) {
     options.logit_scale = random.real(0.5, 60);
     options.prob_threshold = random.coin() ? random.real(0, 0.9) : 0;
     options.area_threshold = random.coin() ? random.real(0, 0.5) : 0;
+    options.word_threshold = random.coin() ? random.real(0, 1) : 0;
     options.closing = random.coin();
     options.background = random.integer(-1, classes - 1);
     options.logits = random.coin();

@@ -167,6 +167,7 @@ inline Labelled postprocess(const Planes& logits,
                   Planes(classes, logits.height, logits.width)};
   auto& probabilities = result.probabilities.data;
   std::fill(result.logits.data.begin(), result.logits.data.end(), -1e30);
+  std::vector<double> of_words(words * pixels);
   for (int64_t i = 0; i < pixels; ++i) {
     double peak = -1e30, total = 0;
     for (int64_t q = 0; q < words; ++q) {
@@ -178,10 +179,29 @@ inline Labelled postprocess(const Planes& logits,
     }
     for (int64_t q = 0; q < words; ++q) {
       const double z = logits.data[q * pixels + i];
+      of_words[q * pixels + i] =
+          std::exp(z * options.logit_scale - peak) / total;
+    }
+  }
+  std::vector<bool> left(words), has_words(classes);
+  for (int64_t q = 0; q < words; ++q) {
+    const auto* first = of_words.data() + q * pixels;
+    left[q] =
+        word_class[q] == options.background ||
+        *std::max_element(first, first + pixels) >= options.word_threshold;
+    if (left[q]) has_words[word_class[q]] = true;
+  }
+  for (int64_t q = 0; q < words; ++q) {
+    for (int64_t i = 0; i < pixels; ++i) {
       const int64_t at = word_class[q] * pixels + i;
-      probabilities[at] = std::max(
-          probabilities[at], std::exp(z * options.logit_scale - peak) / total);
-      result.logits.data[at] = std::max(result.logits.data[at], z);
+      if (left[q]) {
+        probabilities[at] =
+            std::max(probabilities[at], of_words[q * pixels + i]);
+      }
+      if (left[q] || !has_words[word_class[q]]) {
+        result.logits.data[at] =
+            std::max(result.logits.data[at], logits.data[q * pixels + i]);
+      }
     }
   }
   const auto argmax = [&](int64_t i) {

@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander'
 import { DENSE_MODES, type DenseMode } from '../base/names.js'
 import { DATASET_NAMES } from '../methods/benchmarks.js'
 import {
+  AGGREGATE_FIELDS,
   CORRCLIP_FIELDS,
   DENSE_FIELDS,
   PIPELINE_FIELDS,
@@ -39,6 +40,8 @@ export interface MethodFlags {
   padTo?: number
   augment?: boolean
   augmentWeight?: number
+  aggregate?: boolean
+  aggregateGain?: number
   definitions?: string
   synonyms?: string
   definitionWeight?: number
@@ -46,6 +49,7 @@ export interface MethodFlags {
   pamr?: number
   probThreshold?: number
   areaThreshold?: number
+  wordThreshold?: number
   logitScale?: number
   closing?: boolean
 }
@@ -60,8 +64,12 @@ export interface MaskFlags extends MaskModelFlags {
 const FLAGS = Object.entries({
   ...PROMPT_FIELDS,
   ...PIPELINE_FIELDS,
+  aggregateGain: AGGREGATE_FIELDS.gain,
   ...POSTPROCESS_FIELDS,
-}).filter(([name]) => !['shortSide', 'pamr', 'refine', 'logits', 'probabilities'].includes(name))
+}).filter(
+  ([name]) =>
+    !['shortSide', 'pamr', 'refine', 'logits', 'probabilities', 'aggregate'].includes(name),
+)
 
 /** Adds those of {@link MethodFlags} that say more of words. */
 export function addWordOptions(command: Command): Command {
@@ -105,6 +113,10 @@ export function addMethodOptions(command: Command, { dataset = true } = {}): Com
     .option(
       '--text-projection <file>',
       "for method 'talk2dino': what brings these into the space of the model, a DINOv2",
+    )
+    .option(
+      '--aggregate',
+      'joins the windows and lets every patch attend to all that are like it (--aggregate-gain)',
     )
     .addOption(
       new Option('--pamr <n>', 'rounds of refinement along edges, 0 for none').argParser(whole(0)),
@@ -151,7 +163,8 @@ export async function methodOptions(
   const { method, dataset, mode, denseMode, shortSide, longSide, window, stride, padTo } = flags
   const { augment, augmentWeight, closing } = flags
   const { definitions, synonyms, definitionWeight, proxyModel } = flags
-  const { probThreshold, areaThreshold, logitScale, pamr } = flags
+  const { probThreshold, areaThreshold, wordThreshold, logitScale, pamr } = flags
+  const { aggregate, aggregateGain } = flags
   if (definitions !== undefined && synonyms !== undefined) {
     throw usage('--definitions and --synonyms exclude each other; give one of them.')
   }
@@ -180,12 +193,14 @@ export async function methodOptions(
     padTo,
     augment,
     augmentWeight,
+    aggregate: aggregateGain === undefined ? aggregate : { gain: aggregateGain },
     closing,
     definitions,
     synonyms,
     definitionWeight,
     probThreshold,
     areaThreshold,
+    wordThreshold,
     logitScale,
     background: backgroundOf(flags.background, classes),
     templates: await readTemplates(flags.templates),

@@ -16,6 +16,7 @@ import { DeclipError, invalid } from '../errors.js'
 import { itaclip } from './itaclip.js'
 import type { PamrOptions } from './method.js'
 import { naclip } from './naclip.js'
+import type { AggregateOptions } from './options.js'
 import { proxyclip } from './proxyclip.js'
 import { SCCLIP_NUMBERS } from './scclip.js'
 
@@ -210,6 +211,23 @@ export const PIPELINE_FIELDS = {
     "'talk2dino': adds what the attention heads look at that look at a word, which separates it from the background",
     PRESET,
   ),
+  aggregate: field(
+    kind<boolean | AggregateOptions>(
+      'true, false or { gain }',
+      value => typeof value === 'boolean' || object(value),
+    ),
+    "Joins the windows' features on one grid, where every patch then attends to all that are like it",
+    'false',
+  ),
+} as const
+
+/** See AggregateOptions. @internal */
+export const AGGREGATE_FIELDS = {
+  gain: field(
+    positive,
+    'Factor on the similarities, less their mean, before the softmax over patches',
+    '10',
+  ),
 } as const
 
 /** From scores to labels; see PostprocessOptions. @internal */
@@ -236,6 +254,11 @@ export const POSTPROCESS_FIELDS = {
     fraction,
     'Foreground classes with a smaller share of the foreground pixels are removed; 0 for none',
     "the preset's with a background class, else 0",
+  ),
+  wordThreshold: field(
+    fraction,
+    "Words whose probability is nowhere in the picture this high are left out, the background's excepted; 0 for none",
+    '0',
   ),
   closing: field(flag, '3 x 3 morphological closing of the label map', PRESET),
   refine: field(
@@ -340,7 +363,8 @@ export function checkDense(options: object): void {
 export function checkMethodOptions(options: object): void {
   checkDense(options)
   checkFields(options, { ...PIPELINE_FIELDS, ...POSTPROCESS_FIELDS, ...PROMPT_FIELDS })
-  const { pamr } = options as { pamr?: PamrOptions | false }
+  const { pamr, aggregate } = options as { pamr?: PamrOptions | false; aggregate?: unknown }
+  if (object(aggregate)) checkFields(aggregate as object, AGGREGATE_FIELDS, 'aggregate.')
   if (!pamr) return
   const { iterations = null, dilations = null } = pamr as Partial<PamrOptions>
   checkFields({ iterations, dilations }, PAMR_FIELDS, 'pamr.')

@@ -151,6 +151,12 @@ export interface TextOptions {
   projection?: string | URL | undefined
 }
 
+/** Aggregation over the whole picture, as RADSeg does it. */
+export interface AggregateOptions {
+  /** Factor on the similarities, less their mean, before the softmax over patches: a finite number above 0. Default: 10. */
+  gain?: number | undefined
+}
+
 /** How words become features. */
 export interface PromptOptions {
   /** 'talk2dino': the text tower and the projection that words go through. */
@@ -208,6 +214,11 @@ export interface PipelineOptions extends DenseOptions {
    * Default: the preset's.
    */
   backgroundCleaning?: boolean | undefined
+  /**
+   * Joins the windows' features on one grid, where every patch then attends to all that are like it. Default:
+   * false.
+   */
+  aggregate?: boolean | AggregateOptions | undefined
 }
 
 /** What is done with the class scores of every pixel. */
@@ -232,6 +243,11 @@ export interface PostprocessOptions {
    * to 1. Default: the preset's with a background class, else 0.
    */
   areaThreshold?: number | undefined
+  /**
+   * Words whose probability is nowhere in the picture this high are left out, the background's excepted; 0 for
+   * none: a number from 0 to 1. Default: 0.
+   */
+  wordThreshold?: number | undefined
   /** 3 x 3 morphological closing of the label map. Default: the preset's. */
   closing?: boolean | undefined
   /**

@@ -5,7 +5,7 @@ import type { TemplateSetName } from '../text/templates.js'
 import { type DatasetName, unknown } from './benchmarks.js'
 import { resolveDense } from './dense.js'
 import { ownWindow } from './families.js'
-import { checkMethodOptions, METHOD_OPTIONS, modeOf } from './fields.js'
+import { AGGREGATE_FIELDS, checkMethodOptions, METHOD_OPTIONS, modeOf } from './fields.js'
 import { METHOD_NAMES, type MethodName } from './list.js'
 import type { Preset } from './method.js'
 import type { PipelineOptions, PostprocessOptions, PromptOptions } from './options.js'
@@ -148,6 +148,7 @@ function resolvePostprocess(
     pamrDilations: pamr ? pamr.dilations : [],
     probThreshold: options.probThreshold ?? thresholds.probThreshold,
     areaThreshold: options.areaThreshold ?? thresholds.areaThreshold,
+    ...(options.wordThreshold !== undefined && { wordThreshold: options.wordThreshold }),
     closing: options.closing ?? preset.closing,
     background,
     logits: options.logits ?? false,
@@ -164,20 +165,25 @@ function resolveWindows(
   const small = model.imageSize < SMALLEST_PAPER_WINDOW
   const share = preset.window > 0 ? preset.stride / preset.window : 1 / 2
   const own = ownWindow(model)
-  const window = options.window ?? (small ? own : preset.window)
-  const paperStride = small ? Math.max(1, Math.round(own * share)) : preset.stride
+  // Windows are whole patches for both models; SAM's are resized for it.
+  const seesPicture = options.proxy?.sees === 'picture' && PROXY_MODES.includes(dense.mode)
+  const proxy =
+    PROXY_MODES.includes(dense.mode) && !seesPicture ? proxyModel(options.proxy)?.info : undefined
+  const cells = (pixels: number) =>
+    proxy && proxy.family !== 'sam' ? commonMultiple(pixels, proxy.patchSize) : pixels
+  const gain = gainOf(options.aggregate)
+  // Joined windows are whole patches: a preset's numbers are rounded, the caller's own are checked.
+  const fit = (pixels: number) =>
+    gain === undefined ? pixels : nearestMultiple(pixels, cells(model.patchSize))
+  const window = options.window ?? fit(small ? own : preset.window)
+  const paperStride = fit(small ? Math.max(1, Math.round(own * share)) : preset.stride)
   // A preset's stride gives way to the caller's smaller window; the caller's own stride does not.
   const stride = options.stride ?? (window > 0 ? Math.min(paperStride, window) : paperStride)
   if (window > 0 && stride > window) {
     throw invalid('stride', `1 to ${window} (the window), so that no pixel is left out`, stride)
   }
   const ownPadTo = small || preset.padTo === 'patch' ? model.patchSize : preset.padTo
-  // Windows are whole patches for both models; SAM's are resized for it.
-  const seesPicture = options.proxy?.sees === 'picture' && PROXY_MODES.includes(dense.mode)
-  const proxy =
-    PROXY_MODES.includes(dense.mode) && !seesPicture ? proxyModel(options.proxy)?.info : undefined
-  const padTo =
-    proxy && proxy.family !== 'sam' ? commonMultiple(ownPadTo, proxy.patchSize) : ownPadTo
+  const padTo = gain !== undefined && window > 0 ? 1 : cells(ownPadTo)
   const side = defaultSide(preset, model.imageSize, own)
   const given = options.shortSide !== undefined
   return {
@@ -194,7 +200,20 @@ function resolveWindows(
     ...(preset.backgroundCleaning !== undefined && {
       talk2dino: { clean: options.backgroundCleaning ?? preset.backgroundCleaning },
     }),
+    ...(gain !== undefined && { aggregateGain: gain }),
   }
+}
+
+/** Gain of the aggregation over the whole picture; undefined for none. */
+function gainOf(aggregate: PipelineOptions['aggregate']): number | undefined {
+  if (aggregate === undefined || aggregate === false) return undefined
+  const { gain = Number(AGGREGATE_FIELDS.gain.default) } = aggregate === true ? {} : aggregate
+  return gain
+}
+
+/** 0 stays 0; anything else is at least one unit. */
+function nearestMultiple(pixels: number, unit: number): number {
+  return pixels === 0 ? 0 : Math.max(1, Math.round(pixels / unit)) * unit
 }
 
 /** What a picture is resized to where the caller does not say. */

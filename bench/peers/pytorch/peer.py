@@ -44,6 +44,11 @@ def pamr(request):
     return lambda: pixels.pamr(image, masks, request["iterations"], request["dilations"])
 
 
+def aggregate(request):
+    features = read(request["features"], request["featuresShape"])
+    return lambda: pixels.aggregate(features, request["gain"])
+
+
 def label_windows(request):
     maps = read(request["maps"], request["shape"])
     size, crop, stride = request["size"], request["window"], request["stride"]
@@ -96,6 +101,7 @@ TASKS = {
     "encode-image": encode_image,
     "encode-text": encode_text,
     "pamr": pamr,
+    "aggregate": aggregate,
     "label-windows": label_windows,
     "itaclip": segment_itaclip,
     "proxy": segment_corrclip,

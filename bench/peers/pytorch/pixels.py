@@ -8,6 +8,15 @@ def upsample(x, size):
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
 
 
+def aggregate(x, gain):
+    """Rows [M, C] attend to all rows that are like them, by all M x M similarities at once."""
+    unit = F.normalize(x, dim=-1)
+    scores = unit @ unit.T
+    scores = (scores - scores.mean()) * gain
+    scores[scores < 0] = float("-inf")
+    return torch.softmax(scores, dim=-1) @ x
+
+
 def windows(height, width, crop, stride):
     """y1, x1, y2, x2 of every window, row by row; the last ones end with the picture."""
     rows = max(height - crop + stride - 1, 0) // stride + 1

@@ -1,6 +1,6 @@
 // Per head: 2 Lq Lk d operations for each part of each term, Lq Lk exponentials
 // for each term, 2 Lq Lk e for the values. A task takes one head and a range of
-// its queries. Keys and values are packed once per task into panels of two
+// its queries. Keys and values are packed once per thread into panels of two
 // vectors, in float32 whatever they came as, and stay in the second-level
 // cache; the scores of kRows queries stay in the first.
 
@@ -282,6 +282,17 @@ class Head {
 
   /// Queries first..last of head h of picture b.
   void run(int64_t b, int64_t h, int64_t first, int64_t last) {
+    if (b != batch_ || h != head_) pack(b, h);
+    for (int64_t i = first; i < last; i += kBlock) {
+      block(b, h, i, std::min(kBlock, last - i));
+    }
+  }
+
+ private:
+  /// Keys and values of a head; its next queries find them.
+  void pack(int64_t b, int64_t h) {
+    batch_ = b;
+    head_ = h;
     float* panel = keys_.data();
     for (int64_t t = 0; t < x_.term_count; ++t) {
       for (int64_t p = 0; p < x_.terms[t].parts; ++p, panel += key_panel_) {
@@ -294,12 +305,8 @@ class Head {
                 x_.keys,
                 x_.value_width,
                 values_.data());
-    for (int64_t i = first; i < last; i += kBlock) {
-      block(b, h, i, std::min(kBlock, last - i));
-    }
   }
 
- private:
   void block(int64_t b, int64_t h, int64_t first, int64_t count) {
     const int64_t padded = round_up(count, kRows);
     // Causal queries see no key after the last of them.
@@ -373,6 +380,7 @@ class Head {
   int64_t key_columns_;
   int64_t value_columns_;
   int64_t key_panel_ = 0;
+  int64_t batch_ = -1, head_ = -1;  // that are packed
   std::vector<float> keys_;     // [parts][keys / kPanel][width][kPanel]
   std::vector<float> values_;   // [value_width / kPanel][keys][kPanel]
   std::vector<float> scores_;   // [kBlock, key_columns_]
@@ -381,8 +389,9 @@ class Head {
   std::vector<float> out_;      // [kBlock, value_columns_]
 };
 
-/// Queries of a head are split where there are few heads; each piece packs the
-/// keys anew, so it has to be long. The result does not depend on it.
+/// Queries of a head are split where there are few heads; each thread packs the
+/// keys for those that it takes, so a piece has to be long. The result does not
+/// depend on it.
 constexpr int64_t kTasks = 16;
 constexpr int64_t kShortestTask = 8 * kBlock;
 

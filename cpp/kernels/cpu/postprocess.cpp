@@ -76,6 +76,33 @@ void add_word(const float* plane,
   });
 }
 
+void add_left_out(const float* plane, float scale, const WordState& state) {
+  for_pixels(state.pixels, [&](int64_t begin, int64_t end) {
+    const float* __restrict best = state.best;
+    float* __restrict sum = state.sum;
+    for (int64_t i = begin; i < end; ++i) {
+      sum[i] += left_out_share(plane[i], best[i], scale);
+    }
+  });
+}
+
+void largest_probability(const float* plane,
+                         float scale,
+                         const WordState& state,
+                         float* largest) {
+  std::mutex mutex;
+  for_pixels(state.pixels, [&](int64_t begin, int64_t end) {
+    float own = 0.0f;
+    for (int64_t i = begin; i < end; ++i) {
+      const float probability =
+          score_probability(plane[i], state.best[i], state.sum[i], scale);
+      own = probability > own ? probability : own;
+    }
+    const std::lock_guard lock(mutex);
+    *largest = std::max(*largest, own);
+  });
+}
+
 void add_maximum(const float* plane, int64_t pixels, float* maximum) {
   for_pixels(pixels, [&](int64_t begin, int64_t end) {
     float* __restrict target = maximum;

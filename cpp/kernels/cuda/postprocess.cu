@@ -43,6 +43,28 @@ __global__ void add_word_at(const float* plane,
   state.label[i] = score.label;
 }
 
+__global__ void add_left_out_at(const float* plane,
+                                float scale,
+                                WordState state) {
+  const int64_t i = item_index();
+  if (i < state.pixels)
+    state.sum[i] += left_out_share(plane[i], state.best[i], scale);
+}
+
+/// Bits of floats that are not negative are in the floats' order.
+__global__ void largest_probability_at(const float* plane,
+                                       float scale,
+                                       WordState state,
+                                       float* largest) {
+  const int64_t i = item_index();
+  if (i >= state.pixels) return;
+  const float probability =
+      score_probability(plane[i], state.best[i], state.sum[i], scale);
+  if (probability > *largest) {
+    atomicMax(reinterpret_cast<int*>(largest), __float_as_int(probability));
+  }
+}
+
 __global__ void add_maximum_at(const float* plane,
                                int64_t pixels,
                                float* maximum) {
@@ -180,6 +202,34 @@ void add_word(const float* plane,
              scale,
              label,
              state);
+}
+
+void add_left_out(const float* plane,
+                  float scale,
+                  const WordState& state,
+                  Stream stream) {
+  for_pixels("add_left_out",
+             add_left_out_at,
+             state.pixels,
+             stream,
+             plane,
+             scale,
+             state);
+}
+
+void largest_probability(const float* plane,
+                         float scale,
+                         const WordState& state,
+                         float* largest,
+                         Stream stream) {
+  for_pixels("largest_probability",
+             largest_probability_at,
+             state.pixels,
+             stream,
+             plane,
+             scale,
+             state,
+             largest);
 }
 
 void add_maximum(const float* plane,

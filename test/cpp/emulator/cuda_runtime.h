@@ -7,6 +7,7 @@
 // may be static. Atomics need nothing.
 
 #include <cstddef>
+#include <cstring>
 #include <functional>
 
 #define __global__
@@ -63,6 +64,20 @@ inline void __syncthreads() { emulator::barrier(); }
 
 inline float __shfl_xor_sync(unsigned, float value, int mask) {
   return emulator::exchange(value, mask);
+}
+
+inline int __float_as_int(float value) {
+  int bits = 0;
+  std::memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+inline int atomicMax(int* target, int value) {
+  int before = 0;  // the target may be a float
+  std::memcpy(&before, target, sizeof before);
+  const int after = before > value ? before : value;
+  std::memcpy(target, &after, sizeof after);
+  return before;
 }
 
 template <typename T>

@@ -408,6 +408,8 @@ TEST(emulated_labelling_is_the_cpu_twin) {
       const auto certainty = at::zeros_like(label, at::kByte);
       const auto open = at::zeros({1}, at::kLong);
       const auto counts = at::zeros({classes}, at::kLong);
+      const auto largest_of_word = at::zeros({1});
+      const auto stronger = words[3] + 0.1;
       const auto keep = at::zeros({classes}, at::kByte);
       keep[1].fill_(1);
       const declip::WordState state{best.mutable_data_ptr<float>(),
@@ -441,6 +443,12 @@ TEST(emulated_labelling_is_the_cpu_twin) {
           7.0f,
           state,
           probability.mutable_data_ptr<float>());
+      RUN(largest_probability,
+          first,
+          7.0f,
+          state,
+          largest_of_word.mutable_data_ptr<float>());
+      RUN(add_left_out, stronger.const_data_ptr<float>(), 7.0f, state);
       RUN(label_certainty, state, certainty.mutable_data_ptr<uint8_t>());
       RUN(choose_kept,
           ranks,
@@ -480,6 +488,7 @@ TEST(emulated_labelling_is_the_cpu_twin) {
                             chosen,
                             kept_label,
                             probability,
+                            largest_of_word,
                             certainty,
                             dilated,
                             closed,

@@ -30,12 +30,15 @@ t.test('every flag reaches the option of its name', async t => {
     definitionWeight: 0.1,
     probThreshold: 0.2,
     areaThreshold: 0,
+    wordThreshold: 0.5,
+    aggregate: true,
     logitScale: 40,
     templates: 'subset',
   } as const
   t.strictSame(await options(same), same)
   t.strictSame(await options({ synonyms: 's.txt' }), { synonyms: 's.txt' })
   t.strictSame(await options({ shortSide: 0 }), { shortSide: null })
+  t.strictSame(await options({ aggregateGain: 5 }), { aggregate: { gain: 5 } })
   t.strictSame(await options({ pamr: 0 }), { pamr: false })
   t.strictSame(await options({ pamr: 3 }), { pamr: { iterations: 3, dilations: [8, 16] } })
   t.strictSame(await options({ method: 'proxyclip', proxyModel: 'dino.pth' }), {

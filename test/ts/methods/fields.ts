@@ -4,6 +4,7 @@ import t from 'tap'
 import type { Fields, OptionsOf } from '../../../ts/base/field.js'
 import { packageRoot } from '../../../ts/base/package-files.js'
 import {
+  AGGREGATE_FIELDS,
   CORRCLIP_FIELDS,
   DENSE_FIELDS,
   METHOD_OPTIONS,
@@ -17,6 +18,7 @@ import {
 import { METHOD_NAMES, METHODS } from '../../../ts/methods/list.js'
 import type { PamrOptions } from '../../../ts/methods/method.js'
 import type {
+  AggregateOptions,
   CorrClipOptions,
   DenseOptions,
   PipelineOptions,
@@ -43,6 +45,7 @@ const same: true[] = [
     OptionsOf<typeof PIPELINE_FIELDS>,
     Omit<PipelineOptions, keyof DenseOptions | 'method' | 'dataset' | 'denseMode'>
   >,
+  true satisfies Same<OptionsOf<typeof AGGREGATE_FIELDS>, AggregateOptions>,
   true satisfies Same<OptionsOf<typeof POSTPROCESS_FIELDS>, PostprocessOptions>,
   true satisfies Same<OptionsOf<typeof PROMPT_FIELDS>, Omit<PromptOptions, 'templates' | 'text'>>,
   true satisfies Same<OptionsOf<typeof PAMR_FIELDS>, Partial<Loose<PamrOptions>>>,
@@ -55,6 +58,7 @@ const TABLES: [string, string, Fields, others: string[]][] = [
   [OPTIONS, 'ScClipOptions', SCCLIP_FIELDS, []],
   [OPTIONS, 'ProxyOptions', PROXY_FIELDS, ['model', 'features']],
   [OPTIONS, 'PipelineOptions', PIPELINE_FIELDS, ['method', 'dataset', 'denseMode']],
+  [OPTIONS, 'AggregateOptions', AGGREGATE_FIELDS, []],
   [OPTIONS, 'PostprocessOptions', POSTPROCESS_FIELDS, []],
   [OPTIONS, 'PromptOptions', PROMPT_FIELDS, ['templates', 'text']],
   ['ts/methods/method.ts', 'PamrOptions', PAMR_FIELDS, []],
@@ -76,6 +80,7 @@ t.test('so does the table of the guide', async t => {
   const lines = guide.split('\n')
   for (const line of [
     ...rows(PIPELINE_FIELDS),
+    ...rows(AGGREGATE_FIELDS, 'aggregate.'),
     ...rows(DENSE_FIELDS),
     ...rows(PROXY_FIELDS, 'proxy.'),
     ...rows(CORRCLIP_FIELDS, 'corrclip.'),
