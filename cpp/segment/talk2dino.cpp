@@ -245,6 +245,11 @@ Segmentation talk2dino_labels(const Talk2DinoWindows& windows,
     throw Error(ErrorCode::kInvalidArg,
                 "Method 'talk2dino' needs a class beside the background.");
   }
+  if (post.word_threshold > 0) {
+    throw Error(ErrorCode::kInvalidArg,
+                "wordThreshold does not go with method 'talk2dino', whose "
+                "background has a score of its own. Leave it out.");
+  }
   check_size(size, "The picture");
   const auto device = windows.features.device();
   const auto low = talk2dino_scores(
