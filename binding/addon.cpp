@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "addon_data.h"
+#include "bank_handle.h"
 #include "cancel_token.h"
 #include "declip/code_pages.h"
 #include "declip/runtime.h"
@@ -55,6 +56,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   data->model = Napi::Persistent(ModelHandle::define(env));
   data->view = Napi::Persistent(ViewHandle::define(env));
   data->mask_view = Napi::Persistent(MaskViewHandle::define(env));
+  data->bank = Napi::Persistent(BankHandle::define(env));
   data->trainer = Napi::Persistent(TrainerHandle::define(env));
   close_at_exit(env, data->mailbox);
   env.SetInstanceData(
@@ -77,6 +79,9 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   function("pooledTensor", TensorHandle::create_pooled);
   function("inspect", inspect);
   function("loadModel", ModelHandle::load);
+  function("openBank", BankHandle::open);
+  function("bankOf", BankHandle::from_rows);
+  function("addToBank", BankHandle::add);
   function("createTrainer", TrainerHandle::create);
   function("createCheckpoint", TrainerHandle::create_checkpoint);
   function("makeBatch", make_batch);

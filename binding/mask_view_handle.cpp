@@ -30,9 +30,8 @@ at::Tensor find_numbers(const Napi::Object& o,
   }
   const auto array = value.As<Napi::TypedArrayOf<T>>();
   auto* data = const_cast<std::remove_const_t<T>*>(array.Data());
-  return at::from_blob(data,
-                       {static_cast<int64_t>(array.ElementLength())},
-                       dtype)
+  return at::from_blob(
+             data, {static_cast<int64_t>(array.ElementLength())}, dtype)
       .clone();
 }
 
@@ -59,10 +58,10 @@ MaskPrompts to_prompts(const Napi::Object& o) {
               "labels",
               {count, -1});
   if (out.labels.defined()) out.labels = out.labels.to(at::kLong);
-  out.boxes = in_rows(
-      find_numbers<double>(o, "boxes", napi_float64_array, at::kDouble),
-      "boxes",
-      {count, 4});
+  out.boxes =
+      in_rows(find_numbers<double>(o, "boxes", napi_float64_array, at::kDouble),
+              "boxes",
+              {count, 4});
   out.masks = find_tensor(o, "maskInput");
   return out;
 }
@@ -107,8 +106,7 @@ MaskViewHandle::MaskViewHandle(const Napi::CallbackInfo& info)
     throw Napi::TypeError::New(
         env, "Mask views are made with model.encodeForMasks().");
   }
-  view_ =
-      *info[0].As<Napi::External<std::shared_ptr<const MaskView>>>().Data();
+  view_ = *info[0].As<Napi::External<std::shared_ptr<const MaskView>>>().Data();
   const auto number = [&](const char* name, int64_t value) {
     return Napi::PropertyDescriptor::Value(
         name,
@@ -153,12 +151,12 @@ Napi::Value MaskViewHandle::masks_at(const Napi::CallbackInfo& info) {
   return queued(info, [this](const Napi::Object& o) {
     const auto prompts = to_prompts(o);
     const auto choice = to_choice(get_string(o, "choice"));
-    return Sized{size_of_prompts(
-                     *view()->model, view()->image.picture, prompts.count()),
-                 [view = view(), prompts, choice](const Call& call) {
-                   return declip::masks_at(
-                       *view->model, view->image, prompts, choice, call);
-                 }};
+    return Sized{
+        size_of_prompts(*view()->model, view()->image.picture, prompts.count()),
+        [view = view(), prompts, choice](const Call& call) {
+          return declip::masks_at(
+              *view->model, view->image, prompts, choice, call);
+        }};
   });
 }
 

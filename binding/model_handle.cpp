@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "addon_data.h"
+#include "bank_handle.h"
 #include "declip/error.h"
 #include "declip/job_size.h"
 #include "declip/mask_decoder.h"
@@ -110,6 +111,7 @@ Napi::Function ModelHandle::define(Napi::Env env) {
        InstanceMethod("segment", &ModelHandle::segment),
        InstanceMethod("generateMasks", &ModelHandle::generate_masks),
        InstanceMethod("encodeForMasks", &ModelHandle::encode_for_masks),
+       InstanceMethod("pictureRows", &ModelHandle::picture_rows),
        InstanceMethod("dispose", &ModelHandle::dispose)});
 }
 
@@ -262,12 +264,8 @@ Napi::Value ModelHandle::segment(const Napi::CallbackInfo& info) {
         size_of_encoding(*model(), picture, options) +
             size_of_labels(
                 size_of(picture), static_cast<int64_t>(words.size()), post),
-        [model = model(),
-         picture,
-         options,
-         text = get_tensor(o, "text"),
-         words,
-         post](const Call& call) {
+        [model = model(), picture, options, text = to_words(o), words, post](
+            const Call& call) {
           TimedSegmentation out;
           const auto start = std::chrono::steady_clock::now();
           const auto view =
@@ -296,12 +294,30 @@ Napi::Value ModelHandle::encode_for_masks(const Napi::CallbackInfo& info) {
   return queued(info, [this](const Napi::Object& o) {
     const auto pixels = get_pixels(o);
     const int64_t side = model()->info().config.vision.image_size;
-    return Sized{size_of_pass(*model(), 1, Size{side, side}) +
-                     size_of_resizing(pixels),
-                 [model = model(), pixels](const Call& call) {
-                   return std::shared_ptr<const MaskView>(
-                       std::make_shared<const MaskView>(MaskView{
-                           model, declip::encode_for_masks(*model, pixels, call)}));
+    return Sized{
+        size_of_pass(*model(), 1, Size{side, side}) + size_of_resizing(pixels),
+        [model = model(), pixels](const Call& call) {
+          return std::shared_ptr<const MaskView>(
+              std::make_shared<const MaskView>(MaskView{
+                  model, declip::encode_for_masks(*model, pixels, call)}));
+        }};
+  });
+}
+
+Napi::Value ModelHandle::picture_rows(const Napi::CallbackInfo& info) {
+  return queued(info, [this](const Napi::Object& o) {
+    const auto picture = to_picture(get_object(o, "picture"));
+    const auto options = to_encode(get_object(o, "pipeline"));
+    std::shared_ptr<const Model> keys;
+    if (!o.Get("keyModel").IsUndefined()) {
+      keys = ModelHandle::from(o.Get("keyModel"));
+    }
+    auto size = size_of_encoding(*model(), picture, options);
+    if (keys) size = size + size_of_pass(*keys, 1, size_of(picture));
+    return Sized{size,
+                 [model = model(), picture, options, keys](const Call& call) {
+                   return declip::picture_rows(
+                       *model, picture, options, keys.get(), call);
                  }};
   });
 }

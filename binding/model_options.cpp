@@ -1,5 +1,8 @@
 #include "model_options.h"
 
+#include <ATen/ops/cat.h>
+
+#include "bank_handle.h"
 #include "declip/error.h"
 #include "declip/resize.h"
 #include "declip/talk2dino.h"
@@ -142,7 +145,21 @@ EncodeOptions to_encode(const Napi::Object& pipeline) {
   if (!pipeline.Get("talk2dino").IsUndefined()) {
     options.talk2dino = to_talk2dino(get_object(pipeline, "talk2dino"));
   }
+  if (!pipeline.Get("bank").IsUndefined()) {
+    options.bank = BankHandle::from(pipeline.Get("bank"));
+    options.bank_neighbours = find_integer(pipeline, "bankNeighbours")
+                                  .value_or(options.bank_neighbours);
+    options.bank_share =
+        find_number(pipeline, "bankShare").value_or(options.bank_share);
+  }
   return options;
+}
+
+at::Tensor to_words(const Napi::Object& o) {
+  const auto text = get_tensor(o, "text");
+  const auto more = find_tensor(o, "bankText");
+  return more.defined() ? at::cat({text.to(at::kFloat), more.to(at::kFloat)}, 1)
+                        : text;
 }
 
 PostOptions to_post(const Napi::Object& o) {

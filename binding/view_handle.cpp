@@ -76,8 +76,7 @@ Napi::Value ViewHandle::segment(const Napi::CallbackInfo& info) {
     return Sized{
         size_of_query(*view(), planes) +
             size_of_labels({view()->height(), view()->width()}, planes, post),
-        [view = view(), text = get_tensor(o, "text"), words, post](
-            const Call& call) {
+        [view = view(), text = to_words(o), words, post](const Call& call) {
           TimedSegmentation out;
           const auto start = std::chrono::steady_clock::now();
           out.result = view->segment(text, words, post, call);

@@ -1,3 +1,11 @@
+export type { BankModel, BankPart } from './bank/about.js'
+export { Bank, type BankInfo, type BankParts, type BankPicture } from './bank/bank.js'
+export {
+  type BankImages,
+  type BuildBankOptions,
+  buildBank,
+  type NamedPicture,
+} from './bank/build.js'
 export type { CallOptions, Priority, Progress } from './base/call.js'
 export {
   DENSE_MODES,

@@ -7,6 +7,7 @@
 #include <array>
 #include <cmath>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "checkpoint/family.h"
@@ -135,8 +136,9 @@ class PatchProducts {
               shifted(rows, 1, 1),
               shifted(rows, 1, -1)} {}
 
-  /// `b` is `a` or one of those neighbours.
+  /// Of a patch and itself or one of those neighbours, in either order.
   double of(Patch a, Patch b) const {
+    if (b.y < a.y || (b.y == a.y && b.x < a.x)) std::swap(a, b);
     const int64_t down = b.y - a.y, right = b.x - a.x;
     const size_t map = right < 0 ? 4 : static_cast<size_t>(2 * down + right);
     return maps_[map].const_data_ptr<double>()[a.y * width_ + a.x];

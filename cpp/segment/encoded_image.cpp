@@ -15,6 +15,7 @@
 #include "model/picture_features.h"
 #include "model/recipe.h"
 #include "segment/aggregate.h"
+#include "segment/bank_support.h"
 #include "segment/image_engineering.h"
 #include "segment/labels.h"
 #include "segment/peaks.h"
@@ -35,6 +36,13 @@ struct EncodedImage::State {
   WindowPlan plan;      // of the maps in `features`
   at::Tensor features;  // float32 [nW, E, h, w], see encode_windows()
   std::optional<Talk2DinoWindows> talk2dino;  // shares `features`
+  std::optional<BankSupport> support;
+
+  /// What a bank adds to the scores of words.
+  std::optional<ScoreShare> score_share(const at::Tensor& text) const {
+    if (!support) return {};
+    return bank_scores(*support, text);
+  }
 };
 
 namespace {
@@ -100,11 +108,17 @@ void check_text(const at::Tensor& text, int64_t width) {
 /// unless windows are joined first.
 class WindowEncoder {
  public:
+  /// Without `unit` the features are as the tower makes them.
   WindowEncoder(const Model& model,
                 const EncodeOptions& options,
                 const WindowPlan& plan,
-                const at::Tensor& whole)
-      : model_(model), options_(options), plan_(plan), whole_(whole) {}
+                const at::Tensor& whole,
+                bool unit)
+      : model_(model),
+        options_(options),
+        plan_(plan),
+        whole_(whole),
+        unit_(unit) {}
 
   /// Copies of each window that go through the tower.
   int64_t copies() const { return options_.augment ? 5 : 1; }
@@ -157,14 +171,14 @@ class WindowEncoder {
       dense.proxy_features =
           dense.proxy_features.slice(0, first, first + windows);
     }
-    return model_.encode_dense(
-        x, dense, /*normalize=*/!aggregates(options_), call);
+    return model_.encode_dense(x, dense, unit_, call);
   }
 
   const Model& model_;
   const EncodeOptions& options_;
   const WindowPlan& plan_;
   at::Tensor whole_;  // features of the whole picture, if windows share them
+  bool unit_;
 };
 
 void check_proxy(const EncodeOptions& options, int64_t windows) {
@@ -211,8 +225,9 @@ at::Tensor encode_windows(const Model& model,
                           const WindowPlan& plan,
                           const EncodeOptions& options,
                           const at::Tensor& whole,
-                          const Call& call) {
-  const WindowEncoder encoder(model, options, plan, whole);
+                          const Call& call,
+                          bool unit = true) {
+  const WindowEncoder encoder(model, options, plan, whole, unit);
   const int64_t patch = model.info().config.vision.patch;
   const int64_t tokens =
       (1 + plan.padded_height() / patch * (plan.padded_width() / patch)) *
@@ -238,6 +253,30 @@ at::Tensor encode_windows(const Model& model,
 }
 
 }  // namespace
+
+at::Tensor region_values(const Model& model,
+                         const Picture& picture,
+                         const EncodeOptions& options,
+                         const RegionRows& regions,
+                         const Call& call) {
+  const auto image = load_image(model, picture, options);
+  const auto plan = plan_of({image.size(2), image.size(3)}, options);
+  check_proxy(options, plan.size());
+  const auto features =
+      encode_windows(model,
+                     image,
+                     plan,
+                     options,
+                     features_of_whole(model, picture, options, call),
+                     call,
+                     /*unit=*/false);
+  return mean_planes(
+      PlaneSource(features.contiguous(),
+                  plan,
+                  {regions.index.size(0), regions.index.size(1)}),
+      regions,
+      call);
+}
 
 Size working_size(Size picture, const EncodeOptions& options) {
   if (options.short_side == 0) return picture;
@@ -309,13 +348,18 @@ std::shared_ptr<const EncodedImage> EncodedImage::encode(
   if (aggregates(options) && !recipe_of(options.dense.mode).needs_proxy()) {
     check_cells(state->plan, options, model.info().config.vision.patch);
   }
-  state->features =
-      encode_windows(model,
-                     state->image,
-                     state->plan,
-                     options,
-                     features_of_whole(model, picture, options, call),
-                     call);
+  const auto whole = features_of_whole(model, picture, options, call);
+  state->features = encode_windows(model,
+                                   state->image,
+                                   state->plan,
+                                   options,
+                                   whole,
+                                   call,
+                                   /*unit=*/!aggregates(options));
+  if (options.bank) {
+    const Size resized{state->image.size(2), state->image.size(3)};
+    state->support = bank_support(model, picture, options, resized, whole, call);
+  }
   if (aggregates(options)) {
     state->features =
         aggregate_windows(state->features, state->plan, options, call);
@@ -338,6 +382,12 @@ int64_t EncodedImage::bytes() const {
 
 at::Tensor EncodedImage::window_logits(const at::Tensor& text) const {
   const auto& f = state_->features;
+  // With a bank of two encoders the second one's words may stand beside.
+  const auto* support = state_->support ? &*state_->support : nullptr;
+  if (support && support->values.size() > 1 && text.dim() == 2 &&
+      text.size(1) == f.size(1) + support->values[1].size(1)) {
+    return window_logits(text.narrow(1, 0, f.size(1)));
+  }
   check_text(text, f.size(1));
   return at::matmul(text.to(f.options()), f.flatten(2))
       .unflatten(2, {f.size(2), f.size(3)})
@@ -355,13 +405,16 @@ Segmentation EncodedImage::segment(const at::Tensor& text,
   }
   auto result = [&] {
     if (!state_->talk2dino) {
-      return labels_from_windows(window_logits(text),
+      const auto low = window_logits(text);
+      const auto share = state_->score_share(text);
+      return labels_from_windows(low,
                                  state_->plan,
                                  state_->image,
                                  word_class,
                                  options,
                                  state_->size,
-                                 call);
+                                 call,
+                                 share ? &*share : nullptr);
     }
     check_text(text, state_->features.size(1));
     return talk2dino_labels(
@@ -376,8 +429,10 @@ Segmentation EncodedImage::segment(const at::Tensor& text,
 at::Tensor EncodedImage::similarity(const at::Tensor& text,
                                     const Call& call) const {
   const c10::InferenceMode guard;
+  const auto low = window_logits(text);
+  const auto share = state_->score_share(text);
   return planes_from_windows(
-             window_logits(text), state_->plan, state_->size, call)
+             low, state_->plan, state_->size, call, share ? &*share : nullptr)
       .to(at::kCPU);
 }
 
@@ -388,7 +443,8 @@ std::vector<Peak> EncodedImage::peaks(const at::Tensor& text,
   const auto& plan = state_->plan;
   const auto low = window_logits(text);
   const Size working{plan.height, plan.width};
-  const PlaneSource source(low, plan, working);
+  const auto share = state_->score_share(text);
+  const PlaneSource source(low, plan, working, share ? &*share : nullptr);
   PeakOptions own = options;
   if (own.min_distance < 0) {
     const double patch = static_cast<double>(plan.padded_width()) /

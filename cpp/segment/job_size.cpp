@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "declip/bank.h"
 #include "model/text_rows.h"
 #include "segment/aggregate.h"
 
@@ -34,6 +35,7 @@ constexpr double kBytesPerPixel =
 constexpr double kRankBytesPerPixel = 5;    // of an area filter
 constexpr double kPamrBytesPerPixel = 138;  // 16 weights, four planes, scores
 constexpr double kBytesPerTokenAndChannel = 40;
+constexpr double kRegions = 50;  // of a picture, which a bank is asked about
 constexpr double kTokensPerText = 12;
 constexpr double kHeadsAndTokens = 7;  // tokens of a click
 constexpr double kOwnTokensPerText = 4;  // where prompts share the others
@@ -143,6 +145,13 @@ JobSize size_of_encoding(const Model& model,
   auto out = pass(model, windows, pixels);
   if (options.dense.proxy_model) {
     out = out + pass(*options.dense.proxy_model, windows, pixels);
+  }
+  if (options.bank) {
+    const auto& keys = options.dense.proxy_model;
+    out = out + pass(keys ? *keys : model, 1, area(picture));
+    out.operations += 2 * kRegions *
+                      static_cast<double>(options.bank->info().regions) *
+                      static_cast<double>(options.bank->info().key_width);
   }
   out.operations += kPerPixel * (area(picture) + area(size));
   if (aggregates(options)) {

@@ -40,8 +40,9 @@ Segmentation labels_from_windows(const at::Tensor& low,
                                  const std::vector<int64_t>& word_class,
                                  const PostOptions& post,
                                  Size size,
-                                 const Call& call) {
-  const PlaneSource source(low, plan, size);
+                                 const Call& call,
+                                 const ScoreShare* share) {
+  const PlaneSource source(low, plan, size, share);
   const int64_t words = source.words();
   if (static_cast<int64_t>(word_class.size()) != words) {
     throw Error(ErrorCode::kInvalidArg,
@@ -114,8 +115,9 @@ Segmentation labels_from_windows(const at::Tensor& low,
 at::Tensor planes_from_windows(const at::Tensor& low,
                                const WindowPlan& plan,
                                Size size,
-                               const Call& call) {
-  const PlaneSource source(low, plan, size);
+                               const Call& call,
+                               const ScoreShare* share) {
+  const PlaneSource source(low, plan, size, share);
   auto planes =
       at::empty({source.words(), size.height, size.width}, low.options());
   at::Tensor scratch;

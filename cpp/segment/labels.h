@@ -9,6 +9,7 @@
 #include "declip/pipeline.h"
 #include "declip/size.h"
 #include "image/windows.h"
+#include "segment/plane_source.h"
 
 namespace declip {
 
@@ -21,6 +22,7 @@ namespace declip {
 ///             for PAMR; may be undefined if post.pamr_iterations is 0
 /// word_class  class of each of the Q words, 0..C-1, every class at least once
 /// size        of the result
+/// share       scores by region that take part, or null
 ///
 /// In bands of rows (label_in_bands), or with PAMR and on CUDA a few words at a
 /// time: memory is a small multiple of H x W, plus [C, H, W] if logits or
@@ -31,12 +33,14 @@ Segmentation labels_from_windows(const at::Tensor& low,
                                  const std::vector<int64_t>& word_class,
                                  const PostOptions& post,
                                  Size size,
-                                 const Call& call);
+                                 const Call& call,
+                                 const ScoreShare* share = nullptr);
 
 /// The same blending without refinement or labels: float32 [Q, H, W].
 at::Tensor planes_from_windows(const at::Tensor& low,
                                const WindowPlan& plan,
                                Size size,
-                               const Call& call);
+                               const Call& call,
+                               const ScoreShare* share = nullptr);
 
 }  // namespace declip

@@ -13,13 +13,25 @@
 
 namespace declip {
 
+/// Scores by region that are mixed into those of the windows, in the size of
+/// the picture that windows are cut from.
+struct ScoreShare {
+  at::Tensor index;   // int32 [H', W'], the region of every pixel
+  at::Tensor scores;  // float32 [Q, R]
+  double share = 0;   // of these, the rest is the windows'
+};
+
 /// Makes the planes of words in the size of the result from the logits of their
 /// windows, whole or some rows at a time; every row comes out the same.
 class PlaneSource {
  public:
   /// low  float32 [nW, Q, h, w], logits of every window and word on the patch
   ///      grid of the padded window
-  PlaneSource(const at::Tensor& low, const WindowPlan& plan, Size size);
+  /// share  or null
+  PlaneSource(const at::Tensor& low,
+              const WindowPlan& plan,
+              Size size,
+              const ScoreShare* share = nullptr);
 
   int64_t words() const { return low_.size(1); }
   Size size() const { return size_; }
@@ -33,7 +45,10 @@ class PlaneSource {
              at::Tensor& scratch) const;
 
  private:
+  void mix(int64_t word, RowRange rows, const at::Tensor& plane) const;
+
   at::Tensor low_;
+  std::optional<ScoreShare> share_;
   Size size_;
   int64_t image_width_ = 0;
   bool direct_ = false;  // from the one window's grid to the result

@@ -24,6 +24,7 @@ export const ROOMS = [
   'segment',
   'detect',
   'evaluate',
+  'bank',
   'export',
   'train',
   'cli',

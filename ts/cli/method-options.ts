@@ -1,9 +1,11 @@
 /** The method's and pipeline's options as flags, for every command that labels pixels. */
 import { type Command, Option } from 'commander'
+import { Bank } from '../bank/bank.js'
 import { DENSE_MODES, type DenseMode } from '../base/names.js'
 import { DATASET_NAMES } from '../methods/benchmarks.js'
 import {
   AGGREGATE_FIELDS,
+  BANK_FIELDS,
   CORRCLIP_FIELDS,
   DENSE_FIELDS,
   PIPELINE_FIELDS,
@@ -32,6 +34,9 @@ export interface MethodFlags {
   textModel?: string
   textProjection?: string
   backgroundCleaning?: boolean
+  bank?: string
+  bankNeighbours?: number
+  bankShare?: number
   /** 0 for the picture's own. */
   shortSide?: number
   longSide?: number
@@ -65,6 +70,7 @@ const FLAGS = Object.entries({
   ...PROMPT_FIELDS,
   ...PIPELINE_FIELDS,
   aggregateGain: AGGREGATE_FIELDS.gain,
+  ...BANK_FIELDS,
   ...POSTPROCESS_FIELDS,
 }).filter(
   ([name]) =>
@@ -118,6 +124,10 @@ export function addMethodOptions(command: Command, { dataset = true } = {}): Com
       '--aggregate',
       'joins the windows and lets every patch attend to all that are like it (--aggregate-gain)',
     )
+    .option(
+      '--bank <file>',
+      'regions of other pictures that take part: see declip bank; needs --masks',
+    )
     .addOption(
       new Option('--pamr <n>', 'rounds of refinement along edges, 0 for none').argParser(whole(0)),
     )
@@ -168,7 +178,12 @@ export async function methodOptions(
   if (definitions !== undefined && synonyms !== undefined) {
     throw usage('--definitions and --synonyms exclude each other; give one of them.')
   }
-  if (proxyModel !== undefined && !PROXY_MODES.some(one => one === (mode ?? denseMode ?? method))) {
+  const { bank, bankNeighbours, bankShare } = flags
+  if (
+    proxyModel !== undefined &&
+    bank === undefined &&
+    !PROXY_MODES.some(one => one === (mode ?? denseMode ?? method))
+  ) {
     throw usage(`--proxy-model needs --method ${PROXY_MODES.join(' or ')}.`)
   }
   const scclip = memberValues('scclip', SCCLIP_FIELDS, flags)
@@ -207,6 +222,9 @@ export async function methodOptions(
     ...(pamr !== undefined && {
       pamr: pamr > 0 && { iterations: pamr, dilations: PAMR.dilations },
     }),
+    bankNeighbours,
+    bankShare,
+    ...(bank !== undefined && { bank: await Bank.open(bank) }),
     ...(proxyModel !== undefined && { proxy: { model: proxyModel, ...proxy } }),
     ...(scclip && { scclip }),
     ...((textModel ?? textProjection) !== undefined && {

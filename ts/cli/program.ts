@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { packagePath } from '../base/package-files.js'
+import { addBank } from './bank.js'
 import { addClassify } from './classify.js'
 import { addDetect } from './detect.js'
 import { addDoctor } from './doctor.js'
@@ -45,6 +46,7 @@ export function createProgram(run: Run): Command {
   addMerge(program, run)
   addDetect(program, run)
   addMasks(program, run)
+  addBank(program, run)
   addExport(program, run)
   addTrain(program, run)
   addInfo(program, run)

@@ -253,6 +253,52 @@ export interface NativePipeline {
   proxySeesPicture?: boolean | undefined
   /** Words are compared with a DINOv2's patches as Talk2DINO does it. Unset: as CLIP does. */
   talk2dino?: { clean: boolean; cleanWeight?: number | undefined } | undefined
+  /** Adds what like regions of other pictures say; needs regions. */
+  bank?: NativeBank | undefined
+  /** Unset: 20. */
+  bankNeighbours?: number | undefined
+  /** Unset: 0.5. */
+  bankShare?: number | undefined
+}
+
+/** What a bank's file says beside its rows; see cpp/include/declip/bank.h. */
+export interface NativeBankInfo {
+  /** JSON. */
+  readonly about: string
+  readonly regions: number
+  readonly pictures: number
+  readonly parts: number
+  readonly bytes: number
+  readonly unfinished: number
+  readonly keyWidth: number
+  readonly valueWidths: number[]
+}
+
+/** Regions of pictures: names, numbers of regions, and rows of all. */
+export interface NativeBankRows {
+  names: readonly string[]
+  counts: readonly number[]
+  /** Some [n, C], one below the other. */
+  keys: readonly NativeTensor[]
+  /** Of every encoder some [n, E]. */
+  values: readonly (readonly NativeTensor[])[]
+}
+
+/** Handle on a bank. */
+export interface NativeBank {
+  readonly info: NativeBankInfo
+  /** queries [Q, C]: ids int64 [Q, K], -1 for none, and cosines. */
+  search(
+    options: NativeCall & { queries: NativeTensor; neighbours: number },
+  ): Promise<{ ids: NativeTensor; scores: NativeTensor }>
+  /** float16 [last - first, C], and of every encoder. */
+  rows(
+    options: NativeCall & { first: number; last: number },
+  ): Promise<{ keys: NativeTensor; values: NativeTensor[] }>
+  pictures(options: NativeCall): Promise<{ names: string[]; counts: Float64Array }>
+  verify(options: NativeCall): Promise<void>
+  save(options: NativeCall & { path: string }): Promise<void>
+  dispose(): void
 }
 
 /** Window features to labels. */
@@ -277,6 +323,8 @@ export interface NativePostprocess {
 /** Words of a vocabulary: features [Q, D] and the class of every word. */
 export interface NativeWords {
   text: NativeTensor
+  /** The same words by the second encoder of the pipeline's bank, [Q, E2]. */
+  bankText?: NativeTensor | undefined
   wordClass: Int32Array
   post: NativePostprocess
 }
@@ -538,6 +586,14 @@ export interface NativeModel {
   encode(
     options: NativeCall & { picture: NativePicture; pipeline: NativePipeline },
   ): Promise<NativeView>
+  /** Rows of a bank that a picture with `regions` gives; keys only with a key model. */
+  pictureRows(
+    options: NativeCall & {
+      picture: NativePicture
+      pipeline: NativePipeline
+      keyModel?: NativeModel | undefined
+    },
+  ): Promise<{ keys: NativeTensor | null; values: NativeTensor }>
   segment(
     options: NativeCall & NativeWords & { picture: NativePicture; pipeline: NativePipeline },
   ): Promise<NativeSegmentation>
@@ -803,6 +859,11 @@ export interface NativeAddon {
     options: NativeCall & { path: string; config: NativeConfig; device: string; dtype: string },
   ): Promise<NativeModel>
   /** `pretrained`: what crops are encoded with and ensembling mixes in; unset: the student. */
+  openBank(options: NativeCall & { path: string }): Promise<NativeBank>
+  /** In memory. */
+  bankOf(options: NativeCall & NativeBankRows & { about: string }): Promise<NativeBank>
+  /** Adds pictures to a file, or makes it. */
+  addToBank(options: NativeCall & NativeBankRows & { path: string; about: string }): Promise<void>
   createTrainer(
     options: NativeCall & {
       student: string

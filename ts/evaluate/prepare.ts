@@ -1,10 +1,10 @@
 import { toPath } from '../base/files.js'
+import { fingerprintOf } from '../base/fingerprint.js'
 import { METHODS, type MethodName } from '../methods/list.js'
 import type { Method } from '../methods/method.js'
 import type { ResolvedMethod } from '../methods/resolve.js'
 import { Model } from '../model/model.js'
 import { type Prepared, prepare } from '../segment/segment.js'
-import { fingerprintOf } from './fingerprint.js'
 import type { EvaluateOptions } from './options.js'
 
 /** Model and method, with the method's values for the data set where it has some. @internal */
@@ -18,7 +18,7 @@ export async function prepareFor(options: EvaluateOptions, name: string): Promis
 
 /** The method with everything filled in, as it stands in a run's settings. @internal */
 export async function valuesOf({ method, options }: Prepared, background: number) {
-  const { dense, ...windows } = method.pipeline
+  const { dense, bank, ...windows } = method.pipeline
   const { proxyModel: _, proxyFeatures: __, ...own } = dense
   const proxy = options.proxy?.model
   const { model: text, projection } = options.text ?? {}
@@ -31,6 +31,7 @@ export async function valuesOf({ method, options }: Prepared, background: number
       projection: await fingerprintOf(toPath('text.projection', projection)),
     }),
     ...windows,
+    ...(bank && { bank: JSON.parse(JSON.stringify(options.bank)) }),
     ...method.postprocess(background),
     ...textValues(method),
   }

@@ -230,6 +230,16 @@ export const AGGREGATE_FIELDS = {
   ),
 } as const
 
+/** How a bank takes part; see BankOptions. @internal */
+export const BANK_FIELDS = {
+  bankNeighbours: field(
+    whole(1, 65_536),
+    'Regions of the bank whose mean stands for a region of the picture',
+    '20',
+  ),
+  bankShare: field(fraction, 'Share of the bank in the scores of every pixel', '0.5'),
+} as const
+
 /** From scores to labels; see PostprocessOptions. @internal */
 export const POSTPROCESS_FIELDS = {
   logitScale: field(
@@ -298,10 +308,12 @@ export const METHOD_OPTIONS: readonly string[] = [
   ...Object.keys({
     ...DENSE_FIELDS,
     ...PIPELINE_FIELDS,
+    ...BANK_FIELDS,
     ...POSTPROCESS_FIELDS,
     ...PROMPT_FIELDS,
   }),
   'corrclip',
+  'bank',
   'denseMode',
   'method',
   'dataset',
@@ -362,7 +374,12 @@ export function checkDense(options: object): void {
  */
 export function checkMethodOptions(options: object): void {
   checkDense(options)
-  checkFields(options, { ...PIPELINE_FIELDS, ...POSTPROCESS_FIELDS, ...PROMPT_FIELDS })
+  checkFields(options, {
+    ...PIPELINE_FIELDS,
+    ...BANK_FIELDS,
+    ...POSTPROCESS_FIELDS,
+    ...PROMPT_FIELDS,
+  })
   const { pamr, aggregate } = options as { pamr?: PamrOptions | false; aggregate?: unknown }
   if (object(aggregate)) checkFields(aggregate as object, AGGREGATE_FIELDS, 'aggregate.')
   if (!pamr) return

@@ -1,5 +1,5 @@
 import type { DenseMode, ModelFamily, Positions } from '../base/names.js'
-import type { NativeModel } from '../engine/addon-types.js'
+import type { NativeBank, NativeModel } from '../engine/addon-types.js'
 import type { Tensor } from '../engine/tensor.js'
 import type { TemplateSetName } from '../text/templates.js'
 import type { MethodName } from './list.js'
@@ -167,8 +167,46 @@ export interface PromptOptions {
   definitionWeight?: number | undefined
 }
 
+/** A loaded bank of regions: what Bank.open() and buildBank() give. */
+export interface BankSource {
+  /** @internal */
+  readonly native: NativeBank
+  /** Refuses models that did not make it. @internal */
+  check(model: BankAsker, keyModel: BankAsker): Promise<void>
+}
+
+/** A model that asks a bank. */
+interface BankAsker {
+  readonly info: {
+    readonly path: string
+    readonly family: ModelFamily
+    readonly embedDim: number
+  }
+}
+
+/** How a bank of other pictures' regions takes part; see the guide on banks. */
+export interface BankOptions {
+  /**
+   * Regions of unlabelled pictures: what {@link buildBank} or {@link Bank.open} gives. Needs `masks`, and the models
+   * that built it: `model`, and as `proxy.model` the one that made its keys.
+   */
+  bank?: BankSource | undefined
+  /**
+   * Regions of the bank whose mean stands for a region of the picture: a whole number, 1 to 65536. Default: 20.
+   */
+  bankNeighbours?: number | undefined
+  /** Share of the bank in the scores of every pixel: a number from 0 to 1. Default: 0.5. */
+  bankShare?: number | undefined
+}
+
+/** Features of words: a {@link Vocabulary}. */
+export interface BankWords {
+  readonly features: Tensor
+  readonly wordClass: Int32Array
+}
+
 /** Everything a pipeline can be told; what is left out comes from the method's preset. */
-export interface PipelineOptions extends DenseOptions {
+export interface PipelineOptions extends DenseOptions, BankOptions {
   /**
    * Preset that fills what is left out. Default: the one of the mode that the checkpoint was
    * fine-tuned for; else 'declip' for an EVA tower, 'vanilla' for a model of pictures under 224
@@ -255,6 +293,11 @@ export interface PostprocessOptions {
    * else false.
    */
   refine?: 'vote' | false | undefined
+  /**
+   * The same words by the second encoder of `bank`, a vocabulary of as many words in the same order: its scores and the
+   * first one's are averaged. Default: none, and a second encoder's values are not used.
+   */
+  bankWords?: BankWords | undefined
   /** Also return the scores of every class and pixel; costs classes x H x W x 4 bytes. Default: false. */
   logits?: boolean | undefined
   /** Also return the class probabilities of every pixel; costs classes x H x W x 4 bytes. Default: false. */

@@ -2,6 +2,7 @@ import type { DenseMode } from '../base/names.js'
 import type { NativeDense, NativePipeline, NativePostprocess } from '../engine/addon-types.js'
 import { DeclipError, invalid } from '../errors.js'
 import type { TemplateSetName } from '../text/templates.js'
+import { resolveBank } from './bank.js'
 import { type DatasetName, unknown } from './benchmarks.js'
 import { resolveDense } from './dense.js'
 import { ownWindow } from './families.js'
@@ -90,7 +91,7 @@ export function resolveMethod(request: {
   return {
     method,
     dataset,
-    pipeline: resolveWindows(dense, preset, options, model),
+    pipeline: { ...resolveWindows(dense, preset, options, model), ...resolveBank(options) },
     postprocess: background => ({
       ...resolvePostprocess(preset, options, background),
       ...(votes && { vote: true }),
@@ -101,7 +102,7 @@ export function resolveMethod(request: {
       name => (options as Record<string, unknown>)[name] !== undefined,
     ).sort(),
     warning: modeWarning(model.denseMode, mode),
-    usesRegions: votes || REGION_MODES.includes(mode),
+    usesRegions: votes || options.bank !== undefined || REGION_MODES.includes(mode),
   }
 }
 

@@ -1,9 +1,15 @@
 import type { Call, CallOptions } from '../base/call.js'
-import type { NativeCall, NativeSegmentation, NativeWords } from '../engine/addon-types.js'
+import type {
+  NativeCall,
+  NativeSegmentation,
+  NativeTensor,
+  NativeWords,
+} from '../engine/addon-types.js'
 import { callNative } from '../engine/call-native.js'
 import { loadAddon } from '../engine/load-addon.js'
+import { invalid } from '../errors.js'
 import type { MethodName } from '../methods/list.js'
-import type { TextOptions } from '../methods/options.js'
+import type { BankWords, TextOptions } from '../methods/options.js'
 import type { ModelFacts } from '../methods/preset.js'
 import type { ResolvedMethod } from '../methods/resolve.js'
 import {
@@ -52,7 +58,8 @@ export interface Asked {
 export async function ask(
   asked: Asked,
   classes: ClassList | Vocabulary,
-  options: Call & Omit<VocabularyOptions, keyof CallOptions>,
+  options: Call &
+    Omit<VocabularyOptions, keyof CallOptions> & { bankWords?: BankWords | undefined },
 ): Promise<Segmentation> {
   const { model, method, start, given, source } = asked
   const addon = loadAddon()
@@ -63,9 +70,10 @@ export async function ask(
     const textMs = performance.now() - begun
     const { background, features, wordClass } = vocabulary
     const post = method.postprocess(background)
+    const bankText = bankFeatures(options.bankWords, wordClass)
     const { answer, decodeMs, masksMs } = await asked.encoded()
     const result = await callNative(addon, options, call =>
-      answer({ ...call, text: features.native, wordClass, post }),
+      answer({ ...call, text: features.native, bankText, wordClass, post }),
     )
     const { encodeMs, pixelsMs } = result
     const totalMs = performance.now() - start
@@ -87,4 +95,19 @@ export async function ask(
   } finally {
     if (vocabulary !== classes) vocabulary.dispose()
   }
+}
+
+/** A second encoder's features of the same words. */
+function bankFeatures(
+  words: BankWords | undefined,
+  wordClass: Int32Array,
+): NativeTensor | undefined {
+  if (words === undefined) return undefined
+  const fits =
+    words.wordClass?.length === wordClass.length &&
+    words.wordClass.every((of, i) => of === wordClass[i])
+  if (!fits) {
+    throw invalid('bankWords', 'a vocabulary of the same words and classes as `classes`', words)
+  }
+  return words.features.native
 }

@@ -18,6 +18,7 @@ import { resolveDense } from '../methods/dense.js'
 import { checkDense, DENSE_FIELDS, modeOf } from '../methods/fields.js'
 import { METHODS, type MethodName } from '../methods/list.js'
 import type {
+  BankSource,
   DenseOptions,
   FoundationModel,
   ProxyOptions,
@@ -503,18 +504,33 @@ export class Model {
   }
 
   /** The options with the model of `proxy.model` loaded where that is a source. @internal */
-  async withProxy<T extends CallOptions & { proxy?: ProxyOptions | undefined }>(
-    options: T,
-  ): Promise<T> {
+  async withProxy<
+    T extends CallOptions & {
+      proxy?: ProxyOptions | undefined
+      bank?: BankSource | undefined
+    },
+  >(options: T): Promise<T> {
     const source = options.proxy?.model
-    if (typeof source !== 'string') return options
+    if (typeof source !== 'string') {
+      await this.#checkBank(options, source)
+      return options
+    }
     const { device, dtype } = this.info
     const model = await this.#loadProxy(source, {
       device: device as Device,
       dtype,
       onProgress: options.onProgress,
     })
+    await this.#checkBank(options, model)
     return { ...options, proxy: { ...options.proxy, model } }
+  }
+
+  /** What a bank is asked with must be what it was built with. */
+  async #checkBank(
+    { bank }: { bank?: BankSource | undefined },
+    proxy: FoundationModel | undefined,
+  ): Promise<void> {
+    await bank?.check?.(this, (proxy as Model | undefined) ?? this)
   }
 
   /** How a whole picture becomes the input of dense features: squashed, unless the model takes any shape. */

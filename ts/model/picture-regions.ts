@@ -32,7 +32,11 @@ export interface PlacedPicture {
 export async function placeRegions(
   picture: Opened,
   pipeline: NativePipeline,
-  call: Call & { readonly masks?: MaskProvider | undefined },
+  call: Call & {
+    readonly masks?: MaskProvider | undefined
+    /** The picture is wanted in its own size. */
+    readonly whole?: boolean | undefined
+  },
 ): Promise<PlacedPicture> {
   const { masks } = call
   if (masks === undefined) return placed(picture, pipeline, call)
@@ -54,7 +58,7 @@ export async function placeRegions(
 async function placed(
   picture: Opened,
   pipeline: NativePipeline,
-  call: Call,
+  call: Call & { readonly whole?: boolean | undefined },
 ): Promise<PlacedPicture> {
   if (picture instanceof Tensor) {
     return { ready: { tensor: picture.native }, pipeline, dispose: () => {} }

@@ -28,14 +28,15 @@ export interface ReadyPicture {
 export async function readyPicture(
   image: Picture,
   pipeline: NativePipeline,
-  call: Call,
+  call: Call & { readonly whole?: boolean | undefined },
 ): Promise<ReadyPicture> {
   const addon = loadAddon()
   const { pixels, width, height } = await image.decode()
   warnOfWindows(addon, pipeline, width, height)
   const { shortSide, longSide, enlarge, proxySeesPicture = false } = pipeline
-  // A foundation model may see the picture in its own size.
-  if (proxySeesPicture || shortSide === 0 || Math.min(width, height) <= shortSide) {
+  // A foundation model may see the picture in its own size, and a bank's does.
+  const whole = proxySeesPicture || pipeline.bank !== undefined || call.whole
+  if (whole || shortSide === 0 || Math.min(width, height) <= shortSide) {
     return { picture: pixels, dispose: () => {} }
   }
   const small = await callNative(addon, { ...call, onProgress: undefined }, job =>

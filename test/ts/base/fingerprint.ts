@@ -2,7 +2,7 @@ import { copyFileSync, mkdirSync, symlinkSync, truncateSync, writeFileSync } fro
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { fingerprintOf } from '../../../ts/evaluate/fingerprint.js'
+import { fingerprintOf } from '../../../ts/base/fingerprint.js'
 
 t.test('a checkpoint is told from another, wherever it lies', async t => {
   const dir = t.testdir({ a: { 'w.bin': 'weights', 'config.json': '{}' }, 'w.bin': 'weights' })

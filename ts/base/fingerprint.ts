@@ -1,7 +1,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import { open, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ioError } from '../base/files.js'
+import { ioError } from './files.js'
 
 /** Files up to this size are read whole, in bytes. */
 const WHOLE = 64 * 1024 * 1024
