@@ -31,6 +31,9 @@ const TASKS = {
     return { work: () => model.encodeDense(input, { mode: 'vanilla' }), toTypedArray: take }
   },
 
+  'encode-scclip': (model, request) => densely(model, request, 'scclip'),
+  'encode-naclip': (model, request) => densely(model, request, 'naclip'),
+
   /** Other words in every run, as a model keeps the features of those it has seen. */
   'encode-text': async (model, { words }) => ({
     work: run => model.vocabulary(words[run], { templates: 'imagenet', background: false }),
@@ -109,6 +112,24 @@ async function withProxy(model, request, method) {
         ...(follows && { masks }),
       }),
     toTypedArray: takeLabels,
+  }
+}
+
+/** Unit patch features [B, h, w, E]. */
+async function densely(model, { images, shape }, mode) {
+  const input = Tensor.from(await readRaw(images, Float32Array), shape)
+  return {
+    work: () => model.encodeDense(input, { mode }),
+    toTypedArray: async features => {
+      const [, width, height, columns] = features.shape
+      const cells = height * columns
+      const data = await take(features)
+      return Float32Array.from(data, (_, i) => {
+        const cell = Math.floor(i / width)
+        const picture = Math.floor(cell / cells)
+        return data[(picture * width + (i % width)) * cells + (cell % cells)]
+      })
+    },
   }
 }
 

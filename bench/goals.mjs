@@ -207,6 +207,25 @@ const corrclipCost = {
   ],
 }
 
+/** Six windows of a photograph. */
+const scclip = {
+  name: 'goals/scclip',
+  slow: '1 minute',
+  task: { name: 'encode-scclip', model: B16, batch: 6 },
+  programs: [
+    ours,
+    { label: 'naclip', program: 'declip', task: 'encode-naclip', dtype: 'float32', agree: -1 },
+    pytorch,
+  ],
+  agree: { measure: 'cosine', width: 512, atLeast: 0.999 },
+  repeat: 3,
+  wake: true,
+  goals: [
+    { theirs: 'naclip', atLeast: 1 / 1.15, work: 'SC-CLIP against NACLIP, six windows' },
+    { theirs: 'PyTorch', atLeast: 2, work: 'SC-CLIP, six windows, ViT-B/16' },
+  ].map(goal => ({ ...goal, ours: 'declip', measure: 'time' })),
+}
+
 const requery = [
   { variant: 'itaclip', method: 'itaclip', options: { dataset: 'voc21' } },
   { variant: 'naclip', method: 'naclip', options: { pamr: false } },
@@ -329,6 +348,7 @@ export const goalCases = [
   itaclip,
   corrclip,
   corrclipCost,
+  scclip,
   masks,
   click,
   ...requery,

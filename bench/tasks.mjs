@@ -22,6 +22,11 @@ const TASKS = {
     return { ...(await weights(model, files)), ...(await images(model, batch, files)) }
   },
 
+  /** As 'encode-patches', of windows under a method's mode; 'encode-naclip' is the yardstick. */
+  async 'encode-scclip'({ model, batch }, files) {
+    return { ...(await weights(model, files)), ...(await images(model, batch, files)) }
+  },
+
   /** 80 prompts for each of `classes` words, for as many runs as there are words. */
   async 'encode-text'({ model, classes }, files) {
     const words = []

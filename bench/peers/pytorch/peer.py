@@ -12,6 +12,7 @@ import itaclip
 import numpy as np
 import pixels
 import sam
+import scclip
 import torch
 import train
 from clip import Clip, read_safetensors
@@ -84,6 +85,12 @@ def sam_of(request):
     )
 
 
+def encode_scclip(request):
+    model = load(request)
+    images = read(request["images"], request["shape"])
+    return lambda: scclip.encode(model, images)
+
+
 def masks(request):
     model = sam_of(request)
     photo = read(request["pixels"], [*request["size"], 3], np.uint8).numpy()
@@ -105,6 +112,7 @@ TASKS = {
     "label-windows": label_windows,
     "itaclip": segment_itaclip,
     "proxy": segment_corrclip,
+    "encode-scclip": encode_scclip,
     "masks": masks,
     "click": click,
     "train-declip": train.prepare,
