@@ -21,6 +21,8 @@ const MODELS = {
   'EVA-CLIP ViT-B/16': 'EVA02_CLIP_B_psz16_s8B.pt',
   'CLIP ViT-B/16 with DINO ViT-B/8':
     'openai/clip-vit-base-patch16 --proxy-model facebook/dino-vitb8',
+  'DINOv2 ViT-B/14 with registers, words by CLIP ViT-B/16':
+    'facebook/dinov2-with-registers-base --text-model openai/clip-vit-base-patch16 --text-projection vitb_mlp_infonce.pth',
   ...withMasks('B/16', 'facebook/metaclip-b16-fullcc2.5b'),
   ...withMasks('L/14', 'facebook/metaclip-l14-fullcc2.5b'),
 }
