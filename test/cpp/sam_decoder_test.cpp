@@ -139,13 +139,19 @@ std::vector<std::string> prompt_cases() {
   return out;
 }
 
-void check_prompts(const Model& model, const std::string& id) {
+/// Pictures that a model has seen, by their files.
+using Seen = std::map<std::string, SamImage>;
+
+void check_prompts(const Model& model, const std::string& id, Seen& seen) {
   const tap::Case in(id);
   const auto& golden = sam_golden();
   const Json& one = golden.at(id);
-  const auto pixels =
-      png::read(golden.path(*one.find("inputs")->find("photo")->string()));
-  const SamImage image = declip::encode_for_masks(model, pixels, {});
+  const std::string photo = *one.find("inputs")->find("photo")->string();
+  if (!seen.contains(photo)) {
+    seen[photo] = declip::encode_for_masks(
+        model, png::read(golden.path(photo)), {});
+  }
+  const SamImage& image = seen.at(photo);
   const Json& options = *one.find("options");
   CHECK((image.input == json_size(*options.find("input_size"))));
   CHECK((image.picture == json_size(*options.find("original_size"))));
@@ -184,7 +190,8 @@ void check_prompts(const Model& model, const std::string& id) {
   for (size_t i = 0; i < areas.size(); ++i) {
     CHECK_CLOSE(static_cast<double>(declip::rle_area(answer.masks[i])),
                 *areas[i].number(),
-                allowed * static_cast<double>(pixels.numel() / 3));
+                allowed * static_cast<double>(image.picture.height *
+                                              image.picture.width));
   }
   const char* kLogits = "logits_every_4th";
   if (is_there(one, "outputs", kLogits)) {
@@ -283,7 +290,8 @@ TEST(sam_decoder_prompts_as_golden) {
   for (const bool eager : {false, true}) {
     const tap::Case in(eager ? "eager" : "fused");
     const auto model = sam_model(eager);
-    for (const auto& id : prompt_cases()) check_prompts(*model, id);
+    Seen seen;
+    for (const auto& id : prompt_cases()) check_prompts(*model, id, seen);
   }
 }
 
@@ -579,6 +587,7 @@ void close_to(const at::Tensor& got,
               const char* what) {
   const tap::Case in(what);
   CHECK(got.sizes() == expected.sizes());
+  if (expected.numel() == 0) return;
   const double off =
       (got.to(at::kDouble) - expected).abs().max().item<double>();
   CHECK(off <= 2e-4 * (1 + expected.abs().max().item<double>()));

@@ -15,13 +15,12 @@ export interface PromptFlags {
 
 const several = (value: string, before: string[] = []): string[] => [...before, value]
 
-/** Adds --point, --box and --multimask. */
+/** Adds --point and --box; --multimask and --no-multimask are those of the generator. */
 export function addPromptOptions(command: Command): Command {
   return command
     .optionsGroup('Prompts, in place of a grid of points:')
     .option('--point <x,y[,label]>', 'a point of the object in pixels, again for more; label 0: not of it', several)
     .option('--box <x1,y1,x2,y2>', 'a box around an object in pixels, again for more objects', several)
-    .option('--multimask', 'all masks that the model has for an ambiguous prompt')
 }
 
 /** Whether masks of prompts are asked for. */
