@@ -52,6 +52,8 @@ const BLOCK_MODES = [
   'naclip',
   'proxyclip',
   'corrclip',
+  'scra',
+  'scclip',
 ] as const satisfies readonly DenseMode[]
 
 /** Random tensors by name. */

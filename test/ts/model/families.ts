@@ -44,7 +44,8 @@ const PROXY: readonly DenseMode[] = ['proxyclip', 'corrclip']
 
 /** Options of a mode; CorrCLIP has no branch of earlier blocks in towers this shallow. */
 function optionsOf(mode: DenseMode, batch: number) {
-  if (!PROXY.includes(mode)) return { mode }
+  const scclip = { middleBlock: 1, earlyBlock: 1, fusedBlocks: [1, 1], classWeight: 0.3 } as const
+  if (!PROXY.includes(mode)) return mode === 'scclip' ? { mode, scclip } : { mode }
   const features = Tensor.from(normalised(batch, 4, 6, 9).slice(0, batch * 72), [batch, 3, 4, 6])
   return { mode, proxy: { features }, corrclip: { spatialWeight: 0 } }
 }
@@ -80,7 +81,12 @@ async function encodesPictures(t: Test, model: Model, file: FamilyFile): Promise
       t.same(dense.shape, [2, embedDim, 4, 6], mode)
       continue
     }
-    t.same((await same(mode, x => model.encodeDense(x, { mode }))).shape, [2, embedDim, 3, 5])
+    t.same((await same(mode, x => model.encodeDense(x, optionsOf(mode, 1)))).shape, [
+      2,
+      embedDim,
+      3,
+      5,
+    ])
   }
   const image = each[0] as Tensor
   const box = [1, 2, 2 * patch, 2 * patch]
