@@ -373,6 +373,9 @@ Segmentation Postprocess::finish() {
   if (best_label_.defined()) {
     // Nothing is known where the filter kept none either.
     certainty.mul_(best_label_.eq(label_)).mul_(chosen_.isfinite());
+    // A threshold's label that the filter removed as a class is no best word's.
+    const int32_t below = below_threshold(options_);
+    if (!keep_[below]) certainty.mul_(label_.ne(below));
   }
   if (options_.closing) {
     const auto before = label_.clone();

@@ -75,7 +75,7 @@ int64_t RankedLabels::choose(RowRange rows,
       out[i] = !found  ? Label{0}
                : below ? static_cast<Label>(uncertain)
                        : ranks[r][i];
-      if (!found || out[i] != ranks[0][i]) certain[i] = 0;
+      if (!found || r > 0 || out[i] != ranks[0][i]) certain[i] = 0;
     }
     return open;
   });
