@@ -321,9 +321,10 @@ std::shared_ptr<const EncodedImage> EncodedImage::encode(
   }
   if (options.talk2dino) {
     if (aggregates(options)) {
-      throw Error(ErrorCode::kInvalidArg,
-                  "aggregate does not go with method 'talk2dino', whose windows "
-                  "are joined as its authors do. Leave one of them out.");
+      throw Error(
+          ErrorCode::kInvalidArg,
+          "aggregate does not go with method 'talk2dino', whose windows "
+          "are joined as its authors do. Leave one of them out.");
     }
     state->talk2dino = talk2dino_windows(model,
                                          state->image,
@@ -358,7 +359,8 @@ std::shared_ptr<const EncodedImage> EncodedImage::encode(
                                    /*unit=*/!aggregates(options));
   if (options.bank) {
     const Size resized{state->image.size(2), state->image.size(3)};
-    state->support = bank_support(model, picture, options, resized, whole, call);
+    state->support =
+        bank_support(model, picture, options, resized, whole, call);
   }
   if (aggregates(options)) {
     state->features =

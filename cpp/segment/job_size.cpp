@@ -37,7 +37,7 @@ constexpr double kPamrBytesPerPixel = 138;  // 16 weights, four planes, scores
 constexpr double kBytesPerTokenAndChannel = 40;
 constexpr double kRegions = 50;  // of a picture, which a bank is asked about
 constexpr double kTokensPerText = 12;
-constexpr double kHeadsAndTokens = 7;  // tokens of a click
+constexpr double kHeadsAndTokens = 7;    // tokens of a click
 constexpr double kOwnTokensPerText = 4;  // where prompts share the others
 
 double area(Size size) {
@@ -207,9 +207,8 @@ JobSize size_of_prompts(const Model& model, Size picture, int64_t prompts) {
   const auto places = static_cast<double>(config->grid * config->grid);
   // Two enlargements, and the places against the tokens: once in layer 0, four
   // times in others and twice in the end.
-  const double against =
-      kHeadsAndTokens * static_cast<double>(config->heads) *
-      (4 * static_cast<double>(config->layers) - 1);
+  const double against = kHeadsAndTokens * static_cast<double>(config->heads) *
+                         (4 * static_cast<double>(config->layers) - 1);
   const double operations =
       2 * places * width * (width * 1.5 + against) + kPerPixel * area(picture);
   // A few prompts and one plane of the picture are there at a time.

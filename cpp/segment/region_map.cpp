@@ -34,8 +34,7 @@ class RegionPainter {
   /// The next mask, which has so many pixels.
   void begin(int64_t area) {
     const size_t place = keys_.size();
-    keys_.push_back(given_.empty() ? static_cast<double>(area)
-                                   : given_[place]);
+    keys_.push_back(given_.empty() ? static_cast<double>(area) : given_[place]);
   }
 
   void add(int64_t from, int64_t to) {
@@ -164,10 +163,9 @@ at::Tensor masks_of_regions(const at::Tensor& regions,
                             const std::vector<int32_t>& values,
                             const Call& call) {
   const auto map = checked_map(regions);
-  auto masks = at::empty({static_cast<int64_t>(values.size()),
-                          map.size(0),
-                          map.size(1)},
-                         at::kByte);
+  auto masks =
+      at::empty({static_cast<int64_t>(values.size()), map.size(0), map.size(1)},
+                at::kByte);
   for (size_t k = 0; k < values.size(); ++k) {
     call.check();
     masks[static_cast<int64_t>(k)].copy_(map.eq(values[k]));

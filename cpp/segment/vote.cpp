@@ -124,16 +124,15 @@ void vote_in_regions(const at::Tensor& regions,
     std::vector<Label> sorted(ends.back());
     auto next = ends;
     call.check();
-    each_stretch(values,
-                 pixels,
-                 places,
-                 abstaining,
-                 [&](int64_t begin, int64_t end, int32_t place) {
-                   std::copy(labels + begin,
-                             labels + end,
-                             sorted.begin() + next[place]);
-                   next[place] += end - begin;
-                 });
+    each_stretch(
+        values,
+        pixels,
+        places,
+        abstaining,
+        [&](int64_t begin, int64_t end, int32_t place) {
+          std::copy(labels + begin, labels + end, sorted.begin() + next[place]);
+          next[place] += end - begin;
+        });
     call.check();
     std::vector<int64_t> seen(classes, 0);  // of one region; zeros in between
     std::vector<Label> winner(places.count());

@@ -157,9 +157,8 @@ TEST(aggregation_over_windows_is_the_authors_up_to_the_labels) {
   const auto text = golden.tensor(*one.find("inputs")->find("text_features"));
   declip::LoadOptions load;
   const auto& config = *one.find("config");
-  load.overrides.head_width =
-      static_cast<int64_t>(number_of(config, "vision_width") /
-                           number_of(config, "vision_heads"));
+  load.overrides.head_width = static_cast<int64_t>(
+      number_of(config, "vision_width") / number_of(config, "vision_heads"));
   load.overrides.activation = declip::Activation::kQuickGelu;
   const auto model = declip::Model::load(
       golden.path(*one.find("weights")->string()), load, {});

@@ -91,7 +91,11 @@ TEST(a_search_finds_what_plain_loops_find) {
         0,
         2e-5);
     CHECK_CLOSE(distance(found.scores, cosines.gather(1, found.ids)), 0, 2e-5);
-    CHECK(found.ids.eq(expected).to(at::kDouble).mean().item<double>() > 0.99);
+    // Of one channel all cosines are 1 or -1, so that rounding is the order.
+    if (width > 1) {
+      CHECK(found.ids.eq(expected).to(at::kDouble).mean().item<double>() >
+            0.99);
+    }
     for (int64_t q = 0; q < count; ++q) {
       CHECK(std::get<0>(at::_unique(found.ids[q])).size(0) == k);
     }

@@ -21,8 +21,8 @@ Segmentation random_result(Random& random,
                            int64_t width,
                            int64_t classes) {
   Segmentation result;
-  result.labels = at::empty({height, width},
-                            classes <= 256 ? at::kByte : at::kUInt16);
+  result.labels =
+      at::empty({height, width}, classes <= 256 ? at::kByte : at::kUInt16);
   result.certainty = at::empty({height, width}, at::kByte);
   result.counts.assign(classes, 0);
   for (int64_t y = 0; y < height; ++y) {
@@ -44,8 +44,8 @@ at::Tensor random_regions(Random& random,
   auto map = at::empty({height, width}, at::kInt);
   for (int64_t y = 0; y < height; ++y) {
     for (int64_t x = 0; x < width; ++x) {
-      map[y][x].fill_(values[random.integer(
-          0, static_cast<int64_t>(values.size()) - 1)]);
+      map[y][x].fill_(
+          values[random.integer(0, static_cast<int64_t>(values.size()) - 1)]);
     }
   }
   return map;
@@ -83,8 +83,7 @@ void check_vote(Random& random, const std::vector<int32_t>& values) {
   auto result = random_result(random, height, width, classes);
   const auto regions = random_regions(random, height, width, values);
   const bool smallest = random.coin();
-  const int64_t abstaining =
-      smallest ? regions.min().item<int64_t>() : 0;
+  const int64_t abstaining = smallest ? regions.min().item<int64_t>() : 0;
   const auto before = result.labels.to(at::kLong);
   const auto certainty = result.certainty.clone();
   const auto expected = voted(result.labels, regions, abstaining);
@@ -114,8 +113,7 @@ TEST(of_equally_frequent_labels_the_smallest_wins) {
   result.labels = at::tensor({3, 1, 1, 3}, at::kByte).view({1, 4});
   result.certainty = at::full({1, 4}, 200, at::kByte);
   result.counts = {0, 2, 0, 2};
-  declip::vote_in_regions(
-      at::full({1, 4}, 7, at::kInt), false, result, Call());
+  declip::vote_in_regions(at::full({1, 4}, 7, at::kInt), false, result, Call());
   CHECK(result.labels.eq(1).all().item<bool>());
   CHECK(result.counts == std::vector<int64_t>({0, 4, 0, 0}));
   CHECK(result.certainty.equal(
@@ -125,14 +123,12 @@ TEST(of_equally_frequent_labels_the_smallest_wins) {
 TEST(a_vote_refuses_regions_of_another_size_or_type) {
   Random random;
   auto result = random_result(random, 3, 4, 2);
-  CHECK_THROWS_CODE(
-      declip::vote_in_regions(
-          at::zeros({4, 3}, at::kInt), false, result, Call()),
-      ErrorCode::kInvalidArg);
-  CHECK_THROWS_CODE(
-      declip::vote_in_regions(
-          at::zeros({3, 4}, at::kLong), false, result, Call()),
-      ErrorCode::kInvalidArg);
+  CHECK_THROWS_CODE(declip::vote_in_regions(
+                        at::zeros({4, 3}, at::kInt), false, result, Call()),
+                    ErrorCode::kInvalidArg);
+  CHECK_THROWS_CODE(declip::vote_in_regions(
+                        at::zeros({3, 4}, at::kLong), false, result, Call()),
+                    ErrorCode::kInvalidArg);
 }
 
 TEST(a_vote_is_that_of_the_authors_code) {

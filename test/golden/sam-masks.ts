@@ -4,7 +4,13 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { loadModel, type Model, type PointLabel, type PromptedMasks, Tensor } from '../../ts/index.js'
+import {
+  loadModel,
+  type Model,
+  type PointLabel,
+  type PromptedMasks,
+  Tensor,
+} from '../../ts/index.js'
 import { pixelsOf } from '../support/rle.js'
 import { transformersConfig, transformersName } from '../support/sam-layouts.js'
 import { type Case, compare, Golden, labels, readSafetensors, safetensorsBytes } from './support.js'
@@ -20,7 +26,9 @@ const cases = golden.ids().filter(id => golden.case(id).options?.['chosen_masks'
 function writeFolder(folder: string): void {
   const tensors = readSafetensors(original)
   const names = [...tensors.keys()]
-  const renamed = [...tensors].map(([name, value]) => [transformersName(name, names), value] as const)
+  const renamed = [...tensors].map(
+    ([name, value]) => [transformersName(name, names), value] as const,
+  )
   writeFileSync(join(folder, 'model.safetensors'), safetensorsBytes(new Map(renamed)))
   writeFileSync(join(folder, 'config.json'), JSON.stringify(transformersConfig(config)))
 }
@@ -70,7 +78,11 @@ for (const layout of ['original', 'huggingface'] as const) {
       : loadModel(folder))
     t.match(model.info, {
       format: layout,
-      maskDecoder: { heads: decoderHeads, layers: config['decoder_layers'], masks: config['mask_tokens'] },
+      maskDecoder: {
+        heads: decoderHeads,
+        layers: config['decoder_layers'],
+        masks: config['mask_tokens'],
+      },
     })
     for (const id of cases) {
       const one = golden.case(id)
@@ -81,17 +93,30 @@ for (const layout of ['original', 'huggingface'] as const) {
       const chosen = options['chosen_masks'] as number[]
       t.equal(found.masksPerPrompt, chosen.length, id)
       const scores = (values['iou'] as number[][]).flat()
-      const off = Math.max(...scores.map((score, i) => Math.abs(score - (found.scores[i] as number))))
+      const off = Math.max(
+        ...scores.map((score, i) => Math.abs(score - (found.scores[i] as number))),
+      )
       t.ok(off < 1e-4, `${id}: scores are off by ${off}`)
       const bits = await labels(golden.path(values['masks_png'] as string))
       for (const [m, mask] of found.masks.entries()) {
         const pixels = pixelsOf(mask)
-        const equal = pixels.reduce((n, inside, i) => n + Number(inside === (((bits[i] as number) >> m) & 1)), 0)
+        const equal = pixels.reduce(
+          (n, inside, i) => n + Number(inside === (((bits[i] as number) >> m) & 1)),
+          0,
+        )
         const share = equal / pixels.length
-        t.ok(share >= (values['mask_min_agreement'] as number), `${id} mask ${m}: ${share} of the pixels`)
-        t.equal(found.areas[m], pixels.reduce((a, b) => a + b, 0), `${id} area ${m}`)
+        t.ok(
+          share >= (values['mask_min_agreement'] as number),
+          `${id} mask ${m}: ${share} of the pixels`,
+        )
+        t.equal(
+          found.areas[m],
+          pixels.reduce((a, b) => a + b, 0),
+          `${id} area ${m}`,
+        )
       }
-      if ('low_res' in one.outputs) await compare(t, `${id} low_res`, found.lowRes, golden.expected(id, 'low_res'))
+      if ('low_res' in one.outputs)
+        await compare(t, `${id} low_res`, found.lowRes, golden.expected(id, 'low_res'))
     }
   })
 }

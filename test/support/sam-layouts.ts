@@ -28,7 +28,10 @@ const PAIRS: readonly (readonly [RegExp, string])[] = [
 
 /** The name that a tensor of the authors' file has in transformers'. */
 export function transformersName(name: string, all: Iterable<string>): string {
-  const mlp = /^(mask_decoder\.(?:output_hypernetworks_mlps\.\d+|iou_prediction_head))\.layers\.(\d+)\.(.*)$/.exec(name)
+  const mlp =
+    /^(mask_decoder\.(?:output_hypernetworks_mlps\.\d+|iou_prediction_head))\.layers\.(\d+)\.(.*)$/.exec(
+      name,
+    )
   if (mlp) {
     const [, at = '', layer = '', rest = ''] = mlp
     const last = Math.max(

@@ -19,8 +19,16 @@ const several = (value: string, before: string[] = []): string[] => [...before, 
 export function addPromptOptions(command: Command): Command {
   return command
     .optionsGroup('Prompts, in place of a grid of points:')
-    .option('--point <x,y[,label]>', 'a point of the object in pixels, again for more; label 0: not of it', several)
-    .option('--box <x1,y1,x2,y2>', 'a box around an object in pixels, again for more objects', several)
+    .option(
+      '--point <x,y[,label]>',
+      'a point of the object in pixels, again for more; label 0: not of it',
+      several,
+    )
+    .option(
+      '--box <x1,y1,x2,y2>',
+      'a box around an object in pixels, again for more objects',
+      several,
+    )
 }
 
 /** Whether masks of prompts are asked for. */
@@ -59,7 +67,8 @@ export async function writeMasks(found: PromptedMasks, path: string): Promise<st
   const { dir, name, ext } = parse(path)
   const files: string[] = []
   for (const i of found.masks.keys()) {
-    const file = found.masks.length === 1 ? path : `${dir === '' ? '' : `${dir}/`}${name}-${i + 1}${ext}`
+    const file =
+      found.masks.length === 1 ? path : `${dir === '' ? '' : `${dir}/`}${name}-${i + 1}${ext}`
     await writeFileAtomic(file, await found.toPNG(i))
     files.push(file)
   }
@@ -67,7 +76,13 @@ export async function writeMasks(found: PromptedMasks, path: string): Promise<st
 }
 
 /** What was found, a line for every mask. */
-export function describeMasks({ masks, scores, areas, boxes, masksPerPrompt }: PromptedMasks): string {
+export function describeMasks({
+  masks,
+  scores,
+  areas,
+  boxes,
+  masksPerPrompt,
+}: PromptedMasks): string {
   return masks
     .map((_, i) => {
       const [x, y, width, height] = boxes[i] ?? [0, 0, 0, 0]

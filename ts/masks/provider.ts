@@ -70,7 +70,7 @@ export interface MaskMaker {
   readonly kind: string
   /** What its masks depend on, as JSON. */
   readonly settings?: unknown
-  /** The masks of one picture. */
+  /** The masks of one picture. @internal */
   masksOf(picture: MaskPicture, call: Call): Promise<PlainMasks | OrderedMasks>
 }
 

@@ -76,8 +76,7 @@ export function packPrompts(
       `points, boxes and maskInput must be of as many prompts, received ${counts.map(count => count ?? 'none').join(', ')}. Points of several prompts are a list of lists: [[[x, y]], [[x, y]]].`,
     )
   }
-  const choice =
-    options.multimask === undefined ? 'best' : options.multimask ? 'multi' : 'single'
+  const choice = options.multimask === undefined ? 'best' : options.multimask ? 'multi' : 'single'
   const mask = maskInput?.native.reshape([prompts, 1, lowResSize, lowResSize])
   return {
     prompts: {

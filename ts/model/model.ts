@@ -26,8 +26,8 @@ import type {
 } from '../methods/options.js'
 import { checkMode } from '../methods/preset.js'
 import { resolveMethod } from '../methods/resolve.js'
-import type { PromptedMasks } from '../result/prompted-masks.js'
 import { checkTalking, TALKING_FAMILIES, talks } from '../methods/talk2dino.js'
+import type { PromptedMasks } from '../result/prompted-masks.js'
 import { tokenizeOrCut } from '../text/cut-texts.js'
 import type { TextTokenizer } from '../text/text-tokenizer.js'
 import type { ClassList, VocabularyOptions } from '../words/options.js'
@@ -41,6 +41,8 @@ import { ENCODE_FIELDS, REGION_FIELDS, regionSize } from './fields.js'
 import { type GeneratedMask, type GeneratedMasks, generateFrom } from './generate-masks.js'
 import { describeCheckpoint, type ModelInfo } from './info.js'
 import { type Engine, type InputFit, toInput } from './input.js'
+import type { MaskPromptOptions } from './mask-prompts.js'
+import { encodeForMasks, type MaskView } from './mask-view.js'
 import type {
   EncodeDenseOptions,
   EncodeImageOptions,
@@ -48,8 +50,6 @@ import type {
   EncodeRegionOptions,
   LoadOptions,
 } from './options.js'
-import type { MaskPromptOptions } from './mask-prompts.js'
-import { encodeForMasks, type MaskView } from './mask-view.js'
 import { noPicture } from './picture.js'
 import { placeRegions } from './picture-regions.js'
 import { type MapOptions, RegionMap } from './region-map.js'

@@ -381,12 +381,12 @@ class Head {
   int64_t value_columns_;
   int64_t key_panel_ = 0;
   int64_t batch_ = -1, head_ = -1;  // that are packed
-  std::vector<float> keys_;     // [parts][keys / kPanel][width][kPanel]
-  std::vector<float> values_;   // [value_width / kPanel][keys][kPanel]
-  std::vector<float> scores_;   // [kBlock, key_columns_]
-  std::vector<float> weights_;  // the same
-  std::vector<float> queries_;  // [kBlock, width]
-  std::vector<float> out_;      // [kBlock, value_columns_]
+  std::vector<float> keys_;         // [parts][keys / kPanel][width][kPanel]
+  std::vector<float> values_;       // [value_width / kPanel][keys][kPanel]
+  std::vector<float> scores_;       // [kBlock, key_columns_]
+  std::vector<float> weights_;      // the same
+  std::vector<float> queries_;      // [kBlock, width]
+  std::vector<float> out_;          // [kBlock, value_columns_]
 };
 
 /// Queries of a head are split where there are few heads; each thread packs the

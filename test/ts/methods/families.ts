@@ -99,12 +99,18 @@ t.test('what is not defined for a model is refused with what is', t => {
     for (const method of METHOD_NAMES) {
       const call = () => resolve({ method, proxy: { features } }, model)
       if (runs.includes(method)) t.doesNotThrow(call, method)
-      else t.throws(call, { code, message: /^Method '\w+'.* is not defined for this model/ })
+      else {
+        const message =
+          method === 'talk2dino'
+            ? /^Method 'talk2dino' compares words with the patches of a DINOv2/
+            : /^Method '\w+'.* is not defined for this model/
+        t.throws(call, { code, message })
+      }
     }
   }
-  run(SIGLIP, 'itaclip sclip clearclip naclip scclip corrclip')
-  run(PE, 'itaclip sclip clearclip naclip scclip corrclip')
-  run(TIPS, 'declip itaclip sclip clearclip naclip scclip proxyclip corrclip')
+  run(SIGLIP, 'itaclip sclip clearclip naclip scclip corrclip talk2dino')
+  run(PE, 'itaclip sclip clearclip naclip scclip corrclip talk2dino')
+  run(TIPS, 'declip itaclip sclip clearclip naclip scclip proxyclip corrclip talk2dino')
   t.throws(() => resolve({ method: 'sclip' }, SIGLIP), {
     message:
       "Method 'sclip' is not defined for this model (siglip): its patch features come from an attention pooling head behind the last block. Methods that run on it: 'declip', 'clipself', 'maskclip', 'proxyclip', 'vanilla'.",

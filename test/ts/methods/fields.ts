@@ -5,6 +5,7 @@ import type { Fields, OptionsOf } from '../../../ts/base/field.js'
 import { packageRoot } from '../../../ts/base/package-files.js'
 import {
   AGGREGATE_FIELDS,
+  BANK_FIELDS,
   CORRCLIP_FIELDS,
   DENSE_FIELDS,
   METHOD_OPTIONS,
@@ -59,7 +60,7 @@ const TABLES: [string, string, Fields, others: string[]][] = [
   [OPTIONS, 'ProxyOptions', PROXY_FIELDS, ['model', 'features']],
   [OPTIONS, 'PipelineOptions', PIPELINE_FIELDS, ['method', 'dataset', 'denseMode']],
   [OPTIONS, 'AggregateOptions', AGGREGATE_FIELDS, []],
-  [OPTIONS, 'PostprocessOptions', POSTPROCESS_FIELDS, []],
+  [OPTIONS, 'PostprocessOptions', POSTPROCESS_FIELDS, ['bankWords']],
   [OPTIONS, 'PromptOptions', PROMPT_FIELDS, ['templates', 'text']],
   ['ts/methods/method.ts', 'PamrOptions', PAMR_FIELDS, []],
 ]
@@ -94,13 +95,15 @@ t.test('so does the table of the guide', async t => {
   const described = lines
     .slice(lines.indexOf('| option | what it is | what it may be | default |') + 2)
     .map(line => /^\| `([\w.]+)`/.exec(line)?.[1])
-  for (const name of ['templates', 'text', 'definitions', 'background']) t.ok(described.includes(name))
+  for (const name of ['templates', 'text', 'definitions', 'background'])
+    t.ok(described.includes(name))
 })
 
 t.test('every value of every preset is one that a caller may give', async t => {
   const fields: Fields = {
     ...DENSE_FIELDS,
     ...PIPELINE_FIELDS,
+    ...BANK_FIELDS,
     ...POSTPROCESS_FIELDS,
     ...PROMPT_FIELDS,
     ...PROXY_FIELDS,
@@ -116,7 +119,18 @@ t.test('every value of every preset is one that a caller may give', async t => {
   }
   t.same(
     METHOD_OPTIONS.filter(name => fields[name] === undefined),
-    ['corrclip', 'denseMode', 'method', 'dataset', 'masks', 'proxy', 'scclip', 'templates', 'text'],
+    [
+      'corrclip',
+      'bank',
+      'denseMode',
+      'method',
+      'dataset',
+      'masks',
+      'proxy',
+      'scclip',
+      'templates',
+      'text',
+    ],
   )
 })
 

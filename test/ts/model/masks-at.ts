@@ -37,7 +37,13 @@ t.test('the default: the best mask of one click, the single one of anything else
   t.same(best.masks[0], all.masks[at])
 
   for (const prompts of [
-    { points: [[60, 50], [20, 20]] as const, labels: [1, 0] as const },
+    {
+      points: [
+        [60, 50],
+        [20, 20],
+      ] as const,
+      labels: [1, 0] as const,
+    },
     { boxes: [[10, 10, 90, 80]] as const },
     { points, boxes: [[10, 10, 90, 80]] as const },
     { points, maskInput: best.lowRes },
@@ -58,14 +64,38 @@ t.test('prompts of a batch are those of calls of their own', async t => {
     using alone = await view.masksAt({ points, multimask: true })
     const want = await floats(alone.lowRes)
     const got = (await floats(batch.lowRes)).subarray(i * want.length, (i + 1) * want.length)
-    const off = want.reduce((worst, value, k) => Math.max(worst, Math.abs(value - (got[k] as number))), 0)
+    const off = want.reduce(
+      (worst, value, k) => Math.max(worst, Math.abs(value - (got[k] as number))),
+      0,
+    )
     t.ok(off < 1e-3, `prompt ${i}: off by ${off}`)
   }
   // a shorter prompt is filled up with no points
-  using padded = await view.masksAt({ points: [[[60, 50]], [[20, 80], [30, 70]]], multimask: false })
+  using padded = await view.masksAt({
+    points: [
+      [[60, 50]],
+      [
+        [20, 80],
+        [30, 70],
+      ],
+    ],
+    multimask: false,
+  })
   using told = await view.masksAt({
-    points: [[[60, 50], [0, 0]], [[20, 80], [30, 70]]],
-    labels: [[1, -1], [1, 1]],
+    points: [
+      [
+        [60, 50],
+        [0, 0],
+      ],
+      [
+        [20, 80],
+        [30, 70],
+      ],
+    ],
+    labels: [
+      [1, -1],
+      [1, 1],
+    ],
     multimask: false,
   })
   t.strictSame(padded.masks, told.masks)
@@ -84,13 +114,17 @@ t.test('a mask as a picture', async t => {
     .raw()
     .toBuffer({ resolveWithObject: true })
   t.match(info, { width: 130, height: 100 })
-  t.same([...data].map(value => Number(value > 127)), pixelsOf(found.masks[0] as never))
+  t.same(
+    [...data].map(value => Number(value > 127)),
+    pixelsOf(found.masks[0] as never),
+  )
   await t.rejects(found.toPNG(7), { ...invalid, message: /index must be .*0 to 0/ })
 })
 
 t.test('what is wrong with prompts', async t => {
   using view = await model.encodeForMasks(image)
-  const zeros = (shape: number[]) => Tensor.from(new Float32Array(shape.reduce((a, b) => a * b)), shape)
+  const zeros = (shape: number[]) =>
+    Tensor.from(new Float32Array(shape.reduce((a, b) => a * b)), shape)
   const cases: [object, RegExp][] = [
     [{ points: [] }, /^points must be a list of \[x, y\]/],
     [{ points: [[1, 2, 3]] }, /^points\[0\]/],
@@ -98,7 +132,10 @@ t.test('what is wrong with prompts', async t => {
     [{ points: [[[1, 2]], []] }, /^points\[1\]/],
     [{ points: [[131, 5]] }, /^points\[0\] must be inside the picture of 130 x 100/],
     [{ points: [[[1, 2]], [[5, -1]]] }, /^points\[1\]\[0\] must be inside/],
-    [{ points: [[1, 2]], labels: [1, 0] }, /^labels must have one label for every point, 1, received 2/],
+    [
+      { points: [[1, 2]], labels: [1, 0] },
+      /^labels must have one label for every point, 1, received 2/,
+    ],
     [{ points: [[1, 2]], labels: [2] }, /^labels must be 1 \(inside\), 0/],
     [{ points: [[1, 2]], labels: 'in' }, /^labels must be a list/],
     [{ points: [[[1, 2]], [[3, 4]]], labels: [[1]] }, /^labels must be of as many prompts/],
@@ -108,11 +145,26 @@ t.test('what is wrong with prompts', async t => {
     [{ boxes: [[9, 2, 3, 8]] }, /^boxes\[0\] .*x1 < x2/],
     [{ boxes: [[200, 2, 300, 8]] }, /^boxes\[0\] .*part of the picture/],
     [{ boxes: [[1, 2, 3, Number.POSITIVE_INFINITY]] }, /^boxes\[0\]/],
-    [{ points: [[1, 2]], boxes: [[1, 2, 3, 4], [1, 2, 3, 4]] }, /as many prompts, received 1, 2, none/],
+    [
+      {
+        points: [[1, 2]],
+        boxes: [
+          [1, 2, 3, 4],
+          [1, 2, 3, 4],
+        ],
+      },
+      /as many prompts, received 1, 2, none/,
+    ],
     [{ maskInput: new Float32Array(16) }, /^maskInput must be a float32 Tensor/],
-    [{ maskInput: zeros([1, 1, side, side - 1]) }, /^maskInput must be a float32 Tensor \[prompts, 1/],
+    [
+      { maskInput: zeros([1, 1, side, side - 1]) },
+      /^maskInput must be a float32 Tensor \[prompts, 1/,
+    ],
     [{ maskInput: zeros([1, 2, side, side]) }, /^maskInput/],
-    [{ maskInput: Tensor.from(new Float32Array(side * side).fill(Number.NaN), [side, side]) }, /^maskInput must be finite/],
+    [
+      { maskInput: Tensor.from(new Float32Array(side * side).fill(Number.NaN), [side, side]) },
+      /^maskInput must be finite/,
+    ],
     [{ multimask: 1 }, /^multimask must be true or false/],
   ]
   for (const [options, message] of cases) {
