@@ -296,15 +296,11 @@ t.test('every preset of every set passes its own checks, windows cover the pictu
     }
   }
   fc.assert(
-    fc.property(
-      fc.integer({ min: 1, max: 223 }),
-      fc.constantFrom(...RUN),
-      (size, method) => {
-        const model = { ...SMALL, imageSize: size }
-        const { window, stride } = resolve({ method, proxy: { features } }, model).pipeline
-        return window === size && stride >= 1 && stride <= window
-      },
-    ),
+    fc.property(fc.integer({ min: 1, max: 223 }), fc.constantFrom(...RUN), (size, method) => {
+      const model = { ...SMALL, imageSize: size }
+      const { window, stride } = resolve({ method, proxy: { features } }, model).pipeline
+      return window === size && stride >= 1 && stride <= window
+    }),
   )
 })
 
