@@ -1,152 +1,211 @@
 /**
- * One table over all methods: accuracy of the bundled model on drawn scenes, time and memory of a ViT-B/16, and the
- * published means beside them.
+ * The table of methods in docs/guides/methods.md: accuracy of the bundled model on drawn scenes, time and memory of a
+ * ViT-B/16 with random weights, and the published means beside them.
  *
- *   node models/recipe/measure/methods.mjs [--scenes 60] [--seeds 31,32] [--rounds 3] [--only naclip,scclip]
- *     [--no-scenes] [--no-cost] [--folder <cache>]
+ *   node models/recipe/measure/methods.mjs [--scenes 12] [--seeds 31,32] [--only <part of a row's name>,...]
+ *     [--no-scenes] [--no-cost] [--rounds 1] [--threads 2] [--folder <cache>] [--docs]
  *
- * Scenes are those of scenes/folder.mjs: objects of models/scenes put together anew. Every method has its own preset
- * there, but that SC-CLIP's blocks are those at the same relative depths (words-tiny has 6 blocks, its paper 12). The
- * foundation model of `proxyclip` and `corrclip` is not shipped, so their scenes are left empty; their cost is with
- * random features.
+ * What is measured goes into methods.json, row by row, and what is left out stays as it is there. `--docs` writes the
+ * table into the guide; with `--no-scenes --no-cost` nothing is measured before.
  *
- * Time is processor time of a picture of 451 x 300 with 21 words, weights random, every method in a process of its own,
- * in turns; memory the peak of that process.
+ * Scenes are those of scenes/folder.mjs: objects of models/scenes put together anew. Time is processor time of a
+ * picture of 451 x 300 with 21 words, without the words' own, every method in a process of its own, in turns; memory the peak
+ * of that process, the model's weights included.
  */
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { checkpoint, PHOTO, VOC21 } from '../../../bench/inputs.mjs'
+import { checkpoint } from '../../../bench/inputs.mjs'
 import { endWith, root } from '../../../scripts/build/common.mjs'
+
+/**
+ * @typedef {object} Row
+ * @property {string} name as the table has it
+ * @property {string} method
+ * @property {object} [options]
+ * @property {'colours' | 'labels'} [masks]
+ * @property {boolean} [proxy] looks through another model's features
+ */
+
+/** @type {readonly Row[]} */
+export const ROWS = [
+  ...['vanilla', 'maskclip', 'clipself', 'declip', 'naclip', 'sclip', 'clearclip'],
+  ...['itaclip', 'scclip'],
+]
+  .map(method => /** @type {Row} */ ({ name: `\`${method}\``, method }))
+  .concat(
+    { name: '`maskclip`, aggregate', method: 'maskclip', options: { aggregate: true } },
+    { name: '`naclip`, aggregate', method: 'naclip', options: { aggregate: true } },
+    voted('maskclip', 'colours', 'vote by colour regions'),
+    voted('maskclip', 'labels', 'vote by true outlines'),
+    { name: '`proxyclip`', method: 'proxyclip', proxy: true },
+    { name: '`corrclip`, no masks', method: 'corrclip', proxy: true },
+    {
+      name: '`corrclip`, colour regions',
+      method: 'corrclip',
+      proxy: true,
+      masks: 'colours',
+    },
+    { name: '`corrclip`, true outlines', method: 'corrclip', proxy: true, masks: 'labels' },
+    { name: '`talk2dino`', method: 'talk2dino' },
+  )
+
+function voted(method, masks, how) {
+  return { name: `\`${method}\`, ${how}`, method, masks, options: { refine: 'vote' } }
+}
 
 const SETS = 'voc21 voc20 context60 context59 coco-object coco-stuff ade20k cityscapes'.split(' ')
 
-/** SC-CLIP at the depths of words-tiny: 9, 4 and 4 to 10 of 12 blocks. */
-const atDepth = (/** @type {number} */ layers) => {
-  const at = (/** @type {number} */ block) => Math.max(1, Math.round((block * layers) / 12))
-  return { middleBlock: at(9), earlyBlock: at(4), fusedBlocks: [at(4), at(10)], classWeight: 0.3 }
-}
-
-/** The mean of a method's published figures over the eight sets, by backbone, best first. */
+/** The means of a method's published figures over the eight sets, of ViT-B/16: a plain CLIP's first, then the best. */
 export function publishedMeans({ datasets }) {
   const rows = new Map()
   for (const set of SETS)
     for (const { backbone, mIoU } of datasets[set]?.published ?? [])
       rows.set(backbone, [...(rows.get(backbone) ?? []), mIoU])
   return [...rows]
-    .filter(([, values]) => values.length === SETS.length)
+    .filter(([backbone, values]) => values.length === SETS.length && /B\/16/.test(backbone))
     .map(([backbone, values]) => ({ backbone, mean: values.reduce((a, b) => a + b) / SETS.length }))
-    .sort((a, b) => b.mean - a.mean)
+    .sort((a, b) => isPlain(b) - isPlain(a) || b.mean - a.mean)
 }
 
-async function measureScenes(methods, { scenes, seeds, folder }) {
-  const { evaluate, loadModel } = await import('../../../dist/index.mjs')
-  const { writeFolder, cutOutSprites } = await import('../scenes/folder.mjs')
-  const model = await loadModel('words-tiny')
-  const sprites = await cutOutSprites()
-  const found = Object.fromEntries(methods.map(method => [method, []]))
-  for (const seed of seeds) {
-    const data = join(folder, `scenes-${seed}-${scenes}`)
-    if (!existsSync(join(data, 'classes.txt'))) {
-      mkdirSync(data, { recursive: true })
-      await writeFolder(data, { count: scenes, seed, sprites })
-    }
-    for (const method of methods) {
-      const options = method === 'scclip' ? { scclip: atDepth(model.info.layers) } : {}
-      try {
-        const call = { dataset: 'folder', data, model, method, ...options }
-        found[method].push((await evaluate(call)).miou)
-      } catch (error) {
-        found[method].push(String(error.message).split(/[.:]/)[0])
-      }
-      console.error(`seed ${seed}, ${method}: ${found[method].at(-1)}`)
-    }
-  }
-  model.dispose()
-  return found
+const isPlain = ({ backbone }) => Number(/^CLIP /.test(backbone))
+
+const FIGURES = fileURLToPath(new URL('methods.json', import.meta.url))
+const GUIDE = join(root, 'docs/guides/methods.md')
+const [BEGIN, END] = ['<!-- methods:begin -->', '<!-- methods:end -->']
+
+const read = () =>
+  existsSync(FIGURES) ? JSON.parse(readFileSync(FIGURES, 'utf8')) : { settings: {}, rows: {} }
+
+function keep(part, settings, name, values) {
+  const all = read()
+  const date = new Date().toISOString().slice(0, 10)
+  all.settings[part] = { ...settings, date }
+  all.rows[name] = { ...all.rows[name], [part]: values }
+  writeFileSync(FIGURES, `${JSON.stringify(all, null, 2)}\n`)
 }
 
-/** What one method costs, in this process. */
-async function cost(method, folder) {
-  const { loadModel, segment, Tensor } = await import('../../../dist/index.mjs')
-  const { peakRss } = await import('../../../bench/measure.mjs')
-  const model = await loadModel(await checkpoint('vit-b-16', folder), { dtype: 'float32' })
-  const needs = ['proxyclip', 'corrclip'].includes(method)
-  const random = () => {
-    let state = 1
-    const values = Float32Array.from({ length: 2 * 768 * 42 * 42 }, () => {
-      state = (state * 1103515245 + 12345) % 2147483648
-      return state / 1073741824 - 1
-    })
-    return Tensor.from(values, [2, 768, 42, 42])
-  }
-  const options = { model, method, ...(needs && { proxy: { features: random() } }) }
-  const vocabulary = await model.vocabulary(VOC21)
-  const run = async () => (await segment(PHOTO, vocabulary, options)).dispose()
-  await run()
-  const before = process.cpuUsage()
-  await run()
-  const { user, system } = process.cpuUsage(before)
-  console.log(JSON.stringify({ seconds: (user + system) / 1e6, peak: peakRss() }))
-}
-
-function measureCost(methods, { rounds, folder }) {
-  const found = Object.fromEntries(methods.map(method => [method, []]))
+/** Rows in turns, the slow one in the first round alone. */
+function measureCost(rows, { rounds, threads, folder }) {
+  const here = fileURLToPath(new URL('methods-cost.mjs', import.meta.url))
+  const found = new Map(rows.map(({ name }) => [name, /** @type {any[]} */ ([])]))
   for (let round = 0; round < rounds; round++)
-    for (const method of methods) {
-      const args = [fileURLToPath(import.meta.url), '--cost', method, '--folder', folder]
-      const { stdout, stderr } = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8' })
+    for (const row of rows) {
+      if (row.method === 'itaclip' && round > 0) continue
+      const env = { ...process.env, DECLIP_THREADS: threads }
+      const args = [here, JSON.stringify(row), folder]
+      const { stdout, stderr } = spawnSync(process.execPath, args, {
+        cwd: root,
+        encoding: 'utf8',
+        env,
+      })
       const last = stdout.trim().split('\n').at(-1)
-      if (last?.startsWith('{')) found[method].push(JSON.parse(last))
-      else console.error(`${method}: ${stderr.trim().split('\n').find(line => /Error/.test(line))}`)
+      if (!last?.startsWith('{')) {
+        console.error(
+          `${row.name}: ${stderr
+            .trim()
+            .split('\n')
+            .find(line => /Error/.test(line))}`,
+        )
+        continue
+      }
+      const list = /** @type {any[]} */ (found.get(row.name))
+      list.push(JSON.parse(last))
+      console.error(`${row.name}: ${last}`)
+      const median = key => list.map(one => one[key]).sort((a, b) => a - b)[list.length >> 1]
+      const seconds = Math.min(...list.map(one => one.seconds))
+      const value = { seconds, peak: median('peak'), runs: list.length }
+      keep('cost', { threads: Number(threads) }, row.name, value)
     }
-  return found
 }
 
-const median = list => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)]
+const percent = (/** @type {number | null | undefined} */ value) =>
+  typeof value === 'number' ? (100 * value).toFixed(1) : '–'
+
+const both = (/** @type {(number | null)[] | undefined} */ values) =>
+  values ? values.map(percent).join(' / ') : '–'
+
+/** The table, from what methods.json holds. */
+export function methodsTable(methods, { settings, rows }) {
+  const { seeds = [], scenes: count = 0 } = settings.scenes ?? {}
+  const header = [
+    'method',
+    `drawn scenes, preset (${count} each of seeds ${seeds.join(' / ')})`,
+    'drawn scenes, plain',
+    'processor s',
+    'peak MB',
+    'published mean of 8',
+  ]
+  const lines = [`| ${header.join(' | ')} |`, `|${' --- |'.repeat(header.length)}`]
+  for (const { name, method, options, masks } of ROWS) {
+    const { scenes, cost } = rows[name] ?? {}
+    const isOwn = !options && (!masks || masks === 'colours')
+    const [best] = isOwn ? publishedMeans(methods[method]) : []
+    const cells = [
+      name,
+      both(scenes?.preset),
+      both(scenes?.plain),
+      cost ? cost.seconds.toFixed(1) : '–',
+      cost ? Math.round(cost.peak / 2 ** 20) : '–',
+      best && !(method === 'corrclip' && !masks)
+        ? `${best.mean.toFixed(1)} (${best.backbone})`
+        : '–',
+    ]
+    lines.push(`| ${cells.join(' | ')} |`)
+  }
+  return lines.join('\n')
+}
+
+function writeGuide(table) {
+  const page = readFileSync(GUIDE, 'utf8')
+  const [from, to] = [page.indexOf(BEGIN), page.indexOf(END)]
+  if (from < 0 || to < from) throw new Error(`${GUIDE} has no ${BEGIN} ... ${END}`)
+  writeFileSync(GUIDE, `${page.slice(0, from + BEGIN.length)}\n${table}\n${page.slice(to)}`)
+}
 
 async function main() {
   const { values } = parseArgs({
     options: {
-      scenes: { type: 'string', default: '60' },
+      scenes: { type: 'string', default: '12' },
       seeds: { type: 'string', default: '31,32' },
-      rounds: { type: 'string', default: '3' },
+      rounds: { type: 'string', default: '1' },
+      threads: { type: 'string', default: '2' },
       only: { type: 'string' },
       'no-scenes': { type: 'boolean', default: false },
       'no-cost': { type: 'boolean', default: false },
+      docs: { type: 'boolean', default: false },
       folder: { type: 'string', default: join(tmpdir(), 'declip-native-bench') },
-      cost: { type: 'string' },
     },
   })
   const { folder } = values
   mkdirSync(folder, { recursive: true })
-  if (values.cost) return cost(values.cost, folder)
-  const { METHODS } = await import('../../../dist/methods/list.js')
-  const methods = values.only?.split(',') ?? Object.keys(METHODS).filter(m => m !== 'talk2dino')
-  const seeds = values.seeds.split(',').map(Number)
-  const drawn = values['no-scenes']
-    ? {}
-    : await measureScenes(methods, { scenes: Number(values.scenes), seeds, folder })
-  const costs = values['no-cost']
-    ? {}
-    : measureCost(methods, { rounds: Number(values.rounds), folder })
-  const cell = value => (typeof value === 'number' ? (100 * value).toFixed(1) : '–')
-  console.log(
-    `| method | ${seeds.map(seed => `scenes ${seed}`).join(' | ')} | s of processor | peak MB | published mean of 8 |`,
+  const only = values.only?.split(',')
+  const rows = ROWS.filter(
+    ({ name, method }) =>
+      method !== 'talk2dino' && (!only || only.some(part => name.includes(part))),
   )
-  console.log(`| --- | ${seeds.map(() => '--- | ').join('')}--- | --- | --- |`)
-  for (const method of methods) {
-    const list = costs[method] ?? []
-    const seconds = list.length ? median(list.map(one => one.seconds)).toFixed(2) : '–'
-    const peak = list.length ? Math.round(median(list.map(one => one.peak)) / 2 ** 20) : '–'
-    const means = publishedMeans(METHODS[method])
-    const best = means[0] ? `${means[0].mean.toFixed(1)} (${means[0].backbone})` : '–'
-    const scenes = seeds.map((_, i) => cell(drawn[method]?.[i])).join(' | ')
-    console.log(`| \`${method}\` | ${scenes} | ${seconds} | ${peak} | ${best} |`)
+  if (!values['no-scenes']) {
+    const { measureScenes } = await import('./methods-scenes.mjs')
+    const settings = { scenes: Number(values.scenes), seeds: values.seeds.split(',').map(Number) }
+    await measureScenes(rows, {
+      ...settings,
+      folder,
+      keep: (name, found) => keep('scenes', settings, name, found),
+    })
   }
+  if (!values['no-cost']) {
+    for (const name of ['vit-b-16', 'dino-b-8']) await checkpoint(name, folder)
+    // True outlines cost what colour regions do.
+    const costly = rows.filter(({ masks }) => masks !== 'labels')
+    measureCost(costly, { rounds: Number(values.rounds), threads: values.threads, folder })
+  }
+  const { METHODS } = await import('../../../dist/methods/list.js')
+  const table = methodsTable(METHODS, read())
+  console.log(table)
+  if (values.docs) writeGuide(table)
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await main().catch(endWith)
