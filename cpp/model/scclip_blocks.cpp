@@ -16,7 +16,7 @@ struct PublishedBlocks {
 };
 
 // ViT-B/16: the configurations of github.com/SuleBai/SC-CLIP, 0417ba9;
-// ViT-L/14: its author in issue 5.
+// ViT-L/14: an answer of its author in that repository.
 constexpr std::array kPublishedBlocks{
     PublishedBlocks{12, {9, 4, 4, 10, 0.3}},
     PublishedBlocks{24, {17, 7, 9, 19, 0.1}},

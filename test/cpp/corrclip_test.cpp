@@ -1,4 +1,4 @@
-// CorrCLIP stage by stage against its authors' code (golden/leading-methods),
+// CorrCLIP stage by stage against its authors' code (leading-methods),
 // and against plain loops written from its description.
 
 #include "model/corrclip.h"

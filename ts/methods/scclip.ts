@@ -7,7 +7,7 @@ export const SCCLIP_NUMBERS = { threshold: 0.4, gain: 3, neighbours: 30, anomalo
 /** SC-CLIP (arXiv:2411.15869). @internal */
 export const scclip: Method = {
   source:
-    'github.com/SuleBai/SC-CLIP, configs; of 24 blocks its author in issue 5; figures from a table of OV-Stitcher (github.com/atw617/OV-Stitcher) and a list on wizwand.com',
+    'github.com/SuleBai/SC-CLIP, configs; of 24 blocks an answer of its author there; figures from a table of OV-Stitcher (github.com/atw617/OV-Stitcher) and a list on wizwand.com',
   preset: {
     ...BARE,
     mode: 'scclip',
