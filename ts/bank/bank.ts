@@ -153,10 +153,11 @@ export class Bank implements BankSource {
   }
 
   /**
-   * The regions whose keys are nearest: exact cosines, best first, of equal ones the lower number.
+   * The regions whose keys are nearest: exact, best first, of equal ones the lower number.
    *
-   * @param keys - float Tensor [Q, C], of any length
-   * @returns `ids` int64 [Q, K], -1 where there are no more regions, and `scores` float32 [Q, K]
+   * @param keys - float Tensor [Q, C]; rows need no unit length
+   * @returns `ids` int64 [Q, K], -1 where there are no more regions, and `scores` float32 [Q, K]: cosines times the
+   * length of the row of `keys`
    * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG, ERR_DECLIP_DISPOSED, ERR_DECLIP_ABORTED
    */
   async search(
