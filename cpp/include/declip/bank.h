@@ -23,8 +23,9 @@ struct BankRows {
 
 /// The best rows of every query, best first.
 struct Neighbours {
-  at::Tensor ids;     // int64 [Q, K], -1 where there are no more rows
-  at::Tensor scores;  // float32 [Q, K], cosines
+  at::Tensor ids;  // int64 [Q, K], -1 where there are no more rows
+  /// float32 [Q, K]: cosines times the queries' lengths.
+  at::Tensor scores;
 };
 
 /// What a file holds beside its rows.
@@ -61,7 +62,7 @@ class Bank {
   void pictures(std::vector<std::string>& names,
                 std::vector<int64_t>& counts) const;
 
-  /// The keys nearest to queries float32 [Q, C]: exact cosines of the float16
+  /// The keys nearest to queries float32 [Q, C]: exact products of the float16
   /// keys, of equal ones the lower id first, whatever the number of threads.
   /// k 1 or more.
   Neighbours search(const at::Tensor& queries,
