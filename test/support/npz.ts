@@ -1,4 +1,4 @@
-import { crc32, deflateRawSync } from 'node:zlib'
+import { zip } from './zip.js'
 
 interface ArrayOptions {
   /** NumPy's name of the type. */
@@ -69,32 +69,6 @@ export function npz(
   arrays: Readonly<Record<string, Buffer>>,
   { compressed = false, crc }: ArchiveOptions = {},
 ): Buffer {
-  const bodies: Buffer[] = []
-  const directory: Buffer[] = []
-  let offset = 0
-  for (const [name, data] of Object.entries(arrays)) {
-    const stored = compressed ? deflateRawSync(data) : data
-    const path = Buffer.from(`${name}.npy`)
-    const fields = Buffer.alloc(26)
-    fields.writeUInt16LE(20, 0)
-    fields.writeUInt16LE(compressed ? 8 : 0, 4)
-    fields.writeUInt32LE(crc ?? crc32(data), 10)
-    fields.writeUInt32LE(stored.length, 14)
-    fields.writeUInt32LE(data.length, 18)
-    fields.writeUInt16LE(path.length, 22)
-    const body = Buffer.concat([Buffer.from('PK\x03\x04'), fields, path, stored])
-    const tail = Buffer.alloc(14)
-    tail.writeUInt32LE(offset, 10)
-    directory.push(Buffer.from('PK\x01\x02\x14\0'), fields, tail, path)
-    bodies.push(body)
-    offset += body.length
-  }
-  const central = Buffer.concat(directory)
-  const end = Buffer.alloc(22)
-  end.write('PK\x05\x06')
-  end.writeUInt16LE(bodies.length, 8)
-  end.writeUInt16LE(bodies.length, 10)
-  end.writeUInt32LE(central.length, 12)
-  end.writeUInt32LE(offset, 16)
-  return Buffer.concat([...bodies, central, end])
+  const files = Object.entries(arrays).map(([name, data]) => [`${name}.npy`, data] as const)
+  return zip(Object.fromEntries(files), { compressed, crc })
 }
