@@ -88,6 +88,33 @@ Napi::Object pooling_head_to_js(Napi::Env env, const PoolingHeadConfig& head) {
   return o;
 }
 
+Napi::Array texts(Napi::Env env, const std::vector<std::string>& values) {
+  auto array = Napi::Array::New(env, values.size());
+  for (uint32_t i = 0; i < values.size(); ++i) array.Set(i, values[i]);
+  return array;
+}
+
+Napi::Value detector_to_js(Napi::Env env, const DetectorConfig& config) {
+  auto o = Napi::Object::New(env);
+  o.Set("classes", static_cast<double>(config.classes));
+  o.Set("names", config.names.empty() ? env.Null() : texts(env, config.names));
+  o.Set("novel", config.novel.empty() ? env.Null() : texts(env, config.novel));
+  o.Set("masks", config.masks);
+  o.Set("rpnNorm", config.rpn_norm);
+  o.Set("channels", static_cast<double>(config.channels));
+  o.Set("hidden", static_cast<double>(config.hidden));
+  auto strides = Napi::Array::New(env);
+  for (const double stride : config.strides()) {
+    strides.Set(strides.Length(), stride);
+  }
+  o.Set("strides", strides);
+  o.Set("side", static_cast<double>(config.side));
+  o.Set("blocks", numbers(env, config.blocks));
+  o.Set("mode", dense_mode_name(config.mode));
+  o.Set("temperature", config.temperature);
+  return o;
+}
+
 const char* resize_name(Preprocess::Resize resize) {
   switch (resize) {
     case Preprocess::Resize::kNone:
@@ -197,6 +224,8 @@ Napi::Object to_js(Napi::Env env, const CheckpointInfo& info) {
   } else {
     o.Set("maskDecoder", env.Null());
   }
+  o.Set("detector",
+        info.detector ? detector_to_js(env, *info.detector) : env.Null());
   o.Set("license", or_null(env, info.license));
   auto notes = Napi::Array::New(env);
   for (const auto& note : info.notes) notes.Set(notes.Length(), note);

@@ -13,6 +13,7 @@
 #include "declip/checkpoint.h"
 #include "declip/config.h"
 #include "declip/dense.h"
+#include "declip/detector.h"
 #include "declip/mask_decoder.h"
 #include "declip/refusal.h"
 #include "files/weight_files.h"
@@ -72,6 +73,18 @@ struct MaskDecoderFile {
   std::unique_ptr<MaskDecoder> (*make)(const MaskDecoderConfig& config,
                                        const Weights& weights,
                                        const Numerics& numerics);
+};
+
+/// F-ViT's heads as a file has them, under mmdetection's names
+/// (detect/detector_file.h).
+struct DetectorFile {
+  DetectorConfig config;
+  std::map<std::string, at::Tensor> tensors;
+  /// As Checkpoint::check_finite.
+  std::function<void(const std::string& name, const at::Tensor&)> check_finite;
+  std::unique_ptr<Detector> (*make)(const DetectorConfig& config,
+                                    const Weights& weights,
+                                    const Numerics& numerics);
 };
 
 /// What training asks of a family's image tower.

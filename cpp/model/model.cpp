@@ -14,7 +14,7 @@
 #include "model/device.h"
 #include "model/encoder.h"
 #include "model/graphs.h"
-#include "model/lazy_mask_decoder.h"
+#include "model/lazy_head.h"
 #include "model/lazy_text_tower.h"
 #include "model/proxy.h"
 #include "model/recipe.h"
@@ -116,6 +116,13 @@ CheckpointInfo describe(const Checkpoint& checkpoint) {
       ++info.tensors;
     }
   }
+  if (checkpoint.detector) {
+    info.detector = checkpoint.detector->config;
+    for (const auto& [name, tensor] : checkpoint.detector->tensors) {
+      info.parameters += tensor.numel();
+      ++info.tensors;
+    }
+  }
   for (const auto& [name, tensor] : checkpoint.tensors) {
     info.parameters += tensor.numel();
     ++info.tensors;
@@ -167,9 +174,21 @@ std::shared_ptr<const Model> Model::load(const std::string& path,
                                         checkpoint.files);
   }
   if (checkpoint.mask_decoder) {
-    model->masks_ = std::make_unique<LazyMaskDecoder>(
-        checkpoint.mask_decoder, placement.device, numerics, checkpoint.files);
+    // Position codes lose their place in 16 bits, and the decoder is small.
+    Numerics exact = numerics;
+    exact.dtype = at::kFloat;
+    exact.int8 = false;
+    model->masks_ = std::make_unique<LazyHead<MaskDecoderFile, MaskDecoder>>(
+        checkpoint.mask_decoder, placement.device, exact, checkpoint.files);
   }
+  if (checkpoint.detector) {
+    model->detector_ =
+        std::make_unique<LazyHead<DetectorFile, Detector>>(checkpoint.detector,
+                                                           placement.device,
+                                                           numerics.ends(),
+                                                           checkpoint.files);
+  }
+  model->detector_fault_ = checkpoint.detector_fault;
   model->masks_fault_ = checkpoint.mask_decoder_fault;
   model->encoder_ = config.family->make_encoder(config, weights, numerics);
   const auto modes = model->encoder_->info().dense_modes;
@@ -241,6 +260,19 @@ const MaskDecoder& Model::mask_decoder(const Call& call) const {
           ". Load a file with SAM's prompt encoder and mask decoder: "
           "sam_vit_b_01ec64.pth, sam_vit_l_0b3195.pth or sam_vit_h_4b8939.pth "
           "of its authors, or facebook/sam-vit-base, -large or -huge.");
+}
+
+const Detector& Model::detector(const Call& call) const {
+  if (detector_) return detector_->get(call);
+  throw Error(
+      ErrorCode::kWeights,
+      info_.path +
+          (detector_fault_.empty()
+               ? " has no detector's heads"
+               : " holds heads that are not whole: " + detector_fault_) +
+          ". Load an F-ViT checkpoint, such as "
+          "fvit_eva_vitb16_ovcoco_clipself_proposals.pth, or train "
+          "heads with objective 'fvit'.");
 }
 
 void Model::check_image(const at::Tensor& image) const {

@@ -41,6 +41,7 @@ const CPP = {
   kernels: 'loops over pixels and tokens, CPU and CUDA',
   checkpoint: 'what a family is; configurations',
   model: 'towers, dense modes, the walk over blocks',
+  detect: "F-ViT's heads: pyramid, proposals, boxes, masks",
   families: 'one file a family of checkpoints',
   bank: "a bank's file and its search",
   segment: 'from a picture to labels, masks, outlines',

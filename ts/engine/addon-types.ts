@@ -168,6 +168,8 @@ export interface NativeCheckpointInfo {
     /** Side of the masks before they are enlarged, `lowRes`. */
     readonly lowResSize: number
   } | null
+  /** A detector's heads: what boxes of its own need. Null where the file has none. */
+  readonly detector: NativeDetectorInfo | null
   /** Licence, where the file or the hub states one. */
   readonly license: string | null
   /** What was assumed because the weights do not tell. */
@@ -522,6 +524,80 @@ export interface NativeMaskAnswer extends NativeMeasuredRles {
   readonly lowRes: NativeTensor
 }
 
+/** What a file has of a detector's heads (cpp/include/declip/detector.h). */
+export interface NativeDetectorInfo {
+  /** Stored ones, without the background. */
+  readonly classes: number
+  /** Of the stored classes, where the file says them. */
+  readonly names: readonly string[] | null
+  /** Of them those that were not learned, where the file says so. */
+  readonly novel: readonly string[] | null
+  readonly masks: boolean
+  /** Batch norms in the RPN: the LVIS variant. */
+  readonly rpnNorm: boolean
+  readonly channels: number
+  readonly hidden: number
+  readonly strides: readonly number[]
+  /** Side of the network's square in pixels. */
+  readonly side: number
+  /** Taken, counted from 0. */
+  readonly blocks: readonly number[]
+  readonly mode: DenseMode
+  /** Learned factor on the box head's cosines. */
+  readonly temperature: number
+}
+
+/** How a detector sees a picture; unset members take its own value. */
+export interface NativeDetectorInput {
+  side?: number | undefined
+  blocks?: readonly number[] | undefined
+  mode?: DenseMode | undefined
+  voteMode?: DenseMode | undefined
+  perLevel?: number | undefined
+  proposals?: number | undefined
+  proposalNms?: number | undefined
+}
+
+/** What a detector looks for. */
+export interface NativeDetectorQuestion {
+  /** float32 [W, E], unit length; unset: the stored ones. */
+  words?: NativeTensor | undefined
+  /** The class of every word, K for the background's; unset: in order, the background last. */
+  wordClass?: Int32Array | undefined
+  /** 1 for every class that was not learned; unset: none. */
+  novel?: Uint8Array | undefined
+  alpha: number
+  beta: number
+  voteTemperature: number
+  temperature?: number | undefined
+  scoreThreshold: number
+  nmsThreshold: number
+  limit: number
+  masks: boolean
+}
+
+/** What a detector found, best first. */
+export interface NativeDetected {
+  /** x1, y1, x2, y2 of each in pixels of the picture. */
+  readonly boxes: Float32Array
+  readonly scores: Float32Array
+  readonly labels: Int32Array
+  /** Which proposal each came from. */
+  readonly proposals: Int32Array
+  /** Compressed run lengths, if asked for. */
+  readonly masks?: readonly string[] | undefined
+}
+
+/** A picture that a detector has seen. */
+export interface NativeDetectorView {
+  readonly width: number
+  readonly height: number
+  readonly byteLength: number
+  readonly proposals: number
+  detect(options: NativeCall & NativeDetectorQuestion): Promise<NativeDetected>
+  dispose(): void
+}
+
 /** A picture that SAM's encoder has seen. */
 export interface NativeMaskView {
   readonly width: number
@@ -603,6 +679,10 @@ export interface NativeModel {
   ): Promise<NativeGeneratedMasks>
   /** Only of a model with a mask decoder. */
   encodeForMasks(options: NativeCall & NativePixels): Promise<NativeMaskView>
+  /** Only of a model with a detector's heads. */
+  encodeForDetection(
+    options: NativeCall & NativePixels & NativeDetectorInput,
+  ): Promise<NativeDetectorView>
   dispose(): void
 }
 
@@ -675,6 +755,74 @@ export interface NativeTrainOptions {
   dtype: 'float32' | 'bfloat16'
   checkpointActivations: boolean
   seed: number
+}
+
+/** How a detector's heads learn; see cpp/include/declip/train_detector.h, whose defaults unset members take. */
+export interface NativeDetectorTrainOptions {
+  channels?: number | undefined
+  hidden?: number | undefined
+  convolutions?: number | undefined
+  masks: boolean
+  rpnNorm: boolean
+  side: number
+  blocks?: readonly number[] | undefined
+  mode: DenseMode
+  classes: readonly string[]
+  novel: readonly string[]
+  /** float32 [K + 1, E], unit length, the background last. */
+  words: NativeTensor
+  temperature: number
+  backgroundWeight: number
+  rpnSamples: number
+  perLevel: number
+  proposals: number
+  proposalNms: number
+  boxSamples: number
+  boxPositiveShare: number
+  boxIou: number
+  lowQualityBoxes: boolean
+  schedule: NativeTrainOptions['schedule']
+  beta1?: number | undefined
+  beta2?: number | undefined
+  epsilon?: number | undefined
+  weightDecay: number
+  clipNorm: number
+  emaDecay: number
+  normMomentum: number
+  device: string
+  dtype: 'float32' | 'bfloat16'
+  seed: number
+}
+
+/** A picture with what is to be found in it. */
+export interface NativeDetectorSample {
+  /** Of the picture in the square, before padding. */
+  width: number
+  height: number
+  /** x1, y1, x2, y2 of each in pixels of the square. */
+  boxes: Float32Array
+  labels: Int32Array
+  /** uint8 [n, S, S], of a mask head. */
+  masks?: NativeTensor | undefined
+  /** Of the samplers' choices. */
+  seed: number
+}
+
+/** What a step of a detector learns from. */
+export interface NativeDetectorBatch {
+  /** [B, 3, S, S]; unset with `maps`. */
+  images?: NativeTensor | undefined
+  /** Four of [B, C, G, G], as towerMaps() gave them. */
+  maps?: readonly NativeTensor[] | undefined
+  samples: readonly NativeDetectorSample[]
+}
+
+/** F-ViT's heads in training; a NativeTrainer but for its batches. */
+export interface NativeDetectorTrainer extends Omit<NativeTrainer, 'step' | 'exportCheckpoint'> {
+  step(options: NativeCall & { parts: readonly NativeDetectorBatch[] }): Promise<NativeTrainStep>
+  /** What the frozen tower gives of [B, 3, S, S], on the lane of preparation: four of [B, C, G, G]. */
+  towerMaps(options: NativeCall & { images: NativeTensor }): Promise<readonly NativeTensor[]>
+  exportCheckpoint(options: NativeCall & { path: string; average: boolean }): Promise<void>
 }
 
 /** Sizes of a model to train from scratch. The text tower's MLP is four times as wide as it. */
@@ -874,6 +1022,15 @@ export interface NativeAddon {
       processGroup?: NativeProcessGroup | undefined
     },
   ): Promise<NativeTrainer>
+  /** `student` is a CLIP-like model, or a detector whose heads learn further. */
+  createDetectorTrainer(
+    options: NativeCall & {
+      student: string
+      config: NativeConfig
+      train: NativeDetectorTrainOptions
+      processGroup?: NativeProcessGroup | undefined
+    },
+  ): Promise<NativeDetectorTrainer>
   /** Writes a model that has learnt nothing, as exportCheckpoint() does; train it from scratch. */
   createCheckpoint(
     options: NativeCall & {

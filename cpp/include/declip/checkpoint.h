@@ -34,6 +34,7 @@ enum class TokenizerKind {
 };
 
 class MappedFile;
+struct DetectorFile;
 struct MaskDecoderFile;
 
 /// A checkpoint in the package's own naming (docs/architecture.md): towers
@@ -55,6 +56,13 @@ struct Checkpoint {
   std::shared_ptr<const MaskDecoderFile> mask_decoder;
   /// Of a file whose mask decoder is not whole: what is wrong with it.
   std::string mask_decoder_fault;
+  /// A detector's heads (checkpoint/family.h); none where the file has none.
+  std::shared_ptr<const DetectorFile> detector;
+  /// Of a file whose heads are not whole: what is wrong with them.
+  std::string detector_fault;
+  /// Names that a file gives the classes of its heads: `CLASSES` of
+  /// mmdetection's `meta`.
+  std::vector<std::string> class_names;
   std::string stored_dtype;      // 'float16', 'float32', 'bfloat16' or 'mixed'
   std::optional<int64_t> epoch;  // trainer files
   std::optional<std::string> dense_mode;  // from the file's name (DeCLIP)

@@ -12,13 +12,16 @@
 #include "declip/checkpoint.h"
 #include "declip/config.h"
 #include "declip/dense.h"
+#include "declip/detector.h"
 #include "declip/mask_decoder.h"
 #include "declip/regions.h"
 
 namespace declip {
 
 class Graphs;
-class LazyMaskDecoder;
+struct DetectorFile;
+template <class File, class Head>
+class LazyHead;
 class LazyTextTower;
 class VisionEncoder;
 
@@ -51,6 +54,8 @@ struct CheckpointInfo {
   std::vector<DenseMode> dense_modes;
   /// SAM's prompt encoder and mask decoder, where the file has them.
   std::optional<MaskDecoderConfig> mask_decoder;
+  /// F-ViT's heads, where the file has them.
+  std::optional<DetectorConfig> detector;
   std::vector<std::string> notes;
 };
 
@@ -146,6 +151,10 @@ class Model {
   /// Throws Error(kWeights) that names what to load where there is none.
   const MaskDecoder& mask_decoder(const Call& call) const;
 
+  /// F-ViT's heads, made at their first use.
+  /// Throws Error(kWeights) that names what to load where there are none.
+  const Detector& detector(const Call& call) const;
+
   /// Throws Error(kInvalidArg) unless `image` is float [B, 3, H, W].
   void check_image(const at::Tensor& image) const;
   /// How many go through the towers at a time: enough to keep matrix products
@@ -167,9 +176,12 @@ class Model {
 
   CheckpointInfo info_;
   std::unique_ptr<const VisionEncoder> encoder_;
-  std::unique_ptr<LazyTextTower> text_;     // null for vision-only files
-  std::unique_ptr<LazyMaskDecoder> masks_;  // null without one
-  std::string masks_fault_;         // why there is none, if the file tells
+  std::unique_ptr<LazyTextTower> text_;  // null for vision-only files
+  std::unique_ptr<LazyHead<MaskDecoderFile, MaskDecoder>>
+      masks_;                // null without one
+  std::string masks_fault_;  // why there is none, if the file tells
+  std::unique_ptr<LazyHead<DetectorFile, Detector>> detector_;  // as masks_
+  std::string detector_fault_;
   std::unique_ptr<Graphs> graphs_;  // null unless passes are recorded
   at::ScalarType dtype_ = at::kFloat;
   bool int8_ = false;

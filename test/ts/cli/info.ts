@@ -49,6 +49,7 @@ t.test('describeCheckpoint', t => {
     denseMode: 'csa' as const,
     denseModes: ['vanilla', 'maskclip', 'csa', 'naclip'] as const,
     maskDecoder: null,
+    detector: null,
     license: null,
     notes: ['rope tables recomputed'],
   } satisfies Parameters<typeof describeCheckpoint>[0]
