@@ -7,6 +7,7 @@
 #include "cancel_token.h"
 #include "declip/code_pages.h"
 #include "declip/runtime.h"
+#include "detector_view_handle.h"
 #include "evaluate_calls.h"
 #include "file_calls.h"
 #include "image_calls.h"
@@ -56,6 +57,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   data->model = Napi::Persistent(ModelHandle::define(env));
   data->view = Napi::Persistent(ViewHandle::define(env));
   data->mask_view = Napi::Persistent(MaskViewHandle::define(env));
+  data->detector_view = Napi::Persistent(DetectorViewHandle::define(env));
   data->bank = Napi::Persistent(BankHandle::define(env));
   data->trainer = Napi::Persistent(TrainerHandle::define(env));
   close_at_exit(env, data->mailbox);

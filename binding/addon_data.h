@@ -19,8 +19,8 @@ struct AddonData {
   ~AddonData() { release_memory(reserved); }
 
   std::shared_ptr<Mailbox> mailbox;
-  Napi::FunctionReference tensor, model, view, mask_view, trainer,
-      bank;              // constructors
+  Napi::FunctionReference tensor, model, view, mask_view, detector_view,
+      trainer, bank;     // constructors
   int64_t reserved = 0;  // bytes of decoded pictures
 };
 

@@ -12,6 +12,7 @@
 #include "declip/mask_decoder.h"
 #include "declip/mask_generator.h"
 #include "declip/resize.h"
+#include "detector_view_handle.h"
 #include "mask_generator_options.h"
 #include "mask_view_handle.h"
 #include "model_options.h"
@@ -111,6 +112,7 @@ Napi::Function ModelHandle::define(Napi::Env env) {
        InstanceMethod("segment", &ModelHandle::segment),
        InstanceMethod("generateMasks", &ModelHandle::generate_masks),
        InstanceMethod("encodeForMasks", &ModelHandle::encode_for_masks),
+       InstanceMethod("encodeForDetection", &ModelHandle::encode_for_detection),
        InstanceMethod("pictureRows", &ModelHandle::picture_rows),
        InstanceMethod("dispose", &ModelHandle::dispose)});
 }
@@ -300,6 +302,21 @@ Napi::Value ModelHandle::encode_for_masks(const Napi::CallbackInfo& info) {
           return std::shared_ptr<const MaskView>(
               std::make_shared<const MaskView>(MaskView{
                   model, declip::encode_for_masks(*model, pixels, call)}));
+        }};
+  });
+}
+
+Napi::Value ModelHandle::encode_for_detection(const Napi::CallbackInfo& info) {
+  return queued(info, [this](const Napi::Object& o) {
+    const auto pixels = get_pixels(o);
+    const auto input = to_detector_input(o);
+    return Sized{
+        size_of_seeing(*model(), pixels, input),
+        [model = model(), pixels, input](const Call& call) {
+          const auto& detector = model->detector(call);
+          return std::shared_ptr<const SeenPicture>(
+              std::make_shared<const SeenPicture>(SeenPicture{
+                  model, detector.encode(*model, pixels, input, call)}));
         }};
   });
 }

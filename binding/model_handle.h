@@ -35,6 +35,7 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
   Napi::Value segment(const Napi::CallbackInfo& info);
   Napi::Value generate_masks(const Napi::CallbackInfo& info);
   Napi::Value encode_for_masks(const Napi::CallbackInfo& info);
+  Napi::Value encode_for_detection(const Napi::CallbackInfo& info);
   Napi::Value picture_rows(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
 
