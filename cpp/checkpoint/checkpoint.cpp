@@ -83,6 +83,7 @@ Checkpoint load_checkpoint(const std::string& path,
   Checkpoint out;
   out.path = files.path;
   out.notes = files.notes;
+  out.class_names = files.class_names;
   out.format = layout.format;
   out.config.family = found.family;
   out.stored_dtype = stored_dtype(weights.tensors);

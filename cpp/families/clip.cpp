@@ -5,6 +5,7 @@
 #include <string>
 
 #include "checkpoint/tower_shapes.h"
+#include "detect/detector_file.h"
 #include "families/clip_config.h"
 #include "families/clip_text.h"
 #include "families/hugging_face_clip.h"
@@ -62,7 +63,13 @@ void read(const CheckpointSource& source, Checkpoint& out) {
 constexpr Layout kTopLevel{"", kTopLevelNames, read};
 constexpr Layout kCustomText{"open_clip", kCustomTextNames, read};
 constexpr Layout kBareTower{"", kBareTowerNames, read};
-constexpr Layout kDetector{"detector", kDetectorNames, read};
+/// A tower with F-ViT's heads on it.
+void read_with_heads(const CheckpointSource& source, Checkpoint& out) {
+  read(source, out);
+  read_detector(source, out);
+}
+
+constexpr Layout kDetector{"detector", kDetectorNames, read_with_heads};
 
 constexpr Refusal kResNet{
     .name = "CLIP with a ResNet tower",

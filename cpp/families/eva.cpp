@@ -7,6 +7,7 @@
 #include "checkpoint/timm_config.h"
 #include "checkpoint/tower_shapes.h"
 #include "declip/error.h"
+#include "detect/detector_file.h"
 #include "families/clip_config.h"
 #include "families/clip_text.h"
 #include "families/initial_weights.h"
@@ -143,7 +144,13 @@ void read_timm(const CheckpointSource& source, Checkpoint& out) {
 constexpr Layout kTopLevel{"eva-clip", kTopLevelNames, read};
 constexpr Layout kCustomText{"eva-clip", kCustomTextNames, read};
 constexpr Layout kBareTower{"eva-clip", kBareTowerNames, read};
-constexpr Layout kDetector{"detector", kDetectorNames, read};
+/// A tower with F-ViT's heads on it.
+void read_with_heads(const CheckpointSource& source, Checkpoint& out) {
+  read(source, out);
+  read_detector(source, out);
+}
+
+constexpr Layout kDetector{"detector", kDetectorNames, read_with_heads};
 
 constexpr Layout kTimmTrunk{"open_clip", kTimmTrunkNames, read_trunk};
 constexpr Layout kTimm{"timm", kTimmNames, read_timm};

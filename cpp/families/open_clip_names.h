@@ -56,11 +56,21 @@ inline constexpr std::array kBareTowerNames{
     KeyRule{"*", "visual.*"},
 };
 
-/// The image tower inside an F-ViT detector of MMDetection.
+/// The image tower inside an F-ViT detector of MMDetection. Files of this
+/// package may have a text tower beside it, as kCustomTextNames has it.
 inline constexpr std::array kDetectorNames{
     KeyRule{"*freqs_cos", "", Transform::kDrop},
     KeyRule{"*freqs_sin", "", Transform::kDrop},
+    KeyRule{"text.attn_mask", "", Transform::kDrop},
     KeyRule{"backbone.visual.*", "visual.*"},
+    KeyRule{"text.text_projection", "text.text_projection"},
+    KeyRule{"text.text_projection.weight",
+            "text.text_projection",
+            Transform::kTranspose},
+    KeyRule{"text.text_projection.bias", "text.text_projection_bias"},
+    KeyRule{"text.*", "text.*"},
+    KeyRule{"logit_scale", "logit_scale"},
+    KeyRule{"logit_bias", "logit_bias"},
 };
 
 }  // namespace declip

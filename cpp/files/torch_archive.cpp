@@ -194,6 +194,29 @@ std::optional<int64_t> find_epoch(const PickleValue& root) {
   return epoch->integer;
 }
 
+// mmdetection keeps the names of its classes beside the weights: a list, a
+// tuple, or one text where there is a single class.
+std::vector<std::string> find_class_names(const PickleValue& root) {
+  constexpr size_t kMost = size_t{1} << 16;
+  constexpr size_t kLongest = 512;
+  const PickleValue* meta = root.find("meta");
+  const PickleValue* names = meta == nullptr ? nullptr : meta->find("CLASSES");
+  if (names == nullptr) return {};
+  if (names->is(Kind::kString) && names->text.size() <= kLongest) {
+    return {names->text};
+  }
+  if (!(names->is(Kind::kTuple) || names->is(Kind::kList)) ||
+      names->items.size() > kMost) {
+    return {};
+  }
+  std::vector<std::string> out;
+  for (const PickleValue* name : names->items) {
+    if (!name->is(Kind::kString) || name->text.size() > kLongest) return {};
+    out.push_back(name->text);
+  }
+  return out;
+}
+
 // Tensors directly in a dict.
 int64_t tensors_in(const PickleValue& dict) {
   int64_t count = 0;
@@ -272,6 +295,7 @@ TorchArchive read_torch_archive(const std::shared_ptr<const MappedFile>& file) {
   TorchArchive out;
   out.torchscript = zip.contains_folder(folder + "code/");
   out.epoch = find_epoch(*root);
+  out.class_names = find_class_names(*root);
   out.trainer = out.epoch || root->find("optimizer") != nullptr;
   for (int level = 0; level < kMaxWrappers; ++level) {
     const PickleValue* inner = unwrap(*root, out.note);

@@ -22,6 +22,9 @@ struct TorchArchive {
   bool trainer = false;  // the file also holds an epoch or an optimizer
   std::optional<int64_t> epoch;
   std::string note;  // which weights were taken of several, or empty
+  /// `CLASSES` of mmdetection's `meta`, names of what its heads tell apart;
+  /// empty where there are none, or they are no list of texts.
+  std::vector<std::string> class_names;
 };
 
 /// Whether the file begins as a zip file does.

@@ -63,6 +63,7 @@ void read_one(const std::string& path, WeightFiles& out) {
     out.torchscript = archive.torchscript;
     out.trainer = archive.trainer;
     out.epoch = archive.epoch;
+    out.class_names = std::move(archive.class_names);
     if (!archive.note.empty()) out.notes.push_back(archive.note);
     return;
   }
@@ -78,6 +79,7 @@ void read_one(const std::string& path, WeightFiles& out) {
   };
   out.license = entry("license");
   out.dense_mode = entry("dense_mode");
+  out.detector = entry("declip.detector");
 }
 
 // {"weight_map": {key: file name}}; every file is read once.

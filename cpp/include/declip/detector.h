@@ -18,8 +18,8 @@ namespace declip {
 class Model;
 
 /// What a file tells of F-ViT's heads (Wu et al., CLIPSelf, arXiv:2310.01403,
-/// section 4; github.com/wusize/CLIPSelf, folder F-ViT). Everything but the
-/// last five comes from shapes.
+/// section 4; github.com/wusize/CLIPSelf, folder F-ViT). The first half comes
+/// from the tensors.
 struct DetectorConfig {
   int64_t channels = 0;    // of the feature pyramid
   int64_t embed_dim = 0;   // of words
@@ -37,6 +37,9 @@ struct DetectorConfig {
   DenseMode mode = DenseMode::kMaskClip;  // of the last block
   std::vector<std::string> names;  // of the classes; empty: the file has none
   std::vector<std::string> novel;  // of them those that were not learned
+  /// What the file says that its scores are made with (DetectorQuestion);
+  /// unset: it says nothing.
+  std::optional<double> alpha, beta, vote_temperature;
 
   /// 4 levels of the tower's maps and one below: patch / 4, / 2, 1, x 2, x 4.
   std::vector<double> strides() const;
@@ -102,6 +105,10 @@ class Detector {
  public:
   virtual ~Detector() = default;
   const DetectorConfig& config() const { return config_; }
+
+  /// The stored words: float32 [K + 1, E] of unit length, the background last,
+  /// on the model's device.
+  virtual at::Tensor words() const = 0;
 
   /// pixels as rgb_pixels() takes them. One pass through the model's tower.
   /// Throws Error(kInvalidArg) for a side that is no multiple of the patch or
