@@ -11,6 +11,7 @@
 #include "declip/error.h"
 #include "declip/rle.h"
 #include "queued.h"
+#include "tensor_handle.h"
 
 namespace declip {
 namespace {
@@ -128,6 +129,11 @@ JobSize size_of_seeing(const Model& model,
   // The finest level has 16 cells a patch.
   out.bytes += 4 * 16 * patches * channels * 3;
   return out;
+}
+
+Napi::Value to_js(Napi::Env env, const StoredWords& words) {
+  if (!words.rows.defined()) return env.Null();
+  return TensorHandle::wrap(env, words.rows.to(at::kCPU, at::kFloat));
 }
 
 static Napi::Value to_js(Napi::Env env, const DetectedObjects& found) {

@@ -38,6 +38,13 @@ class DetectorViewHandle : public Napi::ObjectWrap<DetectorViewHandle> {
 Napi::Value to_js(Napi::Env env,
                   const std::shared_ptr<const SeenPicture>& seen);
 
+/// The words that a detector stores, the background last; undefined: none.
+struct StoredWords {
+  at::Tensor rows;
+};
+/// A tensor handle or null.
+Napi::Value to_js(Napi::Env env, const StoredWords& words);
+
 /// Fields of NativeDetectorInput.
 DetectorInput to_detector_input(const Napi::Object& o);
 

@@ -113,6 +113,7 @@ Napi::Function ModelHandle::define(Napi::Env env) {
        InstanceMethod("generateMasks", &ModelHandle::generate_masks),
        InstanceMethod("encodeForMasks", &ModelHandle::encode_for_masks),
        InstanceMethod("encodeForDetection", &ModelHandle::encode_for_detection),
+       InstanceMethod("detectorWords", &ModelHandle::detector_words),
        InstanceMethod("pictureRows", &ModelHandle::picture_rows),
        InstanceMethod("dispose", &ModelHandle::dispose)});
 }
@@ -318,6 +319,14 @@ Napi::Value ModelHandle::encode_for_detection(const Napi::CallbackInfo& info) {
               std::make_shared<const SeenPicture>(SeenPicture{
                   model, detector.encode(*model, pixels, input, call)}));
         }};
+  });
+}
+
+Napi::Value ModelHandle::detector_words(const Napi::CallbackInfo& info) {
+  return queued(info, [this](const Napi::Object&) {
+    return Sized{JobSize{}, [model = model()](const Call& call) {
+                   return StoredWords{model->detector(call).words()};
+                 }};
   });
 }
 

@@ -36,6 +36,7 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
   Napi::Value generate_masks(const Napi::CallbackInfo& info);
   Napi::Value encode_for_masks(const Napi::CallbackInfo& info);
   Napi::Value encode_for_detection(const Napi::CallbackInfo& info);
+  Napi::Value detector_words(const Napi::CallbackInfo& info);
   Napi::Value picture_rows(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
 

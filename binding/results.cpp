@@ -112,6 +112,12 @@ Napi::Value detector_to_js(Napi::Env env, const DetectorConfig& config) {
   o.Set("blocks", numbers(env, config.blocks));
   o.Set("mode", dense_mode_name(config.mode));
   o.Set("temperature", config.temperature);
+  const auto told = [&](const std::optional<double>& value) -> Napi::Value {
+    return value ? Napi::Number::New(env, *value) : env.Null();
+  };
+  o.Set("alpha", told(config.alpha));
+  o.Set("beta", told(config.beta));
+  o.Set("voteTemperature", told(config.vote_temperature));
   return o;
 }
 

@@ -18,7 +18,6 @@ export {
   type TokenizerKind,
 } from './base/names.js'
 export { detect } from './detect/detect.js'
-export { type CocoResult, Detections, type DetectionsJson } from './detect/detections.js'
 export type { DetectOptions } from './detect/options.js'
 export type {
   NativeResize as ResizeInfo,
@@ -150,6 +149,15 @@ export type {
   ClassifyOptions,
   RegionPool,
 } from './model/classify.js'
+export type {
+  DetectorInputOptions,
+  DetectorQuestionOptions,
+  DetectorWordOptions,
+  EncodeForDetectionOptions,
+  ProposalOptions,
+  ViewDetectOptions,
+} from './model/detector-options.js'
+export { DetectorView } from './model/detector-view.js'
 export {
   type Peak,
   type PeakOptions,
@@ -178,6 +186,7 @@ export type {
   LoadOptions,
 } from './model/options.js'
 export { type SamMasksOptions, samMasks } from './model/sam-masks.js'
+export { type CocoResult, Detections, type DetectionsJson } from './result/detections.js'
 export type { ObjectOptions, SegmentedObject } from './result/objects.js'
 export { type Rgb, vocColor } from './result/palette.js'
 export { PromptedMasks } from './result/prompted-masks.js'

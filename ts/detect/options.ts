@@ -1,12 +1,21 @@
 import { field, flag, fraction, whole } from '../base/field.js'
 import { DeclipError } from '../errors.js'
+import { DETECTOR_FIELDS, DETECTOR_INPUT_FIELDS } from '../model/detector-fields.js'
+import type { DetectorInputOptions, DetectorQuestionOptions } from '../model/detector-options.js'
 import type { SegmentOptions } from '../segment/options.js'
 
-/** Options of {@link detect}. */
-export interface DetectOptions extends Omit<SegmentOptions, 'masks' | 'refine'> {
-  /** Objects of a lower score are left out: a number from 0 to 1. Default: 0. */
+/**
+ * Options of {@link detect}. With a detector checkpoint: those of {@link DetectorView.detect} and
+ * {@link Model.encodeForDetection}, of which `mode` is here the last block's, too. With any other model: those of
+ * {@link segment}. What is of the other kind is refused.
+ */
+export interface DetectOptions
+  extends Omit<SegmentOptions, 'masks' | 'refine' | 'proposals'>,
+    Omit<DetectorInputOptions, 'mode'>,
+    Omit<DetectorQuestionOptions, 'scoreThreshold' | 'limit' | 'masks'> {
+  /** Objects of a lower score are left out: a number from 0 to 1. Default: 0; of a detector checkpoint the preset's. */
   scoreThreshold?: number | undefined
-  /** Most objects, the best ones: a whole number of at least 1. Default: 100. */
+  /** Most objects, the best ones: a whole number of at least 1. Default: 100; of a detector checkpoint the preset's. */
   limit?: number | undefined
   /** Also gives the mask of every object. Default: false. */
   masks?: boolean | undefined
@@ -15,18 +24,6 @@ export interface DetectOptions extends Omit<SegmentOptions, 'masks' | 'refine'> 
    * picture's.
    */
   minArea?: number | undefined
-  /** Of a detector checkpoint: overlap above which the lower of two boxes is dropped. */
-  nmsThreshold?: number | undefined
-  /** Of a detector checkpoint: classes that it was trained on. */
-  base?: readonly string[] | undefined
-  /** Of a detector checkpoint: classes that it was not trained on. */
-  novel?: readonly string[] | undefined
-  /** Of a detector checkpoint: weight of its own scores for base classes. */
-  alpha?: number | undefined
-  /** Of a detector checkpoint: weight of its own scores for novel classes. */
-  beta?: number | undefined
-  /** Of a detector checkpoint: factor on its scores before they become probabilities. */
-  temperature?: number | undefined
 }
 
 /** Most objects of a picture, as COCO counts them. */
@@ -58,8 +55,12 @@ export const DETECT_FIELDS = {
   ),
 } as const
 
-/** What only a checkpoint with a detector's head knows. */
-const OF_DETECTORS = ['nmsThreshold', 'base', 'novel', 'alpha', 'beta', 'temperature'] as const
+/** What only a checkpoint with a detector's head knows; the others are of any model. */
+const OF_DETECTORS = [
+  ...Object.keys(DETECTOR_FIELDS),
+  ...Object.keys(DETECTOR_INPUT_FIELDS),
+  'proposals',
+].filter(name => !Object.hasOwn(DETECT_FIELDS, name) && name !== 'mode') as (keyof DetectOptions)[]
 
 /**
  * Refuses what a model without a detector's head has no use for, instead of leaving it without effect.

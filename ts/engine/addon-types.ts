@@ -545,6 +545,10 @@ export interface NativeDetectorInfo {
   readonly mode: DenseMode
   /** Learned factor on the box head's cosines. */
   readonly temperature: number
+  /** What the file says that its scores are made with; null where it says nothing. */
+  readonly alpha: number | null
+  readonly beta: number | null
+  readonly voteTemperature: number | null
 }
 
 /** How a detector sees a picture; unset members take its own value. */
@@ -683,6 +687,8 @@ export interface NativeModel {
   encodeForDetection(
     options: NativeCall & NativePixels & NativeDetectorInput,
   ): Promise<NativeDetectorView>
+  /** Of such a model the stored words [K + 1, E], unit length, the background last; null without. */
+  detectorWords(options: NativeCall): Promise<NativeTensor | null>
   dispose(): void
 }
 

@@ -1,6 +1,7 @@
 import { type Field, field, flag, fraction, kind, oneOf, whole } from '../base/field.js'
 import { parseShard } from '../base/shard.js'
 import type { DeclipError } from '../errors.js'
+import type { DetectorInputOptions, DetectorQuestionOptions } from '../model/detector-options.js'
 import type { SegmentOptions } from '../segment/options.js'
 import type { ClassList } from '../words/options.js'
 import type { Vocabulary } from '../words/vocabulary.js'
@@ -9,7 +10,9 @@ import type { EvaluationDataset } from './datasets/open.js'
 
 /** Options of {@link evaluate}: those of {@link segment}, and what is measured. */
 export interface EvaluateOptions
-  extends Omit<SegmentOptions, 'dataset' | 'logits' | 'probabilities'> {
+  extends Omit<SegmentOptions, 'dataset' | 'logits' | 'probabilities'>,
+    Omit<DetectorInputOptions, 'mode'>,
+    Omit<DetectorQuestionOptions, 'scoreThreshold' | 'limit' | 'masks' | 'base' | 'novel'> {
   /** What is measured. Default: 'regions' for 'coco-panoptic', 'detection' for 'coco-ov' and 'lvis', else 'semantic'. */
   task?: EvaluationTask | undefined
   /** The data set's name: how its files lie and are read, and which values and words of the method it takes. */
@@ -42,7 +45,14 @@ export interface EvaluateOptions
   normalizeBeforePooling?: boolean | undefined
   /** Detection: whether boxes or masks are compared. Default: 'segm' for 'lvis', else 'bbox'. */
   kind?: 'bbox' | 'segm' | undefined
-  /** Detection: objects of a lower score are left out, 0 to 1. Default: 0. */
+  /** Detection: classes of the data set that a detector was trained on. Default: all that are not novel. */
+  base?: readonly string[] | undefined
+  /**
+   * Detection: classes of the data set that a detector was not trained on; their AP50 and the others' are told apart.
+   * Default: those of the data set's split, of LVIS the rare ones.
+   */
+  novel?: readonly string[] | undefined
+  /** Detection: objects of a lower score are left out, 0 to 1. Default: 0; of a detector checkpoint the preset's. */
   scoreThreshold?: number | undefined
   /** Detection: objects of fewer pixels are left out. Default: as for {@link detect}. */
   minArea?: number | undefined
@@ -80,7 +90,11 @@ export const EVALUATE_FIELDS = {
     'Detection: whether boxes or masks are compared',
     "'segm' for 'lvis', else 'bbox'",
   ),
-  scoreThreshold: field(fraction, 'Detection: objects of a lower score are left out', '0'),
+  scoreThreshold: field(
+    fraction,
+    'Detection: objects of a lower score are left out',
+    "0; of a detector checkpoint the preset's",
+  ),
   minArea: field(
     whole(0),
     'Detection: objects of fewer pixels are left out',

@@ -16,3 +16,20 @@ export function countText(counts: readonly number[]): string {
   }
   return Buffer.from(codes).toString('latin1')
 }
+
+/** Run lengths of what {@link countText} wrote, and pycocotools. @internal */
+export function countsOf(text: string): number[] {
+  const counts: number[] = []
+  let [count, place] = [0, 1]
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i) - 48
+    count += (code & 31) * place
+    place *= 32
+    if (code & 32) continue
+    if (code & 16) count -= place
+    counts.push(counts.length > 2 ? count + (counts.at(-2) as number) : count)
+    count = 0
+    place = 1
+  }
+  return counts
+}

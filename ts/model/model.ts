@@ -36,6 +36,14 @@ import { Vocabulary } from '../words/vocabulary.js'
 import type { TextModel } from '../words/word-features.js'
 import { type Boxes, boxRows } from './boxes.js'
 import { type Classification, type ClassifyOptions, classify } from './classify.js'
+import type { EncodeForDetectionOptions } from './detector-options.js'
+import {
+  type DetectorView,
+  encodeForDetection,
+  noTensor,
+  refuseOthers,
+  VIEW_ENCODING,
+} from './detector-view.js'
 import { View } from './encoded-image.js'
 import { ENCODE_FIELDS, REGION_FIELDS, regionSize } from './fields.js'
 import { type GeneratedMask, type GeneratedMasks, generateFrom } from './generate-masks.js'
@@ -419,6 +427,36 @@ export class Model {
     return this.#withPicture(image, options, async (picture, call) => {
       using view = await encodeForMasks(this.engine, picture, call)
       return view.answer(call)
+    })
+  }
+
+  /**
+   * Encodes a picture once for a detector's heads: tower, pyramid and region proposals. The view is asked for any
+   * words.
+   *
+   * @param image - any {@link ImageInput} but a Tensor
+   * @throws {@link DeclipError} as {@link Model.encodeImage}; ERR_DECLIP_WEIGHTS that names what to load where the
+   * model has no detector's heads ({@link ModelInfo.detector})
+   *
+   * @example
+   * ```ts
+   * using view = await detector.encodeForDetection('photo.jpg')
+   * using found = await view.detect(['cat, kitten', 'dog'])
+   * ```
+   */
+  async encodeForDetection(
+    image: ImageInput,
+    options: EncodeForDetectionOptions = {},
+  ): Promise<DetectorView> {
+    return admit(options, async call => {
+      refuseOthers(call, VIEW_ENCODING)
+      if (image instanceof Tensor) throw noTensor(image)
+      const picture = openImage(image, call)
+      try {
+        return await encodeForDetection(this, picture, call)
+      } finally {
+        picture.close()
+      }
     })
   }
 

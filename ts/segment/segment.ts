@@ -83,6 +83,14 @@ export async function prepare<T extends SegmentOptions>(asked: T): Promise<Prepa
   return { model, method, options }
 }
 
+/** The model that a call names. @internal */
+export async function loadedModel(
+  given: Call & Pick<SegmentOptions, 'model' | 'device' | 'dtype'>,
+): Promise<Model> {
+  await prepareAddon()
+  return until(modelOf(given), given.signal)
+}
+
 /** Encodes a picture and asks for the words' labels. @internal */
 export function segmentPicture(
   picture: Opened,
@@ -116,7 +124,9 @@ export function segmentPicture(
   return ask(asked, classes, options)
 }
 
-async function modelOf(options: SegmentOptions): Promise<Model> {
+async function modelOf(
+  options: Call & Pick<SegmentOptions, 'model' | 'device' | 'dtype'>,
+): Promise<Model> {
   const { model, device, dtype, onProgress } = options
   if (model instanceof Model) return model
   if (model !== undefined && typeof model !== 'string') {

@@ -328,6 +328,21 @@ export class Vocabulary {
     }
   }
 
+  /**
+   * Refuses a space of another width: all that can be told of a model without a text tower.
+   *
+   * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG.
+   * @internal
+   */
+  verifyWidth(width: number): void {
+    const [, own] = this.features.shape
+    if (own === width && this.#space === undefined) return
+    throw new DeclipError(
+      'ERR_DECLIP_INVALID_ARG',
+      `This vocabulary has ${own} features per word (${this.modelKey}), this model compares ${width}: it was made with another model. Make it with the CLIP that this one was trained on.`,
+    )
+  }
+
   /** Frees the features; later use fails with ERR_DECLIP_DISPOSED. */
   dispose(): void {
     this.features.dispose()

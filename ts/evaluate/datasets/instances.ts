@@ -13,7 +13,7 @@ import type {
   RegionsTruth,
   TrueObject,
 } from './dataset.js'
-import { OV_COCO } from './ov-coco.js'
+import { OV_COCO } from '../../methods/ov-coco.js'
 import { classOf, isMeasured, MOST_SEGMENTS, refuse, thingBoxes } from './panoptic.js'
 import { checkSize } from './semantic.js'
 

@@ -6,8 +6,8 @@ import type {
   RegionsTruth,
 } from '../../../../ts/evaluate/datasets/dataset.js'
 import { openDataset } from '../../../../ts/evaluate/datasets/open.js'
-import { NOVEL, OV_COCO } from '../../../../ts/evaluate/datasets/ov-coco.js'
 import { COCO_THINGS } from '../../../../ts/methods/benchmarks.js'
+import { NOVEL, OV_COCO } from '../../../../ts/methods/ov-coco.js'
 import { pixelsOf } from '../../../support/rle.js'
 import { jpeg, writeTree } from '../../../support/tree.js'
 

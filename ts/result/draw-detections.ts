@@ -1,9 +1,9 @@
 import type { NativeAddon, NativeTensor } from '../engine/addon-types.js'
 import { type DecodedImage, loadSharp } from '../image/decode.js'
-import { clean, letters, measure, shorten } from '../result/lettering.js'
-import { blendLabels } from '../result/overlay.js'
-import type { Rgb } from '../result/palette.js'
 import type { Found } from './found.js'
+import { clean, letters, measure, shorten } from './lettering.js'
+import { blendLabels } from './overlay.js'
+import type { Rgb } from './palette.js'
 
 /** What is drawn. @internal */
 export interface DetectionDrawing {

@@ -7,13 +7,13 @@ import type { DecodedImage } from '../image/decode.js'
 import { takeSlot } from '../image/decode-slots.js'
 import { loadImage } from '../image/source.js'
 import type { Rle } from '../masks/rle.js'
-import { overlayColor, vocColor } from '../result/palette.js'
-import { encodeLabelPng } from '../result/png.js'
-import type { OverlayOptions } from '../result/segmentation.js'
-import type { Timings } from '../result/timings.js'
-import { drawDetections } from './draw.js'
+import { drawDetections } from './draw-detections.js'
 import type { Found } from './found.js'
-import { paintMasks } from './paint.js'
+import { paintMasks } from './paint-masks.js'
+import { overlayColor, vocColor } from './palette.js'
+import { encodeLabelPng } from './png.js'
+import type { OverlayOptions } from './segmentation.js'
+import type { Timings } from './timings.js'
 
 /** What Detections are made from. @internal */
 export interface DetectionParts {
@@ -27,6 +27,8 @@ export interface DetectionParts {
   readonly timings: Timings
   /** Whether the caller gets the masks. */
   readonly masks: boolean
+  /** Ids of the classes in COCO's or LVIS's files, where they are theirs. */
+  readonly categoryIds?: readonly number[] | undefined
   /** Decodes the picture again. */
   readonly source: () => Promise<DecodedImage>
 }
@@ -86,10 +88,12 @@ export class Detections {
 
   readonly #found: readonly Found[]
   readonly #source: DetectionParts['source']
+  readonly #categoryIds: readonly number[] | undefined
   #disposed = false
 
   /** @internal */
-  constructor({ found, classes, width, height, timings, masks, source }: DetectionParts) {
+  constructor(parts: DetectionParts) {
+    const { found, classes, width, height, timings, masks, source } = parts
     const count = found.length
     this.boxes = Tensor.from(Float32Array.from(found.flatMap(({ box }) => box)), [count, 4])
     this.scores = Tensor.from(
@@ -107,6 +111,7 @@ export class Detections {
     this.timings = Object.freeze({ ...timings })
     this.#found = found
     this.#source = source
+    this.#categoryIds = parts.categoryIds
   }
 
   /** Number of objects. */
@@ -200,14 +205,15 @@ export class Detections {
    * The objects as lines of COCO's results file.
    *
    * @param imageId - of the picture in the annotation file
-   * @param options - `categoryIds`: ids of the classes in their order. Default: from 1 on
+   * @param options - `categoryIds`: ids of the classes in their order. Default: COCO's or LVIS's where a detector's
+   * classes are theirs, else from 1 on
    * @throws {@link DeclipError} ERR_DECLIP_INVALID_ARG
    */
   toCoco(
     imageId: number | string,
     options: { categoryIds?: readonly number[] | undefined } = {},
   ): CocoResult[] {
-    const { categoryIds } = options
+    const { categoryIds = this.#categoryIds } = options
     if (categoryIds !== undefined && categoryIds.length !== this.classes.length) {
       throw invalid('categoryIds', `a list of ${this.classes.length} ids`, categoryIds)
     }

@@ -2,7 +2,7 @@
  * The split of open-vocabulary detection on COCO: 48 base and 17 novel classes (Bansal et al., Zero-Shot Object
  * Detection, ECCV 2018; as OVR-CNN, F-ViT and CLIPSelf use it). The other 15 of COCO's 80 are not used.
  */
-import { COCO_THINGS, list } from '../../methods/benchmarks.js'
+import { COCO_THINGS, list } from './benchmarks.js'
 
 export const NOVEL: ReadonlySet<string> = new Set(
   list(`airplane, bus, cat, dog, cow, elephant, umbrella, tie, snowboard, skateboard, cup, knife,
