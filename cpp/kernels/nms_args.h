@@ -10,9 +10,12 @@ namespace declip {
 struct NmsArgs {
   const float* boxes = nullptr;      // [K, 4] xyxy
   const int64_t* classes = nullptr;  // [K], or null: all are of one
-  int64_t count = 0;                 // K
-  float threshold = 0;               // an overlap above it removes
-  uint8_t* kept = nullptr;           // [K], 1 or 0
+  float shift = 0;                   // a box is moved by class * shift
+  bool apart = false;       // boxes of different classes are not compared
+  int64_t count = 0;        // K
+  int64_t limit = 0;        // stop when so many are kept
+  float threshold = 0;      // at least 0; an overlap above it removes
+  uint8_t* kept = nullptr;  // [K], 1 or 0
   /// Of the CUDA twin: K + 1 rows of ceil(K / 64) words, the last row zeros.
   uint64_t* overlaps = nullptr;
 };

@@ -1,13 +1,15 @@
 #pragma once
 
+#include <cstdint>
+
 #include "kernels/host_device.h"
+#include "kernels/rounded_math.h"
 
 namespace declip {
 
-/// a * b in float32. The double product is exact, so that it is rounded once
-/// and no compiler makes one operation of it and a later sum.
-DECLIP_HD float rounded_product(float a, float b) {
-  return static_cast<float>(static_cast<double>(a) * static_cast<double>(b));
+/// What is added to the coordinates of a box of a class.
+DECLIP_HD float nms_offset(int64_t box_class, float shift) {
+  return rounded_product(static_cast<float>(box_class), shift);
 }
 
 DECLIP_HD float nms_area(float x1, float y1, float x2, float y2) {

@@ -284,10 +284,11 @@ TEST(cuda_nms_is_that_of_the_cpu) {
       const auto scores = (50 * random.tensor({count})).round();
       const auto classes =
           random.coin() ? at::randint(4, {count}, at::kLong) : at::Tensor();
-      CHECK(
-          at::equal(declip::nms(boxes.to(kCuda), scores.to(kCuda), 0.5, classes)
-                        .to(at::kCPU),
-                    declip::nms(boxes, scores, 0.5, classes)));
+      const int64_t limit = random.coin() ? -1 : random.integer(1, 100);
+      CHECK(at::equal(
+          declip::nms(boxes.to(kCuda), scores.to(kCuda), 0.5, classes, limit)
+              .to(at::kCPU),
+          declip::nms(boxes, scores, 0.5, classes, limit)));
     }
   });
 }

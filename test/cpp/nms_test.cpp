@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <vector>
 
@@ -17,10 +18,16 @@ using declip::ErrorCode;
 namespace {
 
 /// As the rule is written: one list, loops, float32 and a double threshold.
-std::vector<int64_t> plain_nms(const at::Tensor& boxes,
+std::vector<int64_t> plain_nms(const at::Tensor& unmoved,
                                const at::Tensor& scores,
                                double threshold,
-                               const std::vector<int64_t>& classes) {
+                               const at::Tensor& classes = {},
+                               bool apart = false) {
+  auto boxes = unmoved;
+  if (classes.defined() && boxes.numel() > 0) {
+    const auto offsets = classes.to(at::kFloat) * (boxes.max() + 1);
+    boxes = boxes + offsets.unsqueeze(1);
+  }
   const auto box = boxes.accessor<float, 2>();
   const auto score = scores.accessor<float, 1>();
   std::vector<int64_t> order(static_cast<size_t>(boxes.size(0)));
@@ -36,7 +43,7 @@ std::vector<int64_t> plain_nms(const at::Tensor& boxes,
   for (const auto j : order) {
     bool stays = true;
     for (const auto i : kept) {
-      if (classes[static_cast<size_t>(i)] != classes[static_cast<size_t>(j)])
+      if (apart && classes[i].item<int64_t>() != classes[j].item<int64_t>())
         continue;
       const float w = std::max(
           0.0f,
@@ -81,14 +88,111 @@ TEST(nms_is_the_plain_rule_on_random_boxes) {
         classed ? at::randint(3, {count}, at::kLong) : at::Tensor();
     const double threshold = std::vector<double>{
         0.0, 0.3, 0.5, 0.7, 1.0}[static_cast<size_t>(random.integer(0, 4))];
-    const auto wanted = plain_nms(
-        boxes,
-        scores,
-        threshold,
-        classed ? as_list(classes)
-                : std::vector<int64_t>(static_cast<size_t>(count), 0));
+    const auto wanted = plain_nms(boxes, scores, threshold, classes);
     CHECK(as_list(declip::nms(boxes, scores, threshold, classes)) == wanted);
+    const int64_t limit = random.integer(0, 20);
+    CHECK(
+        as_list(declip::nms(boxes, scores, threshold, classes, limit)) ==
+        std::vector<int64_t>(
+            wanted.begin(),
+            wanted.begin() +
+                std::min<int64_t>(limit, static_cast<int64_t>(wanted.size()))));
   }
+}
+
+namespace {
+
+struct Crowd {
+  at::Tensor boxes, scores, classes;
+};
+
+Crowd crowd(Random& random, int64_t count, int64_t classes, double side) {
+  const auto corners = side / 2 * (random.tensor({count, 2}) + 1);
+  const auto sides = side / 4 * random.tensor({count, 2}).abs();
+  return {at::cat({corners, corners + sides}, 1),
+          random.tensor({count}),
+          at::randint(classes, {count}, at::kLong)};
+}
+
+}  // namespace
+
+TEST(nms_of_many_classes_moves_boxes_in_float32) {
+  // Class 1203 is a million pixels away, where steps are 1/16: overlaps near
+  // the threshold fall as they do there.
+  Random random;
+  int64_t differ = 0;
+  for (int round = 0; round < 20; ++round) {
+    auto some = crowd(random, 300, 3, 30);
+    some.boxes[0].copy_(at::tensor({890.f, 890.f, 900.f, 900.f}));
+    some.classes += 1200;
+    const auto wanted = plain_nms(some.boxes, some.scores, 0.5, some.classes);
+    CHECK(as_list(declip::nms(some.boxes, some.scores, 0.5, some.classes)) ==
+          wanted);
+    const auto unmoved = some.boxes - 0.0;
+    std::vector<int64_t> exact;
+    for (int64_t c = 1200; c < 1203; ++c) {
+      const auto of_class = some.classes.eq(c).nonzero().squeeze(1);
+      const auto kept = declip::nms(unmoved.index_select(0, of_class),
+                                    some.scores.index_select(0, of_class),
+                                    0.5);
+      for (const auto place : as_list(of_class.index_select(0, kept)))
+        exact.push_back(place);
+    }
+    auto sorted = wanted;
+    std::sort(sorted.begin(), sorted.end());
+    std::sort(exact.begin(), exact.end());
+    differ += sorted != exact ? 1 : 0;
+  }
+  CHECK(differ > 0);
+}
+
+TEST(nms_compares_classes_where_float32_lets_them_meet) {
+  // Negative coordinates reach into the class below; so does rounding where
+  // the classes are 2^24 pixels away.
+  const auto boxes =
+      at::tensor({0.f, 0.f, 4.f, 4.f, -5.f, -5.f, -1.f, -1.f}).view({2, 4});
+  const auto scores = at::tensor({2.0f, 1.0f});
+  const auto classes = at::tensor({int64_t{0}, int64_t{1}});
+  CHECK(declip::nms(boxes, scores, 0.5, classes).size(0) == 1);
+  Random random;
+  for (int round = 0; round < 20; ++round) {
+    auto some = crowd(random, 200, 5, 1e4);
+    some.classes += 4000;
+    CHECK(as_list(declip::nms(some.boxes, some.scores, 0.2, some.classes)) ==
+          plain_nms(some.boxes, some.scores, 0.2, some.classes));
+  }
+}
+
+TEST(nms_of_ten_thousand_boxes_takes_each_class_for_itself) {
+  Random random;
+  auto some = crowd(random, declip::kNmsApart, 40, 100);
+  some.boxes -= 60;  // classes meet
+  const auto kept =
+      as_list(declip::nms(some.boxes, some.scores, 0.3, some.classes));
+  CHECK(kept == plain_nms(some.boxes, some.scores, 0.3, some.classes, true));
+  const auto few =
+      as_list(declip::nms(some.boxes, some.scores, 0.3, some.classes, 700));
+  CHECK(few == std::vector<int64_t>(kept.begin(), kept.begin() + 700));
+}
+
+TEST(nms_with_a_limit_looks_further_where_the_best_are_doubles) {
+  // 5000 doubles of one box come first.
+  Random random;
+  auto some = crowd(random, 6000, 1, 100);
+  some.boxes.slice(0, 0, 5000).copy_(some.boxes[0].clone().unsqueeze(0));
+  some.scores.slice(0, 0, 5000) += 3;
+  const auto all = as_list(declip::nms(some.boxes, some.scores, 0.3));
+  const auto few = as_list(declip::nms(some.boxes, some.scores, 0.3, {}, 20));
+  CHECK(few == std::vector<int64_t>(all.begin(), all.begin() + 20));
+}
+
+TEST(nms_puts_nan_scores_last) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const auto boxes =
+      at::tensor({0.f, 0.f, 4.f, 4.f, 9.f, 9.f, 12.f, 12.f, 0.f, 0.f, 4.f, 4.f})
+          .view({3, 4});
+  CHECK((as_list(declip::nms(boxes, at::tensor({nan, 0.1f, 0.2f}), 0.5)) ==
+         std::vector<int64_t>{2, 1}));
 }
 
 TEST(nms_compares_a_float32_overlap_with_a_double_threshold) {

@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "kernels/mask_runs_args.h"
+#include "kernels/run_writer.h"
 
 namespace declip::cpu::DECLIP_CPU_LEVEL {
 namespace {
@@ -22,27 +23,6 @@ enum class Certainty : uint8_t { kOutside, kInside, kOpen };
 struct Stretch {
   int32_t begin, end;
   Certainty certainty;
-};
-
-class RunWriter {
- public:
-  explicit RunWriter(std::vector<uint32_t>& counts) : counts_(counts) {}
-
-  void add(int64_t length, bool inside) {
-    if (length == 0) return;
-    if (inside != inside_) {
-      counts_.push_back(static_cast<uint32_t>(run_));
-      run_ = 0;
-      inside_ = inside;
-    }
-    run_ += length;
-  }
-  void finish() { counts_.push_back(static_cast<uint32_t>(run_)); }
-
- private:
-  std::vector<uint32_t>& counts_;
-  int64_t run_ = 0;
-  bool inside_ = false;
 };
 
 class MaskWalk {

@@ -1,6 +1,7 @@
 // Two kernels: every pair of boxes is compared by one thread of 64 pairs, which
 // writes a word of bits; then one block goes through the boxes in their order
-// and gathers what those that are kept remove. K^2 / 8 bytes of bits.
+// and gathers what those that are kept remove, until enough are kept. K^2 / 8
+// bytes of bits.
 
 #include "kernels/cuda/cuda_common.cuh"
 #include "kernels/nms_args.h"
@@ -15,8 +16,22 @@ __device__ int64_t words_of(int64_t count) {
   return (count + kBits - 1) / kBits;
 }
 
-__device__ float area_of(const float* box) {
-  return nms_area(box[0], box[1], box[2], box[3]);
+struct NmsBox {
+  float x1, y1, x2, y2, area;
+};
+
+/// Box i, moved by its class.
+__device__ NmsBox box_of(const NmsArgs& args, int64_t i) {
+  const float* corner = args.boxes + 4 * i;
+  const float offset =
+      args.classes ? nms_offset(args.classes[i], args.shift) : 0.0f;
+  NmsBox box{corner[0] + offset,
+             corner[1] + offset,
+             corner[2] + offset,
+             corner[3] + offset,
+             0.0f};
+  box.area = nms_area(box.x1, box.y1, box.x2, box.y2);
+  return box;
 }
 
 /// Bit j of row i: box i removes box j, which comes later.
@@ -26,18 +41,18 @@ __global__ void compare(NmsArgs args) {
   if (item >= args.count * words) return;
   const int64_t i = item / words;
   const int64_t first = item % words * kBits;
-  const float* a = args.boxes + 4 * i;
-  const float area = area_of(a);
+  const bool apart = args.classes != nullptr && args.apart;
+  const NmsBox a = box_of(args, i);
   uint64_t bits = 0;
   for (int64_t j = first > i ? first : i + 1;
        j < first + kBits && j < args.count;
        ++j) {
-    const float* b = args.boxes + 4 * j;
-    if (args.classes != nullptr && args.classes[i] != args.classes[j]) continue;
-    if (nms_overlap(nms_side(a[0], b[0], a[2], b[2]),
-                    nms_side(a[1], b[1], a[3], b[3]),
-                    area,
-                    area_of(b),
+    if (apart && args.classes[i] != args.classes[j]) continue;
+    const NmsBox b = box_of(args, j);
+    if (nms_overlap(nms_side(a.x1, b.x1, a.x2, b.x2),
+                    nms_side(a.y1, b.y1, a.y2, b.y2),
+                    a.area,
+                    b.area,
                     args.threshold)) {
       bits |= uint64_t{1} << (j - first);
     }
@@ -49,12 +64,15 @@ __global__ void compare(NmsArgs args) {
 __global__ void choose(NmsArgs args) {
   const int64_t words = words_of(args.count);
   uint64_t* removed = args.overlaps + args.count * words;
+  int64_t kept = 0;  // the same in every thread
   for (int64_t i = 0; i < args.count; ++i) {
     __syncthreads();
-    const bool gone = (removed[i / kBits] >> (i % kBits) & 1) != 0;
+    const bool gone =
+        kept == args.limit || (removed[i / kBits] >> (i % kBits) & 1) != 0;
     __syncthreads();
     if (threadIdx.x == 0) args.kept[i] = gone ? 0 : 1;
     if (gone) continue;
+    ++kept;
     for (int64_t w = i / kBits + threadIdx.x; w < words; w += kItemBlock) {
       removed[w] |= args.overlaps[i * words + w];
     }

@@ -559,7 +559,10 @@ TEST(emulated_nms_is_the_cpu_twin) {
     declip::NmsArgs args;
     args.boxes = boxes.const_data_ptr<float>();
     args.classes = random.coin() ? classes.const_data_ptr<int64_t>() : nullptr;
+    args.shift = static_cast<float>(random.integer(0, 40));
+    args.apart = random.coin();
     args.count = count;
+    args.limit = random.coin() ? count : random.integer(1, 30);
     args.threshold = static_cast<float>(random.real(0, 1));
     args.kept = wanted.mutable_data_ptr<uint8_t>();
     declip::cpu::nms(args);
