@@ -216,3 +216,21 @@ TEST(schedules_that_cannot_be_are_refused) {
   schedule.rate = NAN;
   CHECK_THROWS_CODE(declip::learning_rate(schedule, 0), ErrorCode::kInvalidArg);
 }
+
+TEST(a_rate_that_falls_in_steps_is_mmcvs) {
+  declip::Schedule schedule;
+  schedule.kind = declip::Schedule::Kind::kStep;
+  schedule.rate = 1e-4;
+  schedule.warmup = 250;
+  schedule.warmup_from = 0.001;
+  schedule.milestones = {200, 400};
+  // hooks/lr_updater.py: k = (1 - i / 250) * (1 - 0.001), rate * (1 - k)
+  CHECK_CLOSE(declip::learning_rate(schedule, 0), 1e-7, 1e-15);
+  CHECK_CLOSE(declip::learning_rate(schedule, 125), 5.005e-5, 1e-15);
+  CHECK_CLOSE(declip::learning_rate(schedule, 225), 0.9001e-5, 1e-15);
+  CHECK_CLOSE(declip::learning_rate(schedule, 250), 1e-5, 1e-15);
+  CHECK_CLOSE(declip::learning_rate(schedule, 399), 1e-5, 1e-15);
+  CHECK_CLOSE(declip::learning_rate(schedule, 400), 1e-6, 1e-15);
+  schedule.warmup_from = 2;
+  CHECK_THROWS_CODE(declip::learning_rate(schedule, 0), ErrorCode::kInvalidArg);
+}

@@ -25,7 +25,7 @@ export function addTrain(program: Command, run: Run): void {
     .command('train')
     .summary('train a model as a JSON file says')
     .description(
-      'Trains a model: CLIPSelf, DeCLIP, region-text or contrastive. Every field of the file is in docs/guides/training.md.',
+      'Trains a model: CLIPSelf, DeCLIP, region-text, contrastive, or a detector (fvit). Every field of the file is in docs/guides/training.md.',
     )
     .option('--config <file>', 'the configuration; its relative paths start at its folder')
     .option('--resume', 'go on with the run in the folder `out`, bit for bit')
@@ -91,6 +91,7 @@ async function trainCommand(flags: TrainFlags, run: Run): Promise<void> {
   print(`  ${result.steps} steps done`)
   print(`  model    ${result.model}`)
   if (result.average) print(`  average  ${result.average}`)
+  if (result.best) print(`  best     ${result.best}`)
   print(`  log      ${result.log}`)
   print(`  losses   ${result.plot}`)
 }
@@ -99,6 +100,7 @@ async function trainCommand(flags: TrainFlags, run: Run): Promise<void> {
 function shower({ progress, print }: Run): (at: TrainProgress) => void {
   let printed = performance.now()
   return at => {
+    if (at.evaluation) print(describeEvaluation(at))
     if (process.stderr.isTTY) {
       return progress.update({ step: describeStep(at), done: at.step, total: at.steps })
     }
@@ -112,6 +114,14 @@ function shower({ progress, print }: Run): (at: TrainProgress) => void {
 export function describeStep(at: TrainProgress): string {
   const skipped = at.skipped > 0 ? `, ${at.skipped} skipped` : ''
   return `loss ${at.loss.toPrecision(4)}, ${at.picturesPerSecond} images/s, ${timeLeft(at.secondsLeft)} left${skipped}`
+}
+
+/** 'step 500: ap50.novel 21.3, ap50.base 40.1', in points. */
+export function describeEvaluation({ step, evaluation = {} }: TrainProgress): string {
+  const figures = Object.entries(evaluation).map(
+    ([name, value]) => `${name} ${(100 * value).toFixed(1)}`,
+  )
+  return `step ${step}: ${figures.slice(0, 4).join(', ') || 'nothing could be measured'}`
 }
 
 /** '45 s', '12 min', '3 h 20 min'. */

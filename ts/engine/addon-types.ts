@@ -740,7 +740,7 @@ export interface NativeTrainOptions {
   unlockedGroups?: number | undefined
   trainText: boolean
   schedule: {
-    kind: 'constant' | 'cosine' | 'constant-cooldown'
+    kind: 'constant' | 'cosine' | 'constant-cooldown' | 'step'
     rate: number
     /** In steps, as all below. */
     warmup: number
@@ -748,6 +748,11 @@ export interface NativeTrainOptions {
     cooldown: number
     cooldownPower: number
     cooldownEnd: number
+    /** 'step': ascending, and what the rate is multiplied by from each on. */
+    milestones?: readonly number[] | undefined
+    decay?: number | undefined
+    /** Share of the rate that the warm-up begins with; unset: as CLIPSelf's program. */
+    warmupFrom?: number | undefined
   }
   beta1?: number | undefined
   beta2?: number | undefined
@@ -921,6 +926,36 @@ export type NativeBatchPicture = NativePixels & {
   proposals?: Float64Array | undefined
 }
 
+/** A picture that a detector learns from, and how it is changed; see cpp/include/declip/make_detector_batch.h. */
+export type NativeJitterPicture = NativePixels & {
+  /** Flat x1, y1, x2, y2 in pixels. */
+  boxes: Float64Array
+  /** uint8 [n, H, W] of the boxes' objects. */
+  masks?: NativeTensor | undefined
+  /** What the long side becomes, as a share of the square's. */
+  scale: number
+  /** Where the crop lies among the places that it may have, 0 to below 1. */
+  cropX: number
+  cropY: number
+  mirror: boolean
+}
+
+export interface NativeDetectorPictures {
+  /** [B, 3, S, S] */
+  readonly images: NativeTensor
+  readonly samples: readonly {
+    /** In the square, before padding. */
+    readonly width: number
+    readonly height: number
+    /** Flat x1, y1, x2, y2 in pixels of the square. */
+    readonly boxes: Float32Array
+    /** Which of the given boxes they were. */
+    readonly kept: Int32Array
+    /** uint8 [n, S, S], with masks. */
+    readonly masks?: NativeTensor | undefined
+  }[]
+}
+
 /** How pictures are fitted into a square: by their long side, black at the right and bottom, normalized. */
 export interface NativeSquare {
   /** Side in pixels. */
@@ -1051,6 +1086,14 @@ export interface NativeAddon {
   makeBatch(
     options: NativeCall & NativeBatchSpec & { pictures: readonly NativeBatchPicture[] },
   ): Promise<NativePictureBatch>
+  /** The same for a detector. */
+  makeDetectorBatch(
+    options: NativeCall & { pictures: readonly NativeJitterPicture[]; side: number },
+  ): Promise<NativeDetectorPictures>
+  /** Maps [n, C, h, w], one below the other, in channels-last memory. Beside running models. */
+  joinMaps(
+    options: NativeCall & { maps: readonly NativeTensor[]; dtype: 'float32' | 'bfloat16' },
+  ): Promise<NativeTensor>
   preprocess(options: NativeCall & NativePixels & NativePreprocess): Promise<NativeTensor>
   /** OpenCV's bilinear resize, as a pipeline begins with: uint8 [H, W, 3]. Beside running models. */
   resize(

@@ -4,11 +4,12 @@ import type { NativeAddon, NativeTensor } from '../engine/addon-types.js'
 import { DeclipError } from '../errors.js'
 import type { ResolvedSource } from '../hub/resolve-source.js'
 import { loadResolved } from '../model/load.js'
+import { readEmbeddings, unitRows } from '../words/embeddings.js'
 import { encodeTexts } from '../words/word-features.js'
 import { withoutUndefined } from './config.js'
 import type { ResolvedConfig } from './config-fields.js'
 import type { Source } from './data/sources/source.js'
-import { readText } from './data/sources/text.js'
+import { namesOf } from './detector-classes.js'
 
 /** What regions are compared with. */
 export interface Classes {
@@ -32,6 +33,7 @@ export async function openClasses(
 ): Promise<Classes> {
   const names = await classNames(config, source)
   checkLabels(names, source)
+  if (config.objective === 'fvit') return detectorWords(addon, config, names, student, call)
   const rows = config.classFeatures
     ? await readRows(addon, config.classFeatures)
     : await encodeNames(config, student, names, call)
@@ -41,23 +43,53 @@ export async function openClasses(
       `classFeatures must have a row for each of the ${names.length} classes, in their order; ${config.classFeatures} has ${rows.length}.`,
     )
   }
+  return { names, features: unitTensor(addon, rows) }
+}
+
+function unitTensor(addon: NativeAddon, rows: readonly Float32Array[]): NativeTensor {
   const width = rows[0]?.length ?? 0
   const flat = new Float32Array(rows.length * width)
   for (const [i, row] of rows.entries()) {
     const length = Math.hypot(...row)
     for (const [j, x] of row.entries()) flat[i * width + j] = x / Math.max(length, 1e-12)
   }
-  return { names, features: addon.tensor(flat, [rows.length, width], 'float32') }
+  return addon.tensor(flat, [rows.length, width], 'float32')
 }
 
-async function classNames({ classes }: ResolvedConfig, source: Source): Promise<readonly string[]> {
-  const names =
-    typeof classes === 'string'
-      ? (await readText(classes))
-          .split('\n')
-          .map(line => line.trim())
-          .filter(line => line !== '')
-      : (classes ?? source.classes ?? [])
+/** What stands for everything that is no class: an ordinary text (F-ViT's class embeddings). */
+const BACKGROUND = 'background'
+
+/** The classes of a detector; their features have one row more, the background's, at the end. */
+async function detectorWords(
+  addon: NativeAddon,
+  config: ResolvedConfig,
+  names: readonly string[],
+  student: ResolvedSource,
+  call: Pick<CallOptions, 'signal'>,
+): Promise<Classes> {
+  if (names.includes(BACKGROUND)) {
+    throw new DeclipError(
+      'ERR_DECLIP_INVALID_ARG',
+      `A detector's classes cannot have the name '${BACKGROUND}', which stands for everything else; rename that category or leave it out with classes.`,
+    )
+  }
+  const all = [...names, BACKGROUND]
+  const path = config.classFeatures
+  if (path === undefined) {
+    return { names, features: unitTensor(addon, await encodeNames(config, student, all, call)) }
+  }
+  const read = await readEmbeddings(addon, path, all, call)
+  const rows = await unitRows(read, `classFeatures: ${path}`)
+  return { names, features: addon.tensor(rows, [all.length, read.columns], 'float32') }
+}
+
+async function classNames(
+  { classes, objective }: ResolvedConfig,
+  source: Source,
+): Promise<readonly string[]> {
+  // A detector's data have them in the order of their ids, however they were given.
+  const given = objective === 'fvit' ? undefined : classes
+  const names = given === undefined ? (source.classes ?? []) : await namesOf(given)
   if (names.length === 0) {
     throw new DeclipError(
       'ERR_DECLIP_INVALID_ARG',

@@ -84,12 +84,25 @@ const augment = v.strictObject({
 
 const schedule = v.strictObject({
   kind: preset(
-    v.picklist(['constant', 'cosine', 'constant-cooldown']),
+    v.picklist(['constant', 'cosine', 'constant-cooldown', 'step']),
     'cosine',
-    'course of the learning rate after its warm-up',
+    'course of the learning rate after its warm-up; step: times `decay` after each of `milestones`. fvit: step',
   ),
-  rate: preset(real(0), 1e-5, 'largest learning rate; the papers: 1e-5 for 16 pictures a step'),
-  warmup: preset(whole(0), 1000, 'steps of linear warm-up'),
+  rate: preset(
+    real(0),
+    1e-5,
+    'largest learning rate; the papers: 1e-5 for 16 pictures a step; F-ViT 1e-4 for 64, which is its default',
+  ),
+  warmup: preset(whole(0), 1000, 'steps of linear warm-up; fvit: 250'),
+  warmupFrom: optional(
+    real(0, 1),
+    'share of the rate that the warm-up begins with (mmcv). Default: the programs\u2019, 1 / warmup; fvit: 0.001',
+  ),
+  milestones: optional(
+    v.array(real(0)),
+    'step: epochs, parts of them too, after which the rate falls. Default of fvit: none for coco, 32 and 44 for lvis',
+  ),
+  decay: preset(real(0, 1), 0.1, 'step: what the rate is multiplied by then'),
   cooldown: preset(whole(0), 0, 'constant-cooldown: last steps, in which the rate falls'),
   cooldownPower: preset(real(0), 1, 'constant-cooldown: power of the polynomial'),
   cooldownEnd: preset(real(0), 0, 'constant-cooldown: rate at the end'),
@@ -99,8 +112,12 @@ const optimizer = v.strictObject({
   beta1: optional(real(0, 1), 'AdamW. Default: the programs\u2019, 0.9'),
   beta2: optional(real(0, 1), 'Default: the programs\u2019, 0.999 for EVA, 0.98 for plain ViTs'),
   epsilon: optional(real(0), 'Default: the programs\u2019, 1e-8 for EVA, 1e-6 for plain ViTs'),
-  weightDecay: preset(real(0), 0.1, 'decoupled, of parameters of two and more dimensions'),
-  clipNorm: preset(real(0), 0, 'largest L2 norm of all gradients; 0: not clipped'),
+  weightDecay: preset(
+    real(0),
+    0.1,
+    'decoupled, of parameters of two and more dimensions; fvit: of all',
+  ),
+  clipNorm: preset(real(0), 0, 'largest L2 norm of all gradients; 0: not clipped. fvit: 1'),
   emaDecay: preset(real(0, 1), 0, 'running average of the weights, per step; 0: none is kept'),
 })
 
@@ -177,13 +194,110 @@ const teacher = v.strictObject({
   config: optional(told, 'what its weights cannot tell'),
 })
 
-export const OBJECTIVES = ['clipself', 'declip', 'region-text', 'contrastive'] as const
+/** F-ViT's heads; what is not given takes the value of the released configuration of `variant`. */
+const detector = v.strictObject({
+  variant: preset(
+    v.picklist(['coco', 'lvis']),
+    'coco',
+    'released configuration that gives the defaults, those of `schedule`, `optimizer`, `epochs` and `templates` too',
+  ),
+  novel: optional(
+    v.union([text, v.array(text)]),
+    'classes that are not learned, or a file with one a line; their boxes are left out. Default: the 17 of OV-COCO where the classes are its 65, with lvis the rare ones where the data tell',
+  ),
+  masks: optional(
+    flag,
+    'a mask head, learned from the data\u2019s segmentations. Default: with lvis',
+  ),
+  rpnNorm: optional(flag, 'batch norms in the RPN. Default: with lvis'),
+  channels: preset(whole(1), 256, 'of the pyramid and the heads'),
+  hidden: optional(
+    whole(1),
+    'width of the box head\u2019s linear layers. Default: the words\u2019',
+  ),
+  convolutions: preset(whole(0, 16), 4, 'of the box head and the mask head'),
+  blocks: optional(
+    v.pipe(v.array(whole(0)), v.length(4, 'must have four numbers')),
+    'tower blocks whose output is taken, from 0, the shallowest first. Default: by the depth, 3, 5, 7, 11 of 12',
+  ),
+  mode: preset(
+    v.picklist(['vanilla', 'maskclip', 'qq', 'kk', 'vv', 'csa']),
+    'maskclip',
+    'dense mode of the last block: maskclip is CLIPSelf\u2019s value-only form, qq DeCLIP\u2019s',
+  ),
+  temperature: preset(real(0), 50, 'factor on the box head\u2019s cosines at the start'),
+  backgroundWeight: optional(
+    real(0),
+    'weight of the background in the classification loss. Default: 0.6, with lvis 0.9',
+  ),
+  rpnSamples: preset(whole(1), 256, 'anchors of a picture that the RPN learns from'),
+  perLevel: preset(whole(1), 2000, 'candidates of a level of the pyramid'),
+  proposals: preset(whole(1), 1000, 'of a picture after suppression'),
+  proposalNms: preset(real(0, 1), 0.7, 'IoU above which the worse of two proposals is dropped'),
+  boxSamples: preset(whole(1), 512, 'boxes of a picture that the box head learns from'),
+  boxPositiveShare: preset(real(0, 1), 0.25, 'of them such as show an object at most'),
+  boxIou: preset(real(0, 1), 0.5, 'IoU from which a box shows an object'),
+  lowQualityBoxes: optional(flag, 'low-quality matching in the box head. Default: with lvis'),
+  normMomentum: preset(real(0, 1), 0.1, 'of the running statistics of batch norms'),
+  jitter: preset(
+    range(0.01, 16),
+    [0.1, 2],
+    'long side of the picture as a share of the square\u2019s, [least, most]; larger pictures are cropped',
+  ),
+  mirror: preset(real(0, 1), 0.5, 'share of pictures that are mirrored'),
+  views: optional(
+    whole(1),
+    'fixed draws of crop and mirror of a picture, which take turns; what the frozen tower makes of them is kept. Default: new draws every time, and nothing is kept',
+  ),
+  cache: optional(
+    v.strictObject({
+      kind: preset(
+        v.picklist(['memory', 'file']),
+        'memory',
+        'where the tower\u2019s maps of `views` are kept; file: in `maps/` of the run\u2019s folder, also for a run that goes on',
+      ),
+      gigabytes: preset(
+        real(0),
+        4,
+        'they may take, by all processes; what is beyond is made again every time',
+      ),
+      dtype: preset(
+        v.picklist(['float32', 'bfloat16']),
+        'float32',
+        'number format in which they are kept; bfloat16 rounds all of them, kept or not',
+      ),
+    }),
+    'keeping of the tower\u2019s maps',
+  ),
+})
+
+const evaluation = v.strictObject({
+  every: field(whole(1), 'steps between evaluations; the last step has one too'),
+  dataset: preset(
+    v.picklist(['folder', 'coco-ov', 'lvis']),
+    'folder',
+    'what `declip eval --task detection --dataset` takes',
+  ),
+  data: field(text, 'its folder'),
+  kind: optional(
+    v.picklist(['bbox', 'segm']),
+    'boxes or masks are compared. Default: as for `declip eval`',
+  ),
+  limit: optional(whole(1), 'only the first so many pictures. Default: all'),
+  keepBest: preset(
+    flag,
+    false,
+    'the weights with the best headline so far are kept in `best/`: AP50 of novel classes, of rare ones AP for lvis, else AP50',
+  ),
+})
+
+export const OBJECTIVES = ['clipself', 'declip', 'region-text', 'contrastive', 'fvit'] as const
 const TEMPLATE_SETS = ['imagenet', 'vild', 'subset', 'tcl', 'none'] as const
 
 export const trainConfig = v.strictObject({
   objective: field(
     v.picklist(OBJECTIVES),
-    'clipself: regions imitate crops (arXiv:2310.01403); declip: the same, and relations of a foundation model\u2019s features (arXiv:2505.04410); region-text: regions and class names (CLIPSelf\u2019s RegionCLIP form); contrastive: pictures and captions (CLIP, arXiv:2103.00020)',
+    'clipself: regions imitate crops (arXiv:2310.01403); declip: the same, and relations of a foundation model\u2019s features (arXiv:2505.04410); region-text: regions and class names (CLIPSelf\u2019s RegionCLIP form); contrastive: pictures and captions (CLIP, arXiv:2103.00020); fvit: a detector\u2019s heads on the frozen model (CLIPSelf\u2019s F-ViT)',
   ),
   out: field(text, 'run folder; everything is written here'),
   model: optional(text, 'checkpoint to start from, as loadModel takes it'),
@@ -194,13 +308,17 @@ export const trainConfig = v.strictObject({
   ),
   modelConfig: optional(told, 'what the weights of `model` and `pretrained` cannot tell'),
   data: field(data, 'what is learnt from'),
-  batch: preset(whole(1), 16, 'pictures of a step and process'),
+  batch: preset(whole(1), 16, 'pictures of a step and process; fvit: 8'),
   accumulate: preset(whole(1), 1, 'such batches whose gradients make one step'),
-  epochs: preset(whole(1), 6, 'passes over the data; `steps` overrides it'),
+  epochs: preset(
+    whole(1),
+    6,
+    'passes over the data; `steps` overrides it. fvit: 3 for coco, 48 for lvis',
+  ),
   steps: optional(whole(1), 'steps in all'),
   imageSize: optional(
     whole(1),
-    'side of the student\u2019s square picture in pixels. Default: the model\u2019s own; the papers: 1024 (B/16), 896 (L/14), DeCLIP\u2019s scripts 560',
+    'side of the student\u2019s square picture in pixels. Default: the model\u2019s own; the papers: 1024 (B/16), 896 (L/14), DeCLIP\u2019s scripts 560. fvit: 640 for coco, 1024 for lvis, 896 with patches of 14 pixels',
   ),
   multiscale: optional(
     v.pipe(v.array(whole(1)), v.minLength(1, 'must name at least one side')),
@@ -224,16 +342,16 @@ export const trainConfig = v.strictObject({
   regions: preset(regions, {}, 'boxes and crops'),
   classes: optional(
     v.union([text, v.array(text)]),
-    'region-text: class names, or a file with one a line. Default: the names that the data bring',
+    'region-text, fvit: class names, or a file with one a line. Default: the names that the data bring',
   ),
   classFeatures: optional(
     text,
-    'region-text: unit features of the classes [C, E] from a safetensors file, instead of the text tower\u2019s',
+    'region-text: unit features of the classes [C, E] from a safetensors file, instead of the text tower\u2019s; fvit: those of the classes and of \u201cbackground\u201d, by name or in this order, from a .npy, safetensors or torch file',
   ),
   templates: preset(
     v.union([v.picklist(TEMPLATE_SETS), v.pipe(v.array(text), v.minLength(1))]),
     'imagenet',
-    'prompts around class names: imagenet, vild, subset, tcl, none, or a list with {} for the name. region-text takes the mean of all, contrastive draws one per class and step',
+    'prompts around class names: imagenet, vild, subset, tcl, none, or a list with {} for the name. region-text and fvit take the mean of all, contrastive draws one per class and step. fvit: vild',
   ),
   leastClasses: preset(whole(1), 100, 'region-text: classes that a loss is made of at least'),
   regionLoss: preset(
@@ -252,6 +370,8 @@ export const trainConfig = v.strictObject({
     'last groups of the image tower that learn (`lock-image-unlocked-groups`). Default: all blocks; contrastive: everything',
   ),
   augment: optional(augment, 'region-text, contrastive: random changes of the pictures'),
+  detector: optional(detector, 'fvit: the heads and how they learn'),
+  evaluate: optional(evaluation, 'fvit: average precision on the way'),
   schedule: preset(schedule, {}, 'learning rate'),
   optimizer: preset(optimizer, {}, 'AdamW'),
   alpha: preset(
@@ -278,3 +398,5 @@ export const trainConfig = v.strictObject({
 export type TrainConfig = v.InferInput<typeof trainConfig>
 /** A configuration with its defaults. @internal */
 export type ResolvedConfig = v.InferOutput<typeof trainConfig>
+/** Of {@link ResolvedConfig}, with objective 'fvit'. @internal */
+export type DetectorFields = NonNullable<ResolvedConfig['detector']>

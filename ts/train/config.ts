@@ -6,6 +6,7 @@ import { DeclipError, describe } from '../errors.js'
 import type { ConfigOptions } from '../model/options.js'
 import { templateList } from '../text/templates.js'
 import { type ResolvedConfig, type TrainConfig, trainConfig } from './config-fields.js'
+import { notOfDetectors, withReleased } from './detector-fields.js'
 
 /**
  * Checks a configuration and fills in its defaults.
@@ -13,9 +14,9 @@ import { type ResolvedConfig, type TrainConfig, trainConfig } from './config-fie
  * @throws DeclipError ERR_DECLIP_INVALID_ARG with a sentence for every field that is wrong
  */
 export function resolveConfig(config: unknown): ResolvedConfig {
-  const result = v.safeParse(trainConfig, config)
+  const result = v.safeParse(trainConfig, withReleased(config))
   if (!result.success) throw wrong(result.issues.map(sentence))
-  const problems = contradictions(result.output)
+  const problems = [...contradictions(result.output), ...notOfDetectors(config, result.output)]
   if (problems.length > 0) throw wrong(problems)
   templateList(result.output.templates)
   return result.output
@@ -86,6 +87,7 @@ export function entriesOf(schema: unknown): Readonly<Record<string, unknown>> | 
 function contradictions(config: ResolvedConfig): string[] {
   const { objective } = config
   const distils = objective === 'clipself' || objective === 'declip'
+  const detects = objective === 'fvit'
   const rules: [boolean, string][] = [
     [
       (config.model === undefined) === (config.newModel === undefined),
@@ -114,8 +116,9 @@ function contradictions(config: ResolvedConfig): string[] {
     ],
     [
       objective !== 'region-text' &&
+        !detects &&
         (config.classes !== undefined || config.classFeatures !== undefined),
-      "classes and classFeatures are for objective 'region-text'.",
+      "classes and classFeatures are for objectives 'region-text' and 'fvit'.",
     ],
     [
       config.regionWeight > 0 && objective !== 'contrastive',
@@ -136,6 +139,22 @@ function contradictions(config: ResolvedConfig): string[] {
     [
       objective === 'region-text' && config.data.kind === 'shards' && config.classes === undefined,
       "objective 'region-text' on shards needs classes: the names that labels can have.",
+    ],
+    [
+      !detects && (config.detector !== undefined || config.evaluate !== undefined),
+      "detector and evaluate are for objective 'fvit'.",
+    ],
+    [
+      config.schedule.milestones !== undefined && config.schedule.kind !== 'step',
+      "schedule.milestones are for schedule.kind 'step'.",
+    ],
+    [
+      detects && config.data.kind !== 'coco',
+      "objective 'fvit' needs annotated objects: data.kind 'coco'.",
+    ],
+    [
+      config.detector?.cache !== undefined && config.detector.views === undefined,
+      'detector.cache is for detector.views: without them every view of a picture is new.',
     ],
   ]
   return rules.filter(([holds]) => holds).map(([, text]) => text)
@@ -216,6 +235,8 @@ function fromFolder(config: Record<string, unknown>, folder: string): Record<str
   change(config, ['model', 'pretrained'], source)
   change(config['teacher'], ['model'], source)
   change(config['data'], ['path', 'images'], absolute)
+  change(config['detector'], ['novel'], absolute)
+  change(config['evaluate'], ['data'], absolute)
   return config
 }
 

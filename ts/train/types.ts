@@ -19,6 +19,11 @@ export interface TrainProgress {
   readonly secondsLeft: number
   /** Pictures that were replaced because they cannot be used, since this call began. */
   readonly skipped: number
+  /**
+   * Figures of an evaluation after this step, as fractions, by their place in {@link evaluate}'s result ('ap50.novel');
+   * the headline is the first.
+   */
+  readonly evaluation?: Readonly<Record<string, number>>
 }
 
 /** Options of {@link train}. */
@@ -48,6 +53,8 @@ export interface TrainResult {
   readonly model: string
   /** The same of the running average, if one was kept. */
   readonly average: string | null
+  /** The weights that were best by the headline of an evaluation, with `evaluate.keepBest`. */
+  readonly best: string | null
   /** JSON lines, one per logged step. */
   readonly log: string
   /** The course of the losses, an SVG. */

@@ -41,7 +41,7 @@ RegionLoss region_loss_from(const std::string& name);
 
 /// How the learning rate goes over `total` steps. All warm up linearly.
 struct Schedule {
-  enum class Kind { kConstant, kCosine, kConstantCooldown };
+  enum class Kind { kConstant, kCosine, kConstantCooldown, kStep };
   Kind kind = Kind::kCosine;
   double rate = 1e-5;
   int64_t warmup = 1000;        // steps
@@ -49,9 +49,17 @@ struct Schedule {
   int64_t cooldown = 0;         // last steps, of kConstantCooldown
   double cooldown_power = 1.0;  // of the polynomial
   double cooldown_end = 0.0;    // rate at its end
+  /// kStep: from each of these steps on the rate is `decay` times what it was.
+  std::vector<int64_t> milestones;
+  double decay = 0.1;
+  /// Share of the rate that the warm-up begins with, which then reaches the
+  /// whole rate at step `warmup` (mmcv's linear warm-up, with the decay of
+  /// kStep in it). Unset: (t + 1) / warmup, as CLIPSelf's program.
+  std::optional<double> warmup_from;
 };
 
-/// Learning rate of step t = 0, 1, ... CLIPSelf and DeCLIP, training/scheduler.
+/// Learning rate of step t = 0, 1, ... CLIPSelf and DeCLIP, training/scheduler;
+/// kStep and warmup_from: mmcv 1.x, hooks/lr_updater (F-ViT).
 /// Throws Error(kInvalidArg) for a schedule that cannot be.
 double learning_rate(const Schedule& schedule, int64_t step);
 

@@ -18,6 +18,7 @@ import type { Sampler, Visit } from './sampler.js'
 import { randomFor, seedOf } from './seeds.js'
 import type { LeftOut } from './sources/left-out.js'
 import type { Item, Source } from './sources/source.js'
+import { type BatchMaker, disposeBatch, type StepBatch } from './step-batch.js'
 
 /** What the model says about its inputs. */
 export interface Inputs {
@@ -30,13 +31,6 @@ export interface Inputs {
   readonly std: readonly number[]
   readonly tokenizer: Pick<TextTokenizer, 'tokenize'>
   readonly contextLength: number
-}
-
-/** All of a step. */
-export interface StepBatch {
-  readonly parts: readonly NativeTrainBatch[]
-  /** Why pictures were skipped on the way. */
-  readonly skipped: readonly string[]
 }
 
 /** A picture as it is learnt from. */
@@ -57,11 +51,6 @@ export function leftOut({ regions }: Pick<Item, 'regions'>, maxBoxes: number): s
   return `regions.maxBoxes: only the first ${maxBoxes} boxes of a picture are learnt from, and some pictures have labelled ones behind them.`
 }
 
-/** Gives a step's tensors back. */
-export function disposeBatch({ parts }: StepBatch): void {
-  for (const part of parts) for (const tensor of Object.values(part)) tensor?.dispose()
-}
-
 /** The foundation model that DeCLIP's context imitates; see teacher.ts. */
 export interface Teacher {
   /** How it sees a picture. */
@@ -70,8 +59,8 @@ export interface Teacher {
   features(images: NativeTensor): Promise<NativeTensor>
 }
 
-/** Makes steps' batches: what step n is, is a function of n alone. */
-export class Batches {
+/** Makes batches of regions and texts. */
+export class Batches implements BatchMaker {
   readonly #pictures: Pictures
   readonly #config: ResolvedConfig
   readonly #addon: NativeAddon
@@ -101,13 +90,11 @@ export class Batches {
     this.#teacher = options.teacher
   }
 
-  /** What turned out not to be usable when it was read. */
   get leftOut(): LeftOut {
     return this.#pictures.leftOut
   }
 
-  /** @throws DeclipError ERR_DECLIP_IMAGE where most pictures, or their boxes, cannot be used */
-  async make(step: number): Promise<StepBatch> {
+  async make(step: number): Promise<StepBatch<NativeTrainBatch>> {
     const visits = this.#sampler.step(step)
     const { batch, accumulate } = this.#config
     const skipped: string[] = []

@@ -88,6 +88,11 @@ export class RunFolder {
     return exists(this.state)
   }
 
+  /** Removes a folder of it, which may not be there. */
+  async remove(name: string): Promise<void> {
+    await rm(this.file(name), { recursive: true, force: true })
+  }
+
   /** A folder that is written as a whole: under a temporary name, then put in its place. */
   async place(name: string, write: (folder: string) => Promise<void>): Promise<string> {
     const target = this.file(name)

@@ -19,17 +19,24 @@ export interface LogLine {
   readonly skipped: number
   /** Why, of the first ones. */
   readonly reasons?: readonly string[]
+  /** Figures of an evaluation after this step. */
+  readonly evaluation?: Readonly<Record<string, number>>
 }
+
+const LOG = 'log.jsonl'
 
 /** log.jsonl, the same for TensorBoard, and the plot at the end. */
 export class RunLog {
   readonly path: string
+  /** Those that the run's earlier part has had, in order. */
+  readonly evaluations: readonly Readonly<Record<string, number>>[]
   readonly #folder: string
   readonly #events: string
 
-  private constructor(folder: string, events: string) {
+  private constructor(folder: string, events: string, lines: readonly LogLine[]) {
     this.#folder = folder
-    this.path = join(folder, 'log.jsonl')
+    this.evaluations = lines.flatMap(({ evaluation }) => (evaluation ? [evaluation] : []))
+    this.path = join(folder, LOG)
     this.#events = events
   }
 
@@ -40,8 +47,8 @@ export class RunLog {
    */
   static async open(folder: string, step: number): Promise<RunLog> {
     const now = Date.now() / 1000
-    const log = new RunLog(folder, join(folder, eventFileName(now)))
-    const lines = (await log.#lines()).filter(line => line.step <= step)
+    const lines = (await linesOf(join(folder, LOG))).filter(line => line.step <= step)
+    const log = new RunLog(folder, join(folder, eventFileName(now)), lines)
     await writeFileAtomic(log.path, Buffer.from(lines.map(text).join('')))
     await log.#dropEvents()
     await writeFileAtomic(log.#events, Buffer.concat([versionRecord(now), ...lines.map(event)]))
@@ -56,7 +63,7 @@ export class RunLog {
 
   /** Writes losses.svg. @throws DeclipError ERR_DECLIP_IO */
   async plot(): Promise<void> {
-    const lines = await this.#lines()
+    const lines = await linesOf(this.path)
     const names = [...new Set(lines.flatMap(({ losses }) => Object.keys(losses)))]
     const curve = (name: string, of: (line: LogLine) => number | undefined) => ({
       name,
@@ -70,17 +77,6 @@ export class RunLog {
     await writeFileAtomic(join(this.#folder, 'losses.svg'), Buffer.from(plotLosses(curves)))
   }
 
-  async #lines(): Promise<LogLine[]> {
-    let content: string
-    try {
-      content = await readFile(this.path, 'utf8')
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-      throw ioError('read', this.path, error)
-    }
-    return content.split('\n').flatMap(parseLine)
-  }
-
   /** Those of earlier calls: their lines are in the new file. */
   async #dropEvents(): Promise<void> {
     const names = await readdir(this.#folder)
@@ -89,10 +85,23 @@ export class RunLog {
   }
 }
 
+async function linesOf(path: string): Promise<LogLine[]> {
+  let content: string
+  try {
+    content = await readFile(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw ioError('read', path, error)
+  }
+  return content.split('\n').flatMap(parseLine)
+}
+
 const text = (line: LogLine) => `${JSON.stringify(line)}\n`
 
-function event({ time, step, losses, ...line }: LogLine): Uint8Array {
-  const parts = Object.entries(losses).map(([name, value]) => [`losses/${name}`, value] as const)
+function event({ time, step, losses, evaluation = {}, ...line }: LogLine): Uint8Array {
+  const under = (group: string, values: Readonly<Record<string, number>>) =>
+    Object.entries(values).map(([name, value]) => [`${group}/${name}`, value] as const)
+  const parts = [...under('losses', losses), ...under('evaluation', evaluation)]
   return scalarRecord(time, step, {
     loss: line.loss,
     ...Object.fromEntries(parts),

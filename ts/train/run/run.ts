@@ -4,12 +4,13 @@ import type { NativeAddon, NativeRuntime, NativeTrainStep } from '../../engine/a
 import { prepareAddon } from '../../engine/load-addon.js'
 import { aborted, DeclipError, toDeclipError } from '../../errors.js'
 import type { ResolvedConfig } from '../config-fields.js'
-import { disposeBatch, type StepBatch } from '../data/batches.js'
 import { Prefetch } from '../data/prefetch.js'
 import type { Share } from '../data/sampler.js'
 import { leftOutWarning } from '../data/sources/left-out.js'
+import { disposeBatch, type StepBatch } from '../data/step-batch.js'
 import { type Ranks, threadsOf } from '../process-group.js'
 import type { TrainCallOptions, TrainResult } from '../types.js'
+import { type EvaluationFigures, evaluateExport, headlineOf } from './evaluation.js'
 import { RunFolder } from './run-folder.js'
 import { RunLog } from './run-log.js'
 import { type Plan, plan, Setup } from './setup.js'
@@ -115,6 +116,8 @@ class Loop {
   /** Of the last saved state. */
   #saved = 0
   #skipped = 0
+  /** The best headline of an evaluation so far. */
+  #best: number | undefined
 
   constructor(context: Context) {
     this.#context = context
@@ -124,6 +127,7 @@ class Loop {
     const { steps } = this.#context.plan
     const log = this.#leads ? await RunLog.open(this.#context.folder.path, done) : undefined
     this.#saved = done
+    for (const figures of log?.evaluations ?? []) this.#isBest(figures)
     const meter = new Meter(this.#perStep, done)
     let reasons: string[] = []
     for (let step = done; step < steps; ) {
@@ -132,7 +136,9 @@ class Loop {
       step = result.step
       this.#skipped += batch.skipped.length
       reasons.push(...batch.skipped)
-      if (log && (step % this.#context.config.logEvery === 0 || step === steps)) {
+      const evaluation = await this.#evaluate(step)
+      const isLogged = step % this.#context.config.logEvery === 0 || step === steps
+      if (log && (isLogged || evaluation)) {
         await log.add({
           time: Date.now() / 1000,
           step,
@@ -144,20 +150,23 @@ class Loop {
           picturesPerSecond: meter.lap(step),
           skipped: reasons.length,
           ...(reasons.length > 0 && { reasons: reasons.slice(0, REASONS) }),
+          ...(evaluation && { evaluation }),
         })
         reasons = []
       }
-      this.#report(result, meter)
+      this.#report(result, meter, evaluation)
       const stops = step < steps && (await this.#wantsToStop())
       await this.#saveAndExport(step, stops)
       if (stops) throw this.#stopped(step)
     }
     await log?.plot()
     const averages = this.#context.config.optimizer.emaDecay > 0
+    const keepsBest = this.#context.config.evaluate?.keepBest === true
     return {
       steps,
       model: await this.#export('model', false),
       average: averages ? await this.#export('model-average', true) : null,
+      best: this.#best !== undefined && keepsBest ? this.#context.folder.file('best') : null,
       log: this.#context.folder.file('log.jsonl'),
       plot: this.#context.folder.file('losses.svg'),
     }
@@ -194,7 +203,29 @@ class Loop {
     }
   }
 
-  #report(result: NativeTrainStep, meter: Meter): void {
+  /** Figures of the weights after a step, where it is time to, and the best weights; of rank 0 alone. */
+  async #evaluate(step: number): Promise<EvaluationFigures | undefined> {
+    const { config, plan, folder, options } = this.#context
+    const { evaluate, optimizer } = config
+    if (!evaluate || !this.#leads) return undefined
+    if (step % evaluate.every !== 0 && step !== plan.steps) return undefined
+    const averages = optimizer.emaDecay > 0
+    const path = await this.#export('evaluated', averages)
+    const figures = await evaluateExport(path, config, options.signal)
+    await folder.remove('evaluated')
+    if (figures && this.#isBest(figures) && evaluate.keepBest) await this.#export('best', averages)
+    return figures
+  }
+
+  /** Whether figures are better than all before them, and remembers them then. */
+  #isBest(figures: EvaluationFigures): boolean {
+    const value = headlineOf(figures)
+    if (value === undefined || value <= (this.#best ?? Number.NEGATIVE_INFINITY)) return false
+    this.#best = value
+    return true
+  }
+
+  #report(result: NativeTrainStep, meter: Meter, evaluation: EvaluationFigures | undefined): void {
     const { step } = result
     const { steps } = this.#context.plan
     const speed = meter.speed(step)
@@ -209,6 +240,7 @@ class Loop {
       picturesPerSecond: speed,
       secondsLeft: (this.#perStep * (steps - step)) / speed,
       skipped: this.#skipped,
+      ...(evaluation && { evaluation }),
     })
   }
 

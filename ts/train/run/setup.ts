@@ -5,7 +5,15 @@ import { join } from 'node:path'
 import { ioError } from '../../base/files.js'
 import type { Device } from '../../base/names.js'
 import { warn } from '../../base/warn.js'
-import type { NativeAddon, NativeCheckpointInfo, NativeTrainer } from '../../engine/addon-types.js'
+import type {
+  NativeAddon,
+  NativeCheckpointInfo,
+  NativeDetectorTrainer,
+  NativeDetectorTrainOptions,
+  NativeTrainer,
+  NativeTrainOptions,
+  NativeTrainStep,
+} from '../../engine/addon-types.js'
 import { callNative } from '../../engine/call-native.js'
 import { DeclipError } from '../../errors.js'
 import { type ResolvedSource, resolveSource } from '../../hub/resolve-source.js'
@@ -14,12 +22,15 @@ import { loadResolved, tokenizerFor } from '../../model/load.js'
 import type { Model } from '../../model/model.js'
 import { type Classes, openClasses } from '../classes.js'
 import { withoutUndefined } from '../config.js'
-import type { ResolvedConfig } from '../config-fields.js'
+import type { DetectorFields, ResolvedConfig } from '../config-fields.js'
 import { Batches, type Inputs } from '../data/batches.js'
+import { DetectorBatches } from '../data/detector-batches.js'
+import { FileStore, MemoryStore, type ViewStore } from '../data/kept-views.js'
 import { Sampler, type Share } from '../data/sampler.js'
 import { leftOutWarning } from '../data/sources/left-out.js'
 import { openSource } from '../data/sources/open.js'
 import type { Source } from '../data/sources/source.js'
+import type { BatchMaker, StepBatch } from '../data/step-batch.js'
 import { deviceOf, type Ranks } from '../process-group.js'
 import { teacherOf } from '../teacher.js'
 import type { RunFolder, RunRecord } from './run-folder.js'
@@ -78,8 +89,8 @@ export async function plan(
 
 function checkSchedule({ schedule }: ResolvedConfig, steps: number): void {
   const { kind, warmup, cooldown } = schedule
-  const least = kind === 'constant' ? 0 : warmup + (kind === 'constant-cooldown' ? cooldown : 0)
-  if (steps > least || kind === 'constant') return
+  const least = warmup + (kind === 'constant-cooldown' ? cooldown : 0)
+  if (steps > least || kind === 'constant' || kind === 'step') return
   throw new DeclipError(
     'ERR_DECLIP_INVALID_ARG',
     `schedule.warmup and schedule.cooldown must be fewer steps than the run has, ${steps}, received ${warmup} and ${cooldown}.`,
@@ -99,18 +110,25 @@ export interface SetupOptions {
   readonly decoding: AbortSignal
 }
 
+/** What both trainers do in the same way. */
+type AnyTrainer = Pick<
+  NativeTrainer,
+  'anyRank' | 'save' | 'load' | 'exportCheckpoint' | 'dispose' | 'info'
+> & { step(options: { parts: StepBatch['parts'] }): Promise<NativeTrainStep> }
+
 /** All that makes steps; to be disposed of. */
 export class Setup {
-  readonly trainer: NativeTrainer
-  readonly batches: Batches
+  readonly trainer: AnyTrainer
+  readonly batches: BatchMaker
   readonly #made: readonly { dispose(): void }[]
 
   private constructor(
-    trainer: NativeTrainer,
-    batches: Batches,
+    trainer: NativeTrainer | NativeDetectorTrainer,
+    batches: BatchMaker,
     made: readonly { dispose(): void }[],
   ) {
-    this.trainer = trainer
+    // Its batches are those of `batches`, which was made for it.
+    this.trainer = trainer as AnyTrainer
     this.batches = batches
     this.#made = made
   }
@@ -119,11 +137,11 @@ export class Setup {
    * Loads models and makes the trainer.
    *
    * @throws DeclipError ERR_DECLIP_INVALID_ARG for a configuration that the model does not fit, and what
-   * loadModel and the core's Trainer throw; nothing stays loaded then
+   * loadModel and the core's trainers throw; nothing stays loaded then
    */
   static async make(options: SetupOptions): Promise<Setup> {
-    const { addon, folder, ranks, signal, decoding } = options
-    const { source, sampler, steps, models } = options.plan
+    const { addon, folder, ranks, signal } = options
+    const { source, models } = options.plan
     const config = {
       ...options.config,
       device: deviceOf(options.config.device, ranks, addon.runtime().cudaDevices),
@@ -135,42 +153,17 @@ export class Setup {
       return thing
     }
     try {
-      const classes =
-        config.objective === 'region-text'
-          ? await openClasses(addon, config, source, student, { signal })
-          : undefined
+      const hasClasses = config.objective === 'region-text' || config.objective === 'fvit'
+      const classes = hasClasses
+        ? await openClasses(addon, config, source, student, { signal })
+        : undefined
       if (classes) keep(classes.features)
-      const trainer = await callNative(addon, { signal }, call =>
-        addon.createTrainer({
-          ...call,
-          student: student.path,
-          pretrained: models.pretrained?.path,
-          config: { ...config.modelConfig, name: student.name },
-          train: trainOptions(config, steps, classes),
-          processGroup: ranks,
-        }),
-      )
-      keep(trainer)
-      if (ranks && ranks.rank > 0 && !models.model) {
-        await rm(student.path, { recursive: true, force: true })
-      }
-      const inputs = await inputsOf(config, student.path, trainer.info)
-      const teacher = await loadTeacher(config, models['teacher.model'], signal)
-      if (teacher) keep(teacher)
-      const batches = new Batches({
-        config,
-        addon,
-        inputs,
-        source,
-        sampler,
-        classes: classes?.names,
-        teacher:
-          teacher && teacherOf(teacher, inputs.size / inputs.patchSize, config.teacher?.mode),
-        signal: decoding,
-      })
+      const parts: Parts = { ...options, config, student, classes, keep }
+      const { trainer, batches } =
+        config.objective === 'fvit' ? await detectorOf(parts) : await towersOf(parts)
       return new Setup(trainer, batches, made)
     } catch (error) {
-      for (const thing of made) thing.dispose()
+      for (const thing of made.reverse()) thing.dispose()
       throw error
     }
   }
@@ -178,6 +171,116 @@ export class Setup {
   dispose(): void {
     for (const thing of this.#made) thing.dispose()
   }
+}
+
+/** What a trainer and its batches are made of. */
+interface Parts extends SetupOptions {
+  readonly student: Pick<ResolvedSource, 'path'> & { readonly name?: string | undefined }
+  readonly classes: Classes | undefined
+  readonly keep: <T extends { dispose(): void }>(thing: T) => T
+}
+
+/** Training of a model's towers. */
+async function towersOf(parts: Parts): Promise<{ trainer: NativeTrainer; batches: Batches }> {
+  const { addon, config, student, classes, ranks, signal, decoding, keep } = parts
+  const { source, sampler, steps, models } = parts.plan
+  const trainer = await callNative(addon, { signal }, call =>
+    addon.createTrainer({
+      ...call,
+      student: student.path,
+      pretrained: models.pretrained?.path,
+      config: { ...config.modelConfig, name: student.name },
+      train: trainOptions(config, schedule(config, sampler, steps), classes),
+      processGroup: ranks,
+    }),
+  )
+  keep(trainer)
+  if (ranks && ranks.rank > 0 && !models.model) {
+    await rm(student.path, { recursive: true, force: true })
+  }
+  const inputs = await inputsOf(config, student.path, trainer.info)
+  const teacher = await loadTeacher(config, models['teacher.model'], signal)
+  if (teacher) keep(teacher)
+  const batches = new Batches({
+    config,
+    addon,
+    inputs,
+    source,
+    sampler,
+    classes: classes?.names,
+    teacher: teacher && teacherOf(teacher, inputs.size / inputs.patchSize, config.teacher?.mode),
+    signal: decoding,
+  })
+  return { trainer, batches }
+}
+
+/** Training of a detector's heads. */
+async function detectorOf(
+  parts: Parts,
+): Promise<{ trainer: NativeDetectorTrainer; batches: DetectorBatches }> {
+  const { addon, config, student, ranks, signal, decoding, keep, folder } = parts
+  const { source, sampler, steps } = parts.plan
+  const classes = parts.classes as Classes
+  const detector = config.detector as DetectorFields
+  const modelConfig = { ...config.modelConfig, name: student.name }
+  const info = await callNative(addon, { signal }, call =>
+    addon.inspect({ ...call, path: student.path, config: modelConfig }),
+  )
+  const side = config.imageSize ?? info.detector?.side ?? sideOf(info, detector)
+  const trainer = await callNative(addon, { signal }, call =>
+    addon.createDetectorTrainer({
+      ...call,
+      student: student.path,
+      config: modelConfig,
+      train: {
+        ...detectorOptions(config, detector),
+        side,
+        classes: classes.names,
+        novel: source.novel ?? [],
+        words: classes.features,
+        schedule: schedule(config, sampler, steps),
+      },
+      processGroup: ranks,
+    }),
+  )
+  keep(trainer)
+  const store = await openStore(detector, addon, folder, ranks)
+  if (store) keep(store)
+  const batches = new DetectorBatches({
+    config,
+    detector,
+    addon,
+    source,
+    sampler,
+    signal: decoding,
+    side,
+    classes: classes.names,
+    tower: images => trainer.towerMaps({ images }),
+    store,
+  })
+  return { trainer, batches }
+}
+
+/** Of the network's square, as the released configurations have it. */
+function sideOf({ patchSize }: NativeCheckpointInfo, { variant }: DetectorFields): number {
+  if (patchSize === 14) return 896
+  return variant === 'lvis' ? 1024 : 640
+}
+
+const GIGABYTE = 1e9
+
+async function openStore(
+  { views, cache }: DetectorFields,
+  addon: NativeAddon,
+  folder: RunFolder,
+  ranks: Ranks | undefined,
+): Promise<ViewStore | undefined> {
+  if (views === undefined) return undefined
+  const { kind = 'memory', gigabytes = 4, dtype = 'float32' } = cache ?? {}
+  const shared = ranks?.worldSize ?? 1
+  const options = { addon, dtype, room: (gigabytes * GIGABYTE) / shared }
+  if (kind === 'memory') return new MemoryStore(options)
+  return FileStore.open(options, folder.file('maps'), shared)
 }
 
 /** A model that has learnt nothing, in the run's folder; ranks above 0 start from rank 0's weights. */
@@ -232,9 +335,23 @@ async function loadTeacher(
   })
 }
 
-function trainOptions(config: ResolvedConfig, steps: number, classes: Classes | undefined) {
+/** In steps. */
+function schedule(
+  { schedule: { milestones = [], ...rest } }: ResolvedConfig,
+  { stepsPerEpoch }: Sampler,
+  total: number,
+): NativeTrainOptions['schedule'] {
+  const steps = milestones.map(epoch => Math.round(epoch * stepsPerEpoch))
+  return { ...rest, milestones: steps.sort((a, b) => a - b), total }
+}
+
+function trainOptions(
+  config: ResolvedConfig,
+  schedule: NativeTrainOptions['schedule'],
+  classes: Classes | undefined,
+): NativeTrainOptions {
   return {
-    objective: config.objective,
+    objective: config.objective as NativeTrainOptions['objective'],
     mode: config.mode,
     contentWeight: config.contentWeight,
     contextWeight: config.contextWeight,
@@ -244,12 +361,51 @@ function trainOptions(config: ResolvedConfig, steps: number, classes: Classes | 
     regionWeight: config.regionWeight,
     unlockedGroups: config.unlockedGroups,
     trainText: config.trainText,
-    schedule: { ...config.schedule, total: steps },
+    schedule,
     ...config.optimizer,
     device: config.device,
     dtype: config.dtype,
     checkpointActivations: config.checkpointActivations,
     seed: config.seed,
+  }
+}
+
+function detectorOptions(
+  { optimizer, device, dtype, seed }: ResolvedConfig,
+  detector: DetectorFields,
+): Omit<NativeDetectorTrainOptions, 'side' | 'classes' | 'novel' | 'words' | 'schedule'> {
+  const {
+    masks = false,
+    rpnNorm = false,
+    backgroundWeight = 0.6,
+    lowQualityBoxes = false,
+  } = detector
+  const { channels, hidden, convolutions, blocks, mode, temperature } = detector
+  const { rpnSamples, perLevel, proposals, proposalNms } = detector
+  const { boxSamples, boxPositiveShare, boxIou, normMomentum } = detector
+  return {
+    channels,
+    hidden,
+    convolutions,
+    masks,
+    rpnNorm,
+    blocks,
+    mode,
+    temperature,
+    backgroundWeight,
+    rpnSamples,
+    perLevel,
+    proposals,
+    proposalNms,
+    boxSamples,
+    boxPositiveShare,
+    boxIou,
+    lowQualityBoxes,
+    normMomentum,
+    ...optimizer,
+    device,
+    dtype,
+    seed,
   }
 }
 

@@ -7,10 +7,11 @@ import { loadImage } from '../../../../ts/image/source.js'
 import { defaultTokenizer } from '../../../../ts/text/tokenizer.js'
 import { resolveConfig } from '../../../../ts/train/config.js'
 import type { TrainConfig } from '../../../../ts/train/config-fields.js'
-import { Batches, disposeBatch } from '../../../../ts/train/data/batches.js'
+import { Batches } from '../../../../ts/train/data/batches.js'
 import { Sampler } from '../../../../ts/train/data/sampler.js'
 import { openShards } from '../../../../ts/train/data/sources/shards.js'
 import type { Region, Source } from '../../../../ts/train/data/sources/source.js'
+import { disposeBatch } from '../../../../ts/train/data/step-batch.js'
 import { contrastive, writeShards } from '../../../support/training.js'
 
 const addon = loadAddon()

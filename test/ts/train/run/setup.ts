@@ -2,6 +2,7 @@
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import type { NativeTrainBatch } from '../../../../ts/engine/addon-types.js'
 import { loadAddon } from '../../../../ts/engine/load-addon.js'
 import { type TrainConfig, train } from '../../../../ts/index.js'
 import { resolveConfig } from '../../../../ts/train/config.js'
@@ -97,7 +98,7 @@ t.test('what is loaded is what was looked at', async t => {
     decoding,
   })
   const { parts } = await setup.batches.make(0)
-  t.equal(parts[0]?.vfmFeatures?.shape.length, 4)
+  t.equal((parts[0] as NativeTrainBatch).vfmFeatures?.shape.length, 4)
   setup.dispose()
   setup.dispose()
 })

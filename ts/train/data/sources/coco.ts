@@ -1,10 +1,12 @@
 import { dirname } from 'node:path'
 import { namedFile, shown } from '../../../base/coco-entries.js'
+import { type JsonFile, type JsonRange, readJsonLists } from '../../../base/json-lists.js'
 import { DeclipError } from '../../../errors.js'
+import type { MaskShape } from '../../../masks/pack-shapes.js'
 import { fileSource, fromFolder } from './files.js'
 import { LeftOut } from './left-out.js'
 import { boxProblem, isUsable } from './regions.js'
-import type { Item, Needs, Region, Source } from './source.js'
+import type { Category, DetectorNeeds, Item, Needs, Region, Source } from './source.js'
 import { parseJson, readText } from './text.js'
 
 interface Picture {
@@ -18,6 +20,9 @@ interface Annotation {
   category_id?: unknown
   bbox?: unknown
   iscrowd?: unknown
+  /** Of a detector's data. */
+  range?: JsonRange
+  isShaped?: boolean
 }
 
 /** Of pictures and categories. A number and a text are never equal, as in pycocotools. */
@@ -38,7 +43,9 @@ export async function openCoco(
   folder: string | undefined,
   needs: Needs,
 ): Promise<Source> {
-  const json = parseJson(path, await readText(path))
+  const { detector } = needs
+  const file = detector ? await readObjects(path) : undefined
+  const json = file?.json ?? parseJson(path, await readText(path))
   const root = folder ?? dirname(path)
   const leftOut = new LeftOut()
   if (Array.isArray(json)) {
@@ -55,14 +62,101 @@ export async function openCoco(
     name: nameOf(path, i, picture),
   }))
   const names = classNames(path, categories as unknown[])
+  const learned = detector && chooseClasses(path, names, categories as unknown[], detector)
   const boxes = needs.boxes === 'none' ? [] : (annotations as (Annotation | null)[])
-  const regions = group(path, pictures, boxes, names, needs, leftOut)
+  const regions = group(path, pictures, boxes, { names, needs, learned }, leftOut)
   const items = pictures
     .map(({ id, name }, i) =>
       item(path, `images[${i}]`, root, name, regions.get(id as Id)?.regions ?? []),
     )
     .filter((item, i) => isUsable(item, needs, leftOut, `images[${i}] of ${path}, ${item.name}`))
-  return fileSource(items, { path, needs, leftOut, classes: [...names.values()] })
+  return fileSource(items, {
+    path,
+    needs,
+    leftOut,
+    classes: learned?.classes ?? [...names.values()],
+    novel: learned?.novel,
+    shapes: file && (regions => shapesOf(file.read, regions)),
+  })
+}
+
+/** A file that may be larger than a text can be: of an annotation what a box needs, and where it stands. */
+async function readObjects(path: string) {
+  const json: Record<'images' | 'annotations' | 'categories', unknown[]> = {
+    images: [],
+    annotations: [],
+    categories: [],
+  }
+  const { members, read } = await readJsonLists(path, {
+    images: ({ value }) => json.images.push(value),
+    categories: ({ value }) => json.categories.push(value),
+    annotations: ({ value, range }) => {
+      const { image_id, category_id, bbox, iscrowd, segmentation } = (value ?? {}) as Annotation & {
+        segmentation?: unknown
+      }
+      const isShaped =
+        typeof segmentation === 'object' &&
+        segmentation !== null &&
+        !(Array.isArray(segmentation) && segmentation.length === 0)
+      json.annotations.push({ image_id, category_id, bbox, iscrowd, isShaped, range })
+    },
+  })
+  const lacks = Object.keys(json).filter(name => !members.has(name))
+  if (lacks.length > 0) throw structure(path, `it has no list "${lacks.join('" and no "')}"`)
+  return { json, read }
+}
+
+async function shapesOf(read: JsonFile['read'], regions: readonly Region[]): Promise<MaskShape[]> {
+  const annotations = await read(regions.map(({ range }) => range as JsonRange))
+  return annotations.map(value => (value as { segmentation: MaskShape }).segmentation)
+}
+
+/** What a detector learns of a file's categories. */
+interface Learned {
+  readonly classes: readonly string[]
+  readonly novel: readonly string[]
+}
+
+/** @throws DeclipError ERR_DECLIP_INVALID_ARG for a name that is no category or no class */
+function chooseClasses(
+  path: string,
+  names: ReadonlyMap<Id, string>,
+  categories: readonly unknown[],
+  needs: DetectorNeeds,
+): Learned {
+  const frequencies = new Map(
+    (categories as { id: Id; frequency?: unknown }[]).map(({ id, frequency }) => [id, frequency]),
+  )
+  const all = [...names].map(([id, name]): Category => {
+    const frequency = frequencies.get(id)
+    return typeof frequency === 'string' ? { name, frequency } : { name }
+  })
+  const wanted = needs.classes && new Set(needs.classes)
+  const chosen = wanted ? all.filter(({ name }) => wanted.has(name)) : all
+  const refuse = (
+    field: string,
+    of: string,
+    list: readonly string[],
+    known: ReadonlySet<string>,
+  ) => {
+    const stranger = list.find(name => !known.has(name))
+    if (stranger === undefined) return
+    throw new DeclipError(
+      'ERR_DECLIP_INVALID_ARG',
+      `${field}: ${shown(stranger)} is no ${of} of ${path}, which has ${[...known].slice(0, 5).join(', ')}${known.size > 5 ? ', ...' : ''}.`,
+    )
+  }
+  refuse('classes', 'category', needs.classes ?? [], new Set(names.values()))
+  const classes = chosen.map(({ name }) => name)
+  const novel = needs.novel(chosen)
+  refuse('detector.novel', 'class', novel, new Set(classes))
+  if (novel.length === classes.length && classes.length > 0) {
+    throw new DeclipError(
+      'ERR_DECLIP_INVALID_ARG',
+      'detector.novel names every class, so that none is left to be learned.',
+    )
+  }
+  return { classes, novel: classes.filter(name => novel.includes(name)) }
 }
 
 function nameOf(path: string, i: number, picture: Picture | null): string {
@@ -133,8 +227,15 @@ function group(
   path: string,
   pictures: readonly { readonly id: unknown; readonly name: string }[],
   annotations: readonly (Annotation | null)[],
-  names: ReadonlyMap<Id, string>,
-  needs: Needs,
+  {
+    names,
+    needs,
+    learned,
+  }: {
+    readonly names: ReadonlyMap<Id, string>
+    readonly needs: Needs
+    readonly learned: Learned | undefined
+  },
   leftOut: LeftOut,
 ): Map<Id, Annotated> {
   const groups = new Map<Id, Annotated>()
@@ -149,8 +250,10 @@ function group(
     else if (known.name !== name) known.ambiguous = true
   }
   const labels = needs.boxes !== 'proposals'
+  const classes = learned && new Set(learned.classes)
+  const novel = new Set(learned?.novel)
   for (const [i, annotation] of annotations.entries()) {
-    const { image_id, category_id, bbox, iscrowd } = annotation ?? {}
+    const { image_id, category_id, bbox, iscrowd, isShaped, range } = annotation ?? {}
     const leave = (kind: string, what: string) =>
       leftOut.add(kind, `annotations[${i}] of ${path}, ${what}`)
     const picture = groups.get(image_id as Id)
@@ -175,7 +278,18 @@ function group(
     if (labels && label === undefined) {
       leave('boxes of no category', `category_id ${idText(category_id, names)}`)
     }
-    picture.regions.push({ box: bbox as unknown as Region['box'], label })
+    const box = bbox as unknown as Region['box']
+    if (!needs.detector) {
+      picture.regions.push({ box, label })
+      continue
+    }
+    if (label === undefined) continue
+    if (novel.has(label)) leave('objects of novel classes', `category ${shown(label)}`)
+    else if (!classes?.has(label)) {
+      leave('objects of categories that are not among classes', `category ${shown(label)}`)
+    } else if (needs.detector.shapes && !isShaped) {
+      leave('objects without a segmentation', `bbox ${shown(bbox)}`)
+    } else picture.regions.push({ box, label, range })
   }
   return groups
 }

@@ -17,12 +17,12 @@ export function fileSource(
     needs,
     leftOut,
     classes,
+    ...more
   }: {
     readonly path: string
     readonly needs: Needs
     readonly leftOut: LeftOut
-    readonly classes?: readonly string[] | undefined
-  },
+  } & Pick<Source, 'classes' | 'novel' | 'shapes'>,
 ): Source {
   const digest = createHash('sha256')
   const labels = new Map<string, string>()
@@ -42,6 +42,7 @@ export function fileSource(
     leftOut,
     digest: digest.digest('hex'),
     read: async index => items[index] as Item,
+    ...more,
   }
 }
 

@@ -1,4 +1,5 @@
 import type { ResolvedConfig } from '../../config-fields.js'
+import { detectorNeeds } from '../../detector-classes.js'
 import { openCaptions } from './captions.js'
 import { openCoco } from './coco.js'
 import { openFolder } from './folder.js'
@@ -8,7 +9,10 @@ import type { Needs, Source } from './source.js'
 /** Opens what `data` of a configuration names. */
 export async function openSource(config: ResolvedConfig): Promise<Source> {
   const { data } = config
-  const needs = needsOf(config)
+  const needs = {
+    ...needsOf(config),
+    detector: config.objective === 'fvit' ? await detectorNeeds(config) : undefined,
+  }
   switch (data.kind) {
     case 'folder':
       return openFolder(data.path)
@@ -30,6 +34,7 @@ function needsOf({ objective, regions, regionWeight }: ResolvedConfig): Needs {
     case 'contrastive':
       return { caption: true, boxes: regionWeight > 0 ? 'labels' : 'none' }
     case 'region-text':
+    case 'fvit':
       return { caption: false, boxes: 'labelled' }
     default:
       return { caption: false, boxes: regions.source === 'proposals' ? 'proposals' : 'none' }

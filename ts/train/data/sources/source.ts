@@ -1,3 +1,5 @@
+import type { JsonRange } from '../../../base/json-lists.js'
+import type { MaskShape } from '../../../masks/pack-shapes.js'
 import type { LeftOut } from './left-out.js'
 
 /** A box of a picture with what it shows. */
@@ -6,6 +8,8 @@ export interface Region {
   readonly box: readonly [x: number, y: number, width: number, height: number]
   /** Class name; regions without one serve as proposals. */
   readonly label?: string | undefined
+  /** Where its annotation stands in the file, for {@link Source.shapes}. */
+  readonly range?: JsonRange | undefined
 }
 
 /** What is known of a picture. */
@@ -27,6 +31,25 @@ export interface Needs {
    * picture has some. 'labelled': every picture must have a labelled box.
    */
   readonly boxes: 'none' | 'proposals' | 'labels' | 'labelled'
+  /** What a detector takes; boxes are 'labelled' then. */
+  readonly detector?: DetectorNeeds | undefined
+}
+
+/** What a detector takes of annotated objects. */
+export interface DetectorNeeds {
+  /** Whether an object must have a segmentation. */
+  readonly shapes: boolean
+  /** The classes among the categories, which are in the order of their ids. Unset: all. */
+  readonly classes?: readonly string[] | undefined
+  /** Of the classes those whose objects are left out. */
+  novel(classes: readonly Category[]): readonly string[]
+}
+
+/** A class that a file names. */
+export interface Category {
+  readonly name: string
+  /** LVIS: rare, common or frequent. */
+  readonly frequency?: string | undefined
 }
 
 /** Pictures in a fixed order, readable at random. */
@@ -35,6 +58,8 @@ export interface Source {
   readonly length: number
   /** Class names in the order of their labels, where the data say so. */
   readonly classes?: readonly string[] | undefined
+  /** Those of them that are not learned, of a detector's data. */
+  readonly novel?: readonly string[] | undefined
   /** Every label of a box, with the name of a picture that has it. */
   readonly labels: ReadonlyMap<string, string>
   /** What of the data is no item, or lacks something. */
@@ -43,4 +68,10 @@ export interface Source {
   readonly digest: string
   /** Item 0 to length - 1. May be called again before it has resolved. */
   read(index: number): Promise<Item>
+  /**
+   * The segmentations of regions, of a detector's data.
+   *
+   * @throws DeclipError ERR_DECLIP_IO where the file was changed since
+   */
+  readonly shapes?: ((regions: readonly Region[]) => Promise<MaskShape[]>) | undefined
 }

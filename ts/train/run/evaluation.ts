@@ -1,0 +1,50 @@
+import { DeclipError, toDeclipError } from '../../errors.js'
+import type { ReportResult } from '../../evaluate/report/parts.js'
+import type { ResolvedConfig } from '../config-fields.js'
+
+/** Figures of an evaluation as fractions, by their place in the result ('ap50.novel'); the headline is the first. */
+export type EvaluationFigures = Readonly<Record<string, number>>
+
+/**
+ * Measures exported weights on the configuration's data set, as `declip eval` would.
+ *
+ * @returns undefined where the caller wants the run to stop meanwhile
+ * @throws DeclipError as evaluate(), naming the field `evaluate`
+ */
+export async function evaluateExport(
+  model: string,
+  { evaluate: options, device }: ResolvedConfig,
+  signal: AbortSignal | undefined,
+): Promise<EvaluationFigures | undefined> {
+  if (!options) return undefined
+  const [{ evaluate }, { headlineFigures }] = await Promise.all([
+    import('../../evaluate/evaluate.js'),
+    import('../../evaluate/report/headline.js'),
+  ])
+  const { dataset, data, kind, limit } = options
+  try {
+    const result = await evaluate({
+      task: 'detection',
+      dataset,
+      data,
+      kind,
+      limit,
+      model,
+      device: device as 'cpu',
+      signal,
+    })
+    const known = headlineFigures(result as ReportResult).flatMap(({ path, value }) =>
+      value === null ? [] : [[path, value] as const],
+    )
+    return Object.fromEntries(known)
+  } catch (error) {
+    if (signal?.aborted) return undefined
+    const { code, message } = toDeclipError(error)
+    throw new DeclipError(code, `evaluate: ${message}`, { cause: error })
+  }
+}
+
+/** What runs are compared by; undefined where nothing could be measured. */
+export function headlineOf(figures: EvaluationFigures): number | undefined {
+  return Object.values(figures)[0]
+}
