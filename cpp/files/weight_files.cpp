@@ -72,14 +72,14 @@ void read_one(const std::string& path, WeightFiles& out) {
   if (!json_follows) reject_foreign(*file, foreign_format(*file));
   Safetensors read = read_safetensors(file);
   out.tensors.merge(read.tensors);
-  const auto entry = [&](const char* key) -> std::optional<std::string> {
+  // One of several files says it: a detector's heads lie beside the model.
+  const auto take = [&](const char* key, std::optional<std::string>& said) {
     const auto it = read.metadata.find(key);
-    if (it == read.metadata.end()) return {};
-    return it->second;
+    if (it != read.metadata.end()) said = it->second;
   };
-  out.license = entry("license");
-  out.dense_mode = entry("dense_mode");
-  out.detector = entry("declip.detector");
+  take("license", out.license);
+  take("dense_mode", out.dense_mode);
+  take("declip.detector", out.detector);
 }
 
 // {"weight_map": {key: file name}}; every file is read once.

@@ -6,55 +6,15 @@
  *
  * `--mode` is the dense mode that the model is used with by default.
  */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { Float16Array } from '@petamoriken/float16'
 import { TEMPLATES, Tokenizer } from 'declip-native'
 import { packBundledModel } from '../../scripts/build/bundled-model.mjs'
 import { endWith, Failure, root } from '../../scripts/build/common.mjs'
 import { CONCEPTS } from './art/concepts.mjs'
 import { captionWords, PHRASES } from './scenes/captions.mjs'
-
-/** Names, float32 values and shapes of a safetensors file. */
-function readFloat32(file) {
-  const bytes = readFileSync(file)
-  const length = Number(bytes.readBigUInt64LE(0))
-  const { __metadata__: _, ...header } = JSON.parse(bytes.toString('utf8', 8, 8 + length))
-  return Object.entries(header).map(
-    ([
-      name,
-      {
-        dtype,
-        shape,
-        data_offsets: [from, to],
-      },
-    ]) => {
-      if (dtype !== 'F32') throw new Failure(`${file}: ${name} is ${dtype}, not F32.`)
-      const data = bytes.subarray(8 + length + from, 8 + length + to)
-      return { name, shape, values: new Float32Array(Uint8Array.from(data).buffer) }
-    },
-  )
-}
-
-/** A safetensors file of float16 tensors; its header is padded to a multiple of 8. */
-function float16File(tensors, metadata) {
-  const header = { __metadata__: metadata }
-  const blocks = []
-  let at = 0
-  for (const { name, shape, values } of tensors) {
-    const half = Float16Array.from(values)
-    const block = Buffer.from(half.buffer)
-    header[name] = { dtype: 'F16', shape, data_offsets: [at, at + block.length] }
-    blocks.push(block)
-    at += block.length
-  }
-  const text = JSON.stringify(header)
-  const json = Buffer.from(text.padEnd(Math.ceil(text.length / 8) * 8))
-  const size = Buffer.alloc(8)
-  size.writeBigUInt64LE(BigInt(json.length))
-  return Buffer.concat([size, json, ...blocks])
-}
+import { float16File, readFloat32 } from './weights.mjs'
 
 /** Ids of all tokens that captions and prompts are made of. */
 function usedTokens() {
@@ -73,7 +33,7 @@ function main() {
   })
   if (!values.model || !values.mode) throw new Failure('Say --model <folder> and --mode <mode>.')
   const used = usedTokens()
-  const tensors = readFloat32(join(values.model, 'open_clip_model.safetensors'))
+  const { tensors } = readFloat32(join(values.model, 'open_clip_model.safetensors'))
   for (const { name, shape, values } of tensors) {
     if (name !== 'token_embedding.weight') continue
     const width = shape[1]

@@ -52,6 +52,34 @@ TEST(weight_files_of_popular_repositories) {
   }
 }
 
+// A detector's heads lie beside the model that they were trained on: what one
+// of the files says of itself holds for both, in whatever order they are read.
+TEST(weight_files_of_several_that_say_different_things) {
+  const files::TempFolder temp;
+  const auto one = [](const std::string& metadata, const std::string& name) {
+    return files::safetensors(
+        R"({"__metadata__":{)" + metadata + R"(},")" + name +
+            R"(":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
+        std::string(4, '\0'));
+  };
+  const std::string heads =
+      one(R"("declip.detector":"{}","license":"mit")", "neck");
+  const std::string model = one(R"("dense_mode":"maskclip")", "visual");
+  for (const bool first : {true, false}) {
+    const std::string of_heads = first ? "a.safetensors" : "b.safetensors";
+    const std::string of_model = first ? "b.safetensors" : "a.safetensors";
+    temp.write(of_heads, heads);
+    temp.write(of_model, model);
+    const declip::WeightFiles read = declip::read_weight_files(
+        temp.write("d.safetensors.index.json",
+                   R"({"weight_map":{"neck":")" + of_heads + R"(","visual":")" +
+                       of_model + R"("}})"));
+    CHECK(read.detector == "{}" && read.license == "mit");
+    CHECK(read.dense_mode == "maskclip");
+    CHECK(read.tensors.size() == 2);
+  }
+}
+
 TEST(weight_files_messages) {
   const files::TempFolder temp;
   const auto refused = [&] {

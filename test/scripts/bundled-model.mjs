@@ -27,6 +27,11 @@ t.test('weights come back as they were, and are left alone while they are right'
     t.ok(readFileSync(weights).equals(bytes))
   }
   t.strictSame(readdirSync(folder).length, 3, 'no temporary file is left')
+  packBundledModel(bytes.subarray(5), folder, 'detector.safetensors')
+  rmSync(join(folder, 'detector.safetensors'))
+  t.equal(unpackBundledModel(folder), true, 'every packed file of the folder')
+  t.ok(readFileSync(join(folder, 'detector.safetensors')).equals(bytes.subarray(5)))
+  t.ok(readFileSync(weights).equals(bytes))
 })
 
 t.test('what is tracked is damaged', async t => {

@@ -1,0 +1,80 @@
+/**
+ * Trains the small detector from nothing: scenes, F-ViT's heads on the bundled model's frozen tower, the vote's share,
+ * the figures. What is there already is kept, and training that was ended goes on where it was.
+ *
+ *   npm run train:detector -- --work <folder> [--seed 1] [--try]
+ *
+ * The folder then holds scenes/{train,valid,test}/, run/ (log, plot, states, weights), detector/ (a model that
+ * loadModel() takes: `<folder>/detector/detector.safetensors.index.json`) and figures.json, figures.md. Ctrl-C stops
+ * after the running step; the same command goes on, bit for bit. `--try` does a little of everything in a minute or
+ * two, to see that it works: what comes out is of no use, so give it a folder of its own.
+ */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { endWith, Failure, root, run, step } from '../../../scripts/build/common.mjs'
+
+const here = join(root, 'models', 'recipe', 'detector')
+const script = name => join(here, `${name}.mjs`)
+const SCENES = { train: 12_000, valid: 150, test: 300 }
+const FEW = { train: 24, valid: 6, test: 8 }
+
+/** The configuration in the work folder, where its relative paths start. */
+function writeConfig(work, seed, brief) {
+  const config = { ...JSON.parse(readFileSync(join(here, 'fvit.json'), 'utf8')), seed }
+  if (brief) {
+    Object.assign(config, { steps: 4, batch: 2, logEvery: 1, saveEvery: 2 })
+    config.schedule.warmup = 1
+  }
+  const file = join(work, 'fvit.json')
+  writeFileSync(file, `${JSON.stringify(config, null, 2)}\n`)
+  return { file, out: join(work, config.out) }
+}
+
+async function main() {
+  const { values } = parseArgs({
+    options: {
+      work: { type: 'string' },
+      seed: { type: 'string', default: '1' },
+      try: { type: 'boolean', default: false },
+    },
+  })
+  if (!values.work) throw new Failure('Say where everything goes: --work <folder>.')
+  const seed = Number(values.seed)
+  if (!Number.isInteger(seed) || seed < 1) throw new Failure('--seed is a whole number from 1.')
+  const work = resolve(values.work)
+  mkdirSync(work, { recursive: true })
+  for (const [styles, count] of Object.entries(values.try ? FEW : SCENES)) {
+    const out = join(work, 'scenes', styles)
+    if (existsSync(join(out, 'annotations.json'))) continue
+    const options = ['--out', out, '--styles', styles, '--count', String(count), '--threads', '2']
+    await step(`${styles} scenes`, () => run('node', [script('scenes'), ...options]))
+  }
+  const { file, out } = writeConfig(work, seed, values.try)
+  if (!existsSync(join(out, 'model-average'))) {
+    const resume = existsSync(join(out, 'state.safetensors')) ? ['--resume'] : []
+    const declip = join(root, 'dist', 'esm', 'cli', 'main.js')
+    await step('heads', () => run('node', [declip, 'train', '--config', file, ...resume]))
+  }
+  const detector = join(work, 'detector')
+  if (!existsSync(join(detector, 'choice.json'))) {
+    const options = [
+      '--model',
+      join(out, 'model-average'),
+      '--valid',
+      join(work, 'scenes', 'valid'),
+    ]
+    await step('the vote', () => run('node', [script('choose'), ...options, '--out', detector]))
+  }
+  const figures = join(work, 'figures.json')
+  if (!existsSync(figures)) {
+    const options = ['--detector', detector, '--test', join(work, 'scenes', 'test')]
+    await step('figures', () => run('node', [script('measure'), ...options, '--out', figures]))
+  }
+  const { toTable } = await import('./table.mjs')
+  const table = toTable(JSON.parse(readFileSync(figures, 'utf8')))
+  writeFileSync(join(work, 'figures.md'), `${table}\n`)
+  console.log(`${table}\n\nThe detector: ${join(detector, 'detector.safetensors.index.json')}`)
+}
+
+await main().catch(endWith)
