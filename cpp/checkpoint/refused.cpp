@@ -214,6 +214,16 @@ constexpr Refusal kTextOnly{
     .told_by = "`text_model.*` or `token_embedding.weight`, and no image tower",
     .why = "it holds a text tower and no vision tower",
     .instead = "load the whole model, which gives text features too"};
+constexpr Refusal kHeadsAlone{
+    .name = "A detector's heads alone, detectors on other backbones",
+    .told_by =
+        "`roi_head.*` or `rpn_head.*`, and no tower in `backbone.visual.*`",
+    .why =
+        "it holds a detector's heads (roi_head.*, rpn_head.*) without the ViT "
+        "that they stand on",
+    .instead =
+        "save the whole F-ViT detector, with its tower in backbone.visual.*; "
+        "detectors on other backbones are not run"};
 constexpr Refusal kOtherTimm{
     .name = "Other towers of timm's",
     .told_by = "`visual.trunk.*`",
@@ -299,6 +309,8 @@ constexpr std::array kBefore{
 };
 
 constexpr std::array kAfter{
+    Signature{.key = "roi_head.*", .refusal = &kHeadsAlone},
+    Signature{.key = "rpn_head.*", .refusal = &kHeadsAlone},
     Signature{.key = "visual.trunk.*", .refusal = &kOtherTimm},
     Signature{.key = "token_embedding.weight", .refusal = &kTextOnly},
     Signature{.key = "text.token_embedding.weight", .refusal = &kTextOnly},

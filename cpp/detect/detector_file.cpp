@@ -38,26 +38,6 @@ bool is_of_heads(const std::string& key) {
       });
 }
 
-/// The side of the network's square: the released one, in whole patches.
-int64_t usual_side(const DetectorConfig& c) {
-  const bool lvis = c.masks || c.rpn_norm;
-  const int64_t side = c.patch == kLargePatch ? kLargeSide
-                       : lvis                 ? kLvisSide
-                                              : kCocoSide;
-  return std::max<int64_t>(1, (side + c.patch / 2) / c.patch) * c.patch;
-}
-
-/// Blocks whose maps are the levels, counted from 0: 3, 5, 7, 11 of 12 and 6,
-/// 10, 14, 23 of 24 as released; for other depths in like places.
-std::vector<int64_t> usual_blocks(int64_t depth) {
-  if (depth == 12) return {3, 5, 7, 11};
-  if (depth == 24) return {6, 10, 14, 23};
-  std::vector<int64_t> blocks{
-      (depth + 2) / 3 - 1, (depth + 1) / 2 - 1, depth - 2, depth - 1};
-  for (int64_t& block : blocks) block = std::max<int64_t>(block, 0);
-  return blocks;
-}
-
 // --- shapes ---
 
 class HeadShapes {
@@ -286,6 +266,25 @@ void check_names(DetectorConfig& c, std::vector<std::string>& notes) {
 }  // namespace
 }  // namespace detector_file
 
+int64_t usual_detector_side(const DetectorConfig& config) {
+  using namespace detector_file;
+  const bool lvis = config.masks || config.rpn_norm;
+  const int64_t side = config.patch == kLargePatch ? kLargeSide
+                       : lvis                      ? kLvisSide
+                                                   : kCocoSide;
+  return std::max<int64_t>(1, (side + config.patch / 2) / config.patch) *
+         config.patch;
+}
+
+std::vector<int64_t> usual_detector_blocks(int64_t depth) {
+  if (depth == 12) return {3, 5, 7, 11};
+  if (depth == 24) return {6, 10, 14, 23};
+  std::vector<int64_t> blocks{
+      (depth + 2) / 3 - 1, (depth + 1) / 2 - 1, depth - 2, depth - 1};
+  for (int64_t& block : blocks) block = std::max<int64_t>(block, 0);
+  return blocks;
+}
+
 void read_detector(const CheckpointSource& source, Checkpoint& out) {
   using namespace detector_file;
   std::map<std::string, at::Tensor> all;
@@ -300,8 +299,8 @@ void read_detector(const CheckpointSource& source, Checkpoint& out) {
   const VisionConfig& tower = out.config.vision;
   try {
     DetectorConfig config = HeadShapes(weights, tower).read();
-    config.side = usual_side(config);
-    config.blocks = usual_blocks(tower.layers);
+    config.side = usual_detector_side(config);
+    config.blocks = usual_detector_blocks(tower.layers);
     config.names = source.files.class_names;
     if (source.files.detector) {
       apply_metadata(

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cstdint>
+#include <vector>
+
 #include "checkpoint/family.h"
 
 namespace declip {
@@ -23,5 +26,14 @@ namespace declip {
 /// norms' `num_batches_tracked` and the unused `fc_cls` stay among them, for
 /// files that are written again.
 void read_detector(const CheckpointSource& source, Checkpoint& out);
+
+/// The side of the network's square as released, in whole patches: 896 for
+/// patches of 14 pixels, else 1024 for the LVIS variant (masks, or norms in the
+/// RPN) and 640 for the COCO one.
+int64_t usual_detector_side(const DetectorConfig& config);
+
+/// Blocks whose maps are the levels, counted from 0: 3, 5, 7, 11 of 12 and 6,
+/// 10, 14, 23 of 24 as released; for other depths in like places.
+std::vector<int64_t> usual_detector_blocks(int64_t depth);
 
 }  // namespace declip

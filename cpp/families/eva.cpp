@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cmath>
+#include <optional>
 #include <string>
 
 #include "checkpoint/timm_config.h"
@@ -76,6 +77,18 @@ std::string format_of(const CheckpointSource& source) {
   return source.files.trainer && format == "eva-clip" ? "trainer" : format;
 }
 
+/// Channels of a head, of the rotary tables that the authors' files store: one
+/// row a place, as wide as a head.
+std::optional<int64_t> width_of_rotary_tables(const CheckpointSource& source) {
+  for (const auto& [key, tensor] : source.files.tensors) {
+    if (key.ends_with("rope.freqs_cos") && tensor.dim() == 2 &&
+        tensor.size(1) > 0) {
+      return tensor.size(1);
+    }
+  }
+  return std::nullopt;
+}
+
 void read_told(const CheckpointSource& source,
                const std::optional<OpenClipConfig>& told,
                std::optional<int64_t> head_width,
@@ -86,7 +99,7 @@ void read_told(const CheckpointSource& source,
   config.text = read_text_tower(source.weights);
   if (config.text) config.text->activation = Activation::kGelu;
   ToldOfTowers towers;
-  towers.head_width = head_width;
+  towers.head_width = head_width ? head_width : width_of_rotary_tables(source);
   if (told) {
     towers.text_heads = told->text_heads;
     if (config.text) config.text->activation = told->activation;

@@ -1,5 +1,7 @@
 #include "model/clip_encoder.h"
 
+#include <ATen/ATen.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -47,6 +49,25 @@ Stages ClipEncoder::stages(const at::Tensor& image,
   }
   out.blocks = tap.take();
   return out;
+}
+
+at::Tensor ClipEncoder::features_after(const Stage& before,
+                                       DenseMode mode) const {
+  check_mode(mode);
+  const Recipe& recipe = recipe_of(mode);
+  if (!recipe.earlier_blocks.empty() || !recipe.keeps_class_token ||
+      recipe.needs_proxy()) {
+    throw Error(ErrorCode::kInvalidArg,
+                std::string("Dense mode '") + dense_mode_name(mode) +
+                    "' looks at more than the last block, and cannot be had "
+                    "from the tokens before it: give a mode of the last block "
+                    "alone, such as 'maskclip', 'qq' or 'csa'.");
+  }
+  const Grid grid{before.map.size(2), before.map.size(3)};
+  const auto x =
+      at::cat({before.prefix, before.map.flatten(2).transpose(1, 2)}, 1)
+          .to(tower_->numerics().stream());
+  return finish_dense(*tower_, x, grid, mode);
 }
 
 std::unique_ptr<VisionEncoder> make_plain_encoder(const ModelConfig& config,

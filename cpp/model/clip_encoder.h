@@ -19,6 +19,7 @@ class ClipEncoder final : public VisionEncoder {
   Stages stages(const at::Tensor& image,
                 const StageOptions& options,
                 const Call& call) const override;
+  at::Tensor features_after(const Stage& before, DenseMode mode) const override;
 
  private:
   std::unique_ptr<const VisionTower> tower_;

@@ -29,6 +29,15 @@ void VisionEncoder::check_mode(DenseMode mode) const {
                   mode_names(modes) + ".");
 }
 
+at::Tensor VisionEncoder::features_after(const Stage&, DenseMode mode) const {
+  throw Error(ErrorCode::kInvalidArg,
+              std::string("Dense mode '") + dense_mode_name(mode) +
+                  "' cannot be had beside another one: this model (" +
+                  std::string(config_.family->name) +
+                  ") has no block with modes at its end. Give both the same "
+                  "mode.");
+}
+
 at::Tensor VisionEncoder::patches(const at::Tensor& image,
                                   const DenseOptions& options,
                                   const Call& call) const {

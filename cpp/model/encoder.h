@@ -63,6 +63,13 @@ class VisionEncoder {
                         const StageOptions& options,
                         const Call& call) const = 0;
 
+  /// Patch features [B, E, h, w], not normalised, of the last block under
+  /// another mode than the pass had that gave `before`: what stages() says of
+  /// the block before the last. The blocks up to there are shared.
+  /// Throws Error(kInvalidArg) for modes that look at earlier blocks or at
+  /// other features, and for models without dense modes.
+  virtual at::Tensor features_after(const Stage& before, DenseMode mode) const;
+
   /// Patch features [B, E, h, w], not normalised.
   at::Tensor patches(const at::Tensor& image,
                      const DenseOptions& options,

@@ -119,7 +119,12 @@ CheckpointInfo describe(const Checkpoint& checkpoint) {
   if (checkpoint.detector) {
     info.detector = checkpoint.detector->config;
     for (const auto& [name, tensor] : checkpoint.detector->tensors) {
-      info.parameters += tensor.numel();
+      // What batch norms have counted is not learnt, nor are words.
+      if (name.find(".running_") == std::string::npos &&
+          !name.ends_with("num_batches_tracked") &&
+          !name.ends_with("all_embeddings")) {
+        info.parameters += tensor.numel();
+      }
       ++info.tensors;
     }
   }
