@@ -27,7 +27,7 @@ Numerics numerics_of(bool fused, at::ScalarType dtype) {
   return numerics;
 }
 
-at::Tensor channels_last(const at::Tensor& x) {
+at::Tensor in_channels_last(const at::Tensor& x) {
   return x.contiguous(at::MemoryFormat::ChannelsLast);
 }
 
@@ -120,7 +120,7 @@ void check_conv(const Shape& shape,
                   with_bias ? bias.to(at::kFloat) : bias,
                   relu,
                   numerics);
-  const auto found = conv(channels_last(x));
+  const auto found = conv(in_channels_last(x));
   CHECK(found.is_contiguous(at::MemoryFormat::ChannelsLast));
   CHECK(found.scalar_type() == numerics.dtype);
   const auto expected = plain_conv(x, weight, bias, relu);
@@ -198,7 +198,7 @@ TEST(upsampling_matches_plain_loops) {
                                  bias.defined() ? bias.to(at::kFloat) : bias,
                                  numerics_of(fused, dtype),
                                  relu ? Epilogue::kRelu : Epilogue::kNone);
-        const auto found = upsample(channels_last(x));
+        const auto found = upsample(in_channels_last(x));
         CHECK(found.is_contiguous(at::MemoryFormat::ChannelsLast));
         auto expected = plain_upsample(x, weight, bias);
         if (relu) expected = expected.relu();
