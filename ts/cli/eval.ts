@@ -4,6 +4,7 @@ import type { EvaluationTask } from '../evaluate/datasets/dataset.js'
 import { DATASET_TASKS, type EvaluationDataset } from '../evaluate/datasets/open.js'
 import { evaluate } from '../evaluate/evaluate.js'
 import { EVALUATE_FIELDS } from '../evaluate/options.js'
+import { addDetectorOptions, type DetectorFlags, detectorOptions } from './detector-options.js'
 import { describeResult } from './eval-table.js'
 import { fieldOptions } from './field-options.js'
 import {
@@ -30,7 +31,12 @@ import {
 } from './shared.js'
 
 /** Options of `declip eval` as commander gives them. */
-export interface EvalFlags extends ModelFlags, ClassFlags, MaskFlags, Omit<MethodFlags, 'dataset'> {
+export interface EvalFlags
+  extends ModelFlags,
+    ClassFlags,
+    MaskFlags,
+    DetectorFlags,
+    Omit<MethodFlags, 'dataset'> {
   dataset?: EvaluationDataset
   data?: string
   task?: EvaluationTask
@@ -92,13 +98,14 @@ export function addEval(program: Command, run: Run): void {
   for (const [name, field] of TASK_FLAGS) {
     for (const option of fieldOptions(name, field)) command.addOption(option)
   }
+  command.addOption(
+    new Option('--kind <kind>', 'detection: whether boxes or masks are compared').choices([
+      'bbox',
+      'segm',
+    ]),
+  )
+  addDetectorOptions(command)
   command
-    .addOption(
-      new Option('--kind <kind>', 'detection: whether boxes or masks are compared').choices([
-        'bbox',
-        'segm',
-      ]),
-    )
     .optionsGroup('Output:')
     .option('--out <folder>', 'results of every picture, figures and a report')
     .option('--resume', 'go on with what is in that folder, and do again what failed')
@@ -114,6 +121,7 @@ export function addEval(program: Command, run: Run): void {
         'declip eval --dataset folder --data scenes --model words-tiny --shard 2/2 --out parts',
         'declip merge parts --out whole',
         'declip eval --dataset folder --data scenes --model words-tiny --masks scenes/labels --refine vote',
+        'declip eval --dataset coco-ov --data coco --model fvit_eva_vitb16_ovcoco_clipself_patches.pth --out run',
         'declip eval --dataset voc21 --data VOCdevkit --model openai/clip-vit-base-patch16 --method naclip --out run',
       ) +
         `
@@ -137,7 +145,11 @@ async function evalCommand(flags: EvalFlags, run: Run): Promise<void> {
     throw usage('--embeddings takes the place of --classes and --classes-file; give one of them.')
   }
   const classes = given ? await readClasses(flags) : undefined
-  const options = { ...(await methodOptions(flags, classes ?? [])), ...(await maskOptions(flags)) }
+  const options = {
+    ...(await methodOptions(flags, classes ?? [], { detector: true })),
+    ...(await maskOptions(flags)),
+    ...detectorOptions(flags),
+  }
   const { model, device, dtype } = flags
   const { signal, progress } = run
   useThreads(flags)

@@ -1,7 +1,13 @@
 import { dirname, join } from 'node:path'
 import type { Command } from 'commander'
-import type { NativeCheckpointInfo, NativeResize, NativeTowerInfo } from '../engine/addon-types.js'
+import type {
+  NativeCheckpointInfo,
+  NativeDetectorInfo,
+  NativeResize,
+  NativeTowerInfo,
+} from '../engine/addon-types.js'
 import { BUNDLED_MODEL } from '../hub/resolve-source.js'
+import { presetOf } from '../methods/fvit.js'
 import { defaultMethod, methodsOf } from '../methods/preset.js'
 import { inspectCheckpoint } from '../model/load.js'
 import { readClassFile } from '../text/class-files.js'
@@ -63,6 +69,31 @@ function reading({ causal, pool }: NonNullable<NativeCheckpointInfo['text']>): s
   return `${causal ? 'causal' : 'both ways'}, ${pooled[pool]}`
 }
 
+/** A detector's heads: what boxes are found with. */
+function detectorRows(detector: NativeDetectorInfo): [string, string][] {
+  const { classes, names, novel, masks, rpnNorm, channels, hidden, strides } = detector
+  const { side, blocks, mode, temperature, alpha, beta, voteTemperature } = detector
+  const like = presetOf(detector) === 'lvis' ? 'OV-LVIS' : 'OV-COCO'
+  const told = [
+    ...(alpha === null ? [] : [`alpha ${alpha}`]),
+    ...(beta === null ? [] : [`beta ${beta}`]),
+    ...(voteTemperature === null ? [] : [`vote temperature ${voteTemperature}`]),
+  ]
+  const called = names ? `from ${names[0]} to ${names.at(-1)}` : 'without names'
+  return [
+    [
+      'detector',
+      `F-ViT as for ${like}: boxes${masks ? ' and masks' : ''}, pyramid of ${channels} channels at strides ${strides.join(', ')}${rpnNorm ? ', batch norms in the RPN' : ''}, linear layers of ${hidden}`,
+    ],
+    ['sees', `${side} x ${side} pixels, blocks ${blocks.join(', ')} (from 0), last one '${mode}'`],
+    [
+      'detects',
+      `${classes} stored words ${called}${novel ? `, ${novel.length} of them novel` : ''}; any others by text tower or vocabulary`,
+    ],
+    ['scores', [`learned temperature ${temperature.toFixed(2)}`, ...told].join(', ')],
+  ]
+}
+
 /** What a reader wants to know, as aligned lines. */
 export function describeCheckpoint(
   info: NativeCheckpointInfo,
@@ -112,6 +143,7 @@ export function describeCheckpoint(
             `masks of points, boxes and masks: ${info.maskDecoder.layers} layers, ${info.maskDecoder.heads} heads, ${info.maskDecoder.masks} masks of ${info.maskDecoder.lowResSize} x ${info.maskDecoder.lowResSize}`,
           ],
         ] satisfies [string, string][])),
+    ...(info.detector === null ? [] : detectorRows(info.detector)),
     ['licence', info.license ?? 'not stated in the file'],
   ]
   if (info.epoch !== null) rows.push(['epoch', String(info.epoch)])

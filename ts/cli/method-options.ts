@@ -114,7 +114,7 @@ export function addMethodOptions(command: Command, { dataset = true } = {}): Com
     )
     .option(
       '--text-model <source>',
-      "for method 'talk2dino': the CLIP whose text tower embeds the words",
+      "for method 'talk2dino' and detectors: the CLIP whose text tower embeds the words",
     )
     .option(
       '--text-projection <file>',
@@ -165,10 +165,15 @@ export function addMaskOptions(command: Command): Command {
   )
 }
 
-/** The options of segment() that flags stand for; `classes` are needed to find the background. */
+/**
+ * The options of segment() that flags stand for; `classes` are needed to find the background.
+ *
+ * @param options - `detector`: whether the model may be one with heads of its own
+ */
 export async function methodOptions(
   flags: MethodFlags & Pick<ClassFlags, 'templates'>,
   classes: readonly (readonly string[])[],
+  { detector = false } = {},
 ): Promise<SegmentOptions> {
   const { method, dataset, mode, denseMode, shortSide, longSide, window, stride, padTo } = flags
   const { augment, augmentWeight, closing } = flags
@@ -188,8 +193,11 @@ export async function methodOptions(
   }
   const scclip = memberValues('scclip', SCCLIP_FIELDS, flags)
   const { textModel, textProjection, backgroundCleaning } = flags
-  if ((textModel ?? textProjection) !== undefined && method !== 'talk2dino') {
-    throw usage('--text-model and --text-projection need --method talk2dino.')
+  if (textProjection !== undefined && method !== 'talk2dino') {
+    throw usage('--text-projection needs --method talk2dino.')
+  }
+  if (textModel !== undefined && method !== 'talk2dino' && !detector) {
+    throw usage('--text-model needs --method talk2dino, or a detector.')
   }
   const corrclip = memberValues('corrclip', CORRCLIP_FIELDS, flags)
   const proxy = memberValues('proxy', PROXY_FIELDS, flags)

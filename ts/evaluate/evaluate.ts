@@ -6,8 +6,8 @@ import { fingerprintOf } from '../base/fingerprint.js'
 import { inShard, parseShard, type Shard } from '../base/shard.js'
 import { admit, refuseIfBusy } from '../engine/admission.js'
 import { picturesInFlight } from '../engine/in-flight.js'
-import { aborted, isOfEveryPicture, toDeclipError } from '../errors.js'
-import type { DatasetPicture, OpenDataset } from './datasets/dataset.js'
+import { aborted, invalid, isOfEveryPicture, toDeclipError } from '../errors.js'
+import type { AnyDataset, DatasetPicture, OpenDataset } from './datasets/dataset.js'
 import { openDataset } from './datasets/open.js'
 import { EVALUATE_FIELDS, type EvaluateOptions } from './options.js'
 import type { EvaluationResult } from './result.js'
@@ -15,6 +15,7 @@ import { ResultsFile, readResults } from './results-file.js'
 import { openFolder, type RunHeader, resultName, resultsName, writeResult } from './run-folder.js'
 import { writeRunReport } from './run-report.js'
 import { Tally } from './tally.js'
+import { withSplit } from './tasks/detector.js'
 import { openTask } from './tasks/open.js'
 import type { ReadyTask } from './tasks/task.js'
 import { versionsOf } from './versions.js'
@@ -52,7 +53,7 @@ async function run(options: EvaluateOptions & Call): Promise<EvaluationResult> {
   const { dataset: name, data, limit, out, resume = false, report = true, signal } = options
   const shard = options.shard === undefined ? undefined : parseShard(options.shard)
   const { classes, task } = options
-  const dataset = await openDataset({
+  const opened = await openDataset({
     task,
     dataset: name,
     data,
@@ -60,6 +61,7 @@ async function run(options: EvaluateOptions & Call): Promise<EvaluationResult> {
     masks: options.kind === undefined ? undefined : options.kind === 'segm',
     signal,
   })
+  const dataset = split(opened, options)
   const pictures = dataset.pictures.slice(0, limit)
   const ready = await openTask(options, dataset)
   try {
@@ -82,6 +84,14 @@ async function run(options: EvaluateOptions & Call): Promise<EvaluationResult> {
   } finally {
     ready.dispose()
   }
+}
+
+/** @throws DeclipError ERR_DECLIP_INVALID_ARG for a split of what is no detection */
+function split(dataset: AnyDataset, options: EvaluateOptions): AnyDataset {
+  if (dataset.task === 'detection') return withSplit(dataset, options)
+  const name = options.novel === undefined ? 'base' : 'novel'
+  if (options[name] === undefined) return dataset
+  throw invalid(name, "left out: it is of the task 'detection'", options[name])
 }
 
 async function headerOf(

@@ -6,8 +6,10 @@ import { DETECTOR_PRESETS } from '../methods/fvit.js'
 
 const OWN = "the detector's own"
 const PRESET = "the preset's"
-const names = listOf(
-  kind<string>('a name', value => typeof value === 'string' && value.trim() !== ''),
+const names = kind<readonly string[]>(
+  'a list of names',
+  value =>
+    Array.isArray(value) && value.every(name => typeof name === 'string' && name.trim() !== ''),
 )
 
 /** See ProposalOptions. @internal */

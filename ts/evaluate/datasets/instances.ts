@@ -4,6 +4,8 @@ import { DeclipError } from '../../errors.js'
 import { pictureSize } from '../../image/size.js'
 import { toMeasuredRles } from '../../masks/coco-rle.js'
 import type { MaskShape } from '../../masks/pack-shapes.js'
+import { OV_COCO } from '../../methods/ov-coco.js'
+import { readClassFile } from '../../text/class-files.js'
 import { type CocoImage, type CocoInstances, type CocoObject, readInstances } from './coco-file.js'
 import { COCO_ROOTS, findAnnotations, type Located, locate, notesOn } from './coco-files.js'
 import type {
@@ -13,7 +15,7 @@ import type {
   RegionsTruth,
   TrueObject,
 } from './dataset.js'
-import { OV_COCO } from '../../methods/ov-coco.js'
+import { isFile } from './files.js'
 import { classOf, isMeasured, MOST_SEGMENTS, refuse, thingBoxes } from './panoptic.js'
 import { checkSize } from './semantic.js'
 
@@ -121,7 +123,10 @@ export async function openLvis(
   })
 }
 
-/** Objects of a plain folder: `images/*` and `annotations.json`. */
+/**
+ * Objects of a plain folder: `images/*` and `annotations.json`; and `novel.txt`, a name a line, where some of the
+ * classes are those that detectors do not learn.
+ */
 export async function openObjectFolder(
   data: string,
   masks: boolean,
@@ -130,16 +135,33 @@ export async function openObjectFolder(
   const { path } = await findAnnotations(data, [''], ['annotations.json'])
   const coco = await readInstances(path, signal)
   const labels = new Map(coco.categories.map(({ id }, label) => [id, label]))
+  const novel = await novelNames(join(data, 'novel.txt'), coco)
   const classes = coco.categories.map(
     ({ id, name, frequency }): DatasetClass => ({
       name,
       words: [name],
       id,
       ...(frequency && { frequency }),
+      ...(novel && { split: novel.has(name) ? 'novel' : 'base' }),
     }),
   )
   const folders = [join(data, 'images'), data]
   return openInstances('folder', coco, classes, labels, { folders, masks })
+}
+
+/** @throws DeclipError ERR_DECLIP_INVALID_ARG for a name of no category */
+async function novelNames(
+  path: string,
+  { categories, file }: CocoInstances,
+): Promise<ReadonlySet<string> | undefined> {
+  if (!(await isFile(path))) return undefined
+  const names = (await readClassFile(path)).map(([name = '']) => name)
+  const unknown = names.find(one => !categories.some(({ name }) => name === one))
+  if (unknown === undefined) return new Set(names)
+  throw new DeclipError(
+    'ERR_DECLIP_INVALID_ARG',
+    `${path} has '${unknown}', which is no category of ${file.path}; write their names as they stand there.`,
+  )
 }
 
 /** Regions of a plain folder: the masks of `annotations.json`, each an object's, chosen as panoptic segments are. */

@@ -5,11 +5,15 @@ import { againstBackground } from '../../detect/background.js'
 import { detect } from '../../detect/detect.js'
 import { countText } from '../../masks/count-text.js'
 import type { Rle } from '../../masks/rle.js'
+import type { Model } from '../../model/model.js'
+import type { Detections } from '../../result/detections.js'
+import { loadedModel } from '../../segment/segment.js'
 import { toVocabulary } from '../../words/to-vocabulary.js'
 import { Vocabulary } from '../../words/vocabulary.js'
 import type { DatasetPicture, OpenDataset, TrueObject } from '../datasets/dataset.js'
 import type { EvaluateOptions } from '../options.js'
 import { prepareFor, valuesOf } from '../prepare.js'
+import { openDetector } from './detector.js'
 import type { ReadyTask } from './task.js'
 import { digestOf, textsOf, wordsOf } from './words.js'
 
@@ -40,13 +44,108 @@ type TrueRow = readonly [
   mask?: string,
 ]
 
+/** What finds objects in pictures, with what a run's settings say of it. */
+interface Finder extends Omit<ReadyTask<'detection'>, 'measure' | 'layers' | 'admits'> {
+  find(picture: DatasetPicture<'detection'>, call: Call): Promise<Detections>
+  /** The data set's label of one that was found. */
+  labelOf(label: number): number
+}
+
+/** Papers on LVIS give the AP of masks. */
+interface Rules {
+  readonly rule: keyof typeof MOST
+  readonly kind: 'bbox' | 'segm'
+}
+
 /** @internal */
 export async function openDetection(
   options: EvaluateOptions,
   dataset: OpenDataset<'detection'>,
 ): Promise<ReadyTask<'detection'>> {
   const rule = dataset.name === 'lvis' ? 'lvis' : 'coco'
-  const { kind = kindFor(dataset.name), scoreThreshold = 0, minArea } = options
+  const { kind = kindFor(dataset.name) } = options
+  const model = await loadedModel(options)
+  const rules: Rules = { rule, kind }
+  const finder =
+    model.info.detector === null
+      ? await openObjects(options, dataset, rules)
+      : await openHeads(model, options, dataset, rules)
+  const { find, labelOf, values, ...ready } = finder
+  const rowsOf = async (picture: DatasetPicture<'detection'>, call: Call) => {
+    using found = await find(picture, call)
+    const [boxes, scores, labels] = await Promise.all([
+      found.boxes.data(),
+      found.scores.data(),
+      found.labels.data(),
+    ])
+    const { width, height } = found
+    const rows = Array.from(labels as Int32Array, (label, i): FoundRow => {
+      const [x1, y1, x2, y2] = boxes.subarray(4 * i, 4 * i + 4) as unknown as number[]
+      const box = [x1, y1, (x2 as number) - (x1 as number), (y2 as number) - (y1 as number)]
+      const mask = found.masks?.[i]
+      const text = mask ? [textOf(mask)] : []
+      return [labelOf(label), scores[i], ...box, ...text] as unknown as FoundRow
+    })
+    return { rows, width, height }
+  }
+  return {
+    ...ready,
+    values: { ...values, kind, rule, maxDetections: MOST[rule] },
+    admits: true,
+    measure: async (picture, call) => {
+      const truth = await picture.truth(call.signal)
+      const { rows, width, height } = await rowsOf(picture, call)
+      const { objects, negative, notExhaustive } = truth
+      return {
+        width,
+        height,
+        truth: objects.map(object => trueRow(object, kind === 'segm')),
+        ...(negative && { negative }),
+        ...(notExhaustive && { notExhaustive }),
+        found: rows,
+      }
+    },
+    layers: async (picture, call) => {
+      const { objects } = await picture.truth(call.signal)
+      const { rows } = await rowsOf(picture, call)
+      const corners = ([x, y, width, height]: readonly number[]) =>
+        [x, y, (x as number) + (width as number), (y as number) + (height as number)] as [
+          number,
+          number,
+          number,
+          number,
+        ]
+      return {
+        image: picture.image,
+        truth: objects.map(({ box, label }) => ({ box: corners(box), label })),
+        prediction: rows.map(([label, score, ...box]) => ({
+          box: corners(box as unknown as number[]),
+          label,
+          score,
+        })),
+      }
+    },
+  }
+}
+
+/** By a detector's heads. */
+async function openHeads(
+  model: Model,
+  options: EvaluateOptions,
+  dataset: OpenDataset<'detection'>,
+  { rule, kind }: Rules,
+): Promise<Finder> {
+  const limits = { limit: MOST[rule], masks: kind === 'segm' }
+  return { model, dispose: () => {}, ...(await openDetector(model, options, dataset, limits)) }
+}
+
+/** By the connected regions of labels. */
+async function openObjects(
+  options: EvaluateOptions,
+  dataset: OpenDataset<'detection'>,
+  { rule, kind }: Rules,
+): Promise<Finder> {
+  const { scoreThreshold = 0, minArea } = options
   const prepared = await prepareFor(options, dataset.name)
   const { model, method } = prepared
   const asked = await wordsOf(options, dataset, method.method)
@@ -65,39 +164,12 @@ export async function openDetection(
     synonyms,
   })
   const isOwn = vocabulary !== asked.classes
-  const find = async (picture: DatasetPicture<'detection'>, call: Call) => {
-    using found = await detect(picture.image, vocabulary, {
-      ...prepared.options,
-      ...call,
-      scoreThreshold,
-      minArea,
-      limit: MOST[rule],
-      masks: kind === 'segm',
-    })
-    const [boxes, scores, labels] = await Promise.all([
-      found.boxes.data(),
-      found.scores.data(),
-      found.labels.data(),
-    ])
-    const { width, height } = found
-    const rows = Array.from(labels as Int32Array, (label, i): FoundRow => {
-      const [x1, y1, x2, y2] = boxes.subarray(4 * i, 4 * i + 4) as unknown as number[]
-      const box = [x1, y1, (x2 as number) - (x1 as number), (y2 as number) - (y1 as number)]
-      const own = label - (added ? 1 : 0)
-      const mask = found.masks?.[i]
-      return [own, scores[i], ...box, ...(mask ? [textOf(mask)] : [])] as unknown as FoundRow
-    })
-    return { rows, width, height }
-  }
   return {
     model,
     method: method.method,
     changed: method.fromCaller.filter(name => name !== 'dataset'),
     values: {
       ...(await valuesOf(prepared, vocabulary.background)),
-      kind,
-      rule,
-      maxDetections: MOST[rule],
       scoreThreshold,
       minArea: minArea ?? null,
       background: added
@@ -108,40 +180,19 @@ export async function openDetection(
       ...(isGiven && { vocabulary: await digestOf(vocabulary) }),
     },
     words: isGiven ? null : (asked.classes as readonly (readonly string[])[]),
-    admits: true,
-    measure: async (picture, call) => {
-      const truth = await picture.truth(call.signal)
-      const { rows, width, height } = await find(picture, call)
-      const { objects, negative, notExhaustive } = truth
-      return {
-        width,
-        height,
-        truth: objects.map(object => trueRow(object, kind === 'segm')),
-        ...(negative && { negative }),
-        ...(notExhaustive && { notExhaustive }),
-        found: rows,
-      }
-    },
-    layers: async (picture, call) => {
-      const { objects } = await picture.truth(call.signal)
-      const { rows } = await find(picture, call)
-      const corners = ([x, y, width, height]: readonly number[]) =>
-        [x, y, (x as number) + (width as number), (y as number) + (height as number)] as [
-          number,
-          number,
-          number,
-          number,
-        ]
-      return {
-        image: picture.image,
-        truth: objects.map(({ box, label }) => ({ box: corners(box), label })),
-        prediction: rows.map(([label, score, ...box]) => ({
-          box: corners(box as unknown as number[]),
-          label,
-          score,
-        })),
-      }
-    },
+    find: (picture, call) =>
+      detect(picture.image, vocabulary, {
+        ...prepared.options,
+        ...call,
+        // Of the data set's classes, which the data set has been told.
+        base: undefined,
+        novel: undefined,
+        scoreThreshold,
+        minArea,
+        limit: MOST[rule],
+        masks: kind === 'segm',
+      }),
+    labelOf: label => label - (added ? 1 : 0),
     dispose: () => {
       if (isOwn) vocabulary.dispose()
     },
