@@ -38,13 +38,13 @@ TEST(scores_of_both_votes_are_the_authors) {
     } else {
       const auto boxes =
           golden.tensor(*one.find("inputs")->find("proposals")).slice(1, 0, 4);
-      votes = unit_rows(declip::pool_boxes_of_levels(
-                            {golden.tensor(*one.find("inputs")->find("V"))},
-                            {*one.find("config")->find("vlm_stride")->number()},
-                            boxes.contiguous(),
-                            at::zeros({boxes.size(0)}, at::kLong),
-                            1)
-                            .flatten(1));
+      votes = declip::pool_boxes_of_levels(
+                  {golden.tensor(*one.find("inputs")->find("V"))},
+                  {*one.find("config")->find("vlm_stride")->number()},
+                  boxes.contiguous(),
+                  at::zeros({boxes.size(0)}, at::kLong),
+                  1)
+                  .flatten(1);
       golden.compare(id, "vlm_features", votes);
     }
     at::Tensor novel;
@@ -60,7 +60,7 @@ TEST(scores_of_both_votes_are_the_authors) {
     golden.compare(id,
                    "scores",
                    declip::combined_scores(unit_rows(embeddings),
-                                           votes,
+                                           unit_rows(votes),
                                            words,
                                            {},
                                            novel,
