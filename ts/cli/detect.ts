@@ -150,7 +150,7 @@ async function detectImages(given: string[], flags: DetectFlags, run: Run): Prom
     return JSON.stringify({ image, ...json, objects, model: opened.source, device, dtype, outputs })
   }
   const taking = batch.take(ahead(batch.jobs.values(), work, { limit: picturesInFlight() }))
-  if (coco === undefined) return taking
+  if (coco === undefined) return await taking
   // Pictures that failed are reported after the others are written.
   const outcome = await taking.then(
     () => undefined,
