@@ -19,7 +19,7 @@ export interface ProposalOptions {
 export interface DetectorInputOptions {
   /** Side in pixels of the square that the picture is fitted into: a whole number of at least 1. Default: the detector's own. */
   inputSize?: number | undefined
-  /** Blocks of the tower whose outputs the pyramid is made of, counted from 0. Default: the detector's own. */
+  /** Blocks of the tower whose outputs the pyramid is made of, counted from 0: a list with at least one item, each a whole number of at least 0. Default: the detector's own. */
   blocks?: readonly number[] | undefined
   /** Dense mode of the tower's last block, for the last of its maps. Default: the detector's own, 'maskclip' of the published ones. */
   mode?: DenseMode | undefined
@@ -41,9 +41,9 @@ export interface DetectorQuestionOptions {
   limit?: number | undefined
   /** Also gives the mask of every object, of a detector with a mask head. Default: false. */
   masks?: boolean | undefined
-  /** Classes that the detector was trained on. Default: those that the file or its data set says. */
+  /** Classes that the detector was trained on: a list of names. Default: those that the file or its data set says. */
   base?: readonly string[] | undefined
-  /** Classes that the detector was not trained on. Default: those that the file or its data set says, and what the detector does not know. */
+  /** Classes that the detector was not trained on: a list of names. Default: those that the file or its data set says, and what the detector does not know. */
   novel?: readonly string[] | undefined
   /** Share of the frozen tower's vote in the scores of base classes: a number from 0 to 1. Default: the preset's. */
   alpha?: number | undefined

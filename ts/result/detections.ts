@@ -8,7 +8,7 @@ import { takeSlot } from '../image/decode-slots.js'
 import { loadImage } from '../image/source.js'
 import type { Rle } from '../masks/rle.js'
 import { drawDetections } from './draw-detections.js'
-import type { Found } from './found.js'
+import { boxArea, type Found } from './found.js'
 import { paintMasks } from './paint-masks.js'
 import { overlayColor, vocColor } from './palette.js'
 import { encodeLabelPng } from './png.js'
@@ -122,8 +122,10 @@ export class Detections {
   /**
    * Encodes a picture of the objects.
    *
-   * With `overlay`: the picture with boxes, names and scores, masks tinted; needs the package sharp. Without: an
-   * index PNG in which value k belongs to the k-th object, counted from 1, and 0 to none (16 bits for more than 255).
+   * With `overlay`: the picture with boxes, names and scores, masks tinted, small ones on large ones; needs the package
+   * sharp. Of more than 15 objects weak ones are pale, and names that find no free place are left out. Without: an index
+   * PNG in which value k belongs to the k-th object, counted from 1, and 0 to none (16 bits for more than 255), the best
+   * on top; objects without a mask have their box.
    *
    * @param options - `overlay`: true, or what it looks like: `legend: false` leaves names and scores out
    * @returns the bytes of a PNG file
@@ -135,7 +137,11 @@ export class Detections {
     this.#checkLive()
     const { overlay = false } = options
     if (overlay === false) {
-      using map = await this.#map(this.#found.map((_, i) => i + 1))
+      const values = this.#found.map(({ box, mask }, i) => ({
+        mask: mask ?? boxMask(box, this),
+        value: i + 1,
+      }))
+      using map = await this.#map(values.reverse())
       return await encodeLabelPng(
         map.native,
         Array.from({ length: 256 }, (_, i) => vocColor(i)),
@@ -155,7 +161,8 @@ export class Detections {
     try {
       await slot.reserve(3 * this.width * this.height, undefined)
       const picture = await this.#picture(image)
-      using labels = await this.#map(this.#found.map(({ label }) => label + 1))
+      const bySize = [...this.#found].sort((a, b) => boxArea(b) - boxArea(a))
+      using labels = await this.#map(bySize.map(({ mask, label }) => ({ mask, value: label + 1 })))
       return await drawDetections({
         addon,
         image: picture,
@@ -171,10 +178,9 @@ export class Detections {
     }
   }
 
-  /** A label map [H, W] with a value for every object, 0 elsewhere. */
-  async #map(values: readonly number[]): Promise<Tensor> {
+  /** A label map [H, W] with the values of masks, of which later ones lie on top; 0 elsewhere. */
+  async #map(masks: readonly { mask?: Rle | undefined; value: number }[]): Promise<Tensor> {
     const { width, height } = this
-    const masks = this.#found.map(({ mask }, i) => ({ mask, value: values[i] as number }))
     return Tensor.from(await paintMasks(masks, width, height), [height, width])
   }
 
@@ -259,4 +265,18 @@ export class Detections {
       'The detections were disposed; make their outputs before dispose() or the end of their `using` block.',
     )
   }
+}
+
+/** The pixels whose middle is in a box. */
+function boxMask(box: Found['box'], { width, height }: { width: number; height: number }): Rle {
+  const [x1, y1, x2, y2] = box.map((side, i) =>
+    Math.max(0, Math.min(Math.round(side), i % 2 === 0 ? width : height)),
+  ) as [number, number, number, number]
+  const [columns, rows] = [Math.max(0, x2 - x1), Math.max(0, y2 - y1)]
+  if (columns === 0 || rows === 0) return { size: [height, width], counts: [width * height] }
+  const counts = [x1 * height + y1]
+  for (let column = 0; column < columns; column++) {
+    counts.push(rows, column === columns - 1 ? height - y2 + (width - x2) * height : height - rows)
+  }
+  return { size: [height, width], counts }
 }

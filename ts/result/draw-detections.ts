@@ -1,6 +1,6 @@
 import type { NativeAddon, NativeTensor } from '../engine/addon-types.js'
 import { type DecodedImage, loadSharp } from '../image/decode.js'
-import type { Found } from './found.js'
+import { boxArea, type Found } from './found.js'
 import { clean, letters, measure, shorten } from './lettering.js'
 import { blendLabels } from './overlay.js'
 import type { Rgb } from './palette.js'
@@ -31,7 +31,7 @@ interface Rectangle {
   readonly height: number
 }
 
-/** PNG of the picture with masks tinted, boxes, names and scores; the best object lies on top. @internal */
+/** PNG of the picture with masks tinted, boxes, names and scores. @internal */
 export async function drawDetections(drawing: DetectionDrawing): Promise<Uint8Array> {
   const { width, height } = drawing.image
   const sharp = await loadSharp()
@@ -42,42 +42,48 @@ export async function drawDetections(drawing: DetectionDrawing): Promise<Uint8Ar
     .toBuffer()
 }
 
-/** Boxes and their labels as SVG. */
+/** From so many objects on lines and letters are finer, and a name that finds no free place is left out. */
+const CROWD = 15
+
+/**
+ * Boxes and their labels as SVG. Smaller boxes lie on larger ones; of a crowd the weak ones are pale, and the best have
+ * the first choice of the places for names.
+ */
 function frames({ image, found, classes, colors, names }: DetectionDrawing): string {
   const { width, height } = image
   const scale = Math.sqrt(width * height)
-  const line = Math.max(1.5, scale / 320)
-  const size = Math.max(11, scale / 32)
+  const isCrowd = found.length > CROWD
+  const line = isCrowd ? Math.max(1, scale / 520) : Math.max(1.5, scale / 320)
+  const size = isCrowd ? Math.max(10, scale / 44) : Math.max(11, scale / 32)
+  const best = Math.max(...found.map(({ score }) => score))
+  const strength = (score: number) => (isCrowd ? 0.3 + 0.7 * Math.sqrt(score / (best || 1)) : 1)
+  const paintOf = (label: number) => colors[label + 1] ?? ([255, 255, 255] as const)
+  const outlines = [...found]
+    .sort((a, b) => boxArea(b) - boxArea(a))
+    .map(({ box: [x1, y1, x2, y2], label, score }) => {
+      const half = line / 2
+      const frame = `x="${x1 + half}" y="${y1 + half}" width="${Math.max(1, x2 - x1 - line)}" height="${Math.max(1, y2 - y1 - line)}" rx="${line}" fill="none"`
+      // A dark line around the coloured one, so that it is seen on any ground.
+      return `<g opacity="${strength(score).toFixed(2)}"><rect ${frame} stroke="#000" stroke-opacity=".45" stroke-width="${line * 1.9}"/><rect ${frame} stroke="rgb(${paintOf(label).join()})" stroke-width="${line}"/></g>`
+    })
   const placed: Rectangle[] = []
-  const outlines: string[] = []
   const chips: string[] = []
-  for (const { box, label, score } of found) {
-    const [x1, y1, x2, y2] = box
-    const color = colors[label + 1] ?? [255, 255, 255]
-    const paint = `rgb(${color.join()})`
-    const half = line / 2
-    const frame = `x="${x1 + half}" y="${y1 + half}" width="${Math.max(1, x2 - x1 - line)}" height="${Math.max(1, y2 - y1 - line)}" rx="${line}" fill="none"`
-    // A dark line around the coloured one, so that it is seen on any ground.
-    outlines.unshift(
-      `<rect ${frame} stroke="#000" stroke-opacity=".45" stroke-width="${line * 1.9}"/>`,
-      `<rect ${frame} stroke="${paint}" stroke-width="${line}"/>`,
+  for (const { box, label, score } of names ? found : []) {
+    const share = `${Math.round(100 * score)}%`
+    const name = shorten(
+      clean(classes[label] ?? ''),
+      width - measure(` ${share}`, size) - 2 * size,
+      size,
     )
-    if (names) {
-      const share = `${Math.round(100 * score)}%`
-      const name = shorten(
-        clean(classes[label] ?? ''),
-        width - measure(` ${share}`, size) - 2 * size,
-        size,
-      )
-      const text = name === '' ? share : `${name} ${share}`
-      const chip = { width: measure(text, size) + 0.7 * size, height: 1.32 * size }
-      const place = placeOf(chip, box, placed, width, height)
-      placed.push(place)
-      chips.unshift(
-        `<rect x="${place.x}" y="${place.y}" width="${chip.width}" height="${chip.height}" rx="${0.25 * size}" fill="${paint}"/>`,
-        letters(text, place.x + 0.35 * size, place.y + 0.98 * size, size, inkOn(color)),
-      )
-    }
+    const text = name === '' ? share : `${name} ${share}`
+    const chip = { width: measure(text, size) + 0.7 * size, height: 1.32 * size }
+    const { isFree, ...place } = placeOf(chip, box, placed, width, height)
+    if (isCrowd && !isFree) continue
+    placed.push(place)
+    const color = paintOf(label)
+    chips.unshift(
+      `<g opacity="${strength(score).toFixed(2)}"><rect x="${place.x}" y="${place.y}" width="${chip.width}" height="${chip.height}" rx="${0.25 * size}" fill="rgb(${color.join()})"/>${letters(text, place.x + 0.35 * size, place.y + 0.98 * size, size, inkOn(color))}</g>`,
+    )
   }
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${outlines.join('')}${chips.join('')}</svg>`
 }
@@ -89,7 +95,7 @@ function placeOf(
   placed: readonly Rectangle[],
   width: number,
   height: number,
-): Rectangle {
+): Rectangle & { isFree: boolean } {
   const choices = [
     [x1, y1 - chip.height],
     [x1, y1],
@@ -105,7 +111,8 @@ function placeOf(
     ...chip,
   }))
   const free = inside.filter(place => !placed.some(other => overlaps(place, other)))
-  return free.find(({ moved }) => !moved) ?? free[0] ?? (inside[1] as Rectangle)
+  const { x, y } = free.find(({ moved }) => !moved) ?? free[0] ?? (inside[1] as Rectangle)
+  return { x, y, ...chip, isFree: free.length > 0 }
 }
 
 function overlaps(a: Rectangle, b: Rectangle): boolean {

@@ -8,3 +8,8 @@ export interface Found {
   readonly label: number
   readonly mask?: Rle | undefined
 }
+
+/** Pixels of its box. @internal */
+export function boxArea({ box: [x1, y1, x2, y2] }: Found): number {
+  return (x2 - x1) * (y2 - y1)
+}
