@@ -310,6 +310,7 @@ void read_detector(const CheckpointSource& source, Checkpoint& out) {
     file->config = std::move(config);
   } catch (const Error& error) {
     out.detector_fault = error.what();
+    out.notes.push_back("no detector: its heads are not whole, or not F-ViT's");
     return;
   }
   file->check_finite = weights.finite_check();

@@ -47,6 +47,20 @@ void check_limits(const DetectorInput& input) {
   }
 }
 
+/// Throws Error(kWeights) if they are not finite.
+void check_features(const at::Tensor& x, const Model& model, const char* what) {
+  const auto [low, high] = at::aminmax(x);
+  if (std::isfinite((high - low).item<float>())) return;
+  throw Error(ErrorCode::kWeights,
+              model.info().path + ": " + what +
+                  " of this picture are not finite numbers (NaN or infinity), "
+                  "so nothing can be found. Its weights make numbers that are "
+                  "too large" +
+                  (model.dtype() == "float16"
+                       ? " for float16: load it with dtype 'float32'."
+                       : ": take an earlier checkpoint."));
+}
+
 /// The maps as pool_boxes_of_levels() takes them, and boxes of one picture.
 at::Tensor pooled(const std::vector<at::Tensor>& maps,
                   const std::vector<double>& strides,
@@ -117,13 +131,7 @@ FVit::TowerMaps FVit::tower_maps(const Model& model,
                 .to(at::kFloat);
     stages.blocks.pop_back();
   }
-  const auto [low, high] = at::aminmax(votes);
-  if (!std::isfinite((high - low).item<float>())) {
-    throw Error(ErrorCode::kWeights,
-                model.info().path +
-                    ": the tower's features of this picture are not finite "
-                    "numbers, so nothing can be told from them.");
-  }
+  check_features(votes, model, "the tower's features");
   TowerMaps out;
   for (auto& stage : stages.blocks) out.maps.push_back(std::move(stage.map));
   out.votes = l2_normalize(votes, 1);
@@ -157,6 +165,7 @@ DetectorView FVit::encode(const Model& model,
   for (const auto& map : maps) {
     call.check();
     auto level = rpn_(map);
+    check_features(level.logits, model, "the scores of places");
     logits.push_back(level.logits[0]);
     deltas.push_back(level.deltas[0]);
   }
@@ -189,6 +198,12 @@ DetectorView FVit::encode(const Model& model,
 void FVit::answer_boxes(const std::vector<at::Tensor>& maps,
                         DetectorView& view,
                         const Call& call) const {
+  if (view.proposals.size(0) == 0) {
+    view.embeddings =
+        at::empty({0, config_.embed_dim}, view.proposals.options());
+    view.deltas = at::empty({0, 4}, view.proposals.options());
+    return;
+  }
   std::vector<at::Tensor> embeddings, deltas;
   for (const auto& boxes : view.proposals.split(kBoxesAtATime)) {
     call.check();

@@ -178,6 +178,11 @@ TEST(detector_file_heads_that_are_not_whole_leave_a_tower) {
       bias = at::cat({bias, bias});
     });
     CHECK(files::contains(wrong.detector_fault, "rpn_head.rpn_cls.bias"));
+    bool told = false;
+    for (const auto& note : wrong.notes) {
+      told = told || files::contains(note, "no detector");
+    }
+    CHECK(told);
     const Checkpoint more = changed(temp, name, [&](HeadTensors& t) {
       t["roi_head.bbox_head.bg_embedding.weight"] = at::zeros({2});
     });

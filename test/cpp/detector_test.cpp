@@ -715,6 +715,17 @@ TEST(detector_answers_for_words_of_any_kind) {
   CHECK(nothing.boxes.size(0) == 0 && nothing.boxes.size(1) == 4);
   CHECK(nothing.masks.empty());
 
+  // no proposals at all
+  auto empty = view;
+  for (auto* rows : {&empty.proposals,
+                     &empty.proposal_scores,
+                     &empty.embeddings,
+                     &empty.votes,
+                     &empty.deltas}) {
+    *rows = rows->slice(0, 0, 0);
+  }
+  CHECK(detector.detect(empty, question_of(id), {}).boxes.size(0) == 0);
+
   const auto wrong = [&](const auto& change) {
     auto asked = question_of(id);
     change(asked);

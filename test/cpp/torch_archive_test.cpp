@@ -113,6 +113,34 @@ TEST(torch_archive_wrappers_parameters_and_epoch) {
   }
 }
 
+TEST(torch_archive_tells_the_classes_of_mmdetection) {
+  const auto names = [](const std::string& classes) {
+    return load(
+               dict({{"meta",
+                      dict({{"mmdet_version", text("2.28.1")},
+                            {"CLASSES", classes}})},
+                     {"state_dict", dict({{"a", tensor("0", 6, {6}, {1})}})}}) +
+                   ".",
+               kSixFloats)
+        .class_names;
+  };
+  const auto list = [](const std::vector<std::string>& items) {
+    std::string out;
+    for (const auto& item : items) out += text(item);
+    return out;
+  };
+  const std::vector<std::string> two{"cat", "stop sign"};
+  CHECK(names("(" + list(two) + "t") == two);
+  CHECK(names("](" + list(two) + "e") == two);
+  CHECK((names(text("cat")) == std::vector<std::string>{"cat"}));
+  // no names: nothing is said, and nothing refused
+  CHECK(names("(" + text("cat") + integer(7) + "t").empty());
+  CHECK(names(integer(7)).empty());
+  CHECK(names("N").empty());
+  CHECK(names("(" + text(std::string(600, 'x')) + "t").empty());
+  CHECK(names("(" + list(std::vector<std::string>(70000, "a")) + "t").empty());
+}
+
 TEST(torch_archive_takes_the_weights_and_names_others) {
   const std::string x = tensor("0", 6, {6}, {1});
   const std::string state = dict({{"a", x}, {"b", x}});
