@@ -7,6 +7,7 @@
 #include "cancel_token.h"
 #include "declip/code_pages.h"
 #include "declip/runtime.h"
+#include "detector_trainer_handle.h"
 #include "detector_view_handle.h"
 #include "evaluate_calls.h"
 #include "file_calls.h"
@@ -61,6 +62,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   data->detector_view = Napi::Persistent(DetectorViewHandle::define(env));
   data->bank = Napi::Persistent(BankHandle::define(env));
   data->trainer = Napi::Persistent(TrainerHandle::define(env));
+  data->detector_trainer =
+      Napi::Persistent(DetectorTrainerHandle::define(env));
   close_at_exit(env, data->mailbox);
   env.SetInstanceData(
       data.release());  // Node-API deletes it with the environment
@@ -86,6 +89,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   function("bankOf", BankHandle::from_rows);
   function("addToBank", BankHandle::add);
   function("createTrainer", TrainerHandle::create);
+  function("createDetectorTrainer", DetectorTrainerHandle::create);
   function("createCheckpoint", TrainerHandle::create_checkpoint);
   function("makeBatch", make_batch);
   function("makeDetectorBatch", make_detector_batch_call);

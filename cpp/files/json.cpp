@@ -268,4 +268,27 @@ Json parse_json(std::string_view text, const std::string& where) {
   return Parser(text, where).parse();
 }
 
+std::string json_string(std::string_view text) {
+  if (!is_utf8(text)) {
+    throw Error(ErrorCode::kInvalidArg,
+                "Names in a file must be UTF-8, received " + in_quotes(text) +
+                    ".");
+  }
+  constexpr char kHex[] = "0123456789abcdef";
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      out += "\\u00";
+      out += kHex[c >> 4];
+      out += kHex[c & 15];
+    } else {
+      out += c;
+    }
+  }
+  return out + '"';
+}
+
 }  // namespace declip

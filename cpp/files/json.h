@@ -37,4 +37,8 @@ struct Json {
 /// Throws Error(kWeights) that begins with `where` and gives the byte offset.
 Json parse_json(std::string_view text, const std::string& where);
 
+/// `text` as a JSON string, its quotes around it.
+/// Throws Error(kInvalidArg) unless it is UTF-8.
+std::string json_string(std::string_view text);
+
 }  // namespace declip

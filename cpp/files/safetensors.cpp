@@ -212,29 +212,6 @@ class HeaderReader {
   uint64_t data_size_ = 0;
 };
 
-std::string json_string(const std::string& text) {
-  if (!is_utf8(text)) {
-    throw Error(ErrorCode::kInvalidArg,
-                "Names in a safetensors file must be UTF-8, received " +
-                    in_quotes(text) + ".");
-  }
-  constexpr char kHex[] = "0123456789abcdef";
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      out += "\\u00";
-      out += kHex[c >> 4];
-      out += kHex[c & 15];
-    } else {
-      out += c;
-    }
-  }
-  return out + '"';
-}
-
 std::string_view dtype_name(const std::string& key, at::ScalarType dtype) {
   for (const DtypeName& known : kDtypes) {
     if (known.dtype == dtype) return known.name;

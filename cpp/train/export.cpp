@@ -107,16 +107,12 @@ std::string config_text(const ModelConfig& config,
 
 }  // namespace
 
-void export_open_clip(const std::string& path,
-                      const ModelConfig& config,
-                      const std::map<std::string, at::Tensor>& tensors,
-                      TokenizerKind tokenizer,
-                      std::optional<DenseMode> mode) {
-  const auto names = config.family->training->exported_names;
-  std::map<std::string, at::Tensor> out;
-  for (const auto& [name, tensor] : tensors) {
-    out.emplace(source_key(names, name), tensor);
-  }
+void write_model(const std::string& path,
+                 const ModelConfig& config,
+                 const std::map<std::string, at::Tensor>& tensors,
+                 const std::map<std::string, std::string>& metadata,
+                 TokenizerKind tokenizer,
+                 bool text_projection) {
   const bool file = path.ends_with(".safetensors");
   if (!file) {
     std::error_code error;
@@ -127,16 +123,33 @@ void export_open_clip(const std::string& path,
           "Cannot make the folder " + path + ": " + error.message() + ".");
     }
   }
-  std::map<std::string, std::string> metadata{{"format", "pt"}};
-  if (mode) metadata.emplace("dense_mode", dense_mode_name(*mode));
   write_safetensors(
-      file ? path : path + "/open_clip_model.safetensors", out, metadata);
+      file ? path : path + "/open_clip_model.safetensors", tensors, metadata);
   if (file) return;
   AtomicFile json(path + "/open_clip_config.json");
-  const auto text =
-      config_text(config, tokenizer, tensors.contains("text.text_projection"));
+  const auto text = config_text(config, tokenizer, text_projection);
   json.write(text.data(), text.size());
   json.commit();
+}
+
+void export_open_clip(const std::string& path,
+                      const ModelConfig& config,
+                      const std::map<std::string, at::Tensor>& tensors,
+                      TokenizerKind tokenizer,
+                      std::optional<DenseMode> mode) {
+  const auto names = config.family->training->exported_names;
+  std::map<std::string, at::Tensor> out;
+  for (const auto& [name, tensor] : tensors) {
+    out.emplace(source_key(names, name), tensor);
+  }
+  std::map<std::string, std::string> metadata{{"format", "pt"}};
+  if (mode) metadata.emplace("dense_mode", dense_mode_name(*mode));
+  write_model(path,
+              config,
+              out,
+              metadata,
+              tokenizer,
+              tensors.contains("text.text_projection"));
 }
 
 }  // namespace declip

@@ -27,4 +27,14 @@ void export_open_clip(const std::string& path,
                       TokenizerKind tokenizer = TokenizerKind::kOpenClip,
                       std::optional<DenseMode> mode = {});
 
+/// The same of tensors that have the names of the file, with `metadata`.
+///
+/// text_projection  whether the text tower ends in one
+void write_model(const std::string& path,
+                 const ModelConfig& config,
+                 const std::map<std::string, at::Tensor>& tensors,
+                 const std::map<std::string, std::string>& metadata,
+                 TokenizerKind tokenizer,
+                 bool text_projection);
+
 }  // namespace declip

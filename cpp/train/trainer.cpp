@@ -1,6 +1,5 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
-#include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 #include <array>
@@ -13,9 +12,7 @@
 #include "declip/memory.h"
 #include "declip/safetensors.h"
 #include "declip/train.h"
-#include "files/finite.h"
 #include "files/mapped_file.h"
-#include "files/safetensors.h"
 #include "model/device.h"
 #include "model/layers.h"
 #include "train/adamw.h"
@@ -24,6 +21,8 @@
 #include "train/parameters.h"
 #include "train/random.h"
 #include "train/ranks.h"
+#include "train/state_file.h"
+#include "train/training_mode.h"
 #include "train/trunk.h"
 
 namespace declip {
@@ -44,39 +43,12 @@ constexpr std::array<ObjectiveName, 4> kObjectives{
      {Objective::kRegionText, "region-text"},
      {Objective::kContrastive, "contrastive"}}};
 
-/// Gradients are recorded while one lives, even on the inference thread.
-struct TrainingMode {
-  const c10::InferenceMode normal_tensors{false};
-  const c10::AutoGradMode record{true};
-};
-
-at::ScalarType product_type(const std::string& dtype) {
-  if (dtype == "float32") return at::kFloat;
-  if (dtype == "bfloat16") return at::kBFloat16;
-  throw Error(ErrorCode::kInvalidArg,
-              "dtype must be 'float32' or 'bfloat16' to train, received '" +
-                  dtype + "'.");
-}
-
 /// The same with its pictures as float32 on the student's device.
 TrainBatch on_device(const TrainBatch& batch, at::Device device) {
   auto out = batch;
   out.images = batch.images.to(device, at::kFloat);
   if (batch.crops.defined()) out.crops = batch.crops.to(device, at::kFloat);
   return out;
-}
-
-void check_range(const char* name, double value, double low, double high) {
-  if (value >= low && value <= high) return;
-  throw Error(ErrorCode::kInvalidArg,
-              c10::str(name,
-                       " must be ",
-                       low,
-                       std::isinf(high) ? std::string(" or more")
-                                        : c10::str("..", high),
-                       ", received ",
-                       value,
-                       "."));
 }
 
 AdamW::Options adamw_options(const TrainOptions& options,
@@ -532,66 +504,29 @@ void Trainer::load(const std::string& path) {
   const TrainingMode mode;
   const c10::NoGradGuard guard;
   auto& s = *state_;
-  const auto mapped = MappedFile::open(path);
-  const auto file = read_safetensors(mapped);
-  const auto reject = [&](const std::string& why) {
-    throw Error(ErrorCode::kWeights, path + ": " + why);
-  };
-  const auto entry = [&](const std::string& key) -> const std::string& {
-    const auto it = file.metadata.find(key);
-    if (it == file.metadata.end()) {
-      reject("no training state of this package (\"" + key + "\" is missing).");
-    }
-    return it->second;
-  };
-  const auto number = [&](const std::string& key) {
-    const auto& text = entry(key);
-    if (text.empty() || text.size() > 20 ||
-        text.find_first_not_of("0123456789") != std::string::npos) {
-      reject("\"" + key + "\" must be a whole number, found '" + text + "'.");
-    }
-    return std::stoull(text);
-  };
-  const auto find = [&](const std::string& name, const at::Tensor& like) {
-    const auto it = file.tensors.find(name);
-    if (it == file.tensors.end() || it->second.sizes() != like.sizes() ||
-        it->second.scalar_type() != at::kFloat) {
-      reject("expected '" + name + "' of shape " + c10::str(like.sizes()) +
-             " in float32; the state belongs to another model or other "
-             "options.");
-    }
-    if (!all_finite(it->second)) {
-      reject("'" + name +
-             "' holds NaN or infinite numbers: training diverged, or the file "
-             "is damaged. Go on from an earlier state.");
-    }
-    return it->second;
-  };
-
   // Everything is looked at before anything changes.
-  if (entry("format") != kFormat) {
-    reject("\"format\" must be '" + std::string(kFormat) + "', found '" +
-           entry("format") + "'.");
+  const StateFile file(path, kFormat);
+  const auto& objective = file.entry("objective");
+  if (objective != objective_name(s.options.objective)) {
+    file.reject("the state is of objective '" + objective +
+                "', this trainer's is '" + objective_name(s.options.objective) +
+                "'.");
   }
-  if (entry("objective") != objective_name(s.options.objective)) {
-    reject("the state is of objective '" + entry("objective") +
-           "', this trainer's is '" + objective_name(s.options.objective) +
-           "'.");
-  }
-  const auto step = static_cast<int64_t>(number("step"));
-  const uint64_t random = number("random");
+  const auto step = static_cast<int64_t>(file.number("step"));
+  const uint64_t random = file.number("random");
   std::vector<std::pair<at::Tensor, at::Tensor>> copies;
   for (const auto& [name, tensor] : s.tensors) {
-    copies.emplace_back(tensor, find("parameters." + name, tensor));
+    copies.emplace_back(tensor, file.find("parameters." + name, tensor));
   }
   for (size_t i = 0; i < s.average.size(); ++i) {
-    copies.emplace_back(s.average[i],
-                        find("average." + s.learning[i].name, s.average[i]));
+    copies.emplace_back(
+        s.average[i],
+        file.find("average." + s.learning[i].name, s.average[i]));
   }
-  s.optimizer.check_state(file.tensors, path);
-  mapped->check();
+  s.optimizer.check_state(file.tensors(), path);
+  file.check();
 
-  s.optimizer.restore(file.tensors);
+  s.optimizer.restore(file.tensors());
   for (const auto& [to, from] : copies) to.copy_(from);
   s.step = step;
   s.random = SplitMix(random);

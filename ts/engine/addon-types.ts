@@ -780,8 +780,8 @@ export interface NativeDetectorTrainOptions {
   mode: DenseMode
   classes: readonly string[]
   novel: readonly string[]
-  /** float32 [K + 1, E], unit length, the background last. */
-  words: NativeTensor
+  /** float32 [K + 1, E], unit length, the background last; unset: those of a student that is a detector. */
+  words?: NativeTensor | undefined
   temperature: number
   backgroundWeight: number
   rpnSamples: number
@@ -800,6 +800,10 @@ export interface NativeDetectorTrainOptions {
   clipNorm: number
   emaDecay: number
   normMomentum: number
+  /** What the exported detector says of its vote; unset: nothing. */
+  alpha?: number | undefined
+  beta?: number | undefined
+  voteTemperature?: number | undefined
   device: string
   dtype: 'float32' | 'bfloat16'
   seed: number

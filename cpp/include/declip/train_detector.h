@@ -32,7 +32,9 @@ struct DetectorTrainOptions {
 
   std::vector<std::string> classes;  // K names
   std::vector<std::string> novel;    // of them those that are not learned
-  at::Tensor words;                // unit features [K + 1, E], background last
+  /// Features [K + 1, E], the background's last, brought to unit length;
+  /// undefined: those of a checkpoint that is a detector.
+  at::Tensor words;
   double temperature = 50;         // tau_det at the start
   double background_weight = 0.6;  // LVIS: 0.9
 
@@ -51,6 +53,9 @@ struct DetectorTrainOptions {
   double clip_norm = 1;
   double ema_decay = 0;
   double norm_momentum = 0.1;
+
+  /// What an exported detector says of its vote; unset: nothing.
+  std::optional<double> alpha, beta, vote_temperature;
 
   std::string device = "cpu";
   std::string dtype = "float32";  // 'bfloat16' for the products
@@ -88,6 +93,8 @@ struct DetectorBatch {
 class DetectorTrainer {
  public:
   /// `student` has a tower, or is a detector whose heads are learned further.
+  /// Of a group, all start from rank 0's heads.
+  /// Throws as Trainer's.
   DetectorTrainer(const Checkpoint& student,
                   const DetectorTrainOptions& options,
                   std::shared_ptr<ProcessGroup> group = nullptr,
@@ -96,6 +103,7 @@ class DetectorTrainer {
 
   const DetectorTrainOptions& options() const;
   int64_t step_count() const;
+  /// All of the heads but the classic `fc_cls`, which no loss reaches.
   std::vector<std::string> trainable() const;
   /// Under mmdetection's names.
   std::map<std::string, at::Tensor> parameters() const;
@@ -106,8 +114,12 @@ class DetectorTrainer {
   std::vector<at::Tensor> tower_maps(const at::Tensor& images,
                                      const Call& call) const;
 
-  /// As Trainer::step() and gradients(). Losses: rpn_cls, rpn_bbox, cls, bbox,
-  /// mask.
+  /// As Trainer::step() and gradients(), but for the means: part i of all ranks
+  /// is one batch, over whose sampled anchors, boxes and masks losses are
+  /// averaged and whose statistics norm it; a step is the mean of its parts.
+  /// Losses: rpn_cls, rpn_bbox, cls, bbox, and mask with a mask head.
+  /// Throws Error(kInvalidArg) for a batch that cannot be learned from: boxes
+  /// outside the square or without area, labels of novel classes.
   TrainStep step(const std::vector<DetectorBatch>& parts, const Call& call);
   TrainStep gradients(const std::vector<DetectorBatch>& parts,
                       std::map<std::string, at::Tensor>& out,
