@@ -7,6 +7,7 @@
 #include <limits>
 #include <utility>
 
+#include "declip/error.h"
 #include "detect/boxes.h"
 #include "train/detector_assign.h"
 #include "train/detector_sample.h"
@@ -75,6 +76,19 @@ struct RegionLosses {
   std::vector<int64_t> cls_levels, bbox_levels;
   double count = 0;
 };
+
+/// Proposals of NaN are none at all: the step must fail before them.
+void check_scores(const RecordedHeads::Regions& regions) {
+  for (const auto* levels : {&regions.logits, &regions.deltas}) {
+    for (const auto& level : *levels) {
+      if (level.detach().sum().isfinite().item<bool>()) continue;
+      throw Error(ErrorCode::kDiverged,
+                  "The scores of regions are not finite; the model is as it was "
+                  "before. Look for damaged inputs, or lower the learning "
+                  "rate.");
+    }
+  }
+}
 
 /// Where the anchors of each level begin, and their end.
 std::vector<int64_t> starts_of(const std::vector<at::Tensor>& anchors) {
@@ -213,7 +227,11 @@ Sampling sample_proposals(const RecordedHeads::Regions& regions,
     }
     const auto found =
         propose(logits, deltas, context.strides, sample.size, limits);
-    const auto proposals = found.boxes.to(at::kCPU);
+    const auto given = batch.choices.empty() ? DetectorBatch::Choice()
+                                             : batch.choices[i];
+    const auto proposals = given.proposals.defined()
+                               ? given.proposals.to(at::kCPU, at::kFloat)
+                               : found.boxes.to(at::kCPU);
     const auto truth = sample.boxes.to(at::kCPU, at::kFloat);
     const auto classes = sample.labels.to(at::kCPU, at::kLong);
     // The true boxes are in front, each its own.
@@ -222,8 +240,6 @@ Sampling sample_proposals(const RecordedHeads::Regions& regions,
     for (int64_t g = 0; g < truth.size(0); ++g) own.push_back(g + 1);
     assigned.insert(assigned.begin(), own.begin(), own.end());
     const auto candidates = at::cat({truth, proposals});
-    const auto given = batch.choices.empty() ? DetectorBatch::Choice()
-                                             : batch.choices[i];
     const auto chosen = choose(assigned,
                                given.boxes_positive,
                                given.boxes_negative,
@@ -248,7 +264,7 @@ Sampling sample_proposals(const RecordedHeads::Regions& regions,
     if (trace) {
       trace->boxes.push_back(rows_tensor(assigned));
       trace->proposals.push_back(
-          at::cat({proposals, found.scores.to(at::kCPU).unsqueeze(1)}, 1));
+          at::cat({found.boxes, found.scores.unsqueeze(1)}, 1).to(at::kCPU));
     }
   }
   const auto device = regions.logits[0].device();
@@ -307,6 +323,7 @@ std::map<std::string, at::Tensor> detector_losses(
   const auto pyramid = heads.pyramid(maps);
   call.check();
   const auto regions = heads.regions(pyramid);
+  check_scores(regions);
   const auto first = region_losses(regions, batch, context, trace);
   const auto sampling = sample_proposals(regions, batch, context, trace);
 

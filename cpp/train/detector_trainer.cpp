@@ -12,6 +12,7 @@
 #include "declip/model.h"
 #include "declip/safetensors.h"
 #include "declip/train_detector.h"
+#include "detect/detector_file.h"
 #include "files/mapped_file.h"
 #include "model/device.h"
 #include "model/encoder.h"
@@ -37,16 +38,6 @@ constexpr char kTemperature[] = "roi_head.bbox_head.detect_temperature";
 /// Whether a tensor of the heads stays as it is whatever happens.
 bool is_fixed(const std::string& name) {
   return name == kWords || name.starts_with("roi_head.bbox_head.fc_cls.");
-}
-
-/// Blocks of new heads, as the released towers of 12 and 24 blocks have them.
-std::vector<int64_t> usual_levels(int64_t depth) {
-  if (depth == 12) return {3, 5, 7, 11};
-  if (depth == 24) return {6, 10, 14, 23};
-  std::vector<int64_t> out{
-      (depth + 2) / 3 - 1, (depth + 1) / 2 - 1, depth - 2, depth - 1};
-  for (auto& block : out) block = std::max<int64_t>(block, 0);
-  return out;
 }
 
 void check_numbers(const DetectorTrainOptions& o) {
@@ -100,7 +91,10 @@ at::Tensor words_of(const DetectorTrainOptions& options,
                          words.sizes(),
                          "."));
   }
-  return l2_normalize(words, 1).contiguous();
+  // What is of unit length keeps its bits, however often it is saved.
+  const auto is_unit =
+      words.norm(2, {1}, true).sub(1).abs().le(1e-6);
+  return at::where(is_unit, words, l2_normalize(words, 1)).contiguous();
 }
 
 }  // namespace
@@ -363,6 +357,11 @@ DetectorTrainer::DetectorTrainer(const Checkpoint& student,
     heads = student.detector->tensors;
     const auto& own = student.detector->config;
     if (s.options.blocks.empty()) s.options.blocks = own.blocks;
+    if (!s.options.alpha) s.options.alpha = own.alpha;
+    if (!s.options.beta) s.options.beta = own.beta;
+    if (!s.options.vote_temperature) {
+      s.options.vote_temperature = own.vote_temperature;
+    }
     for (const auto& [name, tensor] : heads) {
       if (student.detector->check_finite) {
         student.detector->check_finite(name, tensor);
@@ -376,7 +375,7 @@ DetectorTrainer::DetectorTrainer(const Checkpoint& student,
     heads = initial_heads(config.vision, options);
   }
   if (s.options.blocks.empty()) {
-    s.options.blocks = usual_levels(config.vision.layers);
+    s.options.blocks = usual_detector_blocks(config.vision.layers);
   }
   if (s.options.blocks.size() != 4) {
     throw Error(ErrorCode::kInvalidArg,

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "declip/checkpoint.h"
+#include "declip/detector.h"
 #include "declip/train_detector.h"
 #include "golden.h"
 #include "tap.h"
@@ -65,8 +66,10 @@ GoldenStep golden_step(const std::string& id) {
   const auto& given = member(json, "options");
   const auto& config = member(json, "config");
   GoldenStep out;
+  declip::ConfigOverrides overrides;
+  overrides.head_width = *member(config, "head_width").integer();
   out.student = declip::load_checkpoint(
-      fvit().path(*member(json, "weights").string()));
+      fvit().path(*member(json, "weights").string()), overrides);
   auto& o = out.options;
   o.side = *member(config, "input_size").integer();
   for (const auto& block : *member(config, "taken_blocks").array()) {
@@ -111,7 +114,7 @@ GoldenStep golden_step(const std::string& id) {
     const auto pixels = tensor("resized");
     pictures.push_back(normalized(pixels, o.side));
     declip::DetectorSample sample;
-    sample.size = {.width = pixels.size(1), .height = pixels.size(0)};
+    sample.size = {.height = pixels.size(0), .width = pixels.size(1)};
     sample.boxes = tensor("boxes");
     sample.labels = tensor("labels");
     if (const auto* masks = input("masks")) {
@@ -125,8 +128,14 @@ GoldenStep golden_step(const std::string& id) {
               .select(3, 0);
     }
     out.batch.samples.push_back(sample);
+    // Proposals as the program has them: a rounding in a box goes through tens
+    // of thousands of ReLUs, of which one that turns shows in a gradient.
+    const auto proposals = fvit().tensor(
+        member(member(json, "outputs"),
+               ("proposals." + std::to_string(i)).c_str()));
     out.batch.choices.push_back(
-        {.anchors_positive = tensor("sampled.rpn.pos"),
+        {.proposals = proposals.slice(1, 0, 4),
+         .anchors_positive = tensor("sampled.rpn.pos"),
          .anchors_negative = tensor("sampled.rpn.neg"),
          .boxes_positive = tensor("sampled.roi.pos"),
          .boxes_negative = tensor("sampled.roi.neg")});

@@ -79,8 +79,10 @@ struct DetectorBatch {
   std::vector<at::Tensor> maps;  // four of [B, C, G, G], as the blocks gave
   std::vector<DetectorSample> samples;
   /// Replayed choices of the samplers instead of drawn ones: for each picture
-  /// rows of anchors and rows of [true boxes, proposals]. For tests.
+  /// rows of anchors and rows of [true boxes, proposals], and the proposals
+  /// [P, 4] themselves if they are not to be made. For tests.
   struct Choice {
+    at::Tensor proposals;
     at::Tensor anchors_positive, anchors_negative;
     at::Tensor boxes_positive, boxes_negative;
   };
