@@ -1,10 +1,8 @@
 #include <ATen/ATen.h>
 
-#include <algorithm>
-
 #include "declip/error.h"
 #include "detect/boxes.h"
-#include "kernels/roi_align.h"
+#include "kernels/roi_align_levels.h"
 
 namespace declip {
 namespace {
@@ -30,28 +28,19 @@ at::Tensor pool_boxes_of_levels(const std::vector<at::Tensor>& maps,
                                 const at::Tensor& boxes,
                                 const at::Tensor& pictures,
                                 int64_t out) {
-  if (maps.empty() || maps.size() != strides.size()) {
+  if (maps.size() != strides.size()) {
     throw Error(ErrorCode::kInternal, "Every level has a map and a stride.");
   }
-  const auto levels = roi_levels(boxes, static_cast<int64_t>(maps.size()));
-  std::vector<at::Tensor> pooled, places;
+  std::vector<RoiMap> levels;
   for (size_t level = 0; level < maps.size(); ++level) {
-    const auto chosen =
-        levels.eq(static_cast<int64_t>(level)).nonzero().squeeze(1);
-    const double scale = static_cast<float>(1.0 / strides[level]);
-    places.push_back(chosen);
-    pooled.push_back(
-        roi_align(maps[level],
-                  boxes.index_select(0, chosen),
-                  pictures.to(boxes.device()).index_select(0, chosen),
-                  scale,
-                  scale,
-                  out,
-                  out));
+    levels.push_back({maps[level], 1 / strides[level], 1 / strides[level]});
   }
-  return at::cat(pooled)
-      .index_select(0, at::argsort(at::cat(places)).to(maps[0].device()))
-      .contiguous(at::MemoryFormat::ChannelsLast);
+  return roi_align_levels(levels,
+                          boxes,
+                          roi_levels(boxes, static_cast<int64_t>(maps.size())),
+                          pictures,
+                          out,
+                          out);
 }
 
 }  // namespace declip

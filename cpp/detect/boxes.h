@@ -48,12 +48,14 @@ Proposals propose(const std::vector<at::Tensor>& logits,
                   Size picture,
                   const ProposalLimits& limits);
 
-/// The level a box is pooled from, 0..levels - 1, int64 [N].
+/// The level a box is pooled from, 0..levels - 1, int64 [N]: 0 for boxes of up
+/// to 112 pixels (the root of their area), one more for every doubling.
 at::Tensor roi_levels(const at::Tensor& boxes, int64_t levels);
 
 /// RoIAlign, aligned and adaptive, each box from its level: maps [B, C, h, w],
 /// boxes float32 [N, 4] in pixels, pictures int64 [N] -> [N, C, out, out] in
-/// channels-last memory. Differentiable in the maps.
+/// channels-last memory. Differentiable in the maps. Errors as
+/// roi_align_levels().
 at::Tensor pool_boxes_of_levels(const std::vector<at::Tensor>& maps,
                                 const std::vector<double>& strides,
                                 const at::Tensor& boxes,
@@ -61,8 +63,10 @@ at::Tensor pool_boxes_of_levels(const std::vector<at::Tensor>& maps,
                                 int64_t out);
 
 /// p_det^(1-a) p_vote^a, a = alpha for base classes and the background, beta
-/// for novel ones: [P, K + 1]. Words as in DetectorQuestion; `embeddings` and
-/// `votes` of unit length.
+/// for novel ones: [P, K + 1]. Softmaxes are over all words; the score of a
+/// class is that of its best word, whose two probabilities count together.
+/// Words as in DetectorQuestion; `embeddings` and `votes` of unit length. A row
+/// of either that holds a NaN has NaN scores, which choose_objects() drops.
 at::Tensor combined_scores(const at::Tensor& embeddings,
                            const at::Tensor& votes,
                            const at::Tensor& words,
@@ -80,8 +84,10 @@ struct Kept {
   at::Tensor rows;    // int64 [N], of the boxes that came
 };
 
-/// Threshold, suppression within each class, limit: boxes [P, 4] in pixels of
-/// the picture, scores [P, K + 1] with the background last.
+/// Threshold (strict), suppression within each class, limit over all of them:
+/// boxes [P, 4] in pixels of the picture, scores [P, K + 1] with the background
+/// last. A box may be chosen for several classes. NaN scores and boxes that are
+/// not finite are dropped.
 Kept choose_objects(const at::Tensor& boxes,
                     const at::Tensor& scores,
                     double score_threshold,

@@ -67,6 +67,26 @@ DECLIP_HD void add_bin_weights(RoiAxis axis,
   }
 }
 
+/// Patches begin..end along an axis.
+struct RoiRange {
+  int64_t begin;
+  int64_t end;
+};
+
+/// Where a bin's weights may be other than 0.
+DECLIP_HD RoiRange bin_range(RoiAxis axis, int64_t bin, int64_t extent) {
+  if (axis.samples <= 0) return {0, 0};
+  const float low = axis.start + static_cast<float>(bin) * axis.size;
+  const float high = low + axis.size;
+  const auto last = static_cast<float>(extent);
+  // One patch more on either side than bilinear samples take, for rounding.
+  const float from = low - 1.0f, to = high + 3.0f;
+  const float begin =
+      from > 0.0f ? (from < last - 1.0f ? from : last - 1.0f) : 0.0f;
+  const float end = to < last ? (to > 1.0f ? to : 1.0f) : last;
+  return {static_cast<int64_t>(begin), static_cast<int64_t>(end)};
+}
+
 /// One element of that vector.
 DECLIP_HD float bin_weight(RoiAxis axis,
                            int64_t bin,

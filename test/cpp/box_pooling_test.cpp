@@ -1,7 +1,9 @@
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <cmath>
 
+#include "declip/error.h"
 #include "detect/boxes.h"
 #include "golden.h"
 #include "random_planes.h"
@@ -200,4 +202,60 @@ TEST(gradients_of_pooled_boxes_are_the_transposed_products) {
             .item<double>();
     CHECK_CLOSE(left, right, 1e-4 * (1 + std::abs(right)));
   }
+}
+
+TEST(bfloat16_maps_give_bfloat16_of_float32_sums) {
+  Random random;
+  const auto low = 50 * random.tensor({12, 2}).abs();
+  const auto boxes = at::cat({low, low + 90 * random.tensor({12, 2}).abs()}, 1);
+  const auto pictures = pictures_of(boxes);
+  for (const int64_t channels : {1, 16, 37, 260}) {
+    const auto map =
+        channels_last(random.tensor({1, channels, 30, 41})).to(at::kBFloat16);
+    const auto got =
+        declip::pool_boxes_of_levels({map}, {4}, boxes, pictures, 3);
+    CHECK(got.scalar_type() == at::kBFloat16);
+    const auto wanted = declip::pool_boxes_of_levels(
+        {map.to(at::kFloat)}, {4}, boxes, pictures, 3);
+    CHECK_CLOSE(distance(got, wanted), 0, 1.0 / 256);
+    CHECK(
+        wanted.to(at::kBFloat16).eq(got).to(at::kDouble).mean().item<double>() >
+        0.99);
+  }
+}
+
+TEST(gradients_are_the_same_bits_with_any_number_of_threads) {
+  Random random;
+  const int before = at::get_num_threads();
+  const auto low = 50 * random.tensor({30, 2}).abs();
+  const auto boxes = at::cat({low, low + 90 * random.tensor({30, 2}).abs()}, 1);
+  const auto map = channels_last(random.tensor({1, 70, 30, 41}));
+  const auto upstream = random.tensor({30, 70, 7, 7});
+  std::vector<at::Tensor> gradients;
+  for (const int threads : {1, 2, 5}) {
+    at::set_num_threads(threads);
+    const auto given = map.clone().requires_grad_();
+    declip::pool_boxes_of_levels({given}, {4}, boxes, pictures_of(boxes), 7)
+        .backward(upstream);
+    gradients.push_back(given.grad());
+  }
+  at::set_num_threads(before);
+  CHECK(at::equal(gradients[0], gradients[1]));
+  CHECK(at::equal(gradients[0], gradients[2]));
+}
+
+TEST(boxes_that_cannot_be_pooled_are_refused) {
+  const auto map = at::ones({1, 2, 4, 4});
+  const auto box = [](float x0, float x1) {
+    return at::tensor({x0, 0.f, x1, 2.f}).view({1, 4});
+  };
+  const auto picture = at::zeros({1}, at::kLong);
+  for (const auto& bad :
+       {box(0, std::nanf("")), box(2, 1), box(0, 1e9f), box(-INFINITY, 1)}) {
+    CHECK_THROWS_CODE(declip::pool_boxes_of_levels({map}, {4}, bad, picture, 2),
+                      declip::ErrorCode::kInvalidArg);
+  }
+  CHECK_THROWS_CODE(
+      declip::pool_boxes_of_levels({map}, {4}, box(0, 1), picture + 1, 2),
+      declip::ErrorCode::kInvalidArg);
 }

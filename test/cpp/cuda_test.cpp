@@ -14,6 +14,7 @@
 #include "declip/encoded_image.h"
 #include "declip/error.h"
 #include "declip/model.h"
+#include "detect/boxes.h"
 #include "kernels/cuda/twin.h"
 #include "kernels/dense_attention.h"
 #include "kernels/layer_norm.h"
@@ -289,6 +290,106 @@ TEST(cuda_nms_is_that_of_the_cpu) {
           declip::nms(boxes.to(kCuda), scores.to(kCuda), 0.5, classes, limit)
               .to(at::kCPU),
           declip::nms(boxes, scores, 0.5, classes, limit)));
+    }
+  });
+}
+
+TEST(cuda_boxes_and_scores_are_those_of_the_cpu) {
+  on_cuda([] {
+    Random random;
+    const c10::InferenceMode off(false);
+    for (int round = 0; round < 6; ++round) {
+      const int64_t channels = random.integer(1, 300);
+      const auto low = 300 * random.tensor({40, 2}).abs();
+      const auto boxes =
+          at::cat({low, low + 300 * random.tensor({40, 2}).abs()}, 1);
+      const auto pictures = at::arange(40).remainder(2);
+      const std::vector<double> strides{3.5, 7, 14};
+      const auto type = round % 2 == 0 ? at::kFloat : at::kBFloat16;
+      std::vector<at::Tensor> maps, on_device;
+      for (const int64_t side : {80, 40, 20}) {
+        const auto map = random.tensor({2, channels, side, side + 3})
+                             .contiguous(at::MemoryFormat::ChannelsLast)
+                             .to(type);
+        maps.push_back(map.clone().requires_grad_());
+        on_device.push_back(map.to(kCuda).requires_grad_());
+      }
+      const auto pooled =
+          declip::pool_boxes_of_levels(maps, strides, boxes, pictures, 7);
+      const auto got = declip::pool_boxes_of_levels(
+          on_device, strides, boxes.to(kCuda), pictures, 7);
+      const double step = device_step(type);
+      CHECK_CLOSE(device_apart(got, pooled), 0, step);
+      const auto upstream = random.tensor(pooled.sizes()).to(type);
+      pooled.backward(upstream);
+      got.backward(upstream.to(kCuda));
+      for (size_t i = 0; i < maps.size(); ++i) {
+        CHECK_CLOSE(
+            device_apart(on_device[i].grad(), maps[i].grad()), 0, 8 * step);
+      }
+    }
+    const auto rows = [&](int64_t count) {
+      const auto some = random.tensor({count, 24});
+      return some / some.norm(2, {1}, true);
+    };
+    const auto own = rows(90), votes = rows(90), words = rows(300);
+    own[4].fill_(std::nan(""));
+    const auto classes = at::arange(300).remainder(20);
+    const auto novel = at::arange(19).remainder(3).eq(0);
+    for (const bool grouped : {false, true}) {
+      const auto word_class = grouped ? classes : at::Tensor();
+      const auto is_novel = grouped ? novel : at::Tensor();
+      const auto expected = declip::combined_scores(
+          own, votes, words, word_class, is_novel, 0.1, 0.8, 50, 75);
+      const auto got = declip::combined_scores(own.to(kCuda),
+                                               votes.to(kCuda),
+                                               words.to(kCuda),
+                                               word_class,
+                                               is_novel,
+                                               0.1,
+                                               0.8,
+                                               50,
+                                               75);
+      CHECK(at::equal(got.isnan().cpu(), expected.isnan()));
+      CHECK_CLOSE(
+          device_apart(got.nan_to_num(), expected.nan_to_num()), 0, 2e-5);
+    }
+  });
+}
+
+TEST(cuda_proposals_and_objects_are_those_of_the_cpu) {
+  on_cuda([] {
+    Random random;
+    for (int round = 0; round < 4; ++round) {
+      std::vector<at::Tensor> logits, deltas, logits_there, deltas_there;
+      for (const int64_t side : {40, 20, 10}) {
+        logits.push_back(4 * random.tensor({3, side, side}));
+        deltas.push_back(random.tensor({12, side, side}));
+        logits_there.push_back(logits.back().to(kCuda));
+        deltas_there.push_back(deltas.back().to(kCuda));
+      }
+      const declip::ProposalLimits limits{900, 200, 0.7};
+      const auto cpu =
+          declip::propose(logits, deltas, {4, 8, 16}, {130, 160}, limits);
+      const auto there = declip::propose(
+          logits_there, deltas_there, {4, 8, 16}, {130, 160}, limits);
+      // Sigmoids and exponentials may round another way; few boxes change.
+      const auto common = std::min(cpu.boxes.size(0), there.boxes.size(0));
+      CHECK(std::abs(cpu.boxes.size(0) - there.boxes.size(0)) <= 2);
+      const auto near = (there.boxes.slice(0, 0, common).cpu() -
+                         cpu.boxes.slice(0, 0, common))
+                            .abs()
+                            .amax(1)
+                            .lt(1e-2);
+      CHECK(near.to(at::kDouble).mean().item<double>() > 0.95);
+      const auto scores =
+          random.tensor({cpu.boxes.size(0), 9}).abs().contiguous();
+      const auto chosen =
+          declip::choose_objects(cpu.boxes, scores, 0.3, 0.5, 100);
+      const auto chosen_there = declip::choose_objects(
+          cpu.boxes.to(kCuda), scores.to(kCuda), 0.3, 0.5, 100);
+      CHECK(at::equal(chosen_there.rows.cpu(), chosen.rows));
+      CHECK(at::equal(chosen_there.labels.cpu(), chosen.labels));
     }
   });
 }

@@ -28,6 +28,7 @@ std::vector<int64_t> plain_nms(const at::Tensor& unmoved,
     const auto offsets = classes.to(at::kFloat) * (boxes.max() + 1);
     boxes = boxes + offsets.unsqueeze(1);
   }
+  const int64_t* number = apart ? classes.const_data_ptr<int64_t>() : nullptr;
   const auto box = boxes.accessor<float, 2>();
   const auto score = scores.accessor<float, 1>();
   std::vector<int64_t> order(static_cast<size_t>(boxes.size(0)));
@@ -43,8 +44,7 @@ std::vector<int64_t> plain_nms(const at::Tensor& unmoved,
   for (const auto j : order) {
     bool stays = true;
     for (const auto i : kept) {
-      if (apart && classes[i].item<int64_t>() != classes[j].item<int64_t>())
-        continue;
+      if (apart && number[i] != number[j]) continue;
       const float w = std::max(
           0.0f,
           std::min(box[i][2], box[j][2]) - std::max(box[i][0], box[j][0]));
@@ -56,6 +56,7 @@ std::vector<int64_t> plain_nms(const at::Tensor& unmoved,
       volatile float rest = all - both;
       const float iou = both / rest;
       if (static_cast<double>(iou) > threshold) stays = false;
+      if (!stays) break;
     }
     if (stays) kept.push_back(j);
   }

@@ -23,7 +23,9 @@
 #include "kernels/postprocess_args.h"
 #include "kernels/resize_plane.h"
 #include "kernels/roi_align_args.h"
+#include "kernels/roi_align_levels_args.h"
 #include "kernels/rope_args.h"
+#include "kernels/vote_scores_args.h"
 #include "kernels/window_blend.h"
 #include "kernels/window_blend_args.h"
 #include "random_planes.h"
@@ -575,6 +577,113 @@ TEST(emulated_nms_is_the_cpu_twin) {
           reinterpret_cast<uint64_t*>(bits.mutable_data_ptr<int64_t>());
       emulated::nms(emulated_args, nullptr);
       CHECK(at::equal(got, wanted));
+    });
+  }
+}
+
+TEST(emulated_roi_align_over_levels_is_the_cpu_twin) {
+  Random random;
+  for (int round = 0; round < 8; ++round) {
+    const int64_t channels = random.integer(1, 150);  // more than a block's
+    const int64_t pictures = random.integer(1, 2), count = random.integer(1, 5);
+    const int64_t out_height = round == 0 ? 70 : random.integer(1, 4);
+    const int64_t out_width = random.integer(1, 4);
+    const bool half = random.coin();
+    std::vector<at::Tensor> maps;
+    declip::RoiLevelsArgs args;
+    args.map_count = 2;
+    for (int64_t level = 0; level < args.map_count; ++level) {
+      const int64_t h = random.integer(1, 40), w = random.integer(1, 40);
+      auto map = random.tensor({pictures, h, w, channels});
+      if (half) map = map.to(at::kBFloat16);
+      maps.push_back(map);
+      auto& to = args.maps[level];
+      to.features = map.const_data_ptr();
+      to.height = h;
+      to.width = w;
+      to.scale_y = static_cast<float>(random.real(0.1, 1));
+      to.scale_x = static_cast<float>(random.real(0.1, 1));
+    }
+    const auto low = 30 * random.tensor({count, 2});
+    const auto boxes =
+        at::cat({low, low + 60 * random.tensor({count, 2}).clamp_min(0)}, 1);
+    const auto level = at::randint(2, {count}, at::kLong);
+    const auto picture = at::randint(pictures, {count}, at::kLong);
+    const auto wanted =
+        at::empty({count, out_height, out_width, channels}, maps[0].options());
+    args.pictures_count = pictures;
+    args.boxes = boxes.const_data_ptr<float>();
+    args.level = level.const_data_ptr<int64_t>();
+    args.pictures = picture.const_data_ptr<int64_t>();
+    args.count = count;
+    args.channels = channels;
+    args.out_height = out_height;
+    args.out_width = out_width;
+    args.type =
+        half ? declip::ElementType::kBFloat16 : declip::ElementType::kFloat32;
+    args.pooled = wanted.mutable_data_ptr();
+    declip::cpu::roi_align_levels(args);
+    const auto upstream = random.tensor(wanted.sizes());
+    args.upstream = upstream.const_data_ptr<float>();
+    const auto backward = [&](auto run) {
+      std::vector<at::Tensor> sums;
+      auto some = args;
+      for (size_t i = 0; i < maps.size(); ++i) {
+        sums.push_back(at::zeros(maps[i].sizes(), at::kFloat));
+        some.maps[i].gradient = sums.back().mutable_data_ptr<float>();
+      }
+      run(some);
+      return sums;
+    };
+    const auto sums = backward(
+        [](const auto& some) { declip::cpu::roi_align_levels_backward(some); });
+    in_both_orders([&] {
+      const auto got = at::empty_like(wanted);
+      auto some = args;
+      some.pooled = got.mutable_data_ptr();
+      emulated::roi_align_levels(some, nullptr);
+      CHECK_CLOSE(distance(got, wanted), 0, half ? 1e-2 : 2e-5);
+      const auto other = backward([](const auto& of) {
+        emulated::roi_align_levels_backward(of, nullptr);
+      });
+      for (size_t i = 0; i < sums.size(); ++i) {
+        CHECK_CLOSE(distance(other[i], sums[i]), 0, 2e-4);
+      }
+    });
+  }
+}
+
+TEST(emulated_scores_of_two_votes_are_the_cpu_twins) {
+  Random random;
+  for (int round = 0; round < 8; ++round) {
+    const int64_t rows = random.integer(1, 20), words = random.integer(1, 90);
+    const bool grouped = random.coin();
+    const int64_t classes = grouped ? random.integer(1, 9) : words;
+    const auto cosines = random.tensor({rows, words});
+    const auto votes = random.tensor({rows, words});
+    if (rows > 2) votes[1][words - 1].fill_(std::nan(""));
+    const auto shares = random.tensor({classes}).abs();
+    const auto word_class = at::randint(classes, {words}, at::kLong);
+    const auto wanted = at::empty({rows, classes});
+    declip::VoteScoresArgs args;
+    args.cosines = cosines.const_data_ptr<float>();
+    args.votes = votes.const_data_ptr<float>();
+    if (grouped) args.word_class = word_class.const_data_ptr<int64_t>();
+    args.shares = shares.const_data_ptr<float>();
+    args.rows = rows;
+    args.words = words;
+    args.classes = classes;
+    args.temperature = 40;
+    args.vote_temperature = 70;
+    args.out = wanted.mutable_data_ptr<float>();
+    declip::cpu::vote_scores(args);
+    in_both_orders([&] {
+      const auto got = at::empty_like(wanted);
+      auto some = args;
+      some.out = got.mutable_data_ptr<float>();
+      emulated::vote_scores(some, nullptr);
+      CHECK(at::equal(got.isnan(), wanted.isnan()));
+      CHECK_CLOSE(distance(got.nan_to_num(), wanted.nan_to_num()), 0, 2e-5);
     });
   }
 }
