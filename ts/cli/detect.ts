@@ -83,8 +83,6 @@ export function addDetect(program: Command, run: Run): void {
       'after',
       examples(
         `declip detect ${examplePicture('table.png')} --classes "pizza; banana; coffee" --overlay found.png`,
-        'declip detect photo.jpg --model fvit_eva_vitb16_ovcoco_clipself_patches.pth --overlay found.png',
-        'declip detect val2017 --model fvit.pth --coco results.json',
         `declip detect ${examplePicture('park.png')} ${examplePicture('street.png')} --classes "dog; tree; car; bus" --score-threshold 0.5 --json`,
       ),
     )

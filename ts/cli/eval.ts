@@ -121,7 +121,6 @@ export function addEval(program: Command, run: Run): void {
         'declip eval --dataset folder --data scenes --model words-tiny --shard 2/2 --out parts',
         'declip merge parts --out whole',
         'declip eval --dataset folder --data scenes --model words-tiny --masks scenes/labels --refine vote',
-        'declip eval --dataset coco-ov --data coco --model fvit_eva_vitb16_ovcoco_clipself_patches.pth --out run',
         'declip eval --dataset voc21 --data VOCdevkit --model openai/clip-vit-base-patch16 --method naclip --out run',
       ) +
         `

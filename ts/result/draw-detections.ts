@@ -45,6 +45,9 @@ export async function drawDetections(drawing: DetectionDrawing): Promise<Uint8Ar
 /** From so many objects on lines and letters are finer, and a name that finds no free place is left out. */
 const CROWD = 15
 
+/** Most of a picture that the names of a crowd cover. */
+const NAMES_SHARE = 0.2
+
 /**
  * Boxes and their labels as SVG. Smaller boxes lie on larger ones; of a crowd the weak ones are pale, and the best have
  * the first choice of the places for names.
@@ -68,17 +71,19 @@ function frames({ image, found, classes, colors, names }: DetectionDrawing): str
     })
   const placed: Rectangle[] = []
   const chips: string[] = []
+  let covered = 0
   for (const { box, label, score } of names ? found : []) {
     const share = `${Math.round(100 * score)}%`
     const name = shorten(
-      clean(classes[label] ?? ''),
+      clean((classes[label] ?? '').replaceAll('_', ' ')),
       width - measure(` ${share}`, size) - 2 * size,
       size,
     )
     const text = name === '' ? share : `${name} ${share}`
     const chip = { width: measure(text, size) + 0.7 * size, height: 1.32 * size }
     const { isFree, ...place } = placeOf(chip, box, placed, width, height)
-    if (isCrowd && !isFree) continue
+    if (isCrowd && (!isFree || covered > NAMES_SHARE * width * height)) continue
+    covered += chip.width * chip.height
     placed.push(place)
     const color = paintOf(label)
     chips.unshift(

@@ -277,7 +277,7 @@ t.test('pictures and options that a detector cannot take', async t => {
     { blocks: [99, 100, 101, 102] },
     { blocks: [] },
     { mode: 'other' as 'qq' },
-    { proposals: 3 as object },
+    { proposals: 3 as unknown as object },
     { proposals: { keep: 0 } },
   ]) {
     await t.rejects(model.encodeForDetection(photo, options), invalid)
