@@ -6,6 +6,7 @@ import { packageRoot } from '../../../../ts/base/package-files.js'
 import { loadModel, train } from '../../../../ts/index.js'
 import { readConfig } from '../../../../ts/train/config.js'
 import { fixture } from '../../../support/calls.js'
+import { writeRectangles } from '../../../support/objects.js'
 import { writePictures, writeShards } from '../../../support/training.js'
 
 const folder = t.testdir()
@@ -26,6 +27,9 @@ writeFileSync(
   }),
 )
 
+const scenes = join(folder, 'scenes')
+await writeRectangles(scenes, 8)
+
 const student = fixture('train', 'student.safetensors')
 const shortened = ['steps=1', 'schedule.warmup=0', 'device=cpu']
 const onPictures = [
@@ -34,6 +38,20 @@ const onPictures = [
   `data.images=${join(folder, 'pictures')}`,
   'imageSize=64',
   'unlockedGroups=2',
+]
+const onScenes = [
+  'model=words-tiny',
+  `data.path=${join(scenes, 'annotations.json')}`,
+  `data.images=${join(scenes, 'images')}`,
+  'evaluate.dataset=folder',
+  `evaluate.data=${scenes}`,
+  'evaluate.limit=2',
+  'imageSize=96',
+  'batch=2',
+  'dtype=float32',
+  'templates=none',
+  'detector.channels=16',
+  'detector.hidden=32',
 ]
 const CHANGES: Record<string, string[]> = {
   'contrastive.json': [
@@ -49,6 +67,9 @@ const CHANGES: Record<string, string[]> = {
   ],
   // The student of the fixtures knows 60 tokens only.
   'region-text.json': [...onPictures, 'model=words-tiny', 'imageSize=96', 'templates=none'],
+  'fvit-coco.json': onScenes,
+  'fvit-lvis.json': onScenes,
+  'fvit-small.json': onScenes,
 }
 
 t.same(readdirSync(samples).sort(), Object.keys(CHANGES).sort(), 'every sample is run')
