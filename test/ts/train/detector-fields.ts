@@ -68,22 +68,37 @@ t.test('what is given stands', t => {
 
 t.test('every mistake is a sentence that names its field', t => {
   const cases: [object, string | RegExp][] = [
-    [{ regions: {} }, "regions is not for objective 'fvit': it learns from all boxes of a picture."],
+    [
+      { regions: {} },
+      "regions is not for objective 'fvit': it learns from all boxes of a picture.",
+    ],
     [{ alpha: 0.5 }, "alpha is not for objective 'fvit': its tower stays as it is."],
     [{ augment: {} }, /^augment is not for objective 'fvit': it has detector\.jitter/],
     [{ mode: 'qq' }, "mode is not for objective 'fvit': it has detector.mode."],
     [{ multiscale: [320] }, "multiscale is for objective 'clipself'."],
     [{ teacher: { model: 'x' } }, "teacher is for objective 'declip'."],
-    [{ data: { kind: 'folder', path: 'a' } }, "objective 'fvit' needs annotated objects: data.kind 'coco'."],
+    [
+      { data: { kind: 'folder', path: 'a' } },
+      "objective 'fvit' needs annotated objects: data.kind 'coco'.",
+    ],
     [{ detector: { cache: {} } }, /^detector\.cache is for detector\.views/],
     [{ detector: { blocks: [1, 2, 3] } }, /^detector\.blocks must have four numbers/],
     [{ detector: { jitter: [2, 0.1] } }, /^detector\.jitter must be \[smaller, larger\]/],
     [{ detector: { mode: 'scclip' } }, /^detector\.mode must be 'vanilla', 'maskclip', 'qq'/],
     [{ detector: { variant: 'voc' } }, "detector.variant must be 'coco', 'lvis', received 'voc'."],
-    [{ detector: { mask: true } }, /^detector\.mask is no field; there are variant, novel, masks, /],
+    [
+      { detector: { mask: true } },
+      /^detector\.mask is no field; there are variant, novel, masks, /,
+    ],
     [{ evaluate: { every: 5 } }, 'evaluate.data is missing.'],
-    [{ evaluate: { data: 'a', every: 0 } }, 'evaluate.every must be a whole number from 1, received 0.'],
-    [{ schedule: { kind: 'cosine', milestones: [1] } }, "schedule.milestones are for schedule.kind 'step'."],
+    [
+      { evaluate: { data: 'a', every: 0 } },
+      'evaluate.every must be a whole number from 1, received 0.',
+    ],
+    [
+      { schedule: { kind: 'cosine', milestones: [1] } },
+      "schedule.milestones are for schedule.kind 'step'.",
+    ],
     [{ objective: 'region-text', detector: {} }, "detector and evaluate are for objective 'fvit'."],
   ]
   for (const [change, message] of cases) {

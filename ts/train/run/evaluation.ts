@@ -8,12 +8,14 @@ export type EvaluationFigures = Readonly<Record<string, number>>
 /**
  * Measures exported weights on the configuration's data set, as `declip eval` would.
  *
+ * @param novel - classes that were not learned; the published sets have splits of their own
  * @returns undefined where the caller wants the run to stop meanwhile
  * @throws DeclipError as evaluate(), naming the field `evaluate`
  */
 export async function evaluateExport(
   model: string,
   { evaluate: options, device }: ResolvedConfig,
+  novel: readonly string[],
   signal: AbortSignal | undefined,
 ): Promise<EvaluationFigures | undefined> {
   if (!options) return undefined
@@ -29,6 +31,7 @@ export async function evaluateExport(
       data,
       kind,
       limit,
+      ...(dataset === 'folder' && novel.length > 0 && { novel }),
       model,
       device: device as 'cpu',
       signal,

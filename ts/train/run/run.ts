@@ -211,7 +211,7 @@ class Loop {
     if (step % evaluate.every !== 0 && step !== plan.steps) return undefined
     const averages = optimizer.emaDecay > 0
     const path = await this.#export('evaluated', averages)
-    const figures = await evaluateExport(path, config, options.signal)
+    const figures = await evaluateExport(path, config, plan.source.novel ?? [], options.signal)
     await folder.remove('evaluated')
     if (figures && this.#isBest(figures) && evaluate.keepBest) await this.#export('best', averages)
     return figures

@@ -41,19 +41,25 @@ const one = (annotations: object[], categories: object[]) => ({
   categories,
 })
 
-t.test('categories are in the order of their ids; objects of novel ones are left out and counted', async t => {
-  const path = join(folder, 'annotations.json')
-  const all = await open(path)
-  t.strictSame(all.classes, RECTANGLES)
-  t.strictSame(all.novel, [])
-  t.equal(all.length, 6)
-  const base = await open(path, { detector: { novel: ['green square'] } })
-  t.strictSame(base.classes, RECTANGLES)
-  t.strictSame(base.novel, ['green square'])
-  t.notOk(base.labels.has('green square'))
-  t.match(`${base.leftOut}`, /objects of novel classes: 4 \(the first: annotations\[\d\] of .*green square/)
-  t.not(all.digest, base.digest)
-})
+t.test(
+  'categories are in the order of their ids; objects of novel ones are left out and counted',
+  async t => {
+    const path = join(folder, 'annotations.json')
+    const all = await open(path)
+    t.strictSame(all.classes, RECTANGLES)
+    t.strictSame(all.novel, [])
+    t.equal(all.length, 6)
+    const base = await open(path, { detector: { novel: ['green square'] } })
+    t.strictSame(base.classes, RECTANGLES)
+    t.strictSame(base.novel, ['green square'])
+    t.notOk(base.labels.has('green square'))
+    t.match(
+      `${base.leftOut}`,
+      /objects of novel classes: 4 \(the first: annotations\[\d\] of .*green square/,
+    )
+    t.not(all.digest, base.digest)
+  },
+)
 
 t.test('segmentations are read again when they are needed', async t => {
   const source = await open(join(folder, 'annotations.json'), { detector: { masks: true } })
@@ -62,33 +68,36 @@ t.test('segmentations are read again when they are needed', async t => {
   t.match(shapes, [[[2, 3, 20, 3, 20, 17, 2, 17]], { size: [48, 60] }])
 })
 
-t.test('crowds, objects without a segmentation and categories that are not asked for are left out', async t => {
-  const path = write(
-    'some.json',
-    one(
-      [
-        square(1, 1),
-        square(2, 1, { iscrowd: 1, segmentation: { size: [48, 60], counts: 'x' } }),
-        square(3, 2),
-        square(4, 1, { segmentation: [] }),
-        square(5, 9),
-      ],
-      [
-        { id: 2, name: 'b' },
-        { id: 1, name: 'a' },
-      ],
-    ),
-  )
-  const source = await open(path, { classes: ['a'], detector: { masks: true } })
-  t.strictSame(source.classes, ['a'])
-  t.equal((await source.read(0)).regions.length, 1)
-  t.match(`${source.leftOut}`, /boxes of crowds: 1/)
-  t.match(`${source.leftOut}`, /categories that are not among classes: 1/)
-  t.match(`${source.leftOut}`, /without a segmentation: 1/)
-  t.match(`${source.leftOut}`, /boxes of no category: 1/)
-  // Without a mask head nobody needs it.
-  t.equal((await (await open(path)).read(0)).regions.length, 3)
-})
+t.test(
+  'crowds, objects without a segmentation and categories that are not asked for are left out',
+  async t => {
+    const path = write(
+      'some.json',
+      one(
+        [
+          square(1, 1),
+          square(2, 1, { iscrowd: 1, segmentation: { size: [48, 60], counts: 'x' } }),
+          square(3, 2),
+          square(4, 1, { segmentation: [] }),
+          square(5, 9),
+        ],
+        [
+          { id: 2, name: 'b' },
+          { id: 1, name: 'a' },
+        ],
+      ),
+    )
+    const source = await open(path, { classes: ['a'], detector: { masks: true } })
+    t.strictSame(source.classes, ['a'])
+    t.equal((await source.read(0)).regions.length, 1)
+    t.match(`${source.leftOut}`, /boxes of crowds: 1/)
+    t.match(`${source.leftOut}`, /categories that are not among classes: 1/)
+    t.match(`${source.leftOut}`, /without a segmentation: 1/)
+    t.match(`${source.leftOut}`, /boxes of no category: 1/)
+    // Without a mask head nobody needs it.
+    t.equal((await (await open(path)).read(0)).regions.length, 3)
+  },
+)
 
 t.test('LVIS’s rare classes are novel; names that are none are refused', async t => {
   const path = write(
