@@ -1,5 +1,8 @@
+import type { Device } from '../../base/names.js'
 import { DeclipError, toDeclipError } from '../../errors.js'
 import type { ReportResult } from '../../evaluate/report/parts.js'
+import { loadModel } from '../../model/load.js'
+import type { Model } from '../../model/model.js'
 import type { ResolvedConfig } from '../config-fields.js'
 
 /** Figures of an evaluation as fractions, by their place in the result ('ap50.novel'); the headline is the first. */
@@ -8,12 +11,13 @@ export type EvaluationFigures = Readonly<Record<string, number>>
 /**
  * Measures exported weights on the configuration's data set, as `declip eval` would.
  *
+ * @param path - of the weights; every evaluation loads them anew, as a path's model may be kept for the next call
  * @param novel - classes that were not learned; the published sets have splits of their own
  * @returns undefined where the caller wants the run to stop meanwhile
  * @throws DeclipError as evaluate(), naming the field `evaluate`
  */
 export async function evaluateExport(
-  model: string,
+  path: string,
   { evaluate: options, device }: ResolvedConfig,
   novel: readonly string[],
   signal: AbortSignal | undefined,
@@ -24,7 +28,9 @@ export async function evaluateExport(
     import('../../evaluate/report/headline.js'),
   ])
   const { dataset, data, kind, limit } = options
+  let model: Model | undefined
   try {
+    model = await loadModel(path, { device: device as Device, signal })
     const result = await evaluate({
       task: 'detection',
       dataset,
@@ -33,7 +39,6 @@ export async function evaluateExport(
       limit,
       ...(dataset === 'folder' && novel.length > 0 && { novel }),
       model,
-      device: device as 'cpu',
       signal,
     })
     const known = headlineFigures(result as ReportResult).flatMap(({ path, value }) =>
@@ -44,6 +49,8 @@ export async function evaluateExport(
     if (signal?.aborted) return undefined
     const { code, message } = toDeclipError(error)
     throw new DeclipError(code, `evaluate: ${message}`, { cause: error })
+  } finally {
+    model?.dispose()
   }
 }
 
