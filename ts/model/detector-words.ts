@@ -46,8 +46,8 @@ const TEMPLATES = 'vild'
 const BACKGROUND = 'background'
 
 /**
- * Words of a detector: those that it stores, a vocabulary's, or a list that is encoded by its own text tower, by
- * another model's, or, where there is neither, found among the stored ones.
+ * Words of a detector: those that it stores, a vocabulary's, or a list. Of a list words that it stores are taken as they
+ * are stored, unless prompts or another model are given; others are encoded by its own text tower or by that model's.
  *
  * @throws DeclipError ERR_DECLIP_INVALID_ARG for names that are unknown or stand twice, for words of another space and
  * for words that nothing here can encode
@@ -191,7 +191,14 @@ async function ofList(
     { own: false },
   )
   try {
-    return await rowsOf(vocabulary, vocabulary.background)
+    const given = await rowsOf(vocabulary, vocabulary.background)
+    const own = options.text === undefined && options.templates === undefined
+    const stored = own ? await storedRows(side, options) : undefined
+    if (stored === undefined) return given
+    // What the detector knows is what it learned, by whatever prompts that was encoded.
+    const known = new Map(storedNames(detector).map((name, i) => [sameName(name), stored[i]]))
+    const rows = given.rows.map((row, q) => known.get(sameName(vocabulary.words[q] ?? '')) ?? row)
+    return { ...given, rows }
   } finally {
     vocabulary.dispose()
   }
