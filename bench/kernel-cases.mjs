@@ -57,16 +57,32 @@ const regionKernels = ['roi-align', 'mask-pool'].map(task => ({
   ceiling: products({ batch: 1, m: 100, k: 64 * 64, n: 512 }),
 }))
 
-export const kernelCases = [...pixelKernels, ...layerKernels, ...regionKernels].map(
-  ({ task, variant, dtype = 'float32', sizes, ceiling }) => ({
-    name: ['kernels', task, variant, dtype].filter(Boolean).join('/'),
-    kind: 'side-by-side',
-    task: { name: task },
-    programs: [
-      { label: task, program: 'kernels', dtype, ...sizes },
-      { program: 'kernels', dtype, ...ceiling },
-    ],
-    ceiling: ceiling.label,
-    repeat: 20,
-  }),
-)
+// What a detector has for one picture: 1000 proposals, LVIS's words, the candidates of five levels.
+const pooled = { regions: 1000, channels: 256, side: 640, out: 7 }
+const detectorKernels = [
+  ...['float32', 'bfloat16'].map(dtype => ({
+    task: 'roi-align-levels',
+    dtype,
+    sizes: pooled,
+    ceiling: copy((dtype === 'float32' ? 8 : 4) * 1000 * 49 * 256),
+  })),
+  { task: 'vote-scores', sizes: { rows: 1000, words: 1204 }, ceiling: copy(12 * 1000 * 1204) },
+  { task: 'nms', sizes: { regions: 8000, classes: 5, limit: 1000 }, ceiling: copy(28 * 8000) },
+]
+
+export const kernelCases = [
+  ...pixelKernels,
+  ...layerKernels,
+  ...regionKernels,
+  ...detectorKernels,
+].map(({ task, variant, dtype = 'float32', sizes, ceiling }) => ({
+  name: ['kernels', task, variant, dtype].filter(Boolean).join('/'),
+  kind: 'side-by-side',
+  task: { name: task },
+  programs: [
+    { label: task, program: 'kernels', dtype, ...sizes },
+    { program: 'kernels', dtype, ...ceiling },
+  ],
+  ceiling: ceiling.label,
+  repeat: 20,
+}))
