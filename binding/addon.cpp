@@ -62,8 +62,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   data->detector_view = Napi::Persistent(DetectorViewHandle::define(env));
   data->bank = Napi::Persistent(BankHandle::define(env));
   data->trainer = Napi::Persistent(TrainerHandle::define(env));
-  data->detector_trainer =
-      Napi::Persistent(DetectorTrainerHandle::define(env));
+  data->detector_trainer = Napi::Persistent(DetectorTrainerHandle::define(env));
   close_at_exit(env, data->mailbox);
   env.SetInstanceData(
       data.release());  // Node-API deletes it with the environment

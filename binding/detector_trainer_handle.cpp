@@ -99,8 +99,9 @@ at::Tensor numbers_of(const Napi::Object& o,
   }
   const auto array = value.As<Array>();
   auto out = at::empty({static_cast<int64_t>(array.ElementLength())}, dtype);
-  std::copy_n(
-      array.Data(), array.ElementLength(), out.template mutable_data_ptr<Element>());
+  std::copy_n(array.Data(),
+              array.ElementLength(),
+              out.template mutable_data_ptr<Element>());
   return out;
 }
 

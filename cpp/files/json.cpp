@@ -270,9 +270,9 @@ Json parse_json(std::string_view text, const std::string& where) {
 
 std::string json_string(std::string_view text) {
   if (!is_utf8(text)) {
-    throw Error(ErrorCode::kInvalidArg,
-                "Names in a file must be UTF-8, received " + in_quotes(text) +
-                    ".");
+    throw Error(
+        ErrorCode::kInvalidArg,
+        "Names in a file must be UTF-8, received " + in_quotes(text) + ".");
   }
   constexpr char kHex[] = "0123456789abcdef";
   std::string out = "\"";

@@ -21,11 +21,12 @@ static_assert(sizeof(Corners) == 4 * sizeof(float));
 
 /// Never inlined: the same two boxes must have the same bits at both places
 /// that ask.
-C10_NOINLINE float overlap(const Corners& a, float area_a, const Corners& b, float area_b) {
-  const float w =
-      std::max(std::min(a.x2, b.x2) - std::max(a.x1, b.x1), 0.0f);
-  const float h =
-      std::max(std::min(a.y2, b.y2) - std::max(a.y1, b.y1), 0.0f);
+C10_NOINLINE float overlap(const Corners& a,
+                           float area_a,
+                           const Corners& b,
+                           float area_b) {
+  const float w = std::max(std::min(a.x2, b.x2) - std::max(a.x1, b.x1), 0.0f);
+  const float h = std::max(std::min(a.y2, b.y2) - std::max(a.y1, b.y1), 0.0f);
   const float both = w * h;
   return both / std::max(area_a + area_b - both, 1e-6f);
 }
@@ -39,10 +40,10 @@ std::vector<int64_t> assign_boxes(const at::Tensor& boxes,
   std::vector<int64_t> out(static_cast<size_t>(n), 0);
   if (n == 0 || count == 0) return out;
   const auto rows = boxes.contiguous(), known = truth.contiguous();
-  const auto* box = reinterpret_cast<const Corners*>(
-      rows.const_data_ptr<float>());
-  const auto* gt = reinterpret_cast<const Corners*>(
-      known.const_data_ptr<float>());
+  const auto* box =
+      reinterpret_cast<const Corners*>(rows.const_data_ptr<float>());
+  const auto* gt =
+      reinterpret_cast<const Corners*>(known.const_data_ptr<float>());
   const auto positive = static_cast<float>(rule.positive);
   const auto negative = static_cast<float>(rule.negative);
   std::vector<float> best(static_cast<size_t>(count), 0);
@@ -62,7 +63,7 @@ std::vector<int64_t> assign_boxes(const at::Tensor& boxes,
           which = g;
         }
       }
-      out[static_cast<size_t>(i)] = highest >= positive   ? which + 1
+      out[static_cast<size_t>(i)] = highest >= positive  ? which + 1
                                     : highest < negative ? 0
                                                          : -1;
     }

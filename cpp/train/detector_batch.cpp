@@ -165,8 +165,7 @@ void check_batch(const DetectorBatch& batch, const DetectorNeeds& needs) {
            ".");
   }
   for (size_t i = 0; i < batch.samples.size(); ++i) {
-    check_sample(
-        batch.samples[i], "picture " + std::to_string(i), side, needs);
+    check_sample(batch.samples[i], "picture " + std::to_string(i), side, needs);
   }
 }
 

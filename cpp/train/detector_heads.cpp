@@ -63,14 +63,13 @@ at::Tensor RecordedHeads::conv(const std::string& name,
   const int64_t side = weight.size(2);
   if (side == 1) return maps_of(linear(name, places(x)));
   const auto bias = find(name + ".bias");
-  const auto input =
-      x.to(products_).contiguous(at::MemoryFormat::ChannelsLast);
-  return at::conv2d(input,
-                    weight.to(products_),
-                    bias.defined() ? std::optional(bias.to(products_))
-                                   : std::nullopt,
-                    /*stride=*/1,
-                    /*padding=*/side / 2)
+  const auto input = x.to(products_).contiguous(at::MemoryFormat::ChannelsLast);
+  return at::conv2d(
+             input,
+             weight.to(products_),
+             bias.defined() ? std::optional(bias.to(products_)) : std::nullopt,
+             /*stride=*/1,
+             /*padding=*/side / 2)
       .to(at::kFloat);
 }
 
@@ -128,10 +127,10 @@ std::vector<at::Tensor> RecordedHeads::pyramid(
       at::max_pool2d(maps[3], {2, 2}, {2, 2})};
   std::vector<at::Tensor> levels;
   for (size_t i = 0; i < scaled.size(); ++i) {
-    levels.push_back(normed_conv(
-        numbered("neck.lateral_convs.", static_cast<int64_t>(i)),
-        scaled[i],
-        false));
+    levels.push_back(
+        normed_conv(numbered("neck.lateral_convs.", static_cast<int64_t>(i)),
+                    scaled[i],
+                    false));
   }
   for (size_t i = levels.size() - 1; i > 0; --i) {
     const auto& below = levels[i - 1];

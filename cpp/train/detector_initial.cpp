@@ -73,8 +73,7 @@ class NewHeads {
 std::map<std::string, at::Tensor> initial_heads(
     const VisionConfig& tower, const DetectorTrainOptions& options) {
   const int64_t width = tower.width, c = options.channels;
-  const int64_t hidden =
-      options.hidden > 0 ? options.hidden : tower.embed_dim;
+  const int64_t hidden = options.hidden > 0 ? options.hidden : tower.embed_dim;
   if (c < 1 || options.hidden < 0 || options.convolutions < 0) {
     throw Error(ErrorCode::kInvalidArg,
                 "channels must be 1 or more, hidden and convolutions 0 or "
@@ -118,9 +117,8 @@ std::map<std::string, at::Tensor> initial_heads(
   out.linear(box + "reg_fcs.0", hidden, hidden);
   out.normal(box + "fc_reg.weight", {4, hidden}, 0.001);
   out.zeros(box + "fc_reg.bias", 4);
-  out.tensors.emplace(
-      box + "detect_temperature",
-      at::full({}, options.temperature, at::kFloat));
+  out.tensors.emplace(box + "detect_temperature",
+                      at::full({}, options.temperature, at::kFloat));
 
   if (options.masks) {
     const std::string mask = "roi_head.mask_head.";

@@ -64,8 +64,7 @@ Chosen choose(const std::vector<int64_t>& assigned,
 at::Tensor by_anchor(const std::vector<at::Tensor>& levels, int64_t k) {
   std::vector<at::Tensor> rows;
   for (const auto& level : levels) {
-    rows.push_back(
-        level.permute({0, 2, 3, 1}).reshape({level.size(0), -1, k}));
+    rows.push_back(level.permute({0, 2, 3, 1}).reshape({level.size(0), -1, k}));
   }
   return at::cat(rows, 1);
 }
@@ -82,10 +81,11 @@ void check_scores(const RecordedHeads::Regions& regions) {
   for (const auto* levels : {&regions.logits, &regions.deltas}) {
     for (const auto& level : *levels) {
       if (level.detach().sum().isfinite().item<bool>()) continue;
-      throw Error(ErrorCode::kDiverged,
-                  "The scores of regions are not finite; the model is as it was "
-                  "before. Look for damaged inputs, or lower the learning "
-                  "rate.");
+      throw Error(
+          ErrorCode::kDiverged,
+          "The scores of regions are not finite; the model is as it was "
+          "before. Look for damaged inputs, or lower the learning "
+          "rate.");
     }
   }
 }
@@ -98,8 +98,8 @@ std::vector<int64_t> starts_of(const std::vector<at::Tensor>& anchors) {
 }
 
 int64_t level_of(const std::vector<int64_t>& starts, int64_t row) {
-  return std::upper_bound(starts.begin(), starts.end(), row) -
-         starts.begin() - 1;
+  return std::upper_bound(starts.begin(), starts.end(), row) - starts.begin() -
+         1;
 }
 
 RegionLosses region_losses(const RecordedHeads::Regions& regions,
@@ -128,8 +128,8 @@ RegionLosses region_losses(const RecordedHeads::Regions& regions,
     const auto& sample = batch.samples[i];
     const auto truth = sample.boxes.to(at::kCPU, at::kFloat);
     const auto assigned = assign_boxes(anchors, truth, rule);
-    const auto given = batch.choices.empty() ? DetectorBatch::Choice()
-                                             : batch.choices[i];
+    const auto given =
+        batch.choices.empty() ? DetectorBatch::Choice() : batch.choices[i];
     const auto chosen = choose(assigned,
                                given.anchors_positive,
                                given.anchors_negative,
@@ -155,20 +155,19 @@ RegionLosses region_losses(const RecordedHeads::Regions& regions,
     if (trace) trace->anchors.push_back(rows_tensor(assigned));
   }
   sampled.insert(sampled.begin(), positive.begin(), positive.end());
-  out.cls_levels.insert(out.cls_levels.begin(),
-                        out.bbox_levels.begin(),
-                        out.bbox_levels.end());
+  out.cls_levels.insert(
+      out.cls_levels.begin(), out.bbox_levels.begin(), out.bbox_levels.end());
   const auto device = regions.logits[0].device();
-  const auto logits = by_anchor(regions.logits, 1).flatten().index_select(
-      0, rows_tensor(sampled).to(device));
+  const auto logits = by_anchor(regions.logits, 1)
+                          .flatten()
+                          .index_select(0, rows_tensor(sampled).to(device));
   const auto wanted = at::zeros_like(logits.detach());
   wanted.slice(0, 0, static_cast<int64_t>(positive.size())).fill_(1);
   out.cls = at::binary_cross_entropy_with_logits(
       logits, wanted, {}, {}, at::Reduction::None);
-  const auto deltas =
-      by_anchor(regions.deltas, 4)
-          .flatten(0, 1)
-          .index_select(0, rows_tensor(positive).to(device));
+  const auto deltas = by_anchor(regions.deltas, 4)
+                          .flatten(0, 1)
+                          .index_select(0, rows_tensor(positive).to(device));
   out.bbox = (deltas - at::cat(targets).to(device)).abs().sum(1);
   return out;
 }
@@ -181,22 +180,21 @@ std::vector<at::Tensor> by_level(const at::Tensor& losses,
   const auto which = rows_tensor(levels);
   std::vector<at::Tensor> out;
   for (size_t l = 0; l < count; ++l) {
-    out.push_back(
-        losses.detach()
-            .to(at::kCPU)
-            .masked_select(which.eq(static_cast<int64_t>(l)))
-            .sum()
-            .div(divisor));
+    out.push_back(losses.detach()
+                      .to(at::kCPU)
+                      .masked_select(which.eq(static_cast<int64_t>(l)))
+                      .sum()
+                      .div(divisor));
   }
   return out;
 }
 
 /// Boxes of the second stage.
 struct Sampling {
-  at::Tensor boxes, pictures;  // [N, 4], [N]; of a picture positives first
-  at::Tensor labels;           // [N], K for background
-  at::Tensor positive;         // rows of those that have a true box
-  at::Tensor targets;          // of the positive, [M, 4]
+  at::Tensor boxes, pictures;      // [N, 4], [N]; of a picture positives first
+  at::Tensor labels;               // [N], K for background
+  at::Tensor positive;             // rows of those that have a true box
+  at::Tensor targets;              // of the positive, [M, 4]
   std::vector<at::Tensor> owners;  // of pictures, as Chosen
 };
 
@@ -227,8 +225,8 @@ Sampling sample_proposals(const RecordedHeads::Regions& regions,
     }
     const auto found =
         propose(logits, deltas, context.strides, sample.size, limits);
-    const auto given = batch.choices.empty() ? DetectorBatch::Choice()
-                                             : batch.choices[i];
+    const auto given =
+        batch.choices.empty() ? DetectorBatch::Choice() : batch.choices[i];
     const auto proposals = given.proposals.defined()
                                ? given.proposals.to(at::kCPU, at::kFloat)
                                : found.boxes.to(at::kCPU);
@@ -356,17 +354,15 @@ std::map<std::string, at::Tensor> detector_losses(
   if (boxes > 0) {
     const auto found = heads.boxes(pool_boxes_of_levels(
         pooled_from, strides, sampling.boxes, sampling.pictures, kBoxSide));
-    const auto unit = found.embeddings /
-                      found.embeddings.norm(2, {1}, true).clamp_min(1e-12);
+    const auto unit =
+        found.embeddings / found.embeddings.norm(2, {1}, true).clamp_min(1e-12);
     const auto logits =
         context.temperature *
         at::mm(unit, context.words.index_select(0, context.learned).t());
     // The label's place among the rows that take part.
     const auto place = at::searchsorted(context.learned, sampling.labels);
-    const auto each = at::nll_loss_nd(logits.log_softmax(1),
-                                      place,
-                                      context.weights,
-                                      at::Reduction::None);
+    const auto each = at::nll_loss_nd(
+        logits.log_softmax(1), place, context.weights, at::Reduction::None);
     out["cls"] = each.sum() / boxes;
     out["bbox"] =
         (found.deltas.index_select(0, sampling.positive) - sampling.targets)
@@ -394,13 +390,12 @@ std::map<std::string, at::Tensor> detector_losses(
         sampling.boxes.index_select(0, sampling.positive),
         sampling.pictures.index_select(0, sampling.positive),
         kMaskSide));
-    out["mask"] =
-        at::binary_cross_entropy_with_logits(logits.squeeze(1),
-                                             wanted.to(at::kFloat),
-                                             {},
-                                             {},
-                                             at::Reduction::Sum) /
-        (masks * static_cast<double>(kMaskTarget * kMaskTarget));
+    out["mask"] = at::binary_cross_entropy_with_logits(logits.squeeze(1),
+                                                       wanted.to(at::kFloat),
+                                                       {},
+                                                       {},
+                                                       at::Reduction::Sum) /
+                  (masks * static_cast<double>(kMaskTarget * kMaskTarget));
     if (trace) {
       trace->mask_logits = logits.detach();
       trace->mask_targets = wanted;

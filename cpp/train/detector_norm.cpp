@@ -55,8 +55,9 @@ struct SharedNorm : torch::autograd::Function<SharedNorm> {
     const auto unit = (x - planes(mean)) * planes(inverse);
     const auto bias_gradient = dy.sum({0, 2, 3});
     const auto weight_gradient = (dy * unit).sum({0, 2, 3});
-    const auto sums = ranks->gather(at::cat({bias_gradient, weight_gradient})
-                                        .to(at::kCPU, at::kDouble))
+    const auto sums = ranks
+                          ->gather(at::cat({bias_gradient, weight_gradient})
+                                       .to(at::kCPU, at::kDouble))
                           .sum(0)
                           .div(count)
                           .to(x.device(), at::kFloat)

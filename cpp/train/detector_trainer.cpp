@@ -92,8 +92,7 @@ at::Tensor words_of(const DetectorTrainOptions& options,
                          "."));
   }
   // What is of unit length keeps its bits, however often it is saved.
-  const auto is_unit =
-      words.norm(2, {1}, true).sub(1).abs().le(1e-6);
+  const auto is_unit = words.norm(2, {1}, true).sub(1).abs().le(1e-6);
   return at::where(is_unit, words, l2_normalize(words, 1)).contiguous();
 }
 
@@ -129,17 +128,15 @@ struct DetectorTrainer::State {
                 BatchNorms& norms,
                 TrainStep& result,
                 const Call& call);
-  TrainStep accumulate(
-      const std::vector<DetectorBatch>& parts,
-      std::map<std::string, at::Tensor>& running,
-      const Call& call);
+  TrainStep accumulate(const std::vector<DetectorBatch>& parts,
+                       std::map<std::string, at::Tensor>& running,
+                       const Call& call);
   std::map<std::string, at::Tensor> heads() const;
 };
 
 /// Which classes are learned, and what each weighs in the loss.
 void DetectorTrainer::State::take_words() {
-  const auto words = words_of(
-      options, fixed, student.config.vision.embed_dim);
+  const auto words = words_of(options, fixed, student.config.vision.embed_dim);
   const int64_t classes = words.size(0) - 1;
   if (options.classes.empty() && student.detector) {
     const auto& own = student.detector->config;
@@ -175,8 +172,7 @@ void DetectorTrainer::State::take_words() {
                 "All classes are novel: there is nothing to learn.");
   }
   learned.push_back(classes);
-  auto weights =
-      at::ones({static_cast<int64_t>(learned.size())}, at::kFloat);
+  auto weights = at::ones({static_cast<int64_t>(learned.size())}, at::kFloat);
   weights[-1] = options.background_weight;
   fixed.insert_or_assign(kWords, words.t().contiguous());
   context.words = words.to(device);
@@ -222,8 +218,8 @@ std::vector<at::Tensor> DetectorTrainer::State::maps_of(
   if (batch.maps.empty()) return see(batch.images, call);
   std::vector<at::Tensor> out;
   for (const auto& map : batch.maps) {
-    out.push_back(map.to(device, at::kFloat)
-                      .contiguous(at::MemoryFormat::ChannelsLast));
+    out.push_back(
+        map.to(device, at::kFloat).contiguous(at::MemoryFormat::ChannelsLast));
   }
   return out;
 }
@@ -283,13 +279,13 @@ TrainStep DetectorTrainer::State::accumulate(
       throw Error(ErrorCode::kInvalidArg, "A step needs at least one batch.");
     }
     for (const auto& part : parts) {
-      check_batch(part,
-                  {.config = &student.config.vision,
-                   .novel = &novel,
-                   .classes = &options.classes,
-                   .blocks = static_cast<int64_t>(options.blocks.size()),
-                   .masks = tensors.contains(
-                       "roi_head.mask_head.conv_logits.weight")});
+      check_batch(
+          part,
+          {.config = &student.config.vision,
+           .novel = &novel,
+           .classes = &options.classes,
+           .blocks = static_cast<int64_t>(options.blocks.size()),
+           .masks = tensors.contains("roi_head.mask_head.conv_logits.weight")});
     }
     result.learning_rate = learning_rate(options.schedule, step);
     BatchNorms norms(tensors, options.norm_momentum, here.gather);
@@ -369,8 +365,8 @@ DetectorTrainer::DetectorTrainer(const Checkpoint& student,
     }
   } else if (!student.detector_fault.empty()) {
     throw Error(ErrorCode::kWeights,
-                student.path +
-                    " holds heads that are not whole: " + student.detector_fault);
+                student.path + " holds heads that are not whole: " +
+                    student.detector_fault);
   } else {
     heads = initial_heads(config.vision, options);
   }
@@ -571,8 +567,7 @@ void DetectorTrainer::load(const std::string& path) {
   }
   for (size_t i = 0; i < s.average.size(); ++i) {
     copies.emplace_back(
-        s.average[i],
-        file.find("average." + s.learning[i].name, s.average[i]));
+        s.average[i], file.find("average." + s.learning[i].name, s.average[i]));
   }
   const auto& words = s.fixed.at(kWords);
   if (!at::equal(file.find("words", words), words.cpu())) {

@@ -520,8 +520,7 @@ void Trainer::load(const std::string& path) {
   }
   for (size_t i = 0; i < s.average.size(); ++i) {
     copies.emplace_back(
-        s.average[i],
-        file.find("average." + s.learning[i].name, s.average[i]));
+        s.average[i], file.find("average." + s.learning[i].name, s.average[i]));
   }
   s.optimizer.check_state(file.tensors(), path);
   file.check();

@@ -80,8 +80,14 @@ TEST(boxes_are_assigned_as_by_tensors) {
 }
 
 TEST(every_box_at_the_best_overlap_is_matched_and_the_last_true_box_wins) {
-  const auto truth = at::tensor({0.0f, 0.0f, 10.0f, 10.0f,  //
-                                 2.0f, 0.0f, 12.0f, 10.0f})
+  const auto truth = at::tensor({0.0f,
+                                 0.0f,
+                                 10.0f,
+                                 10.0f,  //
+                                 2.0f,
+                                 0.0f,
+                                 12.0f,
+                                 10.0f})
                          .view({2, 4});
   const auto box = at::tensor({1.0f, 0.0f, 11.0f, 10.0f}).view({1, 4});
   const auto boxes = at::cat({box, box});
@@ -101,32 +107,30 @@ TEST(every_box_at_the_best_overlap_is_matched_and_the_last_true_box_wins) {
 TEST(samples_are_of_their_kind_and_number) {
   Random random;
   for (int i = 0; i < 100; ++i) {
-    std::vector<int64_t> assigned(
-        static_cast<size_t>(random.integer(0, 80)));
+    std::vector<int64_t> assigned(static_cast<size_t>(random.integer(0, 80)));
     for (auto& one : assigned) one = random.integer(-1, 3);
     const int64_t count = random.integer(1, 60);
     const double share = random.real(0, 1);
     declip::SplitMix draws(static_cast<uint64_t>(i));
     const auto got = declip::sample_boxes(assigned, count, share, draws);
-    const auto check = [&](const std::vector<int64_t>& rows,
-                           bool positive,
-                           int64_t limit) {
-      CHECK(std::ranges::is_sorted(rows));
-      CHECK(std::ranges::adjacent_find(rows) == rows.end());
-      int64_t there = 0;
-      for (const auto one : assigned) there += positive ? one > 0 : one == 0;
-      CHECK(static_cast<int64_t>(rows.size()) == std::min(there, limit));
-      for (const auto row : rows) {
-        const auto one = assigned[static_cast<size_t>(row)];
-        CHECK(positive ? one > 0 : one == 0);
-      }
-    };
+    const auto check =
+        [&](const std::vector<int64_t>& rows, bool positive, int64_t limit) {
+          CHECK(std::ranges::is_sorted(rows));
+          CHECK(std::ranges::adjacent_find(rows) == rows.end());
+          int64_t there = 0;
+          for (const auto one : assigned)
+            there += positive ? one > 0 : one == 0;
+          CHECK(static_cast<int64_t>(rows.size()) == std::min(there, limit));
+          for (const auto row : rows) {
+            const auto one = assigned[static_cast<size_t>(row)];
+            CHECK(positive ? one > 0 : one == 0);
+          }
+        };
     check(got.positive,
           true,
           static_cast<int64_t>(std::floor(static_cast<double>(count) * share)));
-    check(got.negative,
-          false,
-          count - static_cast<int64_t>(got.positive.size()));
+    check(
+        got.negative, false, count - static_cast<int64_t>(got.positive.size()));
   }
 }
 

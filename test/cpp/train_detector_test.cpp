@@ -1,5 +1,7 @@
 // One training step of F-ViT's own program on mmdetection, stage by stage.
 
+#include "declip/train_detector.h"
+
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
@@ -10,7 +12,6 @@
 
 #include "declip/checkpoint.h"
 #include "declip/detector.h"
-#include "declip/train_detector.h"
 #include "golden.h"
 #include "tap.h"
 #include "train/detector_losses.h"
@@ -122,23 +123,20 @@ GoldenStep golden_step(const std::string& id) {
                          : masks->find("png")
                              ? *member(*masks, "png").string()
                              : *member(*masks, "file").string();
-      sample.masks =
-          png::read(fvit().path(file))
-              .reshape({sample.boxes.size(0), o.side, o.side, -1})
-              .select(3, 0);
+      sample.masks = png::read(fvit().path(file))
+                         .reshape({sample.boxes.size(0), o.side, o.side, -1})
+                         .select(3, 0);
     }
     out.batch.samples.push_back(sample);
     // Proposals as the program has them: a rounding in a box goes through tens
     // of thousands of ReLUs, of which one that turns shows in a gradient.
-    const auto proposals = fvit().tensor(
-        member(member(json, "outputs"),
-               ("proposals." + std::to_string(i)).c_str()));
-    out.batch.choices.push_back(
-        {.proposals = proposals.slice(1, 0, 4),
-         .anchors_positive = tensor("sampled.rpn.pos"),
-         .anchors_negative = tensor("sampled.rpn.neg"),
-         .boxes_positive = tensor("sampled.roi.pos"),
-         .boxes_negative = tensor("sampled.roi.neg")});
+    const auto proposals = fvit().tensor(member(
+        member(json, "outputs"), ("proposals." + std::to_string(i)).c_str()));
+    out.batch.choices.push_back({.proposals = proposals.slice(1, 0, 4),
+                                 .anchors_positive = tensor("sampled.rpn.pos"),
+                                 .anchors_negative = tensor("sampled.rpn.neg"),
+                                 .boxes_positive = tensor("sampled.roi.pos"),
+                                 .boxes_negative = tensor("sampled.roi.neg")});
   }
   out.batch.images = at::stack(pictures);
   return out;
@@ -162,14 +160,13 @@ class Stages {
     const auto a = got.detach().to(at::kDouble).reshape(expected.sizes());
     const auto b = expected.to(at::kDouble);
     const auto* atol = spec->find("atol");
-    const auto allowed = atol ? *atol->number() +
-                                    *spec->find("rtol")->number() * b.abs()
-                              : at::zeros_like(b);
+    const auto allowed =
+        atol ? *atol->number() + *spec->find("rtol")->number() * b.abs()
+             : at::zeros_like(b);
     const auto off = (a - b).abs();
     if (off.le(allowed).all().item<bool>()) return;
     fail(name + ": off by up to " + std::to_string(off.max().item<double>()) +
-         ", " +
-         std::to_string(off.gt(allowed).sum().item<int64_t>()) +
+         ", " + std::to_string(off.gt(allowed).sum().item<int64_t>()) +
          " numbers beyond tolerance");
   }
 
@@ -215,8 +212,7 @@ TEST(stages_of_a_detector_step_are_the_programs) {
     }
     context.learned = at::tensor(learned);
     context.weights = at::tensor(weights);
-    context.temperature =
-        tensors.at("roi_head.bbox_head.detect_temperature");
+    context.temperature = tensors.at("roi_head.bbox_head.detect_temperature");
     const c10::NoGradGuard guard;
     declip::DetectorTrace trace;
     const auto losses =
@@ -270,17 +266,16 @@ TEST(gradients_and_an_update_of_a_detector_are_the_programs) {
     std::map<std::string, at::Tensor> gradients;
     const auto first = trainer.gradients({golden.batch}, gradients, {});
     const auto& tolerance = member(values, "grad_norm_tolerance");
-    const auto close = [&](const std::string& name,
-                           double got,
-                           double expected) {
-      const double allowed = number(tolerance, "atol") +
-                             number(tolerance, "rtol") * expected;
-      if (std::abs(got - expected) <= allowed) return;
-      tap::fail(__FILE__,
-                __LINE__,
-                id + " gradient of " + name + " is " + std::to_string(got) +
-                    " long instead of " + std::to_string(expected));
-    };
+    const auto close =
+        [&](const std::string& name, double got, double expected) {
+          const double allowed =
+              number(tolerance, "atol") + number(tolerance, "rtol") * expected;
+          if (std::abs(got - expected) <= allowed) return;
+          tap::fail(__FILE__,
+                    __LINE__,
+                    id + " gradient of " + name + " is " + std::to_string(got) +
+                        " long instead of " + std::to_string(expected));
+        };
     const auto& norms = *member(values, "grad_norms").object();
     CHECK(gradients.size() == norms.size());
     for (const auto& [name, norm] : norms) {
@@ -289,9 +284,7 @@ TEST(gradients_and_an_update_of_a_detector_are_the_programs) {
       if (!gradients.contains(name)) continue;
       close(name, gradients.at(name).norm().item<double>(), *norm.number());
     }
-    close("everything",
-          first.gradient_norm,
-          number(values, "total_grad_norm"));
+    close("everything", first.gradient_norm, number(values, "total_grad_norm"));
     Stages check(id);
     for (const auto& [name, gradient] : gradients) {
       check("grad." + name, gradient);
