@@ -2,6 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include "declip/memory.h"
+#include "kernels/winograd.h"
+
 namespace declip {
 namespace {
 
@@ -10,6 +13,25 @@ constexpr double kBatchNormEpsilon = 1e-5;
 /// The four places one after the other: [C, O, 2, 2] -> [4 O, C].
 at::Tensor places_as_rows(const at::Tensor& weight) {
   return weight.permute({2, 3, 1, 0}).flatten(0, 2).contiguous();
+}
+
+/// Direct convolutions in bfloat16 are faster only with units for its products.
+bool has_bfloat16_tiles() {
+#if defined(__x86_64__) && defined(__GNUC__)
+  return __builtin_cpu_supports("amx-bf16");
+#else
+  return false;
+#endif
+}
+
+/// Below so many output channels most of a panel of weights is zeros.
+constexpr int64_t kFewChannels = 16;
+
+bool takes_winograd(const at::Tensor& weight, const Numerics& numerics) {
+  return numerics.fused && has_winograd(weight) &&
+         weight.size(0) >= kFewChannels &&
+         (numerics.dtype == at::kFloat ||
+          (numerics.dtype == at::kBFloat16 && !has_bfloat16_tiles()));
 }
 
 }  // namespace
@@ -26,6 +48,14 @@ Conv::Conv(const at::Tensor& weight,
                      relu ? Epilogue::kRelu : Epilogue::kNone);
     return;
   }
+  if (takes_winograd(weight, numerics)) {
+    const WeightScope memory;
+    weight_ = winograd_weights(weight.to(at::kFloat)).unsqueeze(0);
+    bias_ = bias.defined() ? bias.to(at::kFloat).contiguous()
+                           : at::zeros({weight.size(0)},
+                                       weight.options().dtype(at::kFloat));
+    return;
+  }
   weight_ =
       weight.to(numerics.dtype).contiguous(at::MemoryFormat::ChannelsLast);
   if (bias.defined()) bias_ = bias.to(numerics.dtype).contiguous();
@@ -35,6 +65,9 @@ at::Tensor Conv::operator()(const at::Tensor& x) const {
   const auto map = x.contiguous(at::MemoryFormat::ChannelsLast);
   if (!weight_.defined()) {
     return linear_(map.permute({0, 2, 3, 1})).permute({0, 3, 1, 2});
+  }
+  if (weight_.dim() == 5) {
+    return winograd_conv(map, weight_[0], bias_, relu_);
   }
   auto out = at::conv2d(map, weight_, bias_, 1, weight_.size(2) / 2)
                  .contiguous(at::MemoryFormat::ChannelsLast);

@@ -8,9 +8,10 @@ namespace declip {
 
 /// A convolution of 3 x 3 or 1 x 1 places, stride 1, zeros around, so that the
 /// result is as large as what came in; bias (or a folded batch norm) and ReLU
-/// in the same pass. Maps are [N, C, h, w] in channels-last memory, in and out,
-/// in the numerics' dtype. Eager numerics keep LibTorch's operators, which have
-/// gradients.
+/// in the same pass. On the CPU fused numerics take winograd_conv() for 3 x 3
+/// places: float32 products whatever the dtype. Maps are [N, C, h, w] in
+/// channels-last memory, in and out, in the numerics' dtype. Eager numerics
+/// keep LibTorch's operators, which have gradients.
 class Conv {
  public:
   Conv() = default;
@@ -23,8 +24,8 @@ class Conv {
   at::Tensor operator()(const at::Tensor& x) const;
 
  private:
-  at::Tensor weight_, bias_;
-  Linear linear_;  // 1 x 1
+  at::Tensor weight_, bias_;  // packed: five dimensions, and always a bias
+  Linear linear_;             // 1 x 1
   bool relu_ = false;
 };
 

@@ -5,7 +5,8 @@
  *   node scripts/make/make-random-checkpoint.mjs <name>... [--out folder] [--dtype float16] [--seed n]
  *
  * name     vit-b-32, vit-b-16, vit-l-14, vit-l-14-336 (OpenAI's layout),
- *          eva02-b-16, eva02-l-14-336 (EVA-CLIP's layout), dino-b-8, sam-b (their authors' layouts)
+ *          eva02-b-16, eva02-l-14-336 (EVA-CLIP's layout), dino-b-8, sam-b (their authors' layouts),
+ *          fvit-b-16, fvit-b-16-lvis, fvit-l-14-lvis (detectors, mmdetection's names)
  * --out    default: declip-native-bench in the system's temporary folder
  * --dtype  float32 (default) or float16
  * --seed   default 0
@@ -32,6 +33,9 @@ const STD = 0.02
 const TEXT_B = { width: 512, layers: 12 }
 const TEXT_L = { width: 768, layers: 12 }
 
+const EVA_B = { image: 224, patch: 16, width: 768, mlp: 2048, layers: 12, embed: 512 }
+const EVA_L = { image: 336, patch: 14, width: 1024, mlp: 2730, layers: 24, embed: 768 }
+
 /** Widths in channels, picture and patch in pixels; `mlp` is the hidden width of a block's MLP. */
 export const ARCHITECTURES = {
   'vit-b-32': plain({ image: 224, patch: 32, width: 768, layers: 12, embed: 512, text: TEXT_B }),
@@ -45,26 +49,13 @@ export const ARCHITECTURES = {
     embed: 768,
     text: TEXT_L,
   }),
-  'eva02-b-16': eva({
-    image: 224,
-    patch: 16,
-    width: 768,
-    mlp: 2048,
-    layers: 12,
-    embed: 512,
-    text: TEXT_B,
-  }),
-  'eva02-l-14-336': eva({
-    image: 336,
-    patch: 14,
-    width: 1024,
-    mlp: 2730,
-    layers: 24,
-    embed: 768,
-    text: TEXT_L,
-  }),
+  'eva02-b-16': eva({ ...EVA_B, text: TEXT_B }),
+  'eva02-l-14-336': eva({ ...EVA_L, text: TEXT_L }),
   'dino-b-8': dino({ image: 224, patch: 8, width: 768, layers: 12 }),
   'sam-b': sam({ image: 1024, patch: 16, width: 768, layers: 12, embed: 256, window: 14 }),
+  'fvit-b-16': fvit({ ...EVA_B, side: 640, classes: 65 }),
+  'fvit-b-16-lvis': fvit({ ...EVA_B, side: 1024, classes: 1203, lvis: true }),
+  'fvit-l-14-lvis': fvit({ ...EVA_L, side: 896, classes: 1203, lvis: true }),
 }
 
 export const DEFAULT_FOLDER = join(tmpdir(), 'declip-native-bench')
@@ -76,7 +67,7 @@ export function checkpointPath(name, { folder = DEFAULT_FOLDER, dtype = 'float32
 
 /** Writes one checkpoint and returns its path. */
 export async function makeCheckpoint(name, { folder, dtype = 'float32', seed = 0 } = {}) {
-  const { tensors } = ARCHITECTURES[name]
+  const { tensors, metadata } = ARCHITECTURES[name]
   const Elements = dtype === 'float16' ? Uint16Array : Float32Array
   const convert = dtype === 'float16' ? toHalf : value => value
   const path = checkpointPath(name, { folder, dtype })
@@ -85,7 +76,7 @@ export async function makeCheckpoint(name, { folder, dtype = 'float32', seed = 0
   const part = `${path}.part`
   try {
     await pipeline(function* () {
-      yield header(tensors, dtype, Elements.BYTES_PER_ELEMENT)
+      yield header(tensors, metadata, dtype, Elements.BYTES_PER_ELEMENT)
       const draw = sampler(seed, Elements, convert)
       for (const { shape, fill, scale } of tensors) {
         for (const piece of pieces(product(shape), Elements)) {
@@ -116,8 +107,8 @@ function product(shape) {
 }
 
 /** safetensors: the header's length as a 64-bit number, then JSON, padded to 8 bytes by spaces. */
-function header(tensors, dtype, size) {
-  const entries = { __metadata__: { format: 'pt' } }
+function header(tensors, metadata, dtype, size) {
+  const entries = { __metadata__: { format: 'pt', ...metadata } }
   let offset = 0
   for (const { name, shape } of tensors) {
     const end = offset + size * product(shape)
@@ -219,13 +210,76 @@ function eva(sizes) {
       ...linear(`${block}.mlp.w3`, [width, mlp]),
     )
   }
-  tensors.push(
-    ...layerNorm('visual.norm', width),
-    ...linear('visual.head', [embed, width]),
-    ...textTower('text.', text, embed),
-    constant(LOGIT_SCALE, 'logit_scale'),
-  )
+  tensors.push(...layerNorm('visual.norm', width), ...linear('visual.head', [embed, width]))
+  if (text) tensors.push(...textTower('text.', text, embed), constant(LOGIT_SCALE, 'logit_scale'))
   return { ...sizes, tensors }
+}
+
+/**
+ * F-ViT: an EVA tower with up-sampling, feature pyramid, RPN, box head and stored words; in the LVIS
+ * variant also with batch norms in the RPN and a mask head. Objectness and offsets are larger than the rest, so that
+ * proposals are as different as trained ones.
+ */
+function fvit(sizes) {
+  const { width, embed, side, classes, lvis } = sizes
+  const [channels, anchors, bins] = [256, 3, 7]
+  const { tensors } = eva(sizes)
+  const larger = (pair, scale) => pair.map(tensor => ({ ...tensor, scale }))
+  const norm = name => [
+    constant(1, `${name}.weight`, channels),
+    random(`${name}.bias`, channels),
+    random(`${name}.running_mean`, channels),
+    constant(1, `${name}.running_var`, channels),
+  ]
+  const normed = (name, from, k) => [
+    random(`${name}.conv.weight`, channels, from, k, k),
+    ...norm(`${name}.bn`),
+  ]
+  const up = (name, of) => linear(name, [of, of, 2, 2])
+  const levels = [0, 1, 2, 3]
+  const box = 'roi_head.bbox_head'
+  const mask = 'roi_head.mask_head'
+  return {
+    ...sizes,
+    metadata: {
+      'declip.detector': JSON.stringify({
+        side,
+        classes: Array.from({ length: classes }, (_, i) => `class ${i}`),
+        novel: Array.from({ length: Math.floor(classes / 4) }, (_, i) => `class ${4 * i}`),
+      }),
+    },
+    tensors: [
+      ...tensors.map(tensor => ({ ...tensor, name: `backbone.${tensor.name}` })),
+      ...up('backbone.interpolate1.0', width),
+      ...norm('backbone.interpolate1.1').map(tensor => ({ ...tensor, shape: [width] })),
+      ...up('backbone.interpolate1.3', width),
+      ...up('backbone.interpolate2.0', width),
+      ...levels.flatMap(i => normed(`neck.lateral_convs.${i}`, width, 1)),
+      ...levels.flatMap(i => normed(`neck.fpn_convs.${i}`, channels, 3)),
+      ...[0, 1].flatMap(i =>
+        lvis
+          ? normed(`rpn_head.rpn_conv.${i}`, channels, 3)
+          : linear(`rpn_head.rpn_conv.${i}.conv`, [channels, channels, 3, 3]),
+      ),
+      ...larger(linear('rpn_head.rpn_cls', [anchors, channels, 1, 1]), 5),
+      ...larger(linear('rpn_head.rpn_reg', [4 * anchors, channels, 1, 1]), 2),
+      constant(50, `${box}.detect_temperature`),
+      random(`${box}.all_embeddings`, embed, classes + 1),
+      ...levels.flatMap(i => normed(`${box}.shared_convs.${i}`, channels, 3)),
+      ...linear(`${box}.shared_fcs.0`, [embed, channels * bins ** 2]),
+      ...linear(`${box}.shared_fcs.1`, [embed, embed]),
+      ...linear(`${box}.cls_fcs.0`, [embed, embed]),
+      ...linear(`${box}.reg_fcs.0`, [embed, embed]),
+      ...linear(`${box}.fc_reg`, [4, embed]),
+      ...(lvis
+        ? [
+            ...levels.flatMap(i => normed(`${mask}.convs.${i}`, channels, 3)),
+            ...up(`${mask}.upsample`, channels),
+            ...larger(linear(`${mask}.conv_logits`, [1, channels, 1, 1]), 10),
+          ]
+        : []),
+    ],
+  }
 }
 
 /** DINO's vision transformer. */

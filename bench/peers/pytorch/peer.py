@@ -8,6 +8,7 @@ import sys
 import time
 
 import corrclip
+import fvit
 import itaclip
 import numpy as np
 import pixels
@@ -104,6 +105,19 @@ def click(request):
     return lambda: sam.click(model, seen, request["size"], request["point"])
 
 
+def detect(request):
+    model = fvit.FVit(
+        request["checkpoint"],
+        getattr(torch, request["dtype"]),
+        request["heads"],
+        request["options"],
+    )
+    photo = read(request["pixels"], [*request["size"], 3], np.uint8).numpy()
+    words = read(request["words"], request["wordsShape"])
+    novel = read(request["novel"], [request["wordsShape"][0] - 1], np.uint8).bool()
+    return lambda: model.detect(photo, words, novel)
+
+
 TASKS = {
     "encode-image": encode_image,
     "encode-text": encode_text,
@@ -115,6 +129,7 @@ TASKS = {
     "encode-scclip": encode_scclip,
     "masks": masks,
     "click": click,
+    "detect": detect,
     "train-declip": train.prepare,
 }
 
