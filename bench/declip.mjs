@@ -1,7 +1,7 @@
 /** The package's own side of the benches: its tasks through the public API. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { loadAddon } from '../dist/engine/load-addon.js'
-import { decodeMasks, loadModel, segment, Tensor, Vocabulary } from '../dist/index.mjs'
+import { decodeMasks, detect, loadModel, segment, Tensor, Vocabulary } from '../dist/index.mjs'
 import { readRaw } from './inputs.mjs'
 import { serve } from './serve.mjs'
 
@@ -56,6 +56,30 @@ const TASKS = {
   'encode-windows': async (model, { pixels, size: [height, width], options }) => {
     const photo = { data: await readRaw(pixels, Uint8Array), width, height, channels: 3 }
     return { work: () => model.encode(photo, options), toTypedArray: () => new Uint8Array() }
+  },
+
+  /** The detector's own words. */
+  detect: async (model, { pixels, size: [height, width], options }) => {
+    const photo = { data: await readRaw(pixels, Uint8Array), width, height, channels: 3 }
+    const { alpha, beta, voteTemperature, scoreThreshold, nms, limit, masks = false } = options
+    const asked = { alpha, beta, scoreThreshold, limit, masks }
+    return {
+      work: () =>
+        detect(photo, undefined, {
+          model,
+          ...asked,
+          temperature: voteTemperature,
+          nmsThreshold: nms,
+        }),
+      toTypedArray: found => {
+        const rows = new Float32Array(6 * limit)
+        for (const [i, { box, score, index }] of found.toJSON().objects.entries()) {
+          rows.set([...box, score, index], 6 * i)
+        }
+        found.dispose()
+        return rows
+      },
+    }
   },
 
   masks: async (model, { pixels, size: [height, width], options }) => {

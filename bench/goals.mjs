@@ -146,6 +146,51 @@ const masks = {
   })),
 }
 
+/** A detector on a photograph that it sees for the first time, with the words that it stores. */
+const detect = {
+  name: 'goals/detect/b-16',
+  slow: '2 minutes',
+  task: { name: 'detect', model: 'fvit-b-16', width: 640, height: 640 },
+  // Of random weights many boxes are nearly as good as their neighbours, and which of them stays is a matter of rounding.
+  programs: [pytorch, ours, { ...half, agree: 0.3 }],
+  agree: { measure: 'objects', width: 6, atLeast: 0.95 },
+  repeat: 5,
+  goals: [
+    { ours: 'declip', measure: 'time', atLeast: 1.5 },
+    { ours: 'declip bfloat16', measure: 'time', atLeast: 2.5 },
+    { ours: 'declip', measure: 'peak memory', atLeast: 1 / 0.7 },
+    { ours: 'declip bfloat16', measure: 'peak memory', atLeast: 1 / 0.7 },
+    { ours: 'declip', measure: 'agreement', atLeast: 0.95 },
+  ].map(goal => ({
+    ...goal,
+    theirs: 'PyTorch',
+    work: 'F-ViT, ViT-B/16, one picture of 640 x 640',
+  })),
+}
+
+/** RPN and box head of the same detector against their matrix products alone. */
+const detectorHeads = ['float32', 'bfloat16'].map(dtype => {
+  const sizes = { grid: 40, patch: 16, boxes: 1000, hidden: 512 }
+  const products = { program: 'kernels', dtype, task: 'detector-products', ...sizes }
+  return {
+    name: `goals/detect/heads/${dtype}`,
+    task: { name: 'detector-heads' },
+    programs: [
+      { label: 'RPN and box head', program: 'kernels', dtype, ...sizes },
+      { ...products, label: 'products of tiles' },
+      { ...products, label: 'direct products', direct: 1 },
+    ],
+    repeat: 5,
+    goals: ['products of tiles', 'direct products'].map(theirs => ({
+      work: `RPN and box head, 1,000 boxes, share of their matrix products, ${dtype}`,
+      measure: 'time',
+      ours: 'RPN and box head',
+      theirs,
+      atLeast: 1 / 1.2,
+    })),
+  }
+})
+
 const click = {
   name: 'goals/click',
   task: { name: 'click', model: 'sam-b', width: 640, height: 480 },
@@ -353,6 +398,8 @@ export const goalCases = [
   corrclipCost,
   scclip,
   masks,
+  detect,
+  ...detectorHeads,
   click,
   ...requery,
   text,

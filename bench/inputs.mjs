@@ -1,6 +1,6 @@
 /** What the cases work on: checkpoints, pictures and words. */
 import { existsSync } from 'node:fs'
-import { mkdir, readFile, rename } from 'node:fs/promises'
+import { mkdir, open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { root } from '../scripts/build/common.mjs'
@@ -128,6 +128,24 @@ export function encodeFlops(model) {
   const mlpProducts = mlp === 4 * width ? 2 : 3 // SwiGLU has a third
   const block = tokens * (4 * width ** 2 + mlpProducts * width * mlp + 2 * tokens * width)
   return 2 * (patches * 3 * patch ** 2 * width + layers * block + width * embed)
+}
+
+/** A float32 tensor of a safetensors file. */
+export async function tensorOf(path, name) {
+  const file = await open(path)
+  try {
+    const length = Buffer.alloc(8)
+    await file.read(length, 0, 8, 0)
+    const size = Number(length.readBigUInt64LE())
+    const header = Buffer.alloc(size)
+    await file.read(header, 0, size, 8)
+    const [begin, end] = JSON.parse(header.toString())[name].data_offsets
+    const values = new Float32Array((end - begin) / 4)
+    await file.read(new Uint8Array(values.buffer), 0, end - begin, 8 + size + begin)
+    return values
+  } finally {
+    await file.close()
+  }
 }
 
 /** Numbers of a raw little-endian file. */

@@ -6,8 +6,8 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { datasets, METHODS, tokenize } from '../dist/index.mjs'
 import { expandTemplates, TEMPLATES } from '../dist/text/templates.js'
-import { ARCHITECTURES } from '../scripts/make/make-random-checkpoint.mjs'
-import { checkpoint, photoOfSize, WORDS171 } from './inputs.mjs'
+import { ARCHITECTURES, isNovel } from '../scripts/make/make-random-checkpoint.mjs'
+import { checkpoint, photoOfSize, tensorOf, WORDS171 } from './inputs.mjs'
 import { savedVocabulary } from './vocabularies.mjs'
 
 /** Channels of an attention head of every CLIP. */
@@ -147,6 +147,42 @@ const TASKS = {
       side,
       window,
       point,
+    }
+  },
+
+  /** A detector's own words on a picture that it has not seen. */
+  async detect({ model, width, height }, files) {
+    const { classes, embed, lvis, side, layers } = ARCHITECTURES[model]
+    const path = await checkpoint(model, files.folder)
+    const stored = await tensorOf(path, 'roi_head.bbox_head.all_embeddings') // [E, K + 1]
+    const words = Float32Array.from({ length: stored.length }, (_, i) => {
+      const [word, channel] = [Math.floor(i / embed), i % embed]
+      return stored[channel * (classes + 1) + word]
+    })
+    for (let at = 0; at < words.length; at += embed) {
+      const row = words.subarray(at, at + embed)
+      const norm = Math.hypot(...row)
+      for (const i of row.keys()) row[i] /= norm
+    }
+    return {
+      ...(await weights(model, files)),
+      ...(await photo(width, height, files)),
+      words: await files.write('words', words),
+      wordsShape: [classes + 1, embed],
+      novel: await files.write(
+        'novel',
+        Uint8Array.from({ length: classes }, (_, i) => isNovel(i)),
+      ),
+      options: {
+        side,
+        blocks: layers === 12 ? [3, 5, 7, 11] : [6, 10, 14, 23],
+        perLevel: 2000,
+        keep: 1000,
+        alpha: 0.1,
+        ...(lvis
+          ? { scoreThreshold: 1e-4, nms: 0.5, limit: 300, voteTemperature: 50, beta: 0.6 }
+          : { scoreThreshold: 0.01, nms: 0.4, limit: 100, voteTemperature: 75, beta: 0.8 }),
+      },
     }
   },
 

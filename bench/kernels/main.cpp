@@ -34,6 +34,7 @@ MakeTask find(const std::string& name) {
   for (const auto find : {find_pixel_task,
                           find_layer_task,
                           find_region_task,
+                          find_detector_task,
                           find_ceiling_task}) {
     if (const auto make = find(name)) return make;
   }

@@ -48,6 +48,7 @@ MakeTask find_pixel_task(const std::string& name);
 MakeTask find_layer_task(const std::string& name);
 MakeTask find_region_task(const std::string& name);
 MakeTask find_ceiling_task(const std::string& name);
+MakeTask find_detector_task(const std::string& name);
 
 /// Where the kernels run: the CPU, unless a program sets another.
 at::Device& device();

@@ -215,6 +215,9 @@ function eva(sizes) {
   return { ...sizes, tensors }
 }
 
+/** Whether a detector's class counts as one that it was not trained on: every fourth. */
+export const isNovel = i => i % 4 === 0
+
 /**
  * F-ViT: an EVA tower with up-sampling, feature pyramid, RPN, box head and stored words; in the LVIS
  * variant also with batch norms in the RPN and a mask head. Objectness and offsets are larger than the rest, so that
@@ -245,7 +248,9 @@ function fvit(sizes) {
       'declip.detector': JSON.stringify({
         side,
         classes: Array.from({ length: classes }, (_, i) => `class ${i}`),
-        novel: Array.from({ length: Math.floor(classes / 4) }, (_, i) => `class ${4 * i}`),
+        novel: Array.from({ length: classes }, (_, i) => i)
+          .filter(isNovel)
+          .map(i => `class ${i}`),
       }),
     },
     tensors: [
