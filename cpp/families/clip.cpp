@@ -60,15 +60,15 @@ void read(const CheckpointSource& source, Checkpoint& out) {
   if (is_clips(out.tokenizer)) check_clip_vocabulary(source.weights, config);
 }
 
-constexpr Layout kTopLevel{"", kTopLevelNames, read};
 constexpr Layout kCustomText{"open_clip", kCustomTextNames, read};
 constexpr Layout kBareTower{"", kBareTowerNames, read};
-/// A tower with F-ViT's heads on it.
+/// A tower with F-ViT's heads on it, or beside it in another file.
 void read_with_heads(const CheckpointSource& source, Checkpoint& out) {
   read(source, out);
   read_detector(source, out);
 }
 
+constexpr Layout kTopLevel{"", kTopLevelNames, read_with_heads};
 constexpr Layout kDetector{"detector", kDetectorNames, read_with_heads};
 
 constexpr Refusal kResNet{

@@ -83,7 +83,7 @@ async function main() {
     const { file, out } = writeConfig(work, stage, seed, values.try)
     if (existsSync(join(out, 'model-average'))) continue
     const resume = existsSync(join(out, 'state.safetensors')) ? ['--resume'] : []
-    const declip = join(root, 'dist', 'esm', 'cli', 'main.js')
+    const declip = join(root, 'dist', 'cli', 'main.js')
     await step(stage, () =>
       run('node', [declip, 'train', '--config', file, '--nproc', '2', ...resume]),
     )

@@ -16,8 +16,8 @@ import { endWith, Failure, root, run, step } from '../../../scripts/build/common
 
 const here = join(root, 'models', 'recipe', 'detector')
 const script = name => join(here, `${name}.mjs`)
-const SCENES = { train: 12_000, valid: 150, test: 300 }
-const FEW = { train: 24, valid: 6, test: 8 }
+const SCENES = { train: 6000, valid: 150, test: 300 }
+const FEW = { train: 12, valid: 2, test: 2 }
 
 /** The configuration in the work folder, where its relative paths start. */
 function writeConfig(work, seed, brief) {
@@ -53,7 +53,7 @@ async function main() {
   const { file, out } = writeConfig(work, seed, values.try)
   if (!existsSync(join(out, 'model-average'))) {
     const resume = existsSync(join(out, 'state.safetensors')) ? ['--resume'] : []
-    const declip = join(root, 'dist', 'esm', 'cli', 'main.js')
+    const declip = join(root, 'dist', 'cli', 'main.js')
     await step('heads', () => run('node', [declip, 'train', '--config', file, ...resume]))
   }
   const detector = join(work, 'detector')
