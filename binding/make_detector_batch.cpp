@@ -4,8 +4,8 @@
 #include <utility>
 #include <vector>
 
-#include "declip/make_detector_batch.h"
 #include "declip/error.h"
+#include "declip/make_detector_batch.h"
 #include "queued.h"
 #include "tensor_handle.h"
 
@@ -86,11 +86,9 @@ Napi::Value join_maps_call(const Napi::CallbackInfo& info) {
           maps.push_back(TensorHandle::from(array.Get(i)));
         }
         return [maps = std::move(maps),
-                type = get_string(o, "dtype") == "bfloat16"
-                           ? at::kBFloat16
-                           : at::kFloat](const Call&) {
-          return join_maps(maps, type);
-        };
+                type = get_string(o, "dtype") == "bfloat16" ? at::kBFloat16
+                                                            : at::kFloat](
+                   const Call&) { return join_maps(maps, type); };
       },
       Lane::kPreparation);
 }

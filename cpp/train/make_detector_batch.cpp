@@ -76,8 +76,8 @@ void paint_picture(const at::Tensor& rgb,
     }
     for (int64_t y = 0; y < jitter.size.height; ++y) {
       const auto* row =
-          source +
-          ((jitter.top + y) * jitter.resized.width + jitter.left) * 3 + c;
+          source + ((jitter.top + y) * jitter.resized.width + jitter.left) * 3 +
+          c;
       auto* line = target + (c * side + y) * side;
       for (int64_t x = 0; x < jitter.size.width; ++x) {
         const int64_t at = jitter.mirror ? jitter.size.width - 1 - x : x;
@@ -91,8 +91,7 @@ void paint_picture(const at::Tensor& rgb,
 /// of n pixels resized to m, from `first` on.
 std::vector<int64_t> nearest_pixels(
     int64_t n, int64_t m, int64_t first, int64_t count, bool mirror) {
-  const double scale =
-      1.0 / (static_cast<double>(m) / static_cast<double>(n));
+  const double scale = 1.0 / (static_cast<double>(m) / static_cast<double>(n));
   std::vector<int64_t> out(static_cast<size_t>(count));
   for (int64_t i = 0; i < count; ++i) {
     const auto at = static_cast<int64_t>(
@@ -127,8 +126,8 @@ at::Tensor jitter_masks(const at::Tensor& masks,
   at::parallel_for(0, count, kMaskGrain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const auto* mask = source.const_data_ptr<uint8_t>() +
-                         which[static_cast<size_t>(i)] *
-                             jitter.from.height * jitter.from.width;
+                         which[static_cast<size_t>(i)] * jitter.from.height *
+                             jitter.from.width;
       auto* target = out.mutable_data_ptr<uint8_t>() + i * side * side;
       int64_t left = side, top = side, right = -1, bottom = -1;
       for (int64_t y = 0; y < jitter.size.height; ++y) {
@@ -158,8 +157,7 @@ at::Tensor jitter_masks(const at::Tensor& masks,
 /// them: scaled, cut to the picture, moved and cut to the crop.
 at::Tensor jitter_boxes(const std::vector<PixelBox>& boxes,
                         const Jitter& jitter) {
-  auto out =
-      at::empty({static_cast<int64_t>(boxes.size()), 4}, at::kFloat);
+  auto out = at::empty({static_cast<int64_t>(boxes.size()), 4}, at::kFloat);
   auto* target = out.mutable_data_ptr<float>();
   const auto axis = [](double value,
                        int64_t from,
@@ -170,9 +168,8 @@ at::Tensor jitter_boxes(const std::vector<PixelBox>& boxes,
                                           static_cast<double>(from));
     const float scaled = std::clamp(
         static_cast<float>(value) * scale, 0.0F, static_cast<float>(resized));
-    return std::clamp(scaled - static_cast<float>(first),
-                      0.0F,
-                      static_cast<float>(size));
+    return std::clamp(
+        scaled - static_cast<float>(first), 0.0F, static_cast<float>(size));
   };
   const auto x = [&](double value) {
     return axis(value,
@@ -262,8 +259,7 @@ void check_jitter(const JitterPicture& picture, size_t at) {
   }
   if (!picture.masks.defined()) return;
   const auto& masks = picture.masks;
-  if (!masks.is_cpu() || masks.scalar_type() != at::kByte ||
-      masks.dim() != 3 ||
+  if (!masks.is_cpu() || masks.scalar_type() != at::kByte || masks.dim() != 3 ||
       masks.size(0) != static_cast<int64_t>(picture.boxes.size()) ||
       masks.size(1) != picture.pixels.size(0) ||
       masks.size(2) != picture.pixels.size(1)) {
@@ -290,16 +286,13 @@ DetectorPictures make_detector_batch(std::vector<JitterPicture> pictures,
     throw Error(ErrorCode::kInvalidArg, "A batch needs at least one picture.");
   }
   if (side < 1 || side > kLongestSquare) {
-    throw Error(ErrorCode::kInvalidArg,
-                c10::str("side must be 1..",
-                         kLongestSquare,
-                         ", received ",
-                         side,
-                         "."));
+    throw Error(
+        ErrorCode::kInvalidArg,
+        c10::str("side must be 1..", kLongestSquare, ", received ", side, "."));
   }
   DetectorPictures out;
-  out.images = at::zeros(
-      {static_cast<int64_t>(pictures.size()), 3, side, side}, at::kFloat);
+  out.images = at::zeros({static_cast<int64_t>(pictures.size()), 3, side, side},
+                         at::kFloat);
   for (size_t i = 0; i < pictures.size(); ++i) {
     call.check();
     auto& picture = pictures[i];
@@ -310,16 +303,14 @@ DetectorPictures make_detector_batch(std::vector<JitterPicture> pictures,
     picture.pixels = rgb_pixels(picture.pixels);
     check_jitter(picture, i);
     const auto jitter = jitter_of(picture, side);
-    paint_picture(picture.pixels,
-                  jitter,
-                  out.images.select(0, static_cast<int64_t>(i)));
+    paint_picture(
+        picture.pixels, jitter, out.images.select(0, static_cast<int64_t>(i)));
     out.samples.push_back(jitter_objects(picture, jitter, side));
   }
   return out;
 }
 
-at::Tensor join_maps(const std::vector<at::Tensor>& maps,
-                     at::ScalarType type) {
+at::Tensor join_maps(const std::vector<at::Tensor>& maps, at::ScalarType type) {
   if (maps.empty()) {
     throw Error(ErrorCode::kInvalidArg, "There are no maps to be joined.");
   }

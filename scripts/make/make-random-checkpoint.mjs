@@ -216,7 +216,9 @@ function eva(sizes) {
 }
 
 /** Whether a detector's class counts as one that it was not trained on: every fourth. */
-export const isNovel = i => i % 4 === 0
+export function isNovel(i) {
+  return i % 4 === 0
+}
 
 /**
  * F-ViT: an EVA tower with up-sampling, feature pyramid, RPN, box head and stored words; in the LVIS

@@ -19,9 +19,10 @@ namespace {
 JitterPicture picture_of(int64_t height, int64_t width, bool has_masks) {
   JitterPicture out;
   out.pixels = at::randint(0, 256, {height, width, 3}, at::kByte);
-  out.boxes = {{2, 3, 20, 17},
-               {10.5, 4.25, 33.75, 30.5},
-               {static_cast<double>(width) - 6, 1, static_cast<double>(width), 9}};
+  out.boxes = {
+      {2, 3, 20, 17},
+      {10.5, 4.25, 33.75, 30.5},
+      {static_cast<double>(width) - 6, 1, static_cast<double>(width), 9}};
   if (!has_masks) return out;
   out.masks = at::zeros({3, height, width}, at::kByte);
   for (int64_t i = 0; i < 3; ++i) {
@@ -86,9 +87,10 @@ TEST(jittered_pictures_are_those_of_a_slow_reference) {
               double expected = 0;
               if (y < g.height && x < g.width) {
                 const int64_t from = mirror ? g.width - 1 - x : x;
-                expected = (resized[g.top + y][g.left + from][c].item<double>() -
-                            mean[c]) /
-                           deviation[c];
+                expected =
+                    (resized[g.top + y][g.left + from][c].item<double>() -
+                     mean[c]) /
+                    deviation[c];
               }
               worst = std::max(
                   worst,
@@ -115,10 +117,12 @@ TEST(jittered_pictures_are_those_of_a_slow_reference) {
             for (int64_t y = 0; y < g.height; ++y) {
               for (int64_t x = 0; x < g.width; ++x) {
                 const auto row = static_cast<int64_t>((y + g.top) * (1.0 / sy));
-                const auto column = static_cast<int64_t>((x + g.left) * (1.0 / sx));
-                if (picture.masks[i][std::min<int64_t>(row, 40)]
-                                 [std::min<int64_t>(column, 56)]
-                                     .item<int>() == 0) {
+                const auto column =
+                    static_cast<int64_t>((x + g.left) * (1.0 / sx));
+                if (picture
+                        .masks[i][std::min<int64_t>(row, 40)]
+                              [std::min<int64_t>(column, 56)]
+                        .item<int>() == 0) {
                   continue;
                 }
                 mask[y][mirror ? g.width - 1 - x : x] = 1;

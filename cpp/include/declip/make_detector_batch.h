@@ -54,7 +54,6 @@ DetectorPictures make_detector_batch(std::vector<JitterPicture> pictures,
 /// Maps of pictures, one below the other, in a number format and in
 /// channels-last memory. Tensors [n, C, h, w] of any format, on one device.
 /// Throws Error(kInvalidArg) where their shapes differ.
-at::Tensor join_maps(const std::vector<at::Tensor>& maps,
-                     at::ScalarType type);
+at::Tensor join_maps(const std::vector<at::Tensor>& maps, at::ScalarType type);
 
 }  // namespace declip
