@@ -32,6 +32,11 @@ const EXAMPLES = {
     prints: /^pizza \d+ % \d+ \d+ \d+ \d+$[\s\S]*found\.png written\n$/m,
     writes: ['found.png'],
   },
+  'detector.mjs': {
+    args: [join(import.meta.dirname, '../fixtures/fvit/coco-fvit.pth'), 'sound/park.png'],
+    prints: /^\d+ proposals of 128 x 96 pixels\n[\s\S]*found\.png written\n$/,
+    writes: ['found.png'],
+  },
   'dtypes.mjs': {
     args: ['words-tiny', 'sound'],
     prints: /bfloat16: \d+\.\d{3} %[\s\S]*int8: /,
