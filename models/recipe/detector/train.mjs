@@ -5,9 +5,10 @@
  *   npm run train:detector -- --work <folder> [--seed 1] [--try]
  *
  * The folder then holds scenes/{train,valid,test}/, run/ (log, plot, states, weights), detector/ (a model that
- * loadModel() takes: `<folder>/detector/detector.safetensors.index.json`) and figures.json, figures.md. Ctrl-C stops
- * after the running step; the same command goes on, bit for bit. `--try` does a little of everything in a minute or
- * two, to see that it works: what comes out is of no use, so give it a folder of its own.
+ * loadModel() takes: `<folder>/detector/detector.safetensors.index.json`) and figures.json, figures.md.
+ * Ctrl-C stops after the running step; the same command goes on, bit for bit, for which the heads learn on one thread.
+ * `--try` does a little of everything in a minute or two, to see that it works: what comes out is of no use, so give it
+ * a folder of its own.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -23,7 +24,7 @@ const FEW = { train: 12, valid: 2, test: 2 }
 function writeConfig(work, seed, brief) {
   const config = { ...JSON.parse(readFileSync(join(here, 'fvit.json'), 'utf8')), seed }
   if (brief) {
-    Object.assign(config, { steps: 4, batch: 2, logEvery: 1, saveEvery: 2 })
+    Object.assign(config, { steps: 3, batch: 2, logEvery: 1, saveEvery: 2 })
     config.schedule.warmup = 1
   }
   const file = join(work, 'fvit.json')
@@ -51,19 +52,15 @@ async function main() {
     await step(`${styles} scenes`, () => run('node', [script('scenes'), ...options]))
   }
   const { file, out } = writeConfig(work, seed, values.try)
-  if (!existsSync(join(out, 'model-average'))) {
+  const trained = join(out, 'model-average')
+  if (!existsSync(trained)) {
     const resume = existsSync(join(out, 'state.safetensors')) ? ['--resume'] : []
     const declip = join(root, 'dist', 'cli', 'main.js')
     await step('heads', () => run('node', [declip, 'train', '--config', file, ...resume]))
   }
   const detector = join(work, 'detector')
   if (!existsSync(join(detector, 'choice.json'))) {
-    const options = [
-      '--model',
-      join(out, 'model-average'),
-      '--valid',
-      join(work, 'scenes', 'valid'),
-    ]
+    const options = ['--model', trained, '--valid', join(work, 'scenes', 'valid')]
     await step('the vote', () => run('node', [script('choose'), ...options, '--out', detector]))
   }
   const figures = join(work, 'figures.json')

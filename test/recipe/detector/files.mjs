@@ -1,5 +1,5 @@
 /** A detector's heads are taken out of what training wrote, and lie beside the model. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
@@ -72,7 +72,7 @@ t.test('heads are kept, the tower and the counters are not', t => {
 })
 
 t.test('a row for every way, percent of boxes and masks', t => {
-  const part = all => ({ base: 0.5, novel: null, all, ap: 0.25, ms: 3 })
+  const part = all => ({ base: 0.5, novel: null, all, ap: 0.25 })
   const text = toTable({ rows: [{ name: 'alone', pictures: 2, bbox: part(0.4), segm: part(0.3) }] })
   t.match(text, '| alone | 50.0 | – | 40.0 | 25.0 | 50.0 | – | 30.0 | 25.0 |')
   const page = 'a <!-- small detector:begin -->\nold\n<!-- small detector:end --> b'
@@ -81,5 +81,13 @@ t.test('a row for every way, percent of boxes and masks', t => {
     'a <!-- small detector:begin -->\nnew\n<!-- small detector:end --> b',
   )
   t.throws(() => withTable('no markers', text), /small detector:begin/)
+  t.end()
+})
+
+t.test('the guide holds the table of what was measured', t => {
+  const read = path => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8')
+  const page = read('docs/guides/detectors.md')
+  const figures = JSON.parse(read('models/recipe/detector/figures.json'))
+  t.equal(withTable(page, toTable(figures)), page)
   t.end()
 })

@@ -26,7 +26,7 @@ t.test('a little of everything', async t => {
     await writeScenes(join(work, 'scenes', use), { use, count, side: 96, sprites })
   t.match(run(), /\| detector with the vote \|/)
   const figures = JSON.parse(readFileSync(join(work, 'figures.json'), 'utf8'))
-  t.equal(figures.rows.length, 5)
+  t.equal(figures.rows.length, 4)
   for (const { name, pictures, bbox, segm } of figures.rows) {
     t.equal(pictures, 2, name)
     for (const { all, ap } of [bbox, segm]) t.ok(all >= 0 && all <= 1 && ap >= 0, name)
