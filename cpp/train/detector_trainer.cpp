@@ -27,6 +27,7 @@
 #include "train/ranks.h"
 #include "train/state_file.h"
 #include "train/training_mode.h"
+#include "train/update.h"
 
 namespace declip {
 namespace {
@@ -117,8 +118,6 @@ struct DetectorTrainer::State {
   Ranks ranks;
 
   void take_words();
-  std::vector<at::Tensor> values() const;
-  void drop_gradients();
   std::vector<at::Tensor> maps_of(const DetectorBatch& batch,
                                   const Call& call) const;
   std::vector<at::Tensor> see(const at::Tensor& images, const Call& call) const;
@@ -178,16 +177,6 @@ void DetectorTrainer::State::take_words() {
   context.words = words.to(device);
   context.learned = at::tensor(learned, at::kLong).to(device);
   context.weights = weights.to(device);
-}
-
-std::vector<at::Tensor> DetectorTrainer::State::values() const {
-  std::vector<at::Tensor> out;
-  for (const auto& parameter : learning) out.push_back(parameter.value);
-  return out;
-}
-
-void DetectorTrainer::State::drop_gradients() {
-  for (auto& parameter : learning) parameter.value.mutable_grad().reset();
 }
 
 std::vector<at::Tensor> DetectorTrainer::State::see(const at::Tensor& images,
@@ -256,7 +245,7 @@ TrainStep DetectorTrainer::State::accumulate(
     const std::vector<DetectorBatch>& parts,
     std::map<std::string, at::Tensor>& running,
     const Call& call) {
-  drop_gradients();
+  drop_gradients(learning);
   TrainStep result;
   result.step = step + 1;
   Place place;
@@ -429,7 +418,8 @@ DetectorTrainer::DetectorTrainer(const Checkpoint& student,
                        .weight_decay = options.weight_decay});
   const c10::NoGradGuard guard;
   if (options.ema_decay > 0) {
-    for (const auto& value : s.values()) s.average.push_back(value.clone());
+    for (const auto& value : values_of(s.learning))
+      s.average.push_back(value.clone());
   }
   Numerics numerics;
   numerics.fused = true;
@@ -474,7 +464,8 @@ int64_t DetectorTrainer::bytes() const {
     bytes += tensor.nbytes();
   }
   const size_t kept = s.average.empty() ? 2 : 3;
-  for (const auto& value : s.values()) bytes += kept * value.nbytes();
+  for (const auto& value : values_of(s.learning))
+    bytes += kept * value.nbytes();
   return static_cast<int64_t>(bytes);
 }
 
@@ -491,18 +482,8 @@ TrainStep DetectorTrainer::gradients(const std::vector<DetectorBatch>& parts,
   const TrainingMode mode;
   auto& s = *state_;
   std::map<std::string, at::Tensor> running;
-  try {
-    const auto result = s.accumulate(parts, running, call);
-    for (const auto& parameter : s.learning) {
-      const auto& gradient = parameter.value.grad();
-      if (gradient.defined()) out.insert_or_assign(parameter.name, gradient);
-    }
-    s.drop_gradients();
-    return result;
-  } catch (...) {
-    s.drop_gradients();
-    throw;
-  }
+  return gradients_of(
+      s.learning, out, [&] { return s.accumulate(parts, running, call); });
 }
 
 TrainStep DetectorTrainer::step(const std::vector<DetectorBatch>& parts,
@@ -510,26 +491,18 @@ TrainStep DetectorTrainer::step(const std::vector<DetectorBatch>& parts,
   const TrainingMode mode;
   auto& s = *state_;
   if (!s.kept) s.kept.emplace();
-  TrainStep result;
   std::map<std::string, at::Tensor> running;
-  try {
-    result = s.accumulate(parts, running, call);
-    if (s.options.clip_norm > 0) {
-      clip_gradients(s.learning, result.gradient_norm, s.options.clip_norm);
-    }
-    s.optimizer.step(result.learning_rate);
-  } catch (...) {
-    s.drop_gradients();
-    throw;
-  }
-  s.drop_gradients();
+  const auto result = update(s.learning, s.optimizer, s.options.clip_norm, [&] {
+    return s.accumulate(parts, running, call);
+  });
   s.random.next();
   s.step = result.step;
 
   const c10::NoGradGuard guard;
   for (const auto& [name, tensor] : running) s.tensors.at(name).copy_(tensor);
   if (!s.average.empty()) {
-    at::_foreach_lerp_(s.average, s.values(), 1 - s.options.ema_decay);
+    at::_foreach_lerp_(
+        s.average, values_of(s.learning), 1 - s.options.ema_decay);
   }
   return result;
 }

@@ -24,6 +24,7 @@
 #include "train/state_file.h"
 #include "train/training_mode.h"
 #include "train/trunk.h"
+#include "train/update.h"
 
 namespace declip {
 namespace {
@@ -195,8 +196,6 @@ struct Trainer::State {
   SplitMix random{0};  // a step's; each of its parts draws from a fork
   Ranks ranks;
 
-  std::vector<at::Tensor> values() const;
-  void drop_gradients();
   void backward(const TrainBatch& part,
                 double share,
                 const Place& place,
@@ -204,16 +203,6 @@ struct Trainer::State {
                 const Call& call);
   TrainStep accumulate(const std::vector<TrainBatch>& parts, const Call& call);
 };
-
-std::vector<at::Tensor> Trainer::State::values() const {
-  std::vector<at::Tensor> out;
-  for (const auto& parameter : learning) out.push_back(parameter.value);
-  return out;
-}
-
-void Trainer::State::drop_gradients() {
-  for (auto& parameter : learning) parameter.value.mutable_grad().reset();
-}
 
 /// Adds the gradients of `share` times a part's loss to the parameters, and the
 /// losses to `result`.
@@ -278,7 +267,7 @@ void Trainer::State::backward(const TrainBatch& part,
 /// Gradients of the mean of all ranks' parts' losses, in the parameters.
 TrainStep Trainer::State::accumulate(const std::vector<TrainBatch>& parts,
                                      const Call& call) {
-  drop_gradients();
+  drop_gradients(learning);
   TrainStep result;
   result.step = step + 1;
   Place place;
@@ -374,7 +363,8 @@ Trainer::Trainer(const Checkpoint& student,
       AdamW(s.learning, adamw_options(options, *s.config.family->training));
   if (options.ema_decay > 0) {
     const c10::NoGradGuard guard;
-    for (const auto& value : s.values()) s.average.push_back(value.clone());
+    for (const auto& value : values_of(s.learning))
+      s.average.push_back(value.clone());
   }
   if (options.objective == Objective::kClipSelf ||
       options.objective == Objective::kDeClip) {
@@ -427,7 +417,8 @@ int64_t Trainer::bytes() const {
   size_t bytes = 0;
   for (const auto& [name, tensor] : state_->tensors) bytes += tensor.nbytes();
   const size_t kept = state_->average.empty() ? 2 : 3;
-  for (const auto& value : state_->values()) bytes += kept * value.nbytes();
+  for (const auto& value : values_of(state_->learning))
+    bytes += kept * value.nbytes();
   return static_cast<int64_t>(bytes);
 }
 
@@ -436,18 +427,8 @@ TrainStep Trainer::gradients(const std::vector<TrainBatch>& parts,
                              const Call& call) {
   const TrainingMode mode;
   auto& s = *state_;
-  try {
-    const auto result = s.accumulate(parts, call);
-    for (const auto& parameter : s.learning) {
-      const auto& gradient = parameter.value.grad();
-      if (gradient.defined()) out.insert_or_assign(parameter.name, gradient);
-    }
-    s.drop_gradients();
-    return result;
-  } catch (...) {
-    s.drop_gradients();
-    throw;
-  }
+  return gradients_of(
+      s.learning, out, [&] { return s.accumulate(parts, call); });
 }
 
 TrainStep Trainer::step(const std::vector<TrainBatch>& parts,
@@ -455,18 +436,9 @@ TrainStep Trainer::step(const std::vector<TrainBatch>& parts,
   const TrainingMode mode;
   auto& s = *state_;
   if (!s.kept) s.kept.emplace();
-  TrainStep result;
-  try {
-    result = s.accumulate(parts, call);
-    if (s.options.clip_norm > 0) {
-      clip_gradients(s.learning, result.gradient_norm, s.options.clip_norm);
-    }
-    s.optimizer.step(result.learning_rate);
-  } catch (...) {
-    s.drop_gradients();
-    throw;
-  }
-  s.drop_gradients();
+  const auto result = update(s.learning, s.optimizer, s.options.clip_norm, [&] {
+    return s.accumulate(parts, call);
+  });
   s.random.next();
   s.step = result.step;
 
@@ -476,7 +448,8 @@ TrainStep Trainer::step(const std::vector<TrainBatch>& parts,
     scale->second.clamp_(0, kMaxLogScale);
   }
   if (!s.average.empty()) {
-    at::_foreach_lerp_(s.average, s.values(), 1 - s.options.ema_decay);
+    at::_foreach_lerp_(
+        s.average, values_of(s.learning), 1 - s.options.ema_decay);
   }
   return result;
 }
