@@ -16,10 +16,6 @@ namespace {
 
 constexpr int64_t kPairs = 64;  // looked at together
 
-struct NmsBox {
-  float x1, y1, x2, y2, area;
-};
-
 /// Boxes that were kept, coordinate by coordinate.
 class KeptBoxes {
  public:
@@ -89,15 +85,7 @@ void nms(const NmsArgs& args) {
   std::fill_n(args.kept, args.count, uint8_t{0});
   int64_t kept = 0;
   for (int64_t i = 0; i < args.count && kept < args.limit; ++i) {
-    const float* corner = args.boxes + 4 * i;
-    const float offset =
-        args.classes ? nms_offset(args.classes[i], args.shift) : 0.0f;
-    NmsBox box{corner[0] + offset,
-               corner[1] + offset,
-               corner[2] + offset,
-               corner[3] + offset,
-               0};
-    box.area = nms_area(box.x1, box.y1, box.x2, box.y2);
+    const NmsBox box = nms_box(args.boxes, args.classes, args.shift, i);
     KeptBoxes& list = apart ? lists[args.classes[i]] : all;
     if (list.removes(box, args.threshold)) continue;
     list.add(box);

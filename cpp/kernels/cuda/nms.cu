@@ -16,24 +16,6 @@ __device__ int64_t words_of(int64_t count) {
   return (count + kBits - 1) / kBits;
 }
 
-struct NmsBox {
-  float x1, y1, x2, y2, area;
-};
-
-/// Box i, moved by its class.
-__device__ NmsBox box_of(const NmsArgs& args, int64_t i) {
-  const float* corner = args.boxes + 4 * i;
-  const float offset =
-      args.classes ? nms_offset(args.classes[i], args.shift) : 0.0f;
-  NmsBox box{corner[0] + offset,
-             corner[1] + offset,
-             corner[2] + offset,
-             corner[3] + offset,
-             0.0f};
-  box.area = nms_area(box.x1, box.y1, box.x2, box.y2);
-  return box;
-}
-
 /// Bit j of row i: box i removes box j, which comes later.
 __global__ void compare(NmsArgs args) {
   const int64_t words = words_of(args.count);
@@ -42,13 +24,13 @@ __global__ void compare(NmsArgs args) {
   const int64_t i = item / words;
   const int64_t first = item % words * kBits;
   const bool apart = args.classes != nullptr && args.apart;
-  const NmsBox a = box_of(args, i);
+  const NmsBox a = nms_box(args.boxes, args.classes, args.shift, i);
   uint64_t bits = 0;
   for (int64_t j = first > i ? first : i + 1;
        j < first + kBits && j < args.count;
        ++j) {
     if (apart && args.classes[i] != args.classes[j]) continue;
-    const NmsBox b = box_of(args, j);
+    const NmsBox b = nms_box(args.boxes, args.classes, args.shift, j);
     if (nms_overlap(nms_side(a.x1, b.x1, a.x2, b.x2),
                     nms_side(a.y1, b.y1, a.y2, b.y2),
                     a.area,
