@@ -121,6 +121,29 @@ Napi::Value detector_to_js(Napi::Env env, const DetectorConfig& config) {
   return o;
 }
 
+Napi::Value cat_seg_to_js(Napi::Env env, const CatSegConfig& config) {
+  auto o = Napi::Object::New(env);
+  const auto set = [&](const char* name, int64_t value) {
+    o.Set(name, static_cast<double>(value));
+  };
+  set("channels", config.channels);
+  set("layers", config.layers);
+  set("prompts", config.prompts);
+  o.Set("blocks", numbers(env, config.blocks));
+  o.Set("mode", dense_mode_name(config.mode));
+  o.Set("unitPatches", config.unit_patches);
+  set("side", config.side);
+  set("canvas", config.canvas);
+  set("cut", config.cut);
+  set("stride", config.stride);
+  set("window", config.window);
+  set("heads", config.heads);
+  set("wordLimit", config.word_limit);
+  o.Set("prompt", config.prompt);
+  o.Set("names", texts(env, config.names));
+  return o;
+}
+
 const char* resize_name(Preprocess::Resize resize) {
   switch (resize) {
     case Preprocess::Resize::kNone:
@@ -232,6 +255,8 @@ Napi::Object to_js(Napi::Env env, const CheckpointInfo& info) {
   }
   o.Set("detector",
         info.detector ? detector_to_js(env, *info.detector) : env.Null());
+  o.Set("catSeg",
+        info.cat_seg ? cat_seg_to_js(env, *info.cat_seg) : env.Null());
   o.Set("license", or_null(env, info.license));
   auto notes = Napi::Array::New(env);
   for (const auto& note : info.notes) notes.Set(notes.Length(), note);

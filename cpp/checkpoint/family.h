@@ -10,6 +10,7 @@
 
 #include "checkpoint/internal_names.h"
 #include "checkpoint/key_map.h"
+#include "declip/cat_seg.h"
 #include "declip/checkpoint.h"
 #include "declip/config.h"
 #include "declip/dense.h"
@@ -85,6 +86,18 @@ struct DetectorFile {
   std::unique_ptr<Detector> (*make)(const DetectorConfig& config,
                                     const Weights& weights,
                                     const Numerics& numerics);
+};
+
+/// CAT-Seg's head as a file has it, under the authors' names without their
+/// prefix (cat_seg/cat_seg_file.h).
+struct CatSegFile {
+  CatSegConfig config;
+  std::map<std::string, at::Tensor> tensors;
+  /// As Checkpoint::check_finite.
+  std::function<void(const std::string& name, const at::Tensor&)> check_finite;
+  std::unique_ptr<CatSeg> (*make)(const CatSegConfig& config,
+                                  const Weights& weights,
+                                  const Numerics& numerics);
 };
 
 /// What training asks of a family's image tower.

@@ -80,6 +80,7 @@ void read_one(const std::string& path, WeightFiles& out) {
   take("license", out.license);
   take("dense_mode", out.dense_mode);
   take("declip.detector", out.detector);
+  take("declip.catSeg", out.cat_seg);
 }
 
 // {"weight_map": {key: file name}}; every file is read once.

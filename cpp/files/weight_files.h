@@ -24,6 +24,7 @@ struct WeightFiles {
   std::optional<int64_t> epoch;
   std::optional<std::string> license, dense_mode;  // safetensors metadata
   std::optional<std::string> detector;   // safetensors: `declip.detector`, JSON
+  std::optional<std::string> cat_seg;    // safetensors: `declip.catSeg`, JSON
   std::vector<std::string> class_names;  // mmdetection: meta.CLASSES
   std::vector<std::string> notes;        // what was taken of several
   std::vector<std::shared_ptr<const MappedFile>> files;  // all that was read

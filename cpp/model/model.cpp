@@ -128,6 +128,13 @@ CheckpointInfo describe(const Checkpoint& checkpoint) {
       ++info.tensors;
     }
   }
+  if (checkpoint.cat_seg) {
+    info.cat_seg = checkpoint.cat_seg->config;
+    for (const auto& [name, tensor] : checkpoint.cat_seg->tensors) {
+      info.parameters += tensor.numel();
+      ++info.tensors;
+    }
+  }
   for (const auto& [name, tensor] : checkpoint.tensors) {
     info.parameters += tensor.numel();
     ++info.tensors;
@@ -194,6 +201,14 @@ std::shared_ptr<const Model> Model::load(const std::string& path,
                                                            checkpoint.files);
   }
   model->detector_fault_ = checkpoint.detector_fault;
+  if (checkpoint.cat_seg) {
+    model->cat_seg_ =
+        std::make_unique<LazyHead<CatSegFile, CatSeg>>(checkpoint.cat_seg,
+                                                       placement.device,
+                                                       numerics.ends(),
+                                                       checkpoint.files);
+  }
+  model->cat_seg_fault_ = checkpoint.cat_seg_fault;
   model->masks_fault_ = checkpoint.mask_decoder_fault;
   model->encoder_ = config.family->make_encoder(config, weights, numerics);
   const auto modes = model->encoder_->info().dense_modes;
@@ -278,6 +293,18 @@ const Detector& Model::detector(const Call& call) const {
           ". Load an F-ViT checkpoint, such as "
           "fvit_eva_vitb16_ovcoco_clipself_proposals.pth, or train "
           "heads with objective 'fvit'.");
+}
+
+const CatSeg& Model::cat_seg(const Call& call) const {
+  if (cat_seg_) return cat_seg_->get(call);
+  throw Error(
+      ErrorCode::kWeights,
+      info_.path +
+          (cat_seg_fault_.empty()
+               ? " has no CAT-Seg head"
+               : " holds a CAT-Seg head that is not whole: " + cat_seg_fault_) +
+          ". Load a CAT-Seg checkpoint, such as model_base.pth, or train one "
+          "with objective 'cat-seg'.");
 }
 
 void Model::check_image(const at::Tensor& image) const {

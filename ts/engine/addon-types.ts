@@ -170,6 +170,8 @@ export interface NativeCheckpointInfo {
   } | null
   /** A detector's heads: what boxes of its own need. Null where the file has none. */
   readonly detector: NativeDetectorInfo | null
+  /** CAT-Seg's head, which segments by costs that it aggregates. Null where the file has none. */
+  readonly catSeg: NativeCatSegInfo | null
   /** Licence, where the file or the hub states one. */
   readonly license: string | null
   /** What was assumed because the weights do not tell. */
@@ -255,6 +257,8 @@ export interface NativePipeline {
   proxySeesPicture?: boolean | undefined
   /** Words are compared with a DINOv2's patches as Talk2DINO does it. Unset: as CLIP does. */
   talk2dino?: { clean: boolean; cleanWeight?: number | undefined } | undefined
+  /** CAT-Seg's head sees the picture and answers. Unset: words are compared with patches. */
+  catSeg?: NativeCatSegOptions | undefined
   /** Adds what like regions of other pictures say; needs regions. */
   bank?: NativeBank | undefined
   /** Unset: 20. */
@@ -306,6 +310,8 @@ export interface NativeBank {
 /** Window features to labels. */
 export interface NativePostprocess {
   logitScale: number
+  /** Scores are probabilities of each word on its own: no softmax over words. Unset: false. */
+  independent?: boolean | undefined
   /** 0: no refinement. */
   pamrIterations: number
   pamrDilations: readonly number[]
@@ -549,6 +555,48 @@ export interface NativeDetectorInfo {
   readonly alpha: number | null
   readonly beta: number | null
   readonly voteTemperature: number | null
+}
+
+/** What a file has of CAT-Seg's head (cpp/include/declip/cat_seg.h). */
+export interface NativeCatSegInfo {
+  /** Channels and layers of the aggregator, and prompts of a word. */
+  readonly channels: number
+  readonly layers: number
+  readonly prompts: number
+  /** Blocks of the tower whose maps guide, counted from 0, and the last block's mode. */
+  readonly blocks: readonly number[]
+  readonly mode: DenseMode
+  /** Patches enter with length 1. */
+  readonly unitPatches: boolean
+  /** Sides in pixels: the tower's input, the square that windows are cut from, a window, and its stride. */
+  readonly side: number
+  readonly canvas: number
+  readonly cut: number
+  readonly stride: number
+  /** Of the aggregator's attention over places, in patches. */
+  readonly window: number
+  readonly heads: number
+  /** Words of a window that are aggregated. */
+  readonly wordLimit: number
+  readonly prompt: string
+  /** Classes that it learned; none where the file does not say. */
+  readonly names: readonly string[]
+}
+
+/** How CAT-Seg sees and answers; unset members take the head's own value. */
+export interface NativeCatSegOptions {
+  /** false: the whole picture alone. */
+  sliding?: boolean | undefined
+  side?: number | undefined
+  canvas?: number | undefined
+  cut?: number | undefined
+  stride?: number | undefined
+  blocks?: readonly number[] | undefined
+  mode?: DenseMode | undefined
+  /** 1 or 2. */
+  pooling?: number | undefined
+  /** 0: all words, and no padding. */
+  wordLimit?: number | undefined
 }
 
 /** How a detector sees a picture; unset members take its own value. */
@@ -840,6 +888,68 @@ export interface NativeDetectorTrainer extends Omit<NativeTrainer, 'step' | 'exp
   exportCheckpoint(options: NativeCall & { path: string; average: boolean }): Promise<void>
 }
 
+/** How CAT-Seg learns; see cpp/include/declip/train_cat_seg.h, whose defaults unset members take. */
+export interface NativeCatSegTrainOptions {
+  /** Of a new head; unset members as released. */
+  head?:
+    | (Partial<Omit<NativeCatSegInfo, 'names'>> & {
+        imageGuidance?: number | undefined
+        textGuidance?: number | undefined
+        guidance?: readonly number[] | undefined
+        decoder?: readonly number[] | undefined
+        decoderGuidance?: readonly number[] | undefined
+      })
+    | undefined
+  /** int32 [T, L], one prompt a class. */
+  tokens: NativeTensor
+  classes: readonly string[]
+  clip: 'attention' | 'none'
+  clipRate: number
+  pooling: number
+  schedule: NativeTrainOptions['schedule']
+  beta1?: number | undefined
+  beta2?: number | undefined
+  epsilon?: number | undefined
+  weightDecay: number
+  clipNorm: number
+  emaDecay: number
+  checkpointActivations: boolean
+  device: string
+  dtype: 'float32' | 'bfloat16'
+  seed: number
+}
+
+/** What a step of CAT-Seg learns from. */
+export interface NativeCatSegBatch {
+  /** [B, 3, S, S] */
+  images: NativeTensor
+  /** int64 [B, S, S], -1 for ignored pixels. */
+  labels: NativeTensor
+}
+
+/** CAT-Seg in training; a NativeTrainer but for its batches. */
+export interface NativeCatSegTrainer extends Omit<NativeTrainer, 'step' | 'exportCheckpoint'> {
+  step(options: NativeCall & { parts: readonly NativeCatSegBatch[] }): Promise<NativeTrainStep>
+  exportCheckpoint(options: NativeCall & { path: string; average: boolean }): Promise<void>
+}
+
+/** A picture with its label map, and how it is changed; see cpp/include/declip/make_cat_seg_batch.h. */
+export type NativeSemanticPicture = NativePixels & {
+  /** uint8 or int32 [H, W]. */
+  labels: NativeTensor
+  shortSide: number
+  longSide: number
+  /** Where the crop lies among the places that it may have, 0 to below 1. */
+  cropX: number
+  cropY: number
+  mirror: boolean
+  brightness: number
+  contrast: number
+  saturation: number
+  hue: number
+  contrastFirst: boolean
+}
+
 /** Sizes of a model to train from scratch. The text tower's MLP is four times as wide as it. */
 export interface NativeNewModel {
   family: 'clip' | 'eva'
@@ -1076,6 +1186,15 @@ export interface NativeAddon {
       processGroup?: NativeProcessGroup | undefined
     },
   ): Promise<NativeDetectorTrainer>
+  /** `student` is a CLIP-like model, or a CAT-Seg that learns further. */
+  createCatSegTrainer(
+    options: NativeCall & {
+      student: string
+      config: NativeConfig
+      train: NativeCatSegTrainOptions
+      processGroup?: NativeProcessGroup | undefined
+    },
+  ): Promise<NativeCatSegTrainer>
   /** Writes a model that has learnt nothing, as exportCheckpoint() does; train it from scratch. */
   createCheckpoint(
     options: NativeCall & {
@@ -1094,6 +1213,16 @@ export interface NativeAddon {
   makeDetectorBatch(
     options: NativeCall & { pictures: readonly NativeJitterPicture[]; side: number },
   ): Promise<NativeDetectorPictures>
+  /** The same for CAT-Seg: images [B, 3, S, S] and labels int64 [B, S, S], -1 where there is no class. */
+  makeCatSegBatch(
+    options: NativeCall & {
+      pictures: readonly NativeSemanticPicture[]
+      side: number
+      classes: number
+      mean: readonly number[]
+      std: readonly number[]
+    },
+  ): Promise<NativeCatSegBatch>
   /** Maps [n, C, h, w], one below the other, in channels-last memory. Beside running models. */
   joinMaps(
     options: NativeCall & { maps: readonly NativeTensor[]; dtype: 'float32' | 'bfloat16' },

@@ -34,6 +34,7 @@ enum class TokenizerKind {
 };
 
 class MappedFile;
+struct CatSegFile;
 struct DetectorFile;
 struct MaskDecoderFile;
 
@@ -60,6 +61,10 @@ struct Checkpoint {
   std::shared_ptr<const DetectorFile> detector;
   /// Of a file whose heads are not whole: what is wrong with them.
   std::string detector_fault;
+  /// CAT-Seg's head (checkpoint/family.h); none where the file has none.
+  std::shared_ptr<const CatSegFile> cat_seg;
+  /// Of a file whose head is not whole: what is wrong with it.
+  std::string cat_seg_fault;
   /// Names that a file gives the classes of its heads: `CLASSES` of
   /// mmdetection's `meta`.
   std::vector<std::string> class_names;

@@ -34,6 +34,7 @@ enum class DenseMode {
   kScra,  // of blocks with a class token, as the two that follow
   kScClip,
   kCorrClip,
+  kCatSeg,
 };
 
 /// Throws Error(kInvalidArg) for a name that is none of the modes.

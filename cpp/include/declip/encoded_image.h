@@ -16,6 +16,7 @@ namespace declip {
 
 class Bank;
 class Model;
+struct CatSegOptions;
 struct Talk2DinoOptions;
 
 /// From a picture to features of its windows.
@@ -44,6 +45,11 @@ struct EncodeOptions {
   /// Words of a text tower in the space of a DINOv2, which needs none of its
   /// own then (declip/talk2dino.h). Null without.
   std::shared_ptr<const Talk2DinoOptions> talk2dino;
+  /// The picture is seen and words are answered by CAT-Seg's head
+  /// (declip/cat_seg.h); of the above only `regions` counts then, and
+  /// `short_side` and `long_side`: the first resize, by Pillow's rule. Null
+  /// without.
+  std::shared_ptr<const CatSegOptions> cat_seg;
 };
 
 /// The size that a picture has when windows are cut from it.

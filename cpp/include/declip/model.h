@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "declip/call.h"
+#include "declip/cat_seg.h"
 #include "declip/checkpoint.h"
 #include "declip/config.h"
 #include "declip/dense.h"
@@ -19,6 +20,7 @@
 namespace declip {
 
 class Graphs;
+struct CatSegFile;
 struct DetectorFile;
 template <class File, class Head>
 class LazyHead;
@@ -56,6 +58,8 @@ struct CheckpointInfo {
   std::optional<MaskDecoderConfig> mask_decoder;
   /// F-ViT's heads, where the file has them.
   std::optional<DetectorConfig> detector;
+  /// CAT-Seg's head, where the file has one.
+  std::optional<CatSegConfig> cat_seg;
   std::vector<std::string> notes;
 };
 
@@ -155,6 +159,10 @@ class Model {
   /// Throws Error(kWeights) that names what to load where there are none.
   const Detector& detector(const Call& call) const;
 
+  /// CAT-Seg's head, made at its first use.
+  /// Throws Error(kWeights) that names what to load where there is none.
+  const CatSeg& cat_seg(const Call& call) const;
+
   /// Throws Error(kInvalidArg) unless `image` is float [B, 3, H, W].
   void check_image(const at::Tensor& image) const;
   /// How many go through the towers at a time: enough to keep matrix products
@@ -182,6 +190,8 @@ class Model {
   std::string masks_fault_;  // why there is none, if the file tells
   std::unique_ptr<LazyHead<DetectorFile, Detector>> detector_;  // as masks_
   std::string detector_fault_;
+  std::unique_ptr<LazyHead<CatSegFile, CatSeg>> cat_seg_;  // as masks_
+  std::string cat_seg_fault_;
   std::unique_ptr<Graphs> graphs_;  // null unless passes are recorded
   at::ScalarType dtype_ = at::kFloat;
   bool int8_ = false;

@@ -50,6 +50,7 @@ t.test('describeCheckpoint', t => {
     denseModes: ['vanilla', 'maskclip', 'csa', 'naclip'] as const,
     maskDecoder: null,
     detector: null,
+    catSeg: null,
     license: null,
     notes: ['rope tables recomputed'],
   } satisfies Parameters<typeof describeCheckpoint>[0]
