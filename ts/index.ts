@@ -118,6 +118,8 @@ export {
   DATASETS,
   type Dataset,
   type DatasetName,
+  MIOU_CONVENTIONS,
+  type MiouConvention,
 } from './methods/benchmarks.js'
 export { datasets, METHOD_NAMES, METHODS, type MethodName } from './methods/list.js'
 export type {

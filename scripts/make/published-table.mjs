@@ -29,6 +29,19 @@ const MODELS = {
 /** Methods whose figures are of a checkpoint of their own. */
 const TRAINED = { declip: 'evab_dinov2B_csa_560_0.25_seg.pt', clipself: 'CLIPSELF.pt' }
 
+/** Heads of CAT-Seg, by the tower that they were trained with; only those of the authors can be downloaded. */
+const CAT_SEG = {
+  'CLIP ViT-B/16': 'model_base.pth',
+  'CLIP ViT-L/14@336': 'model_large.pth',
+  'EVA-CLIP ViT-B/16': 'CAT-SEG-EVA-B.pth',
+  'EVA-CLIP ViT-L/14': 'CAT-SEG-EVA-L.pth',
+  'DeCLIP ViT-B/16': 'CAT-SEG-DECLIP-B.pth',
+  'DeCLIP ViT-B/16, the released file': 'xiaomoguhzz/CATSeg_DeCLIP_EVA-B_DINOv2-B_csa_0.05_2.0',
+  'DeCLIP ViT-L/14': 'CAT-SEG-DECLIP-L.pth',
+}
+/** Figures of programs that are not this one stand in results alone. */
+const OTHER = 'another program'
+
 /** CorrCLIP's backbones: with DINO, and with masks that the reader has as files. */
 function withMasks(size, model) {
   const folders = {
@@ -50,11 +63,14 @@ function withMasks(size, model) {
 export function publishedTable(methods) {
   const rows = Object.entries(methods).flatMap(([method, { datasets }]) =>
     Object.entries(datasets).flatMap(([dataset, { published }]) =>
-      published.map(({ mIoU, backbone, mark }) => {
-        const model = TRAINED[method] ?? MODELS[backbone]
+      published.flatMap(({ mIoU, backbone, mark }) => {
+        if (backbone.includes(OTHER)) return []
+        const model = TRAINED[method] ?? (method === 'cat-seg' ? CAT_SEG : MODELS)[backbone]
         if (!model) throw new Error(`There is no model for '${backbone}' in published-table.mjs.`)
         const command = `--dataset ${dataset} --data DIR --method ${method} --model ${model}`
-        return `| \`${command}\` | ${mIoU.toFixed(mIoU % 1 && (mIoU * 10) % 1 ? 2 : 1)} | ${mark} |`
+        return [
+          `| \`${command}\` | ${mIoU.toFixed(mIoU % 1 && (mIoU * 10) % 1 ? 2 : 1)} | ${mark} |`,
+        ]
       }),
     ),
   )

@@ -7,6 +7,7 @@ import type {
   RegionsResult,
   SemanticResult,
 } from '../evaluate/result.js'
+import { MIOU_CONVENTIONS, type MiouConvention } from '../methods/benchmarks.js'
 import { table } from './shared.js'
 
 /** What marks of published figures mean. */
@@ -15,6 +16,12 @@ const MARKS = {
   R: "read in the authors' repository",
   S: 'read in another publication',
   M: 'recalled, not verified: no target',
+} as const
+
+/** What mIoU is the mean over. */
+const CONVENTIONS = {
+  mmsegmentation: 'mmsegmentation: a class that is only predicted counts as 0',
+  detectron2: 'detectron2: of the classes in the truth',
 } as const
 
 /** The figures, those of every class, and what was published beside them. */
@@ -39,7 +46,9 @@ export function describeResult(
   return lines.join('\n')
 }
 
-function semanticLines({ classes, miou, macc, aacc }: SemanticResult): string[] {
+function semanticLines({ classes, miou, mious, macc, aacc, settings }: SemanticResult): string[] {
+  const { convention } = settings.values
+  const [other] = MIOU_CONVENTIONS.filter(one => one !== convention) as [MiouConvention]
   const pixels = classes.reduce((sum, one) => sum + one.pixels, 0)
   const width = Math.max(5, ...classes.map(({ name }) => name.length))
   const row = ({ name, iou, acc, pixels: own }: ClassScore) =>
@@ -50,7 +59,8 @@ function semanticLines({ classes, miou, macc, aacc }: SemanticResult): string[] 
     ...classes.map(row),
     '',
     table([
-      ['mIoU', percent(miou)],
+      ['mIoU', `${percent(miou)}  (${CONVENTIONS[convention as MiouConvention]})`],
+      ['', `${percent(mious[other])}  (${CONVENTIONS[other]})`],
       ['mAcc', percent(macc)],
       ['aAcc', percent(aacc)],
     ]),

@@ -4,6 +4,7 @@ import type { EvaluationTask } from '../evaluate/datasets/dataset.js'
 import { DATASET_TASKS, type EvaluationDataset } from '../evaluate/datasets/open.js'
 import { evaluate } from '../evaluate/evaluate.js'
 import { EVALUATE_FIELDS } from '../evaluate/options.js'
+import { MIOU_CONVENTIONS, type MiouConvention } from '../methods/benchmarks.js'
 import { addDetectorOptions, type DetectorFlags, detectorOptions } from './detector-options.js'
 import { describeResult } from './eval-table.js'
 import { fieldOptions } from './field-options.js'
@@ -45,6 +46,7 @@ export interface EvalFlags
   out?: string
   resume?: boolean
   report?: boolean
+  convention?: MiouConvention
   size?: number
   crops?: boolean
   kind?: 'bbox' | 'segm'
@@ -79,6 +81,12 @@ export function addEval(program: Command, run: Run): void {
         'regions',
         'detection',
       ]),
+    )
+    .addOption(
+      new Option(
+        '--convention <name>',
+        "which classes mIoU is the mean over; default: as in the method's published figures",
+      ).choices(MIOU_CONVENTIONS),
     )
     .addOption(new Option('--limit <n>', 'only the first n pictures').argParser(whole(1)))
     .addOption(
@@ -133,7 +141,7 @@ A data set 'folder' has images/*, labels/*.png (index pictures of the same stems
 
 async function evalCommand(flags: EvalFlags, run: Run): Promise<void> {
   const { dataset, data, task, limit, out, resume, report, json } = flags
-  const { size, crops, kind, scoreThreshold, minArea, embeddings } = flags
+  const { convention, size, crops, kind, scoreThreshold, minArea, embeddings } = flags
   if (dataset === undefined) {
     throw usage(`--dataset is missing: ${Object.keys(DATASET_TASKS).join(', ')}.`)
   }
@@ -169,6 +177,7 @@ async function evalCommand(flags: EvalFlags, run: Run): Promise<void> {
       out,
       resume,
       report,
+      convention,
       size,
       crops,
       kind,

@@ -1,6 +1,7 @@
 import { type Field, field, flag, fraction, kind, oneOf, whole } from '../base/field.js'
 import { parseShard } from '../base/shard.js'
 import type { DeclipError } from '../errors.js'
+import { MIOU_CONVENTIONS, type MiouConvention } from '../methods/benchmarks.js'
 import type { DetectorInputOptions, DetectorQuestionOptions } from '../model/detector-options.js'
 import type { SegmentOptions } from '../segment/options.js'
 import type { ClassList } from '../words/options.js'
@@ -37,6 +38,11 @@ export interface EvaluateOptions
   resume?: boolean | undefined
   /** Writes `out`/report.html. Default: true; parts have none. */
   report?: boolean | undefined
+  /**
+   * Segmentation: which classes mIoU is the mean over, see {@link MIOU_CONVENTIONS}. The result has both. Default: that
+   * of the method's published figures ('detectron2' for 'cat-seg'), else of the data set's, else 'mmsegmentation'.
+   */
+  convention?: MiouConvention | undefined
   /** Regions: side in pixels of the square that a picture is fitted into. Default: 1024, of patches of 14 pixels 896. */
   size?: number | undefined
   /** Regions: also those that are encoded as pictures of their own, which takes longest. Default: true. */
@@ -79,6 +85,11 @@ export const EVALUATE_FIELDS = {
   ),
   resume: field(flag, 'Goes on with what the folder holds', 'false'),
   report: field(flag, 'Writes a report', 'true'),
+  convention: field(
+    oneOf(MIOU_CONVENTIONS),
+    'Segmentation: which classes mIoU is the mean over',
+    "that of the method's published figures, else of the data set's",
+  ),
   size: field(
     whole(16, 16384),
     'Side in pixels of the square that a picture of the task regions is fitted into',

@@ -1,3 +1,4 @@
+import type { MiouConvention } from '../methods/benchmarks.js'
 import type { EvaluationTask } from './datasets/dataset.js'
 import type { AveragePrecisionScores, ClassAveragePrecision } from './metrics/detection.js'
 import type { RegionScores } from './metrics/regions.js'
@@ -94,7 +95,10 @@ export interface EvaluationSummary {
 /** Segmentation: dataset-level figures as fractions, over the classes that occur. */
 export interface SemanticResult extends EvaluationSummary {
   readonly task: 'semantic'
+  /** By the run's convention: `settings.values.convention`. */
   readonly miou: number | null
+  /** By either convention. */
+  readonly mious: Readonly<Record<MiouConvention, number | null>>
   readonly macc: number | null
   readonly aacc: number | null
   readonly classes: readonly ClassScore[]

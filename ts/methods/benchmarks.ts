@@ -1,9 +1,10 @@
 /**
  * The benchmarks' own class names: of PASCAL VOC, PASCAL Context, COCO-Stuff, ADE20K and Cityscapes as
- * in mmsegmentation, of COCO panoptic as in mmdetection (both Apache-2.0).
+ * in mmsegmentation, of COCO panoptic as in mmdetection (both Apache-2.0), of the large ones as in CAT-Seg.
  */
 
 import { DeclipError } from '../errors.js'
+import { ADE20K_847, CONTEXT_459 } from './large-benchmarks.js'
 
 /** Benchmarks with a name list of their own. */
 export const DATASET_NAMES = [
@@ -15,6 +16,9 @@ export const DATASET_NAMES = [
   'coco-stuff',
   'coco-stuff10k',
   'ade20k',
+  'ade20k-847',
+  'context459',
+  'voc20b',
   'cityscapes',
   'coco-panoptic',
 ] as const
@@ -22,12 +26,25 @@ export const DATASET_NAMES = [
 /** One of {@link DATASET_NAMES}. */
 export type DatasetName = (typeof DATASET_NAMES)[number]
 
+/**
+ * Which classes mIoU is the mean over. 'mmsegmentation': those in the truth or predicted, so that a class that is only
+ * predicted counts as 0. 'detectron2': those in the truth.
+ */
+export const MIOU_CONVENTIONS = ['mmsegmentation', 'detectron2'] as const
+
+/** One of {@link MIOU_CONVENTIONS}. */
+export type MiouConvention = (typeof MIOU_CONVENTIONS)[number]
+
 /** Label names of a benchmark, in the order of its label ids. */
 export interface Dataset {
   /** Name of every label; the index is the label id after the benchmark's own conversion. */
   readonly labels: readonly string[]
-  /** True when label 0 is the background. */
-  readonly background: boolean
+  /** True when label 0 is the background; the number of the label where it is another one. */
+  readonly background: boolean | number
+  /** Words that stand for the background where the benchmark fixes them. */
+  readonly backgroundWords?: readonly string[]
+  /** What published mIoU is the mean over. Default: 'mmsegmentation'. */
+  readonly convention?: MiouConvention
   /** Number of leading labels that are countable things, for the sets that make the difference. */
   readonly things?: number
 }
@@ -47,6 +64,12 @@ building, bus, cabinet, car, cat, ceiling, chair, cloth, computer, cow, cup, cur
 fence, floor, flower, food, grass, ground, horse, keyboard, light, motorbike, mountain, mouse,
 person, plate, platform, pottedplant, road, rock, sheep, shelves, sidewalk, sign, sky, snow, sofa,
 table, track, train, tree, truck, tvmonitor, wall, water, window, wood`)
+
+/** PASCAL Context's classes that VOC does not have, in CAT-Seg's order: the background of VOC-20b. @internal */
+export const NOT_VOC =
+  list(`bag, bed, bench, book, building, cabinet, ceiling, cloth, computer, cup, door, fence, floor, flower, food,
+grass, ground, keyboard, light, mountain, mouse, curtain, platform, sign, plate, road, rock, shelves,
+sidewalk, sky, snow, bedclothes, track, tree, truck, wall, water, window, wood`)
 
 /** @internal */
 export const COCO_THINGS =
@@ -121,6 +144,14 @@ export const DATASETS: Readonly<Record<DatasetName, Dataset>> = Object.freeze({
     things: 80,
   },
   ade20k: { labels: ADE20K, background: false },
+  'ade20k-847': { labels: ADE20K_847, background: false, convention: 'detectron2' },
+  context459: { labels: CONTEXT_459, background: false, convention: 'detectron2' },
+  voc20b: {
+    labels: Object.freeze([...VOC, 'background']),
+    background: VOC.length,
+    backgroundWords: NOT_VOC,
+    convention: 'detectron2',
+  },
   cityscapes: { labels: CITYSCAPES, background: false },
   'coco-panoptic': {
     labels: Object.freeze([...COCO_THINGS, ...COCO_PANOPTIC_STUFF]),
@@ -128,6 +159,12 @@ export const DATASETS: Readonly<Record<DatasetName, Dataset>> = Object.freeze({
     things: 80,
   },
 })
+
+/** Number of a benchmark's background label, -1 for none. @internal */
+export function backgroundLabel({ background }: Pick<Dataset, 'background'>): number {
+  if (typeof background === 'number') return background
+  return background ? 0 : -1
+}
 
 /** Names that exist, for a name that does not. @internal */
 export function unknown(what: string, got: unknown, names: readonly string[]): DeclipError {

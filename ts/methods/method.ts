@@ -1,6 +1,6 @@
 import type { DenseMode, ModelFamily, Positions } from '../base/names.js'
 import type { TemplateSetName } from '../text/templates.js'
-import type { DatasetName } from './benchmarks.js'
+import type { DatasetName, MiouConvention } from './benchmarks.js'
 
 /** PAMR, pixel-adaptive mask refinement. */
 export interface PamrOptions {
@@ -87,6 +87,8 @@ export interface Method {
   readonly datasets: Readonly<Partial<Record<DatasetName, Variant>>>
   /** Stands above the benchmark's values. */
   readonly families?: Readonly<Partial<Record<ModelFamily, FamilyVariant>>>
+  /** What the published mIoU is the mean over. Default: the benchmark's, else mmsegmentation's. */
+  readonly convention?: MiouConvention
   /** What it queries them with. */
   readonly words: Readonly<Partial<Record<DatasetName, DatasetWords>>>
 }
@@ -95,8 +97,8 @@ export interface Method {
 export interface DatasetWords {
   /** One line per label id: 'word, synonym, ...'. */
   readonly classes: readonly string[]
-  /** True when class 0 is the background. */
-  readonly background: boolean
+  /** True when class 0 is the background; the number of the class where it is another one. */
+  readonly background: boolean | number
   /** ITACLIP's one-word synonyms of the foreground classes, where it uses them. */
   readonly synonyms?: readonly string[]
 }

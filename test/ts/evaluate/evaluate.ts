@@ -7,9 +7,12 @@ import { evaluate } from '../../../ts/evaluate/evaluate.js'
 import type { EvaluateOptions } from '../../../ts/evaluate/options.js'
 import type { SemanticResult } from '../../../ts/evaluate/result.js'
 import { readIndexPicture } from '../../../ts/image/index-png.js'
+import { DATASETS } from '../../../ts/methods/benchmarks.js'
+import { segment } from '../../../ts/segment/segment.js'
 import { segmentMany } from '../../../ts/segment/segment-many.js'
 import { CLASSES, writeDataFolder } from '../../support/evaluation.js'
 import { png } from '../../support/png.js'
+import { writeTree } from '../../support/tree.js'
 
 const COUNT = 9
 /** A small pass: nothing here depends on the quality of the labels. */
@@ -60,6 +63,77 @@ t.test('figures are those of plain loops over the labels', async t => {
   t.match(result.versions, { package: /^\d/, libtorch: /^\d/, node: process.version })
   t.strictSame(JSON.parse(readFileSync(join(out, 'result.json'), 'utf8')), plain(result))
   t.equal(linesOf(out).length, COUNT)
+})
+
+t.test('mIoU by both conventions', async t => {
+  const { run, out } = await setUp(t)
+  const usual = await run()
+  // Of five words for four labels' pictures one is never true.
+  const { data } = await setUp(t)
+  writeFileSync(join(data, 'classes.txt'), [...CLASSES, 'colour'].join('\n'))
+  const result = (await evaluate({ dataset: 'folder', data, ...QUICK, out })) as SemanticResult
+  const only = result.classes.filter(({ pixels, iou }) => pixels === 0 && iou === 0)
+  const means = (classes: SemanticResult['classes']) => {
+    const ious = classes.flatMap(({ iou }) => (iou === null ? [] : [iou]))
+    return ious.reduce((a, b) => a + b) / ious.length
+  }
+  t.equal(result.mious.mmsegmentation, means(result.classes))
+  t.equal(result.mious.detectron2, means(result.classes.filter(({ pixels }) => pixels > 0)))
+  t.equal(result.miou, result.mious.mmsegmentation, 'the default')
+  t.comment(`${only.length} classes are only predicted`)
+  t.equal(result.mious.mmsegmentation === result.mious.detectron2, only.length === 0)
+  t.strictSame(usual.mious.mmsegmentation, usual.mious.detectron2, 'all classes are in the truth')
+  const other = await run({ convention: 'detectron2', out: `${out}-2` })
+  t.equal(other.miou, other.mious.detectron2)
+  t.match(other.settings, { changed: ['templates', 'convention'] })
+  const report = readFileSync(join(`${out}-2`, 'report.html'), 'utf8')
+  t.match(report, /mean over classes in the truth<[\s\S]*mIoU, mmsegmentation/)
+  await t.rejects(run({ convention: 'coco' as 'detectron2' }), {
+    code: 'ERR_DECLIP_INVALID_ARG',
+    message: /convention must be one of mmsegmentation, detectron2/,
+  })
+})
+
+t.test('the background of voc20b is what is best named by one of its words', async t => {
+  const scene = sharp('models/scenes/garden.png').resize(120, 90)
+  const data = writeTree(t.testdir(), {
+    'JPEGImages/a.jpg': await scene.jpeg().toBuffer(),
+    'ImageSets/Segmentation/val.txt': 'a',
+  })
+  const options = { ...QUICK, method: 'maskclip' } as const
+  const words = DATASETS.voc20.labels.concat(DATASETS.voc20b.backgroundWords ?? [])
+  t.equal(words.length, 59)
+  const picture = join(data, 'JPEGImages/a.jpg')
+  using found = await segment(picture, words, { ...options, background: false })
+  const predicted = Array.from((await found.labels.data()) as Uint8Array, label =>
+    Math.min(20, label),
+  )
+  t.ok(predicted.includes(20) && new Set(predicted).size > 2, 'classes and background are found')
+  // Mostly right, so that figures are no zeros; as VOC's files have them.
+  const truth = predicted.map((label, at) =>
+    at % 3 === 0 ? ([7, 20, 255][(at % 7) % 3] ?? 0) : label,
+  )
+  const values = truth.map(label => (label === 20 ? 0 : label === 255 ? 255 : label + 1))
+  writeTree(data, { 'SegmentationClassAug/a.png': png(found.width, found.height, values) })
+  const result = (await evaluate({ dataset: 'voc20b', data, ...options })) as SemanticResult
+  t.match(result.settings.values, { convention: 'detectron2', background: 20 })
+  t.strictSame(result.settings.words?.flat(), words)
+  const both = new Float64Array(21)
+  const either = new Float64Array(21)
+  for (const [at, label] of truth.entries()) {
+    if (label === 255) continue
+    const given = predicted[at] as number
+    if (given === label) both[label] = (both[label] as number) + 1
+    for (const one of new Set([given, label])) either[one] = (either[one] as number) + 1
+  }
+  const ious = [...new Set(truth)]
+    .filter(label => label !== 255)
+    .map(label => {
+      const iou = (both[label] as number) / (either[label] as number)
+      t.equal(result.classes[label]?.iou, iou)
+      return iou
+    })
+  t.ok(Math.abs((result.miou ?? 0) - ious.reduce((a, b) => a + b) / ious.length) < 1e-12)
 })
 
 t.test('a run goes on where it was left, and comes to the same', async t => {

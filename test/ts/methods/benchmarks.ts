@@ -1,5 +1,10 @@
 import t from 'tap'
-import { DATASET_NAMES, DATASETS, type DatasetName } from '../../../ts/methods/benchmarks.js'
+import {
+  backgroundLabel,
+  DATASET_NAMES,
+  DATASETS,
+  type DatasetName,
+} from '../../../ts/methods/benchmarks.js'
 import { datasets, METHOD_NAMES, METHODS, type MethodName } from '../../../ts/methods/list.js'
 import { parseClasses } from '../../../ts/text/class-files.js'
 import { Tokenizer } from '../../../ts/text/tokenizer.js'
@@ -17,13 +22,17 @@ t.test('number of labels of every benchmark, and no label twice', async t => {
     'coco-stuff': 171,
     'coco-stuff10k': 171,
     ade20k: 150,
+    'ade20k-847': 847,
+    context459: 459,
+    voc20b: 21,
     cityscapes: 19,
     'coco-panoptic': 133,
   }
   for (const name of DATASET_NAMES) {
     const { labels, background } = DATASETS[name]
     t.equal(labels.length, counts[name], name)
-    t.equal(labels[0] === 'background', background, `${name}: background`)
+    t.equal(labels.indexOf('background'), backgroundLabel(DATASETS[name]), `${name}: background`)
+    t.equal(background !== false, labels.includes('background'))
     t.strictSame(
       labels,
       labels.map(label => label.trim()),
@@ -57,7 +66,7 @@ t.test('every method has one line per label of every set it was run on', async t
       const { labels } = DATASETS[dataset]
       t.equal(classes.length, labels.length, `${method} on ${dataset}`)
       t.equal(background, DATASETS[dataset].background, `${method} on ${dataset}: background`)
-      if (synonyms) t.equal(synonyms.length, labels.length - (background ? 1 : 0))
+      if (synonyms) t.equal(synonyms.length, labels.length - (background === false ? 0 : 1))
       t.notOk(classes.some(line => line.includes(';')))
     }
   }

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { DeclipError } from '../../errors.js'
-import { DATASETS } from '../../methods/benchmarks.js'
+import { backgroundLabel, DATASETS, type Dataset } from '../../methods/benchmarks.js'
 import type { DatasetClass, DatasetPicture, OpenDataset } from './dataset.js'
 import { filesBelow, findRoot, isFile, missingNote, readStems, some } from './files.js'
 import { LAYOUTS, type LabelForm, type Layout, type SemanticName } from './layouts.js'
@@ -39,8 +39,8 @@ export async function openBenchmark(
   )
   const { root, form } = found
   const { folder: images, stems } = await findImages(root, layout, signal)
-  const list = await findList(root, layout)
-  const ids = list ? await readStems(list) : [...stems]
+  const list = form.listed ? undefined : await findList(root, layout)
+  const ids = await idsOf(found, stems, list)
   const notes = form.converted
     ? [`Labels are made from ${form.converted} (${join(root, form.folder)}/*${form.ending}).`]
     : []
@@ -80,16 +80,33 @@ export async function openBenchmark(
       `${layout.title}'s published figures are of ${layout.pictures.join(' or ')} pictures; these are ${pictures.length}.`,
     )
   }
-  const { labels: names, background } = DATASETS[name]
-  const things = DATASETS[name].things
+  const { labels: names, things, backgroundWords }: Dataset = DATASETS[name]
+  const background = backgroundLabel(DATASETS[name])
   const classes = names.map(
     (name, label): DatasetClass => ({
       name,
-      words: [name],
+      words: (label === background && backgroundWords) || name.split(', '),
       ...(things !== undefined && { thing: label < things }),
     }),
   )
-  return { name, task: 'semantic', classes, background: background ? 0 : -1, pictures, notes }
+  return {
+    name,
+    task: 'semantic',
+    classes,
+    background: backgroundLabel(DATASETS[name]),
+    pictures,
+    notes,
+  }
+}
+
+/** The list's stems, without a list those of all pictures; of labels that are the list, theirs. */
+async function idsOf(
+  { form, labels }: Found,
+  stems: ReadonlySet<string>,
+  list: string | undefined,
+): Promise<string[]> {
+  if (!form.listed) return list ? readStems(list) : [...stems]
+  return [...labels].map(name => name.slice(0, -form.ending.length))
 }
 
 /** The first form of labels that is there. */

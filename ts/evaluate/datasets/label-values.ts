@@ -80,3 +80,36 @@ export const CONTEXT_OF_459: LabelTable = {
   of: value => (value <= LAST_CONTEXT ? (CONTEXT_LABELS.get(value) ?? 0) : UNKNOWN),
   values: '0 to 459',
 }
+
+/** PASCAL Context's `LabelMap`: 1 to 459 are the classes, 0 and 460 none of them. */
+export const CONTEXT_459_ORIGINAL: LabelTable = {
+  classes: LAST_CONTEXT,
+  of: value => {
+    if (value === 0 || value === LAST_CONTEXT + 1) return IGNORED
+    return value <= LAST_CONTEXT ? value - 1 : UNKNOWN
+  },
+  values: '0 to 460',
+}
+
+/** The same less 1, as CAT-Seg prepares it: 459 is not counted, nor is 65535, what 0 less 1 is in 16 bits. */
+export const CONTEXT_459_PREPARED: LabelTable = {
+  classes: LAST_CONTEXT,
+  of: value => {
+    if (value === LAST_CONTEXT || value === 65535) return IGNORED
+    return value < LAST_CONTEXT ? value : UNKNOWN
+  },
+  values: '0 to 459, and 65535',
+}
+
+const LAST_VOC = 20
+
+/** VOC's labels with the background behind the 20 classes. */
+export const VOC_BACKGROUND_LAST: LabelTable = {
+  classes: LAST_VOC + 1,
+  of: value => {
+    if (value === UNLABELLED) return IGNORED
+    if (value > LAST_VOC) return UNKNOWN
+    return value === 0 ? LAST_VOC : value - 1
+  },
+  values: '0 to 20, and 255',
+}

@@ -6,10 +6,13 @@ import type { DatasetName } from '../../methods/benchmarks.js'
 import { type LabelTable, plainTable, reduced } from './label-table.js'
 import {
   CITYSCAPES_OF_IDS,
+  CONTEXT_459_ORIGINAL,
+  CONTEXT_459_PREPARED,
   CONTEXT_OF_459,
   OBJECTS_OF_STUFFTHING,
   OBJECTS_OF_TRAIN_IDS,
   STUFF_OF_STUFFTHING,
+  VOC_BACKGROUND_LAST,
 } from './label-values.js'
 
 /** One form in which a set's labels are found. */
@@ -20,6 +23,8 @@ export interface LabelForm {
   readonly table: LabelTable
   /** Said where labels are converted: what of. */
   readonly converted?: string
+  /** Pictures without a label file are no part of the set, and no list file is looked for: detectron2's way. */
+  readonly listed?: true
 }
 
 /** Folders of a set; paths are below its root. */
@@ -52,33 +57,57 @@ const VOC: Omit<Layout, 'labels'> = {
   pictures: [1449],
 }
 
-const voc = (table: LabelTable): Layout => ({
+/** Labels as CAT-Seg's scripts prepare them for detectron2. */
+const prepared = (folder: string, table: LabelTable, ending = '.png'): LabelForm => ({
+  folder: `annotations_detectron2${folder}`,
+  ending,
+  table,
+  listed: true,
+})
+
+/** Labels of the pictures of VOC 2012, and the same with those of SBD beside them. */
+const voc = (table: LabelTable, ...more: LabelForm[]): Layout => ({
   ...VOC,
-  labels: [{ folder: 'SegmentationClass', ending: '.png', table }],
+  labels: [
+    ...['SegmentationClass', 'SegmentationClassAug'].map(folder => ({
+      folder,
+      ending: '.png',
+      table,
+    })),
+    ...more,
+  ],
 })
 
 const CONTEXT_459 = 'the original 459 classes'
 const CONTEXT_FOLDERS = ['SegmentationContext459', 'trainval']
 const CONTEXT_ENDINGS = ['.mat', '.png', '.tif', '.tiff']
 
-const context = (change: (table: LabelTable) => LabelTable): Layout => ({
+const VOC_2010: Omit<Layout, 'labels'> = {
   title: 'PASCAL Context',
   roots: ['', 'VOC2010', 'VOCdevkit/VOC2010'],
   images: ['JPEGImages'],
   imageEnding: '.jpg',
+  lists: [
+    'ImageSets/SegmentationContext/val.txt',
+    'pascalcontext_val.txt',
+    'ImageSets/Main/val.txt',
+  ],
+  pictures: [5104, 5105],
+}
+
+/** Labels of the original release. */
+const contextForms = (table: LabelTable, converted?: string): LabelForm[] =>
+  CONTEXT_FOLDERS.flatMap(folder =>
+    CONTEXT_ENDINGS.map(ending => ({ folder, ending, table, ...(converted && { converted }) })),
+  )
+
+const context = (change: (table: LabelTable) => LabelTable, ...more: LabelForm[]): Layout => ({
+  ...VOC_2010,
   labels: [
     { folder: 'SegmentationClassContext', ending: '.png', table: change(plainTable(60)) },
-    ...CONTEXT_FOLDERS.flatMap(folder =>
-      CONTEXT_ENDINGS.map(ending => ({
-        folder,
-        ending,
-        table: change(CONTEXT_OF_459),
-        converted: CONTEXT_459,
-      })),
-    ),
+    ...contextForms(change(CONTEXT_OF_459), CONTEXT_459),
+    ...more,
   ],
-  lists: ['ImageSets/SegmentationContext/val.txt', 'ImageSets/Main/val.txt'],
-  pictures: [5104, 5105],
 })
 
 const STUFF_FOLDERS = [
@@ -89,7 +118,7 @@ const STUFF_FOLDERS = [
 const STUFFTHING = 'stuffthingmaps'
 
 const COCO: Omit<Layout, 'labels' | 'title'> = {
-  roots: ['', 'coco_stuff164k', 'coco_object', 'coco'],
+  roots: ['', 'coco_stuff164k', 'coco_object', 'coco', 'coco-stuff'],
   images: ['images/val2017', 'val2017'],
   imageEnding: '.jpg',
   pictures: [5000],
@@ -101,9 +130,19 @@ const cocoForms = (ending: string, table: LabelTable, converted?: string): Label
 /** By the name of the set. */
 export const LAYOUTS: Readonly<Record<SemanticName, Layout>> = {
   voc21: voc(plainTable(21)),
-  voc20: voc(reduced(plainTable(21))),
+  voc20: voc(reduced(plainTable(21)), prepared('/val', plainTable(20))),
+  voc20b: voc(VOC_BACKGROUND_LAST, prepared('_bg/val', plainTable(21))),
   context60: context(table => table),
-  context59: context(reduced),
+  context59: context(reduced, prepared('/pc59_val', plainTable(59))),
+  context459: {
+    ...VOC_2010,
+    title: 'PASCAL Context 459',
+    labels: [
+      prepared('/pc459_val', CONTEXT_459_PREPARED, '.tif'),
+      ...contextForms(CONTEXT_459_ORIGINAL),
+    ],
+    pictures: [5104],
+  },
   'coco-object': {
     ...COCO,
     title: 'COCO-Object',
@@ -119,6 +158,7 @@ export const LAYOUTS: Readonly<Record<SemanticName, Layout>> = {
     labels: [
       ...cocoForms('_labelTrainIds.png', plainTable(171)),
       ...cocoForms('.png', STUFF_OF_STUFFTHING, STUFFTHING),
+      prepared('/val2017', plainTable(171)),
     ],
   },
   'coco-stuff10k': {
@@ -140,7 +180,18 @@ export const LAYOUTS: Readonly<Record<SemanticName, Layout>> = {
     roots: ['', 'ADEChallengeData2016', 'ade/ADEChallengeData2016'],
     images: ['images/validation'],
     imageEnding: '.jpg',
-    labels: [{ folder: 'annotations/validation', ending: '.png', table: reduced(plainTable(151)) }],
+    labels: [
+      { folder: 'annotations/validation', ending: '.png', table: reduced(plainTable(151)) },
+      prepared('/validation', plainTable(150)),
+    ],
+    pictures: [2000],
+  },
+  'ade20k-847': {
+    title: 'ADE20K with 847 classes',
+    roots: ['', 'ADE20K_2021_17_01'],
+    images: ['images_detectron2/validation'],
+    imageEnding: '.jpg',
+    labels: [prepared('/validation', plainTable(847), '.tif')],
     pictures: [2000],
   },
   cityscapes: {

@@ -1,4 +1,5 @@
 import { DeclipError, invalid } from '../../errors.js'
+import type { MiouConvention } from '../../methods/benchmarks.js'
 import { meanOf, ratio } from './ratio.js'
 
 /** Scores of a class, as fractions; null where the pixels do not say: see {@link SemanticCounts.scores}. */
@@ -21,8 +22,10 @@ export interface SemanticClassScores {
 
 /** Scores over a data set, as fractions. */
 export interface SemanticScores {
-  /** Mean of the classes' IoU. */
+  /** Mean of the classes' IoU, mmsegmentation's. */
   readonly miou: number | null
+  /** The same by convention, see {@link MIOU_CONVENTIONS}. */
+  readonly mious: Readonly<Record<MiouConvention, number | null>>
   /** Mean of the classes' accuracy. */
   readonly macc: number | null
   /** Share of all pixels of known classes that were found. */
@@ -112,8 +115,11 @@ export class SemanticCounts {
       classScores(hits, predicted[c] as number, labelled[c] as number),
     )
     const dense = () => this.#confusion()
+    const miou = meanOf(perClass.map(({ iou }) => iou))
+    const present = perClass.filter(({ pixels }) => pixels > 0)
     return {
-      miou: meanOf(perClass.map(({ iou }) => iou)),
+      miou,
+      mious: { mmsegmentation: miou, detectron2: meanOf(present.map(({ iou }) => iou)) },
       macc: meanOf(perClass.map(({ acc }) => acc)),
       aacc: ratio(sum(both), sum(labelled)),
       mdice: meanOf(perClass.map(({ dice }) => dice)),

@@ -1,4 +1,5 @@
 /** The figures that a result is known by, and what others have published. */
+import { MIOU_CONVENTIONS, type MiouConvention } from '../../methods/benchmarks.js'
 import { type Content, html, type Markup } from './html.js'
 import { percent, points } from './numbers.js'
 import { POOLS, type ReportPublished, type ReportResult } from './parts.js'
@@ -30,6 +31,12 @@ const DETECTION_FIGURES: readonly (readonly [path: string, name: string, about: 
   ['large', 'AP large', 'above 96² pixels'],
 ]
 
+/** What mIoU is the mean over, by convention. */
+const MEANS: Readonly<Record<MiouConvention, string>> = {
+  mmsegmentation: 'mean over classes in the truth or predicted',
+  detectron2: 'mean over classes in the truth',
+}
+
 /**
  * The figures of a result, the first ones as papers put them first; those that the data set cannot have (novel classes,
  * stuff) are left out, unless there is no other.
@@ -42,13 +49,19 @@ export function headlineFigures(result: ReportResult): HeadlineFigure[] {
 
 function allFigures(result: ReportResult): HeadlineFigure[] {
   if (result.task === 'semantic') {
+    const convention = textAt(result, 'settings.values.convention') as MiouConvention | undefined
     return [
       {
         path: 'miou',
         name: 'mIoU',
-        about: 'intersection over union, mean over classes',
+        about: `intersection over union, ${convention ? MEANS[convention] : 'mean over classes'}`,
         value: result.miou,
       },
+      ...MIOU_CONVENTIONS.flatMap(one => {
+        const value = result.mious?.[one]
+        if (value === undefined || one === convention) return []
+        return [{ path: `mious.${one}`, name: `mIoU, ${one}`, about: MEANS[one], value }]
+      }),
       {
         path: 'macc',
         name: 'mAcc',

@@ -1,4 +1,5 @@
 /** What a report is made of. */
+import type { MiouConvention } from '../../methods/benchmarks.js'
 
 /** A class of the data set; its place in the list is its label. */
 export interface ReportClass {
@@ -83,6 +84,8 @@ type Figure = number | null
 export interface SemanticReportResult extends CommonResult {
   readonly task: 'semantic'
   readonly miou: Figure
+  /** By convention. */
+  readonly mious?: Readonly<Record<MiouConvention, Figure>> | undefined
   readonly macc: Figure
   readonly aacc: Figure
   readonly classes: readonly {

@@ -1,3 +1,4 @@
+import type { MiouConvention } from '../../methods/benchmarks.js'
 import { SemanticCounts } from '../metrics/semantic.js'
 import type { ResultLine } from '../results-file.js'
 import type { RunHeader } from '../run-folder.js'
@@ -22,13 +23,18 @@ export class SemanticScorer implements Scorer {
 
   async figures(): Promise<Figures> {
     const scores = this.#counts.scores()
-    const { miou, macc, aacc, perClass } = scores
+    const { mious, macc, aacc, perClass } = scores
+    const { values } = this.#header.settings
+    const convention = (values['convention'] as MiouConvention | undefined) ?? 'mmsegmentation'
     const classes = perClass.map(({ iou, acc, pixels }, c) => ({
       name: this.#header.classes[c]?.name ?? String(c),
       iou,
       acc,
       pixels,
     }))
-    return { figures: { miou, macc, aacc, classes }, confusion: scores.confusion }
+    return {
+      figures: { miou: mious[convention], mious, macc, aacc, classes },
+      confusion: scores.confusion,
+    }
   }
 }

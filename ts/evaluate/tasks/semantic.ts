@@ -5,6 +5,14 @@ import { loadAddon } from '../../engine/load-addon.js'
 import { Tensor } from '../../engine/tensor.js'
 import { DeclipError } from '../../errors.js'
 import { describeProvider } from '../../masks/provider.js'
+import {
+  DATASETS,
+  type Dataset,
+  type DatasetName,
+  type MiouConvention,
+} from '../../methods/benchmarks.js'
+import { METHODS, type MethodName } from '../../methods/list.js'
+import type { Method } from '../../methods/method.js'
 import type { Segmentation } from '../../result/segmentation.js'
 import { openPicture, type Prepared, segmentPicture } from '../../segment/segment.js'
 import { toVocabulary } from '../../words/to-vocabulary.js'
@@ -32,11 +40,17 @@ export async function openSemantic(
   const words = await model.wordsFor(method.method, given.text, given)
   const vocabulary = await toVocabulary(words, asked.classes, method, given)
   const isOwn = vocabulary !== asked.classes
+  const usual = conventionOf(method.method, dataset.name)
+  const { convention = usual } = options
   return {
     model,
     method: method.method,
-    changed: method.fromCaller.filter(name => name !== 'dataset'),
+    changed: [
+      ...method.fromCaller.filter(name => name !== 'dataset'),
+      ...(convention === usual ? [] : ['convention']),
+    ],
     values: {
+      convention,
       ...(await valuesOf(prepared, vocabulary.background)),
       ...texts,
       background,
@@ -68,6 +82,15 @@ export async function openSemantic(
       if (isOwn) vocabulary.dispose()
     },
   }
+}
+
+/** That of the published figures which a run stands beside. */
+function conventionOf(method: MethodName, name: string): MiouConvention {
+  const { convention }: Method = METHODS[method]
+  const set: Dataset | undefined = Object.hasOwn(DATASETS, name)
+    ? DATASETS[name as DatasetName]
+    : undefined
+  return convention ?? set?.convention ?? 'mmsegmentation'
 }
 
 /** Segments a picture while its truth is read. */

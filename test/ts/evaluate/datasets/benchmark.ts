@@ -359,7 +359,7 @@ t.test('what is not there is told with where it was looked for', async t => {
   await t.rejects(openDataset({ dataset: 'ade20k', data }), {
     code,
     message:
-      /found no labels of ADE20K \(annotations\/validation\/\*\.png\)\. Looked below .*ADEChallengeData2016/,
+      /found no labels of ADE20K \(annotations\/validation\/\*\.png or annotations_detectron2\/.*\)\. Looked below .*ADEChallengeData2016/,
   })
   const one = CASES[0] as Case
   const voc = await write(t, one)
