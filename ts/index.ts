@@ -133,6 +133,7 @@ export type {
 } from './methods/method.js'
 export type {
   AggregateOptions,
+  CatSegOptions,
   CorrClipOptions,
   DenseOptions,
   FoundationModel,

@@ -70,6 +70,7 @@ export const DENSE_MODES = [
   'corrclip',
   'scra',
   'scclip',
+  'cat-seg',
   'declip',
   'maskclip-projection',
   'qq-projection',

@@ -1,6 +1,7 @@
 import { dirname, join } from 'node:path'
 import type { Command } from 'commander'
 import type {
+  NativeCatSegInfo,
   NativeCheckpointInfo,
   NativeDetectorInfo,
   NativeResize,
@@ -94,6 +95,38 @@ function detectorRows(detector: NativeDetectorInfo): [string, string][] {
   ]
 }
 
+/** CAT-Seg's head: how it sees a picture, and what it learned. */
+function catSegRows(head: NativeCatSegInfo, patchSize: number): [string, string][] {
+  const { channels, layers, heads, window, prompts, blocks, mode, unitPatches } = head
+  const { side, canvas, cut, stride, wordLimit, prompt, names } = head
+  const grid = Math.floor(side / patchSize)
+  const steps = cut >= canvas ? 1 : Math.floor((canvas - cut) / stride) + 1
+  return [
+    [
+      'CAT-Seg',
+      `head of ${layers} layers, ${channels} channels in ${heads} heads, attention in windows of ${window} x ${window} of ${grid} x ${grid} patches`,
+    ],
+    [
+      'sees',
+      `${steps * steps} windows of ${cut} every ${stride} pixels of ${canvas} x ${canvas}, and the whole picture, each as ${side} x ${side}`,
+    ],
+    [
+      'tower',
+      `last block '${mode}'${unitPatches ? ', patches of length 1' : ''}; blocks ${blocks.join(' and ')} (from 0) guide the decoder`,
+    ],
+    [
+      'words',
+      `any, by '${prompt}'${prompts > 1 ? ` and ${prompts - 1} prompts more` : ''}; at most ${wordLimit} of a window`,
+    ],
+    [
+      'learned',
+      names.length > 0
+        ? `${names.length} classes from ${names[0]} to ${names.at(-1)}`
+        : 'classes that the file does not name',
+    ],
+  ]
+}
+
 /** What a reader wants to know, as aligned lines. */
 export function describeCheckpoint(
   info: NativeCheckpointInfo,
@@ -144,6 +177,7 @@ export function describeCheckpoint(
           ],
         ] satisfies [string, string][])),
     ...(info.detector === null ? [] : detectorRows(info.detector)),
+    ...(info.catSeg === null ? [] : catSegRows(info.catSeg, info.patchSize)),
     ['licence', info.license ?? 'not stated in the file'],
   ]
   if (info.epoch !== null) rows.push(['epoch', String(info.epoch)])

@@ -6,6 +6,7 @@ import { DATASET_NAMES } from '../methods/benchmarks.js'
 import {
   AGGREGATE_FIELDS,
   BANK_FIELDS,
+  CAT_SEG_FIELDS,
   CORRCLIP_FIELDS,
   DENSE_FIELDS,
   PIPELINE_FIELDS,
@@ -24,7 +25,7 @@ import { addMaskModelOptions, type MaskModelFlags, maskModelOf } from './mask-op
 import { readMaskProvider } from './region-files.js'
 import { type ClassFlags, readTemplates, side, usage, whole } from './shared.js'
 
-/** Flags of method, pipeline and words as commander gives them; beside them those of members: --scclip-gain, --corrclip-gain, --proxy-part ... */
+/** Flags of method, pipeline and words as commander gives them; beside them those of members: --scclip-gain, --corrclip-gain, --cat-seg-cut, --proxy-part ... */
 export interface MethodFlags {
   method?: MethodName
   dataset?: string
@@ -50,6 +51,7 @@ export interface MethodFlags {
   definitions?: string
   synonyms?: string
   definitionWeight?: number
+  classWords?: 'first' | 'all'
   background?: string
   pamr?: number
   probThreshold?: number
@@ -143,6 +145,7 @@ export function addMethodOptions(command: Command, { dataset = true } = {}): Com
   for (const option of [
     ...memberOptions('scclip', SCCLIP_FIELDS),
     ...memberOptions('corrclip', CORRCLIP_FIELDS),
+    ...memberOptions('catSeg', CAT_SEG_FIELDS),
     ...memberOptions('proxy', PROXY_FIELDS),
   ]) {
     command.addOption(option)
@@ -177,7 +180,7 @@ export async function methodOptions(
 ): Promise<SegmentOptions> {
   const { method, dataset, mode, denseMode, shortSide, longSide, window, stride, padTo } = flags
   const { augment, augmentWeight, closing } = flags
-  const { definitions, synonyms, definitionWeight, proxyModel } = flags
+  const { definitions, synonyms, definitionWeight, classWords, proxyModel } = flags
   const { probThreshold, areaThreshold, wordThreshold, logitScale, pamr } = flags
   const { aggregate, aggregateGain } = flags
   if (definitions !== undefined && synonyms !== undefined) {
@@ -200,6 +203,7 @@ export async function methodOptions(
     throw usage('--text-model needs --method talk2dino, or a detector.')
   }
   const corrclip = memberValues('corrclip', CORRCLIP_FIELDS, flags)
+  const catSeg = memberValues('catSeg', CAT_SEG_FIELDS, flags)
   const proxy = memberValues('proxy', PROXY_FIELDS, flags)
   if (proxy && proxyModel === undefined) {
     throw usage('Flags that begin with --proxy- need --proxy-model.')
@@ -221,6 +225,7 @@ export async function methodOptions(
     definitions,
     synonyms,
     definitionWeight,
+    classWords,
     probThreshold,
     areaThreshold,
     wordThreshold,
@@ -240,6 +245,7 @@ export async function methodOptions(
     }),
     backgroundCleaning,
     ...(corrclip && { corrclip }),
+    ...(catSeg && { catSeg }),
   }
 }
 

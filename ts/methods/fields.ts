@@ -13,6 +13,7 @@ import {
 } from '../base/field.js'
 import { DENSE_MODES, type Positions } from '../base/names.js'
 import { DeclipError, invalid } from '../errors.js'
+import { CAT_SEG_MODES } from './cat-seg-options.js'
 import { itaclip } from './itaclip.js'
 import type { PamrOptions } from './method.js'
 import { naclip } from './naclip.js'
@@ -170,6 +171,33 @@ export const SCCLIP_FIELDS = {
   ),
 } as const
 
+const HEAD = "the head's"
+
+/** See CatSegOptions. @internal */
+export const CAT_SEG_FIELDS = {
+  sliding: field(
+    flag,
+    'Sees windows and the whole picture, as published figures have it; false: the whole picture alone, about five times as fast',
+    'true',
+  ),
+  side: field(side, 'Side in pixels of what goes through the tower', HEAD),
+  canvas: field(side, 'Side in pixels of the square that windows are cut from', HEAD),
+  cut: field(side, 'Side in pixels of a window, before it is resized to `side`', HEAD),
+  stride: field(side, 'Step of the windows in pixels', HEAD),
+  blocks: field(span(0), 'Blocks of the tower, counted from 0, whose maps guide the decoder', HEAD),
+  mode: field(oneOf(CAT_SEG_MODES), "Form of the tower's last block", HEAD),
+  pooling: field(
+    kind<1 | 2>('1 or 2', value => value === 1 || value === 2),
+    'Side in patches of what is averaged before words attend to each other: 1 as published figures have it, 2 as heads were trained, which is faster',
+    '1',
+  ),
+  wordLimit: field(
+    whole(0, 65_536),
+    "Words of a window that are aggregated, those that its patches are most like; others cannot be found there. Fewer are filled up to as many by the head's own padding; 0: all words, and no padding",
+    HEAD,
+  ),
+} as const
+
 /** From a picture to windows; see PipelineOptions. @internal */
 export const PIPELINE_FIELDS = {
   shortSide: field(
@@ -301,6 +329,11 @@ export const PROMPT_FIELDS = {
     "Share of the definitions or synonyms in a word's features",
     PRESET,
   ),
+  classWords: field(
+    oneOf(['first', 'all']),
+    "Which words of a class are compared: its first one alone, or all, of which the best counts; the background's always all",
+    "the preset's, else 'all'",
+  ),
 } as const
 
 /** Names that {@link ResolvedMethod.fromCaller} may hold. @internal */
@@ -314,6 +347,7 @@ export const METHOD_OPTIONS: readonly string[] = [
   }),
   'corrclip',
   'bank',
+  'catSeg',
   'denseMode',
   'method',
   'dataset',
@@ -380,7 +414,15 @@ export function checkMethodOptions(options: object): void {
     ...POSTPROCESS_FIELDS,
     ...PROMPT_FIELDS,
   })
-  const { pamr, aggregate } = options as { pamr?: PamrOptions | false; aggregate?: unknown }
+  const { pamr, aggregate, catSeg } = options as {
+    pamr?: PamrOptions | false
+    aggregate?: unknown
+    catSeg?: unknown
+  }
+  if (catSeg !== undefined) {
+    if (!object(catSeg)) throw invalid('catSeg', '{ sliding, side, canvas, ... }', catSeg)
+    checkFields(catSeg as object, CAT_SEG_FIELDS, 'catSeg.')
+  }
   if (object(aggregate)) checkFields(aggregate as object, AGGREGATE_FIELDS, 'aggregate.')
   if (!pamr) return
   const { iterations = null, dilations = null } = pamr as Partial<PamrOptions>

@@ -1,4 +1,5 @@
 import { type DatasetName, unknown } from './benchmarks.js'
+import { catSeg } from './cat-seg.js'
 import { clearclip } from './clearclip.js'
 import { clipself } from './clipself.js'
 import { corrclip } from './corrclip.js'
@@ -33,6 +34,7 @@ export const METHODS = {
   proxyclip,
   corrclip,
   talk2dino,
+  'cat-seg': catSeg,
   vanilla,
 } satisfies Readonly<Record<string, Method>>
 

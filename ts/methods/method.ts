@@ -38,6 +38,8 @@ export interface Preset {
   readonly augment: boolean
   readonly augmentWeight: number
   readonly templates: TemplateSetName | readonly string[]
+  /** Which words of a class are compared; unset: all. */
+  readonly classWords?: 'first' | 'all'
   readonly definitionWeight: number
   readonly logitScale: number
   readonly pamr: PamrOptions | false

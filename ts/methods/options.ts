@@ -94,6 +94,38 @@ export interface ScClipOptions {
   anomalousShare?: number | undefined
 }
 
+/** How CAT-Seg's head sees a picture and answers; what is left out is the head's own ({@link CheckpointInfo.catSeg}). */
+export interface CatSegOptions {
+  /**
+   * Sees windows and the whole picture, as published figures have it; false: the whole picture alone, about five times
+   * as fast. Default: true.
+   */
+  sliding?: boolean | undefined
+  /** Side in pixels of what goes through the tower: a whole number, 1 to 65535. Default: the head's. */
+  side?: number | undefined
+  /** Side in pixels of the square that windows are cut from: a whole number, 1 to 65535. Default: the head's. */
+  canvas?: number | undefined
+  /** Side in pixels of a window, before it is resized to `side`: a whole number, 1 to 65535. Default: the head's. */
+  cut?: number | undefined
+  /** Step of the windows in pixels: a whole number, 1 to 65535. Default: the head's. */
+  stride?: number | undefined
+  /** Blocks of the tower, counted from 0, whose maps guide the decoder. Default: the head's. */
+  blocks?: readonly [first: number, last: number] | undefined
+  /** Form of the tower's last block. Default: the head's. */
+  mode?: 'cat-seg' | 'csa' | 'qq' | 'kk' | 'vv' | 'all' | 'maskclip' | 'vanilla' | undefined
+  /**
+   * Side in patches of what is averaged before words attend to each other: 1 as published figures have it, 2 as heads
+   * were trained, which is faster. Default: 1.
+   */
+  pooling?: 1 | 2 | undefined
+  /**
+   * Words of a window that are aggregated, those that its patches are most like; others cannot be found there. Fewer are
+   * filled up to as many by the head's own padding; 0: all words, and no padding: a whole number, 0 to 65536. Default:
+   * the head's.
+   */
+  wordLimit?: number | undefined
+}
+
 /** A loaded vision foundation model: what {@link loadModel} gives for a DINO, DINOv2, DINOv3 or SAM. */
 export interface FoundationModel {
   /** What the pipeline has to know of it. */
@@ -161,10 +193,15 @@ export interface AggregateOptions {
 export interface PromptOptions {
   /** 'talk2dino': the text tower and the projection that words go through. */
   text?: TextOptions | undefined
-  /** 'imagenet' (80, the default), 'vild' (63), 'subset' (7), 'tcl' (9), 'none' (the bare words), or own prompts with `{}` for the word. */
+  /** 'imagenet' (80, the default but of CAT-Seg, which has its head's prompt), 'vild' (63), 'subset' (7), 'tcl' (9), 'none' (the bare words), or own prompts with `{}` for the word. */
   templates?: TemplateSetName | readonly string[] | undefined
   /** Share of the definitions or synonyms in a word's features: a number from 0 to 1. Default: the preset's. */
   definitionWeight?: number | undefined
+  /**
+   * Which words of a class are compared: its first one alone, or all, of which the best counts; the background's always
+   * all. Default: the preset's, else 'all'.
+   */
+  classWords?: 'first' | 'all' | undefined
 }
 
 /** A loaded bank of regions: what Bank.open() and buildBank() give. */
@@ -208,8 +245,8 @@ export interface BankWords {
 /** Everything a pipeline can be told; what is left out comes from the method's preset. */
 export interface PipelineOptions extends DenseOptions, BankOptions {
   /**
-   * Preset that fills what is left out. Default: the one of the mode that the checkpoint was
-   * fine-tuned for; else 'declip' for an EVA tower, 'vanilla' for a model of pictures under 224
+   * Preset that fills what is left out. Default: 'cat-seg' of a checkpoint with CAT-Seg's head; else the one of the
+   * mode that the checkpoint was fine-tuned for; else 'declip' for an EVA tower, 'vanilla' for a model of pictures under 224
    * pixels, 'naclip' for any other.
    */
   method?: MethodName | undefined
@@ -257,6 +294,8 @@ export interface PipelineOptions extends DenseOptions, BankOptions {
    * false.
    */
   aggregate?: boolean | AggregateOptions | undefined
+  /** 'cat-seg': how the head sees the picture and answers. */
+  catSeg?: CatSegOptions | undefined
 }
 
 /** What is done with the class scores of every pixel. */

@@ -1,6 +1,8 @@
 import type { DenseMode, ModelFamily } from '../base/names.js'
+import type { NativeCatSegInfo } from '../engine/addon-types.js'
 import { DeclipError } from '../errors.js'
 import { type DatasetName, unknown } from './benchmarks.js'
+import { aggregatesCosts } from './cat-seg.js'
 import { fitted, isFitted } from './families.js'
 import { METHOD_NAMES, METHODS, type MethodName } from './list.js'
 import type { Preset } from './method.js'
@@ -17,6 +19,10 @@ export interface ModelFacts {
   readonly denseMode: DenseMode | null
   /** Modes that the model has. */
   readonly denseModes: readonly DenseMode[]
+  /** Blocks of the tower, where they are known. */
+  readonly layers?: number | undefined
+  /** CAT-Seg's head, where it has one. */
+  readonly catSeg?: NativeCatSegInfo | null | undefined
 }
 
 /** Models for smaller pictures than this (pixels) are run with windows of their own size. @internal */
@@ -24,6 +30,7 @@ export const SMALLEST_PAPER_WINDOW = 224
 
 /** The preset of a model that the caller names no method for. @internal */
 export function defaultMethod(model: Omit<ModelFacts, 'denseModes'>): MethodName {
+  if (model.catSeg) return 'cat-seg'
   const mode = model.denseMode
   if (mode === 'maskclip') return 'clipself'
   const sameName = METHOD_NAMES.find(name => name === mode)
@@ -53,7 +60,7 @@ export function presetFor(
   const changes = dataset && datasets[dataset]?.changes
   const own = families?.[model.family]?.changes
   const merged = { ...preset, ...changes, ...own }
-  return { preset: { ...fitted(merged, model), mode: modeFor(method, merged, model) }, dataset }
+  return { preset: { ...fitted(merged, model), ...ownValues(method, merged, model) }, dataset }
 }
 
 function datasetOf(method: MethodName, name: string): DatasetName {
@@ -63,19 +70,29 @@ function datasetOf(method: MethodName, name: string): DatasetName {
   return dataset
 }
 
-/** DeCLIP's checkpoints say which of its modes they were trained for. */
-function modeFor(method: MethodName, preset: Preset, { denseMode }: ModelFacts): DenseMode {
+/**
+ * What checkpoints say themselves: DeCLIP's which of its modes they were trained for, CAT-Seg's what their heads fit.
+ */
+function ownValues(
+  method: MethodName,
+  preset: Preset,
+  { denseMode, catSeg }: ModelFacts,
+): Pick<Preset, 'mode'> & Partial<Preset> {
+  if (aggregatesCosts(method) && catSeg) {
+    const { mode, prompt, canvas, cut, stride } = catSeg
+    return { mode, templates: [prompt], shortSide: canvas, window: cut, stride }
+  }
   const trained = denseMode && ['qq', 'kk', 'vv', 'csa', 'all', 'declip'].includes(denseMode)
-  return method === 'declip' && trained ? denseMode : preset.mode
+  return { mode: method === 'declip' && trained ? denseMode : preset.mode }
 }
 
 /** The methods that run on a model: those whose dense mode it has. @internal */
 export function methodsOf(model: ModelFacts): MethodName[] {
-  return METHOD_NAMES.filter(method =>
-    talks(method)
-      ? TALKING_FAMILIES.includes(model.family)
-      : model.denseModes.includes(presetFor(method, undefined, model).preset.mode),
-  )
+  return METHOD_NAMES.filter(method => {
+    if (talks(method)) return TALKING_FAMILIES.includes(model.family)
+    if (aggregatesCosts(method)) return model.catSeg?.prompts === 1
+    return model.denseModes.includes(presetFor(method, undefined, model).preset.mode)
+  })
 }
 
 /**

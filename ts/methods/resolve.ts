@@ -4,6 +4,8 @@ import { DeclipError, invalid } from '../errors.js'
 import type { TemplateSetName } from '../text/templates.js'
 import { resolveBank } from './bank.js'
 import { type DatasetName, unknown } from './benchmarks.js'
+import { aggregatesCosts, catSeg } from './cat-seg.js'
+import { catSegPipeline, checkCatSeg, resolveCatSeg } from './cat-seg-options.js'
 import { resolveDense } from './dense.js'
 import { ownWindow } from './families.js'
 import { AGGREGATE_FIELDS, checkMethodOptions, METHOD_OPTIONS, modeOf } from './fields.js'
@@ -38,6 +40,8 @@ export interface ResolvedMethod {
   postprocess(background: number): NativePostprocess
   readonly templates: TemplateSetName | readonly string[]
   readonly definitionWeight: number
+  /** Which words of a class are compared; the background's are always all. */
+  readonly classWords: 'first' | 'all'
   /** Names of the options that the caller gave, sorted. */
   readonly fromCaller: readonly string[]
   /** What is likely a mistake, for one process warning. */
@@ -77,34 +81,65 @@ export function resolveMethod(request: {
   const { preset, dataset } = presetFor(method, options.dataset, model)
   checkMethodOptions(options)
   checkTalk(method, model, options)
-  const given = modeOf(options)
-  const mode = given ?? preset.mode
-  checkMode(model, mode, given === undefined ? method : undefined)
+  if (!aggregatesCosts(method) && options.catSeg !== undefined) {
+    throw invalid('catSeg', "left out unless method is 'cat-seg'", options.catSeg)
+  }
   if (options.regions !== undefined) {
     throw new DeclipError(
       'ERR_DECLIP_INVALID_ARG',
       'regions are those of the pictures that encodeDense() takes; a pipeline, which cuts windows, takes the regions of the whole picture as masks.',
     )
   }
-  const dense = resolveDense({ ...options, mode }, preset.positions)
+  const pipeline = aggregatesCosts(method)
+    ? resolveHead(options, model)
+    : resolveTower(method, preset, options, model)
+  const { mode } = pipeline.dense
   const votes = resolveVote(preset, options)
   return {
     method,
     dataset,
-    pipeline: { ...resolveWindows(dense, preset, options, model), ...resolveBank(options) },
+    pipeline,
     postprocess: background => ({
       ...resolvePostprocess(preset, options, background),
       ...(votes && { vote: true }),
+      ...(pipeline.catSeg && { independent: true }),
     }),
     templates: options.templates ?? preset.templates,
     definitionWeight: options.definitionWeight ?? preset.definitionWeight,
+    classWords: options.classWords ?? preset.classWords ?? 'all',
     fromCaller: METHOD_OPTIONS.filter(
       name => (options as Record<string, unknown>)[name] !== undefined,
     ).sort(),
-    warning: modeWarning(model.denseMode, mode),
+    warning: pipeline.catSeg ? null : modeWarning(model.denseMode, mode),
     usesRegions: votes || options.bank !== undefined || REGION_MODES.includes(mode),
   }
 }
+
+/** How a picture becomes features that words are compared with. */
+function resolveTower(
+  method: MethodName,
+  preset: Preset,
+  options: MethodOptions,
+  model: ModelFacts,
+): NativePipeline {
+  const given = modeOf(options)
+  const mode = given ?? preset.mode
+  checkMode(model, mode, given === undefined ? method : undefined)
+  const dense = resolveDense({ ...options, mode }, preset.positions)
+  return { ...resolveWindows(dense, preset, options, model), ...resolveBank(options) }
+}
+
+/** How CAT-Seg's head sees a picture. */
+function resolveHead(options: MethodOptions, model: ModelFacts): NativePipeline {
+  checkCatSeg(model, options, methodsOf(model))
+  const settings = resolveCatSeg(model, options.catSeg)
+  checkMode(model, settings.mode)
+  const { shortSide = settings.canvas, longSide = LONG_SIDES * settings.canvas } = options
+  return catSegPipeline(settings, { shortSide: shortSide ?? 0, longSide })
+}
+
+/** What the longer side may be at most, in canvases: published are 2560 pixels of 640. */
+const LONG_SIDES = catSeg.preset.longSide / catSeg.preset.shortSide
 
 /** A preset's vote needs masks and is none without; the caller's is refused then. */
 function resolveVote(preset: Preset, { refine, masks }: MethodOptions): boolean {

@@ -18,6 +18,7 @@ import {
   type SegmentationParts,
   toSegmentation,
 } from '../result/segmentation.js'
+import { type ComparedWords, comparedWords } from '../words/class-words.js'
 import type { ClassList, VocabularyOptions } from '../words/options.js'
 import { toVocabulary } from '../words/to-vocabulary.js'
 import type { Vocabulary } from '../words/vocabulary.js'
@@ -64,16 +65,19 @@ export async function ask(
   const { model, method, start, given, source } = asked
   const addon = loadAddon()
   const begun = performance.now()
-  const words = await model.wordsFor(method.method, options.text, options)
-  const vocabulary = await toVocabulary(words, classes, method, options)
+  const textModel = await model.wordsFor(method.method, options.text, options)
+  const vocabulary = await toVocabulary(textModel, classes, method, options)
+  let words: ComparedWords | undefined
   try {
     const textMs = performance.now() - begun
-    const { background, features, wordClass } = vocabulary
+    const { background } = vocabulary
     const post = method.postprocess(background)
+    words = await comparedWords(vocabulary, method.classWords)
+    const { features: text, wordClass } = words
     const bankText = bankFeatures(options.bankWords, wordClass)
     const { answer, decodeMs, masksMs } = await asked.encoded()
     const result = await callNative(addon, options, call =>
-      answer({ ...call, text: features.native, bankText, wordClass, post }),
+      answer({ ...call, text, bankText, wordClass, post }),
     )
     const { encodeMs, pixelsMs } = result
     const totalMs = performance.now() - start
@@ -93,6 +97,7 @@ export async function ask(
       addon,
     })
   } finally {
+    words?.dispose()
     if (vocabulary !== classes) vocabulary.dispose()
   }
 }

@@ -299,7 +299,10 @@ export class Model {
       const { text } = call
       if (text === undefined) {
         this.checkTextSpace()
-        return Vocabulary.build(this.textModel, classes, call)
+        return Vocabulary.build(this.textModel, classes, {
+          ...call,
+          templates: this.#prompts(call),
+        })
       }
       checkTalking(this.info.family, {})
       const { templates = METHODS.talk2dino.preset.templates } = call
@@ -472,8 +475,8 @@ export class Model {
 
   /** What presets need to know. @internal */
   get facts() {
-    const { imageSize, patchSize, family, denseMode, denseModes } = this.info
-    return { imageSize, patchSize, family, denseMode, denseModes }
+    const { imageSize, patchSize, family, denseMode, denseModes, layers, catSeg } = this.info
+    return { imageSize, patchSize, family, denseMode, denseModes, layers, catSeg }
   }
 
   /** What jobs of this model run on. @internal */
@@ -590,6 +593,11 @@ export class Model {
       'ERR_DECLIP_INVALID_ARG',
       `${name} does not go with a vision foundation model (${this.info.family}), whose features are made in one way only; leave it out.`,
     )
+  }
+
+  /** Prompts of words: of a CAT-Seg those that its head learned with. */
+  #prompts({ templates }: VocabularyOptions): VocabularyOptions['templates'] {
+    return templates ?? (this.info.catSeg ? [this.info.catSeg.prompt] : undefined)
   }
 
   /** Checks them; where pictures are fitted. */

@@ -34,8 +34,9 @@ export async function readyPicture(
   const { pixels, width, height } = await image.decode()
   warnOfWindows(addon, pipeline, width, height)
   const { shortSide, longSide, enlarge, proxySeesPicture = false } = pipeline
-  // A foundation model may see the picture in its own size, and a bank's does.
-  const whole = proxySeesPicture || pipeline.bank !== undefined || call.whole
+  // A foundation model may see the picture in its own size, and a bank's does; CAT-Seg's is resized as Pillow does it.
+  const whole =
+    proxySeesPicture || pipeline.bank !== undefined || pipeline.catSeg !== undefined || call.whole
   if (whole || shortSide === 0 || Math.min(width, height) <= shortSide) {
     return { picture: pixels, dispose: () => {} }
   }

@@ -29,6 +29,7 @@ export async function toVocabulary(
     background,
     templates: preset.templates,
     definitionWeight: preset.definitionWeight,
+    classWords: preset.classWords,
   }
   return Vocabulary.build(model, classes, settings, { own: false })
 }

@@ -99,9 +99,10 @@ export class Vocabulary {
     templateList(templates)
     checkFields(options, PROMPT_FIELDS)
     const weight = options.definitionWeight ?? itaclip.preset.definitionWeight
-    const { names, words } = await readClasses(classList, options.background)
+    const { names, words: listed } = await readClasses(classList, options.background)
     const auxiliary = await readAuxiliary(options, names, call)
     const background = findBackground(names, options.background, auxiliary?.length)
+    const words = options.classWords === 'first' ? firstWords(listed, background) : listed
 
     const wordClass = words.flatMap((group, c) => group.map(() => c))
     const named = words.flatMap((group, c) =>
@@ -351,6 +352,11 @@ export class Vocabulary {
   [Symbol.dispose](): void {
     this.dispose()
   }
+}
+
+/** The first word of every class, but all of the background's, which are no synonyms. */
+function firstWords(words: readonly string[][], background: number): string[][] {
+  return words.map((group, c) => (c === background ? group : group.slice(0, 1)))
 }
 
 /**

@@ -99,5 +99,38 @@ t.test('describeCheckpoint', t => {
   t.notMatch(dino, /methods|dense modes/)
   t.notMatch(vision, /epoch |note {2}|logit bias/)
   t.match(describeCheckpoint({ ...info, logitBias: -12.9 }), /logit bias +-12\.900/)
+  t.notMatch(lines, /CAT-Seg/)
+  const catSeg = {
+    channels: 128,
+    layers: 2,
+    prompts: 1,
+    blocks: [3, 7],
+    mode: 'csa' as const,
+    unitPatches: true,
+    side: 384,
+    canvas: 640,
+    cut: 384,
+    stride: 256,
+    window: 12,
+    heads: 4,
+    wordLimit: 256,
+    prompt: 'A photo of a {} in the scene',
+    names: [],
+  }
+  const trained = describeCheckpoint({ ...info, catSeg })
+  for (const line of [
+    /methods +cat-seg by default; declip, clipself, naclip, maskclip, cat-seg, vanilla run$/m,
+    /CAT-Seg +head of 2 layers, 128 channels in 4 heads, attention in windows of 12 x 12 of 24 x 24 patches$/m,
+    /sees +4 windows of 384 every 256 pixels of 640 x 640, and the whole picture, each as 384 x 384$/m,
+    /tower +last block 'csa', patches of length 1; blocks 3 and 7 \(from 0\) guide the decoder$/m,
+    /words +any, by 'A photo of a \{\} in the scene'; at most 256 of a window$/m,
+    /learned +classes that the file does not name$/m,
+  ]) {
+    t.match(trained, line)
+  }
+  t.match(
+    describeCheckpoint({ ...info, catSeg: { ...catSeg, names: ['cat', 'dog', 'sky'] } }),
+    /learned +3 classes from cat to sky$/m,
+  )
   t.end()
 })

@@ -28,6 +28,7 @@ t.test('every flag reaches the option of its name', async t => {
     closing: false,
     definitions: 'd.txt',
     definitionWeight: 0.1,
+    classWords: 'first',
     probThreshold: 0.2,
     areaThreshold: 0,
     wordThreshold: 0.5,
@@ -52,6 +53,19 @@ t.test('every flag reaches the option of its name', async t => {
   await t.rejects(options({ synonyms: 's', definitions: 'd' }), {
     code: 'ERR_DECLIP_INVALID_ARG',
     message: /--definitions and --synonyms exclude each other/,
+  })
+})
+
+t.test('members of options that are objects', async t => {
+  const flags = {
+    catSegSliding: false,
+    catSegCut: 320,
+    catSegBlocks: [2, 5],
+    catSegMode: 'qq',
+    catSegPooling: 2,
+  } as MethodFlags
+  t.strictSame(await options(flags), {
+    catSeg: { sliding: false, cut: 320, blocks: [2, 5], mode: 'qq', pooling: 2 },
   })
 })
 

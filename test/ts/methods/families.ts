@@ -103,14 +103,16 @@ t.test('what is not defined for a model is refused with what is', t => {
         const message =
           method === 'talk2dino'
             ? /^Method 'talk2dino' compares words with the patches of a DINOv2/
-            : /^Method '\w+'.* is not defined for this model/
+            : method === 'cat-seg'
+              ? /^Method 'cat-seg' needs a checkpoint with CAT-Seg's trained head/
+              : /^Method '\w+'.* is not defined for this model/
         t.throws(call, { code, message })
       }
     }
   }
-  run(SIGLIP, 'itaclip sclip clearclip naclip scclip corrclip talk2dino')
-  run(PE, 'itaclip sclip clearclip naclip scclip corrclip talk2dino')
-  run(TIPS, 'declip itaclip sclip clearclip naclip scclip proxyclip corrclip talk2dino')
+  run(SIGLIP, 'itaclip sclip clearclip naclip scclip corrclip talk2dino cat-seg')
+  run(PE, 'itaclip sclip clearclip naclip scclip corrclip talk2dino cat-seg')
+  run(TIPS, 'declip itaclip sclip clearclip naclip scclip proxyclip corrclip talk2dino cat-seg')
   t.throws(() => resolve({ method: 'sclip' }, SIGLIP), {
     message:
       "Method 'sclip' is not defined for this model (siglip): its patch features come from an attention pooling head behind the last block. Methods that run on it: 'declip', 'clipself', 'maskclip', 'proxyclip', 'vanilla'.",

@@ -6,6 +6,7 @@ import { packageRoot } from '../../../ts/base/package-files.js'
 import {
   AGGREGATE_FIELDS,
   BANK_FIELDS,
+  CAT_SEG_FIELDS,
   CORRCLIP_FIELDS,
   DENSE_FIELDS,
   METHOD_OPTIONS,
@@ -20,6 +21,7 @@ import { METHOD_NAMES, METHODS } from '../../../ts/methods/list.js'
 import type { PamrOptions } from '../../../ts/methods/method.js'
 import type {
   AggregateOptions,
+  CatSegOptions,
   CorrClipOptions,
   DenseOptions,
   PipelineOptions,
@@ -41,10 +43,11 @@ const same: true[] = [
   >,
   true satisfies Same<OptionsOf<typeof CORRCLIP_FIELDS>, CorrClipOptions>,
   true satisfies Same<OptionsOf<typeof SCCLIP_FIELDS>, ScClipOptions>,
+  true satisfies Same<OptionsOf<typeof CAT_SEG_FIELDS>, CatSegOptions>,
   true satisfies Same<OptionsOf<typeof PROXY_FIELDS>, Omit<ProxyOptions, 'model' | 'features'>>,
   true satisfies Same<
     OptionsOf<typeof PIPELINE_FIELDS>,
-    Omit<PipelineOptions, keyof DenseOptions | 'method' | 'dataset' | 'denseMode'>
+    Omit<PipelineOptions, keyof DenseOptions | 'method' | 'dataset' | 'denseMode' | 'catSeg'>
   >,
   true satisfies Same<OptionsOf<typeof AGGREGATE_FIELDS>, AggregateOptions>,
   true satisfies Same<OptionsOf<typeof POSTPROCESS_FIELDS>, PostprocessOptions>,
@@ -57,8 +60,9 @@ const TABLES: [string, string, Fields, others: string[]][] = [
   [OPTIONS, 'DenseOptions', DENSE_FIELDS, ['proxy', 'corrclip', 'regions', 'scclip']],
   [OPTIONS, 'CorrClipOptions', CORRCLIP_FIELDS, []],
   [OPTIONS, 'ScClipOptions', SCCLIP_FIELDS, []],
+  [OPTIONS, 'CatSegOptions', CAT_SEG_FIELDS, []],
   [OPTIONS, 'ProxyOptions', PROXY_FIELDS, ['model', 'features']],
-  [OPTIONS, 'PipelineOptions', PIPELINE_FIELDS, ['method', 'dataset', 'denseMode']],
+  [OPTIONS, 'PipelineOptions', PIPELINE_FIELDS, ['method', 'dataset', 'denseMode', 'catSeg']],
   [OPTIONS, 'AggregateOptions', AGGREGATE_FIELDS, []],
   [OPTIONS, 'PostprocessOptions', POSTPROCESS_FIELDS, ['bankWords']],
   [OPTIONS, 'PromptOptions', PROMPT_FIELDS, ['templates', 'text']],
@@ -86,6 +90,7 @@ t.test('so does the table of the guide', async t => {
     ...rows(PROXY_FIELDS, 'proxy.'),
     ...rows(CORRCLIP_FIELDS, 'corrclip.'),
     ...rows(SCCLIP_FIELDS, 'scclip.'),
+    ...rows(CAT_SEG_FIELDS, 'catSeg.'),
     ...rows(PROMPT_FIELDS),
     ...rows(POSTPROCESS_FIELDS),
     ...rows(PAMR_FIELDS, 'pamr.'),
@@ -122,6 +127,7 @@ t.test('every value of every preset is one that a caller may give', async t => {
     [
       'corrclip',
       'bank',
+      'catSeg',
       'denseMode',
       'method',
       'dataset',
