@@ -5,6 +5,7 @@
 #include "addon_data.h"
 #include "bank_handle.h"
 #include "cancel_token.h"
+#include "cat_seg_trainer_handle.h"
 #include "declip/code_pages.h"
 #include "declip/runtime.h"
 #include "detector_trainer_handle.h"
@@ -63,6 +64,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   data->bank = Napi::Persistent(BankHandle::define(env));
   data->trainer = Napi::Persistent(TrainerHandle::define(env));
   data->detector_trainer = Napi::Persistent(DetectorTrainerHandle::define(env));
+  data->cat_seg_trainer = Napi::Persistent(CatSegTrainerHandle::define(env));
   close_at_exit(env, data->mailbox);
   env.SetInstanceData(
       data.release());  // Node-API deletes it with the environment
@@ -89,6 +91,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   function("addToBank", BankHandle::add);
   function("createTrainer", TrainerHandle::create);
   function("createDetectorTrainer", DetectorTrainerHandle::create);
+  function("createCatSegTrainer", CatSegTrainerHandle::create);
   function("createCheckpoint", TrainerHandle::create_checkpoint);
   function("makeBatch", make_batch);
   function("makeDetectorBatch", make_detector_batch_call);

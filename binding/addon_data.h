@@ -20,8 +20,8 @@ struct AddonData {
 
   std::shared_ptr<Mailbox> mailbox;
   Napi::FunctionReference tensor, model, view, mask_view, detector_view,
-      trainer, detector_trainer, bank;  // constructors
-  int64_t reserved = 0;                 // bytes of decoded pictures
+      trainer, detector_trainer, cat_seg_trainer, bank;  // constructors
+  int64_t reserved = 0;  // bytes of decoded pictures
 };
 
 inline AddonData& addon_data(Napi::Env env) {

@@ -32,19 +32,6 @@ struct TowerMaps {
 
 namespace {
 
-std::vector<std::string> texts_of(const Napi::Object& o, const char* key) {
-  const auto value = o.Get(key);
-  if (!value.IsArray()) throw wrong(key, "an array of texts");
-  const auto array = value.As<Napi::Array>();
-  std::vector<std::string> out;
-  for (uint32_t i = 0; i < array.Length(); ++i) {
-    const Napi::Value item = array.Get(i);
-    if (!item.IsString()) throw wrong(key, "an array of texts");
-    out.push_back(item.As<Napi::String>().Utf8Value());
-  }
-  return out;
-}
-
 DetectorTrainOptions to_detector_train(const Napi::Object& o) {
   DetectorTrainOptions out;
   out.channels = find_integer(o, "channels").value_or(out.channels);
@@ -55,8 +42,8 @@ DetectorTrainOptions to_detector_train(const Napi::Object& o) {
   out.side = get_integer(o, "side");
   out.blocks = get_integers(o, "blocks");
   out.mode = dense_mode_from(get_string(o, "mode"));
-  out.classes = texts_of(o, "classes");
-  out.novel = texts_of(o, "novel");
+  out.classes = get_texts(o, "classes");
+  out.novel = get_texts(o, "novel");
   out.words = find_tensor(o, "words");
   out.temperature = get_number(o, "temperature");
   out.background_weight = get_number(o, "backgroundWeight");

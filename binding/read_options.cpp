@@ -162,4 +162,17 @@ at::Tensor get_pixels(const Napi::Object& o) {
                        at::TensorOptions().dtype(at::kByte));
 }
 
+std::vector<std::string> get_texts(const Napi::Object& o, const char* key) {
+  const auto value = o.Get(key);
+  if (!value.IsArray()) throw wrong(key, "an array of texts");
+  const auto array = value.As<Napi::Array>();
+  std::vector<std::string> out;
+  for (uint32_t i = 0; i < array.Length(); ++i) {
+    const Napi::Value item = array.Get(i);
+    if (!item.IsString()) throw wrong(key, "an array of texts");
+    out.push_back(item.As<Napi::String>().Utf8Value());
+  }
+  return out;
+}
+
 }  // namespace declip

@@ -34,6 +34,7 @@ std::optional<bool> find_bool(const Napi::Object& o, const char* key);
 std::array<double, 3> get_triple(const Napi::Object& o, const char* key);
 /// Empty where the field is missing.
 std::vector<int64_t> get_integers(const Napi::Object& o, const char* key);
+std::vector<std::string> get_texts(const Napi::Object& o, const char* key);
 /// A Float64Array of x1, y1, x2, y2 in pixels, box after box.
 std::vector<PixelBox> get_boxes(const Napi::Object& o, const char* key);
 Napi::Object get_object(const Napi::Object& o, const char* key);

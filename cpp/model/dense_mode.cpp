@@ -144,7 +144,13 @@ at::Tensor last_block(const VisionTower& tower,
           combine(tower.numerics(), earlier.terms(heads, scale), heads.v, {});
   }
   const bool residual = options.residual.value_or(recipe.residual);
-  const auto y = tower.output(i, merged, residual ? x : at::Tensor());
+  at::Tensor kept;
+  if (residual) {
+    kept = recipe.class_residual
+               ? x.slice(1, 0, 1).expand_as(x).contiguous()
+               : x;
+  }
+  const auto y = tower.output(i, merged, kept);
   // Without the residual path the MLP branch alone would be left; its own skip
   // connection belongs to the MLP and stays.
   return options.feed_forward.value_or(recipe.feed_forward)

@@ -124,6 +124,13 @@ const std::vector<Recipe>& recipes() {
        .attention = Attention::kSimilar,
        .keeps_class_token = false,
        .positions = kScaleFactor},
+      // CAT-Seg's own towers: every token gets the class token's input.
+      {.mode = DenseMode::kCatSeg,
+       .name = "cat-seg",
+       .attention = Attention::kValues,
+       .residual = true,
+       .class_residual = true,
+       .feed_forward = true},
       // DeCLIP's SigLIP tower: the residual is what the norm gave, which its
       // students were trained with and the head itself does not do.
       {.mode = DenseMode::kDeClip,

@@ -52,7 +52,10 @@ struct Recipe {
   int64_t published_depth = 12;
 
   /// Whether the last block keeps x + ... and its MLP.
-  bool residual = false, feed_forward = false;
+  bool residual = false;
+  /// x is the class token's, for every token.
+  bool class_residual = false;
+  bool feed_forward = false;
   /// Whether the class token comes out of the last block with the patches.
   bool keeps_class_token = true;
 

@@ -4,6 +4,7 @@
 #include <c10/core/GradMode.h>
 
 #include <array>
+#include <set>
 #include <utility>
 
 #include "declip/error.h"
@@ -45,11 +46,19 @@ AdamW::AdamW(std::vector<Parameter> parameters, const Options& options)
 
 void AdamW::step(double learning_rate) {
   const c10::NoGradGuard guard;
-  for (const bool decays : {false, true}) {
+  std::set<std::pair<bool, double>> groups;
+  for (const auto& parameter : parameters_) {
+    groups.emplace(parameter.decays, parameter.rate);
+  }
+  for (const auto& group : groups) {
+    const auto [decays, rate] = group;
     std::vector<at::Tensor> values, gradients, averages, squares, steps;
     for (const auto& parameter : parameters_) {
       const auto& gradient = parameter.value.grad();
-      if (parameter.decays != decays || !gradient.defined()) continue;
+      if (std::pair(parameter.decays, parameter.rate) != group ||
+          !gradient.defined()) {
+        continue;
+      }
       auto& moments = moments_[parameter.name];
       if (!moments.steps.defined()) {
         moments = {at::zeros_like(parameter.value),
@@ -70,7 +79,7 @@ void AdamW::step(double learning_rate) {
                       squares,
                       /*max_exp_avg_sqs=*/{},
                       steps,
-                      learning_rate,
+                      learning_rate * rate,
                       options_.beta1,
                       options_.beta2,
                       decays ? options_.weight_decay : 0.0,

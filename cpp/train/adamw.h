@@ -14,6 +14,7 @@ struct Parameter {
   std::string name;
   at::Tensor value;
   bool decays = true;
+  double rate = 1;  // share of the learning rate
 };
 
 /// L2 norm of all gradients there are, as a scalar tensor.

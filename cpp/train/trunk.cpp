@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace declip {
@@ -25,22 +26,48 @@ class Trunk::Cuts final : public Tap {
   std::vector<Checkpoint>& kept_;
 };
 
+/// Keeps the tokens that the loss looks at. Where they are cut from the graph,
+/// gradients of the loss and of the block above meet in them.
+class Trunk::Looks final : public Tap {
+ public:
+  Looks(const std::vector<int64_t>& blocks,
+        const Cuts* cuts,
+        std::map<int64_t, at::Tensor>& shown)
+      : blocks_(blocks), cuts_(cuts), shown_(shown) {}
+
+  at::Tensor after(int64_t i, const at::Tensor& x) override {
+    if (std::ranges::find(blocks_, i) != blocks_.end()) {
+      if (cuts_ != nullptr) x.requires_grad_(cuts_->learns());
+      shown_.emplace(i, x);
+    }
+    return x;
+  }
+
+ private:
+  const std::vector<int64_t>& blocks_;
+  const Cuts* cuts_;
+  std::map<int64_t, at::Tensor>& shown_;
+};
+
 Trunk::Trunk(const VisionTower& tower,
              const at::Tensor& image,
              bool checkpoints,
-             const Call& call)
+             const Call& call,
+             const std::vector<int64_t>& shown)
     : tower_(tower),
       grid_(tower.grid(image.size(2), image.size(3))),
       checkpoints_(checkpoints) {
   embedded_ = tower.embed(image, Positions::kSize);
   const int64_t last = tower.depth() - 1;
   if (!checkpoints) {
-    output_ = walk(tower, embedded_, 0, last, grid_, call);
+    Looks looks(shown, nullptr, shown_);
+    output_ = walk(tower, embedded_, 0, last, grid_, call, {&looks});
     return;
   }
   const auto input = embedded_.detach();
   Cuts cuts(input, embedded_.requires_grad(), kept_);
-  output_ = walk(tower, input, 0, last, grid_, call, {&cuts});
+  Looks looks(shown, &cuts, shown_);
+  output_ = walk(tower, input, 0, last, grid_, call, {&cuts, &looks});
   output_.requires_grad_(cuts.learns());
 }
 

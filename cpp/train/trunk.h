@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <map>
 #include <vector>
 
 #include "declip/call.h"
@@ -18,16 +19,20 @@ namespace declip {
 /// are the same.
 class Trunk {
  public:
+  /// shown  blocks below the last whose tokens the loss looks at too
   Trunk(const VisionTower& tower,
         const at::Tensor& image,
         bool checkpoints,
-        const Call& call);
+        const Call& call,
+        const std::vector<int64_t>& shown = {});
 
   /// Input of the last block, [B, 1 + N, C].
   const at::Tensor& output() const { return output_; }
+  /// Tokens after block i, one of those shown: [B, 1 + N, C].
+  const at::Tensor& after(int64_t i) const { return shown_.at(i); }
   Grid grid() const { return grid_; }
 
-  /// Call it once, after backward() of what came of output().
+  /// Call it once, after backward() of what came of output() and after().
   void backward(const Call& call);
 
  private:
@@ -37,6 +42,7 @@ class Trunk {
     bool needed;       // whether something below it learns
   };
   class Cuts;
+  class Looks;
 
   const VisionTower& tower_;
   Grid grid_;
@@ -44,6 +50,7 @@ class Trunk {
   at::Tensor embedded_;
   std::vector<Checkpoint> kept_;
   at::Tensor output_;
+  std::map<int64_t, at::Tensor> shown_;
 };
 
 }  // namespace declip
