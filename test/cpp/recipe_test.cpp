@@ -26,7 +26,7 @@ TEST(blocks_and_pooling_heads_have_modes_of_their_own) {
   CHECK(declip::mode_names(declip::block_modes()) ==
         "'vanilla', 'maskclip', 'qq', 'kk', 'vv', 'csa', 'all', 'itaclip', "
         "'sclip', 'clearclip', 'naclip', 'proxyclip', 'corrclip', 'scra', "
-        "'scclip'");
+        "'scclip', 'cat-seg'");
   CHECK(declip::mode_names(declip::head_modes()) ==
         "'vanilla', 'maskclip', 'qq', 'kk', 'vv', 'csa', 'proxyclip', "
         "'declip', 'maskclip-projection', 'qq-projection'");

@@ -59,6 +59,7 @@ CatSegStep cat_seg_step(const std::string& id) {
   overrides.text_heads = integer("text_heads");
   out.student = declip::load_checkpoint(
       cat_seg().path(*of(json, "weights").string()), overrides);
+  if (!out.student.cat_seg) throw std::runtime_error("the head was not read");
   // What the authors' files do not say.
   auto head = *out.student.cat_seg;
   head.config.side = integers_of(config, "clip_resolution")[0];
