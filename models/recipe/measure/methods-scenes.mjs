@@ -19,7 +19,7 @@ const PLAIN = {
 }
 
 /** Blocks at the relative depths of the papers' 12: SC-CLIP's 9, 4 and 4 to 10, CorrCLIP's last 5 but one. */
-function atDepth({ layers }) {
+export function atDepth({ layers }) {
   const at = (/** @type {number} */ block) => Math.max(1, Math.round((block * layers) / 12))
   return {
     scclip: {
