@@ -15,6 +15,7 @@
 #include "image_calls.h"
 #include "label_calls.h"
 #include "make_batch.h"
+#include "make_cat_seg_batch.h"
 #include "make_detector_batch.h"
 #include "mask_calls.h"
 #include "mask_view_handle.h"
@@ -95,6 +96,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   function("createCheckpoint", TrainerHandle::create_checkpoint);
   function("makeBatch", make_batch);
   function("makeDetectorBatch", make_detector_batch_call);
+  function("makeCatSegBatch", make_cat_seg_batch_call);
   function("joinMaps", join_maps_call);
   function("preprocess", preprocess_image);
   function("resize", resize_image);

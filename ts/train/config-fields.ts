@@ -49,20 +49,45 @@ const range = (min: number, max: number) =>
     v.check(([low, high]) => (low as number) <= (high as number), 'must be [smaller, larger]'),
   )
 
-const DATA_KINDS = ['folder', 'coco', 'captions', 'shards'] as const
+const DATA_KINDS = ['folder', 'coco', 'captions', 'shards', 'labels', 'coco-stuff'] as const
+
+const labelMap = v.pipe(
+  v.record(v.string(), v.nullable(whole(0, 65_535))),
+  v.check(
+    map => Object.keys(map).every(key => /^\d{1,5}$/.test(key) && Number(key) <= 65_535),
+    'must be an object of values in the files, 0 to 65535, and their class or null',
+  ),
+)
 
 const data = v.strictObject({
   kind: field(
     v.picklist(DATA_KINDS),
-    'folder: pictures below a folder; coco: a COCO-style JSON file; captions: a CSV, TSV or JSON-lines list; shards: tar files as WebDataset writes them',
+    'folder: pictures below a folder; coco: a COCO-style JSON file; captions: a CSV, TSV or JSON-lines list; shards: tar files as WebDataset writes them; labels: pictures and index pictures of the same names; coco-stuff: COCO-Stuff\u2019s folders',
   ),
   path: field(
     text,
-    'the folder, the JSON file, the list, or the tar files with braces: `train-{000..012}.tar`',
+    'the folder, the JSON file, the list, or the tar files with braces: `train-{000..012}.tar`; labels: a folder with `images`, `labels` and `classes.txt`; coco-stuff: one with `images/train2017` and `stuffthingmaps/train2017`',
   ),
   images: optional(
     text,
-    'coco, captions: folder that file names start from. Default: that of `path`',
+    'coco, captions: folder that file names start from. Default: that of `path`. labels: folder of the pictures. Default: `images` of `path`',
+  ),
+  labels: optional(
+    text,
+    'labels: folder of the index pictures, PNG of 8 or 16 bits or TIFF. Default: `labels` of `path`',
+  ),
+  split: optional(text, 'coco-stuff: part of the data set. Default: train2017'),
+  ignore: optional(
+    whole(0, 65_535),
+    'labels: value of pixels that are no class. Default: 255, in files of 16 bits 65535 too',
+  ),
+  reduceZero: optional(
+    flag,
+    'labels: 0 is no class either, and every other value one less. Default: false',
+  ),
+  labelMap: optional(
+    labelMap,
+    'labels: class of every value in the files, null for none: `{ "7": 0, "8": 1, "0": null }`. Default: the values are the classes',
   ),
   imageColumn: preset(text, 'image', 'captions: column or key of the picture'),
   captionColumn: preset(text, 'caption', 'captions: column or key of the caption'),
@@ -91,9 +116,9 @@ const schedule = v.strictObject({
   rate: preset(
     real(0),
     1e-5,
-    'largest learning rate; the papers: 1e-5 for 16 pictures a step; F-ViT 1e-4 for 64, which is its default',
+    'largest learning rate; the papers: 1e-5 for 16 pictures a step; F-ViT 1e-4 for 64, CAT-Seg 2e-4 for 4, which are their defaults',
   ),
-  warmup: preset(whole(0), 1000, 'steps of linear warm-up; fvit: 250'),
+  warmup: preset(whole(0), 1000, 'steps of linear warm-up; fvit: 250, cat-seg: 0'),
   warmupFrom: optional(
     real(0, 1),
     'share of the rate that the warm-up begins with (mmcv). Default: the programs\u2019, 1 / warmup; fvit: 0.001',
@@ -115,9 +140,9 @@ const optimizer = v.strictObject({
   weightDecay: preset(
     real(0),
     0.1,
-    'decoupled, of parameters of two and more dimensions; fvit: of all',
+    'decoupled, of parameters of two and more dimensions; fvit: of all; cat-seg: 1e-4, of all but norms',
   ),
-  clipNorm: preset(real(0), 0, 'largest L2 norm of all gradients; 0: not clipped. fvit: 1'),
+  clipNorm: preset(real(0), 0, 'largest L2 norm of all gradients; 0: not clipped. fvit: 1, cat-seg: 0.01'),
   emaDecay: preset(real(0, 1), 0, 'running average of the weights, per step; 0: none is kept'),
 })
 
@@ -271,33 +296,117 @@ const detector = v.strictObject({
   ),
 })
 
+const pair = v.pipe(v.array(whole(1)), v.length(2, 'must have two numbers'))
+
+/** Sizes of CAT-Seg's head; what is not given is as released. */
+const catSegHead = v.strictObject({
+  channels: optional(whole(1), 'of the aggregator. Default: 128'),
+  layers: optional(whole(1, 64), 'of it, each over places and over words. Default: 2'),
+  heads: optional(whole(1), 'of its attention. Default: 4'),
+  window: optional(whole(1), 'of its attention over places, in patches. Default: 12'),
+  imageGuidance: optional(whole(1), 'channels that come along over places. Default: 128'),
+  textGuidance: optional(whole(1), 'channels that come along over words. Default: 128'),
+  guidance: optional(pair, 'channels of the two tower maps that guide. Default: 256, 128'),
+  decoder: optional(pair, 'channels of the decoder\u2019s two steps. Default: 64, 32'),
+  decoderGuidance: optional(pair, 'channels that join in there. Default: 32, 16'),
+  wordLimit: optional(
+    whole(0, 65_536),
+    'words of a window that are aggregated, and the number that is filled up to with padding. Default: 256',
+  ),
+})
+
+/** CAT-Seg; what is not given is as in the released configurations. */
+const catSeg = v.strictObject({
+  clip: preset(
+    v.picklist(['attention', 'none']),
+    'attention',
+    'what of the towers learns: queries and values (with EVA the whole in-projection of the text tower), or nothing',
+  ),
+  clipRate: preset(real(0), 0.01, 'their share of the learning rate'),
+  pooling: preset(whole(1, 16), 2, 'of the cost before attention over words'),
+  prompt: optional(
+    text,
+    'around class names, {} for the name. Default: the model\u2019s, else `A photo of a {} in the scene`',
+  ),
+  side: optional(
+    whole(1),
+    'of the tower\u2019s picture in pixels. Default: 384, 336 for L/14. imageSize is that of the crop, which is resized to it',
+  ),
+  canvas: optional(
+    whole(1),
+    'side of the square that windows are cut from afterwards. Default: 640',
+  ),
+  cut: optional(whole(1), 'side of such a window. Default: 384'),
+  stride: optional(whole(1), 'of such windows. Default: 256'),
+  blocks: optional(
+    v.pipe(v.array(whole(0)), v.length(2, 'must have two numbers')),
+    'tower blocks whose output guides, from 0, the shallower first. Default: by the depth, 3 and 7 of 12',
+  ),
+  mode: optional(
+    v.picklist(['vanilla', 'maskclip', 'qq', 'kk', 'vv', 'csa', 'cat-seg']),
+    'dense mode of the last block. Default: cat-seg, for EVA csa',
+  ),
+  unitPatches: optional(flag, 'patches enter with length 1. Default: for EVA'),
+  head: optional(catSegHead, 'sizes of a new head'),
+  scale: preset(
+    range(0.1, 8),
+    [1, 1],
+    'short side of a picture as a share of the crop\u2019s side, [least, most]; what is larger is cropped',
+  ),
+  longSide: preset(whole(1, 16_384), 1333, 'most of its long side in pixels'),
+  jitter: preset(
+    real(0, 1),
+    0.5,
+    'share of pictures in which each of brightness, contrast, saturation and hue is changed (SSD\u2019s)',
+  ),
+  mirror: preset(real(0, 1), 0.5, 'share of pictures that are mirrored'),
+})
+
 const evaluation = v.strictObject({
   every: field(whole(1), 'steps between evaluations; the last step has one too'),
   dataset: preset(
-    v.picklist(['folder', 'coco-ov', 'lvis']),
+    v.picklist([
+      'folder',
+      'coco-ov',
+      'lvis',
+      'coco-stuff',
+      'ade20k',
+      'ade20k-847',
+      'context59',
+      'context459',
+      'voc20',
+      'voc20b',
+    ]),
     'folder',
-    'what `declip eval --task detection --dataset` takes',
+    'what `declip eval --dataset` takes: folder, coco-ov and lvis for fvit, all but coco-ov and lvis for cat-seg',
   ),
   data: field(text, 'its folder'),
   kind: optional(
     v.picklist(['bbox', 'segm']),
-    'boxes or masks are compared. Default: as for `declip eval`',
+    'fvit: boxes or masks are compared. Default: as for `declip eval`',
   ),
   limit: optional(whole(1), 'only the first so many pictures. Default: all'),
   keepBest: preset(
     flag,
     false,
-    'the weights with the best headline so far are kept in `best/`: AP50 of novel classes, of rare ones AP for lvis, else AP50',
+    'the weights with the best headline so far are kept in `best/`: AP50 of novel classes, of rare ones AP for lvis, else AP50; cat-seg: mIoU',
   ),
 })
 
-export const OBJECTIVES = ['clipself', 'declip', 'region-text', 'contrastive', 'fvit'] as const
+export const OBJECTIVES = [
+  'clipself',
+  'declip',
+  'region-text',
+  'contrastive',
+  'fvit',
+  'cat-seg',
+] as const
 const TEMPLATE_SETS = ['imagenet', 'vild', 'subset', 'tcl', 'none'] as const
 
 export const trainConfig = v.strictObject({
   objective: field(
     v.picklist(OBJECTIVES),
-    'clipself: regions imitate crops (arXiv:2310.01403); declip: the same, and relations of a foundation model\u2019s features (arXiv:2505.04410); region-text: regions and class names (CLIPSelf\u2019s RegionCLIP form); contrastive: pictures and captions (CLIP, arXiv:2103.00020); fvit: a detector\u2019s heads on the frozen model (CLIPSelf\u2019s F-ViT)',
+    'clipself: regions imitate crops (arXiv:2310.01403); declip: the same, and relations of a foundation model\u2019s features (arXiv:2505.04410); region-text: regions and class names (CLIPSelf\u2019s RegionCLIP form); contrastive: pictures and captions (CLIP, arXiv:2103.00020); fvit: a detector\u2019s heads on the frozen model (CLIPSelf\u2019s F-ViT); cat-seg: segmentation by aggregated costs, with the towers\u2019 attention (arXiv:2303.11797)',
   ),
   out: field(text, 'run folder; everything is written here'),
   model: optional(text, 'checkpoint to start from, as loadModel takes it'),
@@ -308,17 +417,17 @@ export const trainConfig = v.strictObject({
   ),
   modelConfig: optional(told, 'what the weights of `model` and `pretrained` cannot tell'),
   data: field(data, 'what is learnt from'),
-  batch: preset(whole(1), 16, 'pictures of a step and process; fvit: 8'),
+  batch: preset(whole(1), 16, 'pictures of a step and process; fvit: 8, cat-seg: 4'),
   accumulate: preset(whole(1), 1, 'such batches whose gradients make one step'),
   epochs: preset(
     whole(1),
     6,
     'passes over the data; `steps` overrides it. fvit: 3 for coco, 48 for lvis',
   ),
-  steps: optional(whole(1), 'steps in all'),
+  steps: optional(whole(1), 'steps in all. cat-seg: 80000'),
   imageSize: optional(
     whole(1),
-    'side of the student\u2019s square picture in pixels. Default: the model\u2019s own; the papers: 1024 (B/16), 896 (L/14), DeCLIP\u2019s scripts 560. fvit: 640 for coco, 1024 for lvis, 896 with patches of 14 pixels',
+    'side of the student\u2019s square picture in pixels. Default: the model\u2019s own; the papers: 1024 (B/16), 896 (L/14), DeCLIP\u2019s scripts 560. fvit: 640 for coco, 1024 for lvis, 896 with patches of 14 pixels. cat-seg: of the crop, `catSeg.cut`',
   ),
   multiscale: optional(
     v.pipe(v.array(whole(1)), v.minLength(1, 'must name at least one side')),
@@ -342,7 +451,7 @@ export const trainConfig = v.strictObject({
   regions: preset(regions, {}, 'boxes and crops'),
   classes: optional(
     v.union([text, v.array(text)]),
-    'region-text, fvit: class names, or a file with one a line. Default: the names that the data bring',
+    'region-text, fvit, cat-seg: class names, or a file with one a line. Default: the names that the data bring; cat-seg: `classes.txt` of `data.path`, of a line of several words the first',
   ),
   classFeatures: optional(
     text,
@@ -371,7 +480,11 @@ export const trainConfig = v.strictObject({
   ),
   augment: optional(augment, 'region-text, contrastive: random changes of the pictures'),
   detector: optional(detector, 'fvit: the heads and how they learn'),
-  evaluate: optional(evaluation, 'fvit: average precision on the way'),
+  catSeg: optional(catSeg, 'cat-seg: the head, what learns, and how pictures are changed'),
+  evaluate: optional(
+    evaluation,
+    'fvit: average precision on the way; cat-seg: mIoU, of the whole picture as one window and with the pooling of training',
+  ),
   schedule: preset(schedule, {}, 'learning rate'),
   optimizer: preset(optimizer, {}, 'AdamW'),
   alpha: preset(
@@ -398,5 +511,7 @@ export const trainConfig = v.strictObject({
 export type TrainConfig = v.InferInput<typeof trainConfig>
 /** A configuration with its defaults. @internal */
 export type ResolvedConfig = v.InferOutput<typeof trainConfig>
+/** Of {@link ResolvedConfig}, with objective 'cat-seg'. @internal */
+export type CatSegFields = NonNullable<ResolvedConfig['catSeg']>
 /** Of {@link ResolvedConfig}, with objective 'fvit'. @internal */
 export type DetectorFields = NonNullable<ResolvedConfig['detector']>

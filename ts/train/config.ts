@@ -5,8 +5,10 @@ import { ioError } from '../base/files.js'
 import { DeclipError, describe } from '../errors.js'
 import type { ConfigOptions } from '../model/options.js'
 import { templateList } from '../text/templates.js'
+import { notOfCatSeg, withReleasedCatSeg } from './cat-seg-fields.js'
 import { type ResolvedConfig, type TrainConfig, trainConfig } from './config-fields.js'
-import { notOfDetectors, withReleased } from './detector-fields.js'
+import { notOfDetectors, withReleasedDetector } from './detector-fields.js'
+import { isFields } from './released.js'
 
 /**
  * Checks a configuration and fills in its defaults.
@@ -16,10 +18,21 @@ import { notOfDetectors, withReleased } from './detector-fields.js'
 export function resolveConfig(config: unknown): ResolvedConfig {
   const result = v.safeParse(trainConfig, withReleased(config))
   if (!result.success) throw wrong(result.issues.map(sentence))
-  const problems = [...contradictions(result.output), ...notOfDetectors(config, result.output)]
+  const problems = [
+    ...contradictions(result.output),
+    ...notOfDetectors(config, result.output),
+    ...notOfCatSeg(config, result.output),
+  ]
   if (problems.length > 0) throw wrong(problems)
   templateList(result.output.templates)
   return result.output
+}
+
+/** With the values of the objective's released configuration below what it gives. */
+function withReleased(config: unknown): unknown {
+  if (!isFields(config)) return config
+  if (config['objective'] === 'fvit') return withReleasedDetector(config)
+  return config['objective'] === 'cat-seg' ? withReleasedCatSeg(config) : config
 }
 
 function wrong(problems: readonly string[]): DeclipError {
@@ -88,6 +101,7 @@ function contradictions(config: ResolvedConfig): string[] {
   const { objective } = config
   const distils = objective === 'clipself' || objective === 'declip'
   const detects = objective === 'fvit'
+  const segments = objective === 'cat-seg'
   const rules: [boolean, string][] = [
     [
       (config.model === undefined) === (config.newModel === undefined),
@@ -117,8 +131,9 @@ function contradictions(config: ResolvedConfig): string[] {
     [
       objective !== 'region-text' &&
         !detects &&
+        !segments &&
         (config.classes !== undefined || config.classFeatures !== undefined),
-      "classes and classFeatures are for objectives 'region-text' and 'fvit'.",
+      "classes and classFeatures are for objectives 'region-text' and 'fvit', classes for 'cat-seg' too.",
     ],
     [
       config.regionWeight > 0 && objective !== 'contrastive',
@@ -140,9 +155,10 @@ function contradictions(config: ResolvedConfig): string[] {
       objective === 'region-text' && config.data.kind === 'shards' && config.classes === undefined,
       "objective 'region-text' on shards needs classes: the names that labels can have.",
     ],
+    [!detects && config.detector !== undefined, "detector is for objective 'fvit'."],
     [
-      !detects && (config.detector !== undefined || config.evaluate !== undefined),
-      "detector and evaluate are for objective 'fvit'.",
+      !detects && !segments && config.evaluate !== undefined,
+      "evaluate is for objectives 'fvit' and 'cat-seg'.",
     ],
     [
       config.schedule.milestones !== undefined && config.schedule.kind !== 'step',
@@ -234,7 +250,7 @@ function fromFolder(config: Record<string, unknown>, folder: string): Record<str
   change(config, ['out', 'classFeatures', 'classes'], absolute)
   change(config, ['model', 'pretrained'], source)
   change(config['teacher'], ['model'], source)
-  change(config['data'], ['path', 'images'], absolute)
+  change(config['data'], ['path', 'images', 'labels'], absolute)
   change(config['detector'], ['novel'], absolute)
   change(config['evaluate'], ['data'], absolute)
   return config

@@ -1,4 +1,5 @@
 import type { ResolvedConfig } from './config-fields.js'
+import { type Fields, isFields, notOf, over } from './released.js'
 
 /**
  * What a configuration of objective 'fvit' takes where it says nothing: CLIPSelf's released configurations for OV-COCO
@@ -23,14 +24,8 @@ const VARIANTS = {
   },
 } as const
 
-type Fields = Readonly<Record<string, unknown>>
-
-const isFields = (value: unknown): value is Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-
-/** The configuration of a detector with the values of its released one below it; any other as it is. */
-export function withReleased(config: unknown): unknown {
-  if (!isFields(config) || config['objective'] !== 'fvit') return config
+/** The configuration of a detector with the values of its released one below it. */
+export function withReleasedDetector(config: Fields): Fields {
   const own = isFields(config['detector']) ? config['detector']['variant'] : undefined
   const variant = own === 'lvis' ? 'lvis' : 'coco'
   const filled = over(over(RELEASED, VARIANTS[variant]), config)
@@ -39,17 +34,6 @@ export function withReleased(config: unknown): unknown {
   if (!isFields(schedule) || schedule['kind'] === 'step') return filled
   const given = isFields(config['schedule']) ? config['schedule'] : {}
   return { ...filled, schedule: { ...schedule, milestones: given['milestones'] } }
-}
-
-/** The fields of `above`, and those of `below` that it does not give. */
-function over(below: Fields, above: Fields): Fields {
-  const out: Record<string, unknown> = { ...below }
-  for (const [key, value] of Object.entries(above)) {
-    if (value === undefined) continue
-    const under = out[key]
-    out[key] = isFields(under) && isFields(value) ? over(under, value) : value
-  }
-  return out
 }
 
 /** Fields that say nothing to a detector, with what does. */
@@ -74,8 +58,5 @@ const OTHERS: Readonly<Record<string, string>> = {
  * @param given - as it was written: defaults are no mistake
  */
 export function notOfDetectors(given: unknown, { objective }: ResolvedConfig): string[] {
-  if (objective !== 'fvit' || !isFields(given)) return []
-  return Object.entries(OTHERS)
-    .filter(([field]) => given[field] !== undefined)
-    .map(([field, why]) => `${field} is not for objective 'fvit': ${why}.`)
+  return objective === 'fvit' ? notOf(given, objective, OTHERS) : []
 }

@@ -1,5 +1,7 @@
 import { shown } from '../../base/coco-entries.js'
 import { DeclipError, type ErrorCode } from '../../errors.js'
+import type { SemanticTruth } from '../../evaluate/datasets/dataset.js'
+import { checkSize } from '../../evaluate/datasets/semantic.js'
 import type { DecodedImage } from '../../image/decode.js'
 import { loadImage } from '../../image/source.js'
 import type { Visit } from './sampler.js'
@@ -31,6 +33,8 @@ export interface Loaded {
   /** Without boxes that lie outside the picture. */
   readonly item: Item
   readonly image: DecodedImage
+  /** The class of every pixel, of semantic data. */
+  readonly truth?: SemanticTruth | undefined
   /** Why pictures were skipped on the way. */
   readonly skipped: readonly string[]
 }
@@ -89,14 +93,18 @@ export class Pictures {
   }
 
   /** The picture, or why there is none. */
-  async #attempt(index: number): Promise<{ item: Item; image: DecodedImage } | string> {
+  async #attempt(
+    index: number,
+  ): Promise<{ item: Item; image: DecodedImage; truth: SemanticTruth | undefined } | string> {
     let item: Item | undefined
     let reason: string
     try {
       item = await this.#source.read(index)
       const image = await loadImage(item.picture, { signal: this.#signal })
       if (Math.min(image.width, image.height) >= LEAST_SIDE) {
-        return { item: this.#withBoxesInside(index, item, image), image }
+        const truth = await item.truth?.(this.#signal)
+        if (truth) checkSize(item.name, image, 'Its label file', truth)
+        return { item: this.#withBoxesInside(index, item, image), image, truth }
       }
       reason = `${item.name} is only ${image.width} x ${image.height} pixels.`
     } catch (error) {

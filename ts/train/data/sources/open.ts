@@ -2,7 +2,9 @@ import type { ResolvedConfig } from '../../config-fields.js'
 import { detectorNeeds } from '../../detector-classes.js'
 import { openCaptions } from './captions.js'
 import { openCoco } from './coco.js'
+import { openCocoStuff } from './coco-stuff.js'
 import { openFolder } from './folder.js'
+import { openLabels } from './labels.js'
 import { openShards } from './shards.js'
 import type { Needs, Source } from './source.js'
 
@@ -26,6 +28,10 @@ export async function openSource(config: ResolvedConfig): Promise<Source> {
       )
     case 'shards':
       return openShards(data.path, needs)
+    case 'labels':
+      return openLabels(data, config.classes)
+    case 'coco-stuff':
+      return openCocoStuff(data)
   }
 }
 

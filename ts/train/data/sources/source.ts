@@ -1,4 +1,5 @@
 import type { JsonRange } from '../../../base/json-lists.js'
+import type { SemanticTruth } from '../../../evaluate/datasets/dataset.js'
 import type { MaskShape } from '../../../masks/pack-shapes.js'
 import type { LeftOut } from './left-out.js'
 
@@ -20,6 +21,12 @@ export interface Item {
   readonly picture: string | Uint8Array
   readonly caption?: string | undefined
   readonly regions: readonly Region[]
+  /**
+   * The class of every pixel, of semantic data: 255 for none, 65535 where there are more than 255 classes.
+   *
+   * @throws DeclipError for a file that cannot be read or is of other classes
+   */
+  readonly truth?: ((signal?: AbortSignal) => Promise<SemanticTruth>) | undefined
 }
 
 /** What an objective takes from its data beside pictures. */
