@@ -229,7 +229,7 @@ TEST(colours_through_hsv_are_those_of_opencv) {
 }
 
 TEST(colours_are_changed_in_the_order_that_was_drawn) {
-  at::manual_seed(8));
+  at::manual_seed(8);
   const auto rgb = at::randint(0, 256, {9, 33, 3}, at::kByte);
   const auto linear = [](const at::Tensor& x, double factor, double offset) {
     return (x.to(at::kFloat) * factor + offset).clamp(0, 255).to(at::kByte);
@@ -278,8 +278,8 @@ TEST(semantic_pictures_that_cannot_be_are_refused) {
     change(picture);
     return is_refused({good(), picture}, 16, 5);
   };
-  CHECK(with([](auto& p) { p.pixels = {}; }));
-  CHECK(with([](auto& p) { p.labels = {}; }));
+  CHECK(with([](auto& p) { p.pixels = at::Tensor(); }));
+  CHECK(with([](auto& p) { p.labels = at::Tensor(); }));
   CHECK(with([](auto& p) { p.labels = p.labels.t().contiguous(); }));
   CHECK(with([](auto& p) { p.labels = p.labels.to(at::kFloat); }));
   CHECK(with([](auto& p) { p.short_side = 0; }));

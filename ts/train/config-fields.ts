@@ -142,7 +142,11 @@ const optimizer = v.strictObject({
     0.1,
     'decoupled, of parameters of two and more dimensions; fvit: of all; cat-seg: 1e-4, of all but norms',
   ),
-  clipNorm: preset(real(0), 0, 'largest L2 norm of all gradients; 0: not clipped. fvit: 1, cat-seg: 0.01'),
+  clipNorm: preset(
+    real(0),
+    0,
+    'largest L2 norm of all gradients; 0: not clipped. fvit: 1, cat-seg: 0.01',
+  ),
   emaDecay: preset(real(0, 1), 0, 'running average of the weights, per step; 0: none is kept'),
 })
 
@@ -323,7 +327,11 @@ const catSeg = v.strictObject({
     'what of the towers learns: queries and values (with EVA the whole in-projection of the text tower), or nothing',
   ),
   clipRate: preset(real(0), 0.01, 'their share of the learning rate'),
-  pooling: preset(whole(1, 16), 2, 'of the cost before attention over words'),
+  pooling: preset(
+    whole(1, 2),
+    2,
+    'side in patches of what is averaged before words attend to each other, in evaluations on the way too',
+  ),
   prompt: optional(
     text,
     'around class names, {} for the name. Default: the model\u2019s, else `A photo of a {} in the scene`',

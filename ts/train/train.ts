@@ -5,7 +5,7 @@ import { checkProcessGroup } from './process-group.js'
 import type { TrainCallOptions, TrainResult } from './types.js'
 
 /**
- * Trains a model: CLIPSelf, DeCLIP, region-text or contrastive, as the configuration says.
+ * Trains a model: CLIPSelf, DeCLIP, region-text, contrastive, a detector or CAT-Seg, as the configuration says.
  *
  * Everything is written into the folder `config.out`: `config.json`, `log.jsonl`, `state.safetensors`, from
  * which a run goes on bit for bit, and the trained weights in `model/`.

@@ -29,7 +29,7 @@ t.test('every mistake is a sentence that names its field', t => {
   const cases: [object, string | RegExp][] = [
     [
       { objective: 'distil' },
-      "objective must be 'clipself', 'declip', 'region-text', 'contrastive', 'fvit', received 'distil'.",
+      "objective must be 'clipself', 'declip', 'region-text', 'contrastive', 'fvit', 'cat-seg', received 'distil'.",
     ],
     [{ out: '' }, "out must not be empty, received ''."],
     [{ out: undefined }, 'out is missing.'],

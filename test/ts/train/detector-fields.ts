@@ -99,7 +99,7 @@ t.test('every mistake is a sentence that names its field', t => {
       { schedule: { kind: 'cosine', milestones: [1] } },
       "schedule.milestones are for schedule.kind 'step'.",
     ],
-    [{ objective: 'region-text', detector: {} }, "detector and evaluate are for objective 'fvit'."],
+    [{ objective: 'region-text', detector: {} }, "detector is for objective 'fvit'."],
   ]
   for (const [change, message] of cases) {
     t.throws(() => resolveConfig({ ...least, ...change }), {

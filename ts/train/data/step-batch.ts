@@ -1,4 +1,5 @@
 import type {
+  NativeCatSegBatch,
   NativeDetectorBatch,
   NativeTensor,
   NativeTrainBatch,
@@ -6,7 +7,7 @@ import type {
 import type { LeftOut } from './sources/left-out.js'
 
 /** All of a step, for the trainer of its objective. */
-export interface StepBatch<Part = NativeTrainBatch | NativeDetectorBatch> {
+export interface StepBatch<Part = NativeTrainBatch | NativeDetectorBatch | NativeCatSegBatch> {
   readonly parts: readonly Part[]
   /** Why pictures were skipped on the way. */
   readonly skipped: readonly string[]

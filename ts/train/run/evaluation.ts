@@ -18,7 +18,7 @@ export type EvaluationFigures = Readonly<Record<string, number>>
  */
 export async function evaluateExport(
   path: string,
-  { evaluate: options, device }: ResolvedConfig,
+  { evaluate: options, device, objective, catSeg }: ResolvedConfig,
   novel: readonly string[],
   signal: AbortSignal | undefined,
 ): Promise<EvaluationFigures | undefined> {
@@ -31,16 +31,21 @@ export async function evaluateExport(
   let model: Model | undefined
   try {
     model = await loadModel(path, { device: device as Device, signal })
-    const result = await evaluate({
-      task: 'detection',
-      dataset,
-      data,
-      kind,
-      limit,
-      ...(dataset === 'folder' && novel.length > 0 && { novel }),
-      model,
-      signal,
-    })
+    const common = { dataset, data, limit, model, signal }
+    const result = await (objective === 'cat-seg'
+      ? evaluate({
+          ...common,
+          task: 'semantic',
+          method: 'cat-seg',
+          // As the authors evaluate on the way; published figures are of windows, with a pooling of 1.
+          catSeg: { sliding: false, pooling: catSeg?.pooling as 1 | 2 },
+        })
+      : evaluate({
+          ...common,
+          task: 'detection',
+          kind,
+          ...(dataset === 'folder' && novel.length > 0 && { novel }),
+        }))
     const known = headlineFigures(result as ReportResult).flatMap(({ path, value }) =>
       value === null ? [] : [[path, value] as const],
     )

@@ -7,9 +7,12 @@ import type { Device } from '../../base/names.js'
 import { warn } from '../../base/warn.js'
 import type {
   NativeAddon,
+  NativeCatSegTrainer,
+  NativeCatSegTrainOptions,
   NativeCheckpointInfo,
   NativeDetectorTrainer,
   NativeDetectorTrainOptions,
+  NativeTensor,
   NativeTrainer,
   NativeTrainOptions,
   NativeTrainStep,
@@ -22,8 +25,9 @@ import { loadResolved, tokenizerFor } from '../../model/load.js'
 import type { Model } from '../../model/model.js'
 import { type Classes, openClasses } from '../classes.js'
 import { withoutUndefined } from '../config.js'
-import type { DetectorFields, ResolvedConfig } from '../config-fields.js'
+import type { CatSegFields, DetectorFields, ResolvedConfig } from '../config-fields.js'
 import { Batches, type Inputs } from '../data/batches.js'
+import { CatSegBatches } from '../data/cat-seg-batches.js'
 import { DetectorBatches } from '../data/detector-batches.js'
 import { FileStore, MemoryStore, type ViewStore } from '../data/kept-views.js'
 import { Sampler, type Share } from '../data/sampler.js'
@@ -123,7 +127,7 @@ export class Setup {
   readonly #made: readonly { dispose(): void }[]
 
   private constructor(
-    trainer: NativeTrainer | NativeDetectorTrainer,
+    trainer: NativeTrainer | NativeDetectorTrainer | NativeCatSegTrainer,
     batches: BatchMaker,
     made: readonly { dispose(): void }[],
   ) {
@@ -159,8 +163,7 @@ export class Setup {
         : undefined
       if (classes) keep(classes.features)
       const parts: Parts = { ...options, config, student, classes, keep }
-      const { trainer, batches } =
-        config.objective === 'fvit' ? await detectorOf(parts) : await towersOf(parts)
+      const { trainer, batches } = await partsOf(parts)
       return new Setup(trainer, batches, made)
     } catch (error) {
       for (const thing of made.reverse()) thing.dispose()
@@ -178,6 +181,17 @@ interface Parts extends SetupOptions {
   readonly student: Pick<ResolvedSource, 'path'> & { readonly name?: string | undefined }
   readonly classes: Classes | undefined
   readonly keep: <T extends { dispose(): void }>(thing: T) => T
+}
+
+function partsOf(parts: Parts) {
+  switch (parts.config.objective) {
+    case 'fvit':
+      return detectorOf(parts)
+    case 'cat-seg':
+      return catSegOf(parts)
+    default:
+      return towersOf(parts)
+  }
 }
 
 /** Training of a model's towers. */
@@ -259,6 +273,98 @@ async function detectorOf(
     store,
   })
   return { trainer, batches }
+}
+
+/** Of a new head, as the released configurations have them. */
+const CAT_SEG_PROMPT = 'A photo of a {} in the scene'
+const CAT_SEG_SIDE = 384
+
+/** Training of CAT-Seg: its head, and what of the towers attends. */
+async function catSegOf(
+  parts: Parts,
+): Promise<{ trainer: NativeCatSegTrainer; batches: CatSegBatches }> {
+  const { addon, config, student, ranks, signal, decoding, keep } = parts
+  const { source, sampler, steps } = parts.plan
+  const names = source.classes as readonly string[]
+  const catSeg = config.catSeg as CatSegFields
+  const modelConfig = { ...config.modelConfig, name: student.name }
+  const info = await callNative(addon, { signal }, call =>
+    addon.inspect({ ...call, path: student.path, config: modelConfig }),
+  )
+  if (!info.text) {
+    throw new DeclipError(
+      'ERR_DECLIP_INVALID_ARG',
+      `model: ${config.model} has no text tower, and CAT-Seg learns with names of classes; take a CLIP, an EVA-CLIP, or a CAT-Seg that learns further.`,
+    )
+  }
+  if (info.catSeg && catSeg.head !== undefined) {
+    throw new DeclipError(
+      'ERR_DECLIP_INVALID_ARG',
+      `catSeg.head has the sizes of a new head, but ${config.model} has a head already, which learns further; leave catSeg.head out.`,
+    )
+  }
+  const prompt = catSeg.prompt ?? info.catSeg?.prompt ?? CAT_SEG_PROMPT
+  const side = config.imageSize ?? catSeg.cut ?? info.catSeg?.cut ?? CAT_SEG_SIDE
+  const tokens = await promptTokens(addon, student.path, info, names, prompt)
+  try {
+    const trainer = await callNative(addon, { signal }, call =>
+      addon.createCatSegTrainer({
+        ...call,
+        student: student.path,
+        config: modelConfig,
+        train: {
+          ...catSegOptions(config, catSeg, prompt),
+          tokens,
+          classes: names,
+          schedule: schedule(config, sampler, steps),
+        },
+        processGroup: ranks,
+      }),
+    )
+    keep(trainer)
+    const { mean, std } = info
+    const classes = names.length
+    const made = { config, catSeg, addon, source, sampler, signal: decoding, side, classes }
+    return { trainer, batches: new CatSegBatches({ ...made, mean, std }) }
+  } finally {
+    tokens.dispose()
+  }
+}
+
+/** Token ids [T, L] of the classes' names in the prompt. */
+async function promptTokens(
+  addon: NativeAddon,
+  path: string,
+  { text, ...info }: NativeCheckpointInfo,
+  names: readonly string[],
+  prompt: string,
+): Promise<NativeTensor> {
+  const tokenizer = await tokenizerFor(path, { ...info, text })
+  const texts = names.map(name => prompt.replace('{}', () => name))
+  const { data, shape } = tokenizer.tokenize(texts, { contextLength: text?.contextLength ?? 77 })
+  return addon.tensor(data, shape, 'int32')
+}
+
+function catSegOptions(
+  { optimizer, device, dtype, seed, checkpointActivations }: ResolvedConfig,
+  catSeg: CatSegFields,
+  prompt: string,
+): Omit<NativeCatSegTrainOptions, 'tokens' | 'classes' | 'schedule'> {
+  const { clip, clipRate, pooling, head } = catSeg
+  const { side, canvas, cut, stride, blocks, mode, unitPatches } = catSeg
+  const given = { ...head, side, canvas, cut, stride, blocks, mode, unitPatches, prompt }
+  return {
+    // What is not given is as released, or the student's own.
+    head: Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
+    clip,
+    clipRate,
+    pooling,
+    ...optimizer,
+    checkpointActivations,
+    device,
+    dtype,
+    seed,
+  }
 }
 
 /** Of the network's square, as the released configurations have it. */

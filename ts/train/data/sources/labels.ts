@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { DeclipError } from '../../../errors.js'
 import { byCodeUnits, filesBelow, isFile } from '../../../evaluate/datasets/files.js'
 import { picturesBelow } from '../../../evaluate/datasets/folder.js'
 import {
@@ -8,7 +9,6 @@ import {
   toLabels,
   UNKNOWN,
 } from '../../../evaluate/datasets/label-table.js'
-import { DeclipError } from '../../../errors.js'
 import { readIndexPicture } from '../../../image/index-png.js'
 import { readClasses } from '../../../words/classes.js'
 import type { ResolvedConfig } from '../../config-fields.js'
@@ -78,7 +78,8 @@ function tableOf({ ignore, reduceZero, labelMap }: DataFields, classes: number):
     of: (value, wide) => {
       const label = value - first
       // Without a value of its own what a class can be is one.
-      const none = ignore === undefined ? label >= classes && isIgnored(value, wide) : isIgnored(value, wide)
+      const none =
+        ignore === undefined ? label >= classes && isIgnored(value, wide) : isIgnored(value, wide)
       if (label < 0 || none) return IGNORED
       return label < classes ? label : UNKNOWN
     },
