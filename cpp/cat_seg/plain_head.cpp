@@ -167,57 +167,76 @@ at::Tensor over_places(const Part& block,
   return out + block.linear("mlp.fc2", hidden);
 }
 
-/// Attention over the words of every place. x [n, T, C, h, w]; guide
+/// What a list of words, at some places, puts into attention over words.
+struct WordHeads {
+  at::Tensor q, k, v;  // [.., heads, words, d]; q and k above 0
+};
+
+WordHeads word_heads(const Part& layer,
+                     const at::Tensor& words,
+                     const at::Tensor& guide,
+                     int64_t heads) {
+  const auto part = layer.in("attention");
+  const auto split = [&](const at::Tensor& y) {
+    return y.unflatten(-1, {heads, y.size(-1) / heads}).transpose(-3, -2);
+  };
+  const auto positive = [](const at::Tensor& y) { return at::elu(y) + 1; };
+  const auto h = layer.norm("norm1", words);
+  const auto both = at::cat({h, guide}, -1);
+  return {positive(split(part.linear("q", both))),
+          positive(split(part.linear("k", both))),
+          split(part.linear("v", h))};
+}
+
+/// Attention over the words of every place. p [n, places, T, C]; guide
 /// [n, T, Ct]; `pads` padding words take part as keys and values. All of them
 /// are alike, at every place.
+at::Tensor attend_words(const Part& layer,
+                        const at::Tensor& p,
+                        const at::Tensor& guide,
+                        int64_t pads,
+                        int64_t heads) {
+  const auto own = word_heads(
+      layer, p, guide.unsqueeze(1).expand({-1, p.size(1), -1, -1}), heads);
+  auto sums = own.k.transpose(-2, -1).matmul(own.v);  // [n, N, heads, d, d]
+  auto total = own.k.sum(-2, /*keepdim=*/true);       // [n, N, heads, 1, d]
+  if (pads > 0) {
+    const auto pad = word_heads(
+        layer, layer("padding_tokens"), layer("padding_guidance"), heads);
+    const auto count = static_cast<double>(pads);
+    sums = sums + pad.k.transpose(-2, -1).matmul(pad.v) * count;
+    total = total + pad.k * count;
+  }
+  const auto weight = (own.q * total).sum(-1, /*keepdim=*/true) + kSumEpsilon;
+  const auto attended =
+      (own.q.matmul(sums) / weight).transpose(-3, -2).flatten(-2);
+  const auto y = p + attended;
+  const auto hidden = at::relu(layer.linear("MLP.0", layer.norm("norm2", y)));
+  return y + layer.linear("MLP.2", hidden);
+}
+
+/// x [n, T, C, h, w] -> the same shape. Some places at a time, if `block` says
+/// how many: they have nothing to do with each other.
 at::Tensor over_words(const Part& layer,
                       const at::Tensor& x,
                       const at::Tensor& guide,
                       int64_t pooling,
                       int64_t pads,
-                      int64_t heads) {
-  const auto part = layer.in("attention");
+                      int64_t heads,
+                      int64_t block) {
   const int64_t n = x.size(0), words = x.size(1), channels = x.size(2);
   auto pooled = x.flatten(0, 1).contiguous();
   if (pooling > 1) pooled = at::avg_pool2d(pooled, pooling, pooling);
   const int64_t height = pooled.size(2), width = pooled.size(3);
-  // [n, places, T, C]
-  auto p = pooled.reshape({n, words, channels, height * width})
-               .permute({0, 3, 1, 2});
-  const auto split = [&](const at::Tensor& y) {
-    return y.unflatten(-1, {heads, channels / heads}).transpose(-3, -2);
-  };
-  const auto positive = [](const at::Tensor& y) { return at::elu(y) + 1; };
-  struct Three {
-    at::Tensor q, k, v;
-  };
-  const auto projected = [&](const at::Tensor& words_in,
-                             const at::Tensor& guided) {
-    const auto h = layer.norm("norm1", words_in);
-    const auto both = at::cat({h, guided}, -1);
-    return Three{positive(split(part.linear("q", both))),
-                 positive(split(part.linear("k", both))),
-                 split(part.linear("v", h))};
-  };
-  const auto three =
-      projected(p, guide.unsqueeze(1).expand({-1, height * width, -1, -1}));
-  auto sums = three.k.transpose(-2, -1).matmul(three.v);  // [n, N, heads, d, d]
-  auto total = three.k.sum(-2, /*keepdim=*/true);         // [n, N, heads, 1, d]
-  if (pads > 0) {
-    const auto pad =
-        projected(layer("padding_tokens"), layer("padding_guidance"));
-    const auto count = static_cast<double>(pads);
-    sums = sums + pad.k.transpose(-2, -1).matmul(pad.v) * count;
-    total = total + pad.k * count;
+  const auto p = pooled.reshape({n, words, channels, height * width})
+                     .permute({0, 3, 1, 2});
+  std::vector<at::Tensor> parts;
+  for (const auto& some : p.split(block > 0 ? block : p.size(1), 1)) {
+    parts.push_back(attend_words(layer, some, guide, pads, heads));
   }
-  const auto weight = (three.q * total).sum(-1, /*keepdim=*/true) + kSumEpsilon;
-  const auto attended =
-      (three.q.matmul(sums) / weight).transpose(-3, -2).flatten(-2);
-  p = p + attended;
-  const auto hidden = at::relu(layer.linear("MLP.0", layer.norm("norm2", p)));
-  p = p + layer.linear("MLP.2", hidden);
-  auto out =
-      p.permute({0, 2, 3, 1}).reshape({n * words, channels, height, width});
+  auto out = at::cat(parts, 1)
+                 .permute({0, 2, 3, 1})
+                 .reshape({n * words, channels, height, width});
   if (pooling > 1) {
     out = at::upsample_bilinear2d(
         out, {x.size(3), x.size(4)}, /*align_corners=*/true);
@@ -247,6 +266,15 @@ at::Tensor decoded(const Part& part,
                        kNormEpsilon));
   }
   return y;
+}
+
+/// `make` of some words of x [n, T, ..] at a time, joined; 0: of all.
+template <class Make>
+at::Tensor in_blocks(const at::Tensor& x, int64_t block, const Make& make) {
+  if (block <= 0 || block >= x.size(1)) return make(x);
+  std::vector<at::Tensor> parts;
+  for (const auto& some : x.split(block, 1)) parts.push_back(make(some));
+  return at::cat(parts, 1);
 }
 
 void show(const Observer& observe,
@@ -290,7 +318,8 @@ at::Tensor plain_logits(const CatSegConfig& config,
                         const at::Tensor& text,
                         int64_t pooling,
                         int64_t word_limit,
-                        const Observer& observe) {
+                        const Observer& observe,
+                        int64_t block) {
   const Part head(weights, "transformer.");
   const int64_t n = maps.features.size(0);
   const int64_t height = maps.features.size(2), width = maps.features.size(3);
@@ -320,29 +349,41 @@ at::Tensor plain_logits(const CatSegConfig& config,
     const auto layer = head.in("layers").in(std::to_string(i));
     const auto swin = layer.in("swin_block");
     const auto gamma = swin.norm("guidance_norm", image);
-    auto tokens = x.flatten(2).transpose(1, 2);  // [n T, h w, C]
-    for (const bool shifted : {false, true}) {
-      const std::string block = shifted ? "block_2" : "block_1";
-      tokens = over_places(swin.in(block),
-                           tokens,
-                           gamma,
-                           cut_of(config, height, width, shifted),
-                           config.heads);
-      show(observe, name + ".swin_" + block, tokens);
-    }
-    const auto map =
-        tokens.transpose(1, 2).reshape({n, words, channels, height, width});
-    const auto out = over_words(
-        layer.in("attention"), map, guide, pooling, pads, config.heads);
+    const auto placed = in_blocks(
+        x.unflatten(0, {n, words}), block, [&](const at::Tensor& some) {
+          auto tokens = some.flatten(0, 1).flatten(2).transpose(1, 2);
+          for (const bool shifted : {false, true}) {
+            const std::string part = shifted ? "block_2" : "block_1";
+            tokens = over_places(swin.in(part),
+                                 tokens,
+                                 gamma,
+                                 cut_of(config, height, width, shifted),
+                                 config.heads);
+            show(observe, name + ".swin_" + part, tokens);
+          }
+          return tokens.transpose(1, 2).reshape(
+              {n, some.size(1), channels, height, width});
+        });
+    const auto out = over_words(layer.in("attention"),
+                                placed,
+                                guide,
+                                pooling,
+                                pads,
+                                config.heads,
+                                block);
     show(observe, name + ".class", out.transpose(1, 2));
     x = out.flatten(0, 1);
   }
-  x = decoded(head.in("decoder1"), x, maps.decoder1);
-  show(observe, "decoder_1", x);
-  x = decoded(head.in("decoder2"), x, maps.decoder2);
-  show(observe, "decoder_2", x);
   const auto logits =
-      head.conv("head", x).view({n, words, x.size(2), x.size(3)});
+      in_blocks(x.unflatten(0, {n, words}), block, [&](const at::Tensor& some) {
+        auto y =
+            decoded(head.in("decoder1"), some.flatten(0, 1), maps.decoder1);
+        show(observe, "decoder_1", y);
+        y = decoded(head.in("decoder2"), y, maps.decoder2);
+        show(observe, "decoder_2", y);
+        y = head.conv("head", y);
+        return y.view({n, some.size(1), y.size(2), y.size(3)});
+      });
   show(observe, "logits", logits);
   return logits;
 }

@@ -34,13 +34,16 @@ CatSegMaps plain_maps(const CatSegConfig& config,
 
 /// text [T, P, E], or [n, T, P, E] where windows have words of their own ->
 /// [n, T, 4 g, 4 g]. `word_limit` only pads here (0: it does not); who asks has
-/// chosen the words.
+/// chosen the words. `block` words, and as many places of attention over words,
+/// are worked off at a time (0: all): memory is that of one block beside x and
+/// the result, which do not depend on it but for rounding.
 at::Tensor plain_logits(const CatSegConfig& config,
                         const Tensors& weights,
                         const CatSegMaps& maps,
                         const at::Tensor& text,
                         int64_t pooling,
                         int64_t word_limit,
-                        const Observer& observe = {});
+                        const Observer& observe = {},
+                        int64_t block = 0);
 
 }  // namespace declip::cat_seg

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "checkpoint/tower_shapes.h"
+#include "cat_seg/cat_seg_file.h"
 #include "detect/detector_file.h"
 #include "families/clip_config.h"
 #include "families/clip_text.h"
@@ -23,7 +24,7 @@ namespace {
 std::string format_of(const CheckpointSource& source, bool has_config) {
   if (source.files.torchscript) return "openai-jit";
   const std::string format(source.layout.format);
-  if (format == "detector") return format;
+  if (format == "detector" || format == "cat-seg") return format;
   if (source.files.trainer) return "trainer";
   const auto file_name = utf8_path(source.files.path).filename().u8string();
   const bool open_clip = format == "open_clip" || has_config ||
@@ -68,6 +69,13 @@ void read_with_heads(const CheckpointSource& source, Checkpoint& out) {
   read_detector(source, out);
 }
 
+/// Fine-tuned inside a CAT-Seg.
+void read_in_cat_seg(const CheckpointSource& source, Checkpoint& out) {
+  read(source, out);
+  read_cat_seg(source, out);
+}
+
+constexpr Layout kCatSeg{"cat-seg", kCatSegNames, read_in_cat_seg};
 constexpr Layout kTopLevel{"", kTopLevelNames, read_with_heads};
 constexpr Layout kDetector{"detector", kDetectorNames, read_with_heads};
 
@@ -114,6 +122,8 @@ const std::array kSignatures{
     Signature{.key = "backbone.visual.transformer.resblocks.*",
               .layout = &kDetector},
     Signature{.key = "backbone.visual.conv1.weight", .layout = &kDetector},
+    Signature{.key = "sem_seg_head.predictor.clip_model.visual.transformer.*",
+              .layout = &kCatSeg},
     Signature{.key = "layer1.#.conv1.weight", .refusal = &kResNet},
     Signature{.key = "class_embedding", .layout = &kBareTower},
     Signature{.key = "conv1.weight", .layout = &kBareTower},

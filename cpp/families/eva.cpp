@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "cat_seg/cat_seg_file.h"
 #include "checkpoint/timm_config.h"
 #include "checkpoint/tower_shapes.h"
 #include "declip/error.h"
@@ -163,6 +164,13 @@ void read_with_heads(const CheckpointSource& source, Checkpoint& out) {
   read_detector(source, out);
 }
 
+/// Fine-tuned inside a CAT-Seg (DeCLIP's branch).
+void read_in_cat_seg(const CheckpointSource& source, Checkpoint& out) {
+  read(source, out);
+  read_cat_seg(source, out);
+}
+
+constexpr Layout kCatSeg{"cat-seg", kCatSegEvaNames, read_in_cat_seg};
 constexpr Layout kDetector{"detector", kDetectorNames, read_with_heads};
 
 constexpr Layout kTimmTrunk{"open_clip", kTimmTrunkNames, read_trunk};
@@ -216,6 +224,8 @@ constexpr std::array kSignatures{
     Signature{.key = "backbone.visual.blocks.#.mlp.w1.weight",
               .layout = &kDetector},
     Signature{.key = "backbone.visual.blocks.#.*", .refusal = &kEva01},
+    Signature{.key = "sem_seg_head.predictor.clip_model.visual.blocks.#.*",
+              .layout = &kCatSeg},
     Signature{.key = "blocks.#.attn.norm.weight",
               .layout = &kTimm,
               .also = "blocks.#.mlp.fc1_g.weight"},

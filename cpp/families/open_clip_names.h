@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <string_view>
 
 #include "checkpoint/key_map.h"
 
@@ -72,5 +73,35 @@ inline constexpr std::array kDetectorNames{
     KeyRule{"logit_scale", "logit_scale"},
     KeyRule{"logit_bias", "logit_bias"},
 };
+
+/// Both towers inside a CAT-Seg, whose plain ones keep the rows of queries,
+/// keys and values apart.
+inline constexpr std::string_view kInCatSeg =
+    "sem_seg_head.predictor.clip_model.";
+inline constexpr std::array kApartNames{
+    KeyRule{"visual.transformer.resblocks.#.attn.q_proj_weight",
+            "visual.transformer.resblocks.#.attn.in_proj_weight",
+            Transform::kQuery},
+    KeyRule{"visual.transformer.resblocks.#.attn.k_proj_weight",
+            "visual.transformer.resblocks.#.attn.in_proj_weight",
+            Transform::kKey},
+    KeyRule{"visual.transformer.resblocks.#.attn.v_proj_weight",
+            "visual.transformer.resblocks.#.attn.in_proj_weight",
+            Transform::kValue},
+    KeyRule{"transformer.resblocks.#.attn.q_proj_weight",
+            "text.transformer.resblocks.#.attn.in_proj_weight",
+            Transform::kQuery},
+    KeyRule{"transformer.resblocks.#.attn.k_proj_weight",
+            "text.transformer.resblocks.#.attn.in_proj_weight",
+            Transform::kKey},
+    KeyRule{"transformer.resblocks.#.attn.v_proj_weight",
+            "text.transformer.resblocks.#.attn.in_proj_weight",
+            Transform::kValue},
+};
+inline constexpr auto kCatSegNames =
+    joined(Prefixed<kApartNames, kInCatSeg>::kNames,
+           Prefixed<kTopLevelNames, kInCatSeg>::kNames);
+inline constexpr auto kCatSegEvaNames =
+    Prefixed<kCustomTextNames, kInCatSeg>::kNames;
 
 }  // namespace declip
