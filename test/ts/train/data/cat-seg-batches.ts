@@ -53,6 +53,10 @@ async function read(batches: CatSegBatches, step: number) {
   return out
 }
 
+/** Whether two pictures have the same bytes; a difference of so many numbers would take minutes to print. */
+const same = (a: Float32Array, b: Float32Array) =>
+  Buffer.from(a.buffer).equals(Buffer.from(b.buffer))
+
 t.test('draws have the published shares and ranges', t => {
   const { catSeg } = configOf({ scale: [1, 2] })
   const N = 4000
@@ -105,9 +109,11 @@ t.test('a step is a function of the seed and its number', async t => {
   const first = await read(one, 0)
   const fourth = await read(one, 3)
   const other = await batchesOf({})
-  t.strictSame(await read(other, 3), fourth, 'without the steps before it')
-  t.notSame(fourth.images, first.images)
-  t.notSame((await read(await batchesOf({}, 4), 0)).images, first.images)
+  const again = await read(other, 3)
+  t.ok(same(again.images, fourth.images), 'without the steps before it')
+  t.equal(again.labels.join(), fourth.labels.join())
+  t.notOk(same(fourth.images, first.images))
+  t.notOk(same((await read(await batchesOf({}, 4), 0)).images, first.images))
   t.strictSame(first.shape, [2, 3, SIDE, SIDE])
 })
 
