@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "declip/cat_seg.h"
 #include "declip/encoded_image.h"
 #include "declip/error.h"
 #include "declip/job_size.h"
@@ -51,9 +52,11 @@ Napi::Value resize_image(const Napi::CallbackInfo& info) {
         options.long_side =
             find_integer(o, "longSide").value_or(options.long_side);
         options.enlarge = find_bool(o, "enlarge").value_or(options.enlarge);
+        if (find_bool(o, "catSeg").value_or(false)) {
+          options.cat_seg = std::make_shared<CatSegOptions>();
+        }
         return [pixels = get_pixels(o), options](const Call&) {
-          return resize_linear_u8(
-              pixels, working_size({pixels.size(0), pixels.size(1)}, options));
+          return resize_to_working_size(pixels, options);
         };
       },
       Lane::kPreparation);

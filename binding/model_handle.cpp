@@ -263,10 +263,11 @@ Napi::Value ModelHandle::segment(const Napi::CallbackInfo& info) {
     const auto options = to_encode(get_object(o, "pipeline"));
     const auto words = get_integers(o, "wordClass");
     const auto post = to_post(get_object(o, "post"));
+    const auto planes = static_cast<int64_t>(words.size());
     return Sized{
         size_of_encoding(*model(), picture, options) +
-            size_of_labels(
-                size_of(picture), static_cast<int64_t>(words.size()), post),
+            size_of_asking(*model(), options, planes) +
+            size_of_labels(size_of(picture), planes, post),
         [model = model(), picture, options, text = to_words(o), words, post](
             const Call& call) {
           TimedSegmentation out;

@@ -3,6 +3,7 @@
 #include <ATen/ops/cat.h>
 
 #include "bank_handle.h"
+#include "declip/cat_seg.h"
 #include "declip/error.h"
 #include "declip/resize.h"
 #include "declip/talk2dino.h"
@@ -57,6 +58,23 @@ std::shared_ptr<const Talk2DinoOptions> to_talk2dino(const Napi::Object& o) {
   t->clean = get_bool(o, "clean");
   t->clean_weight = find_number(o, "cleanWeight").value_or(t->clean_weight);
   return t;
+}
+
+std::shared_ptr<const CatSegOptions> to_cat_seg(const Napi::Object& o) {
+  auto c = std::make_shared<CatSegOptions>();
+  c->sliding = find_bool(o, "sliding").value_or(c->sliding);
+  c->side = find_integer(o, "side");
+  c->canvas = find_integer(o, "canvas");
+  c->cut = find_integer(o, "cut");
+  c->stride = find_integer(o, "stride");
+  c->blocks = get_integers(o, "blocks");
+  if (const auto mode = find_string(o, "mode")) {
+    c->mode = dense_mode_from(*mode);
+  }
+  c->question.pooling =
+      find_integer(o, "pooling").value_or(c->question.pooling);
+  c->question.word_limit = find_integer(o, "wordLimit");
+  return c;
 }
 
 }  // namespace
@@ -131,6 +149,9 @@ EncodeOptions to_windows(const Napi::Object& pipeline) {
   options.pad_to = get_integer(pipeline, "padTo");
   options.aggregate_gain =
       find_number(pipeline, "aggregateGain").value_or(options.aggregate_gain);
+  if (!pipeline.Get("catSeg").IsUndefined()) {
+    options.cat_seg = to_cat_seg(get_object(pipeline, "catSeg"));
+  }
   return options;
 }
 
@@ -165,6 +186,7 @@ at::Tensor to_words(const Napi::Object& o) {
 PostOptions to_post(const Napi::Object& o) {
   PostOptions post;
   post.logit_scale = get_number(o, "logitScale");
+  post.independent = find_bool(o, "independent").value_or(post.independent);
   post.pamr_iterations = get_integer(o, "pamrIterations");
   post.pamr_dilations = get_integers(o, "pamrDilations");
   post.prob_threshold = get_number(o, "probThreshold");

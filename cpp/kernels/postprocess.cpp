@@ -175,6 +175,7 @@ void Postprocess::leave_out(const std::vector<bool>& words) {
 }
 
 float Postprocess::largest_probability(const at::Tensor& plane) const {
+  if (options_.independent) return plane.max().item<float>();
   const auto largest = at::zeros({1}, best_.options());
   DECLIP_RUN_TWIN(best_,
                   largest_probability,
@@ -190,7 +191,18 @@ void Postprocess::add(const at::Tensor& plane) {
   const float* logits = pixels_of(plane, best_);
   const auto scale = static_cast<float>(options_.logit_scale);
   const bool left_out = next_ >= left_;
-  if (left_out) {
+  if (options_.independent) {
+    // Labels ascend among the words that may give one: the first of equals.
+    if (!left_out) {
+      DECLIP_RUN_TWIN(best_,
+                      take_larger,
+                      logits,
+                      static_cast<int32_t>(label),
+                      state_.pixels,
+                      state_.best,
+                      state_.label);
+    }
+  } else if (left_out) {
     DECLIP_RUN_TWIN(best_, add_left_out, logits, scale, state_);
   } else {
     DECLIP_RUN_TWIN(
@@ -274,6 +286,15 @@ void Postprocess::rank(int64_t rank, int32_t* classes, int32_t* labels) const {
 }
 
 void Postprocess::threshold(const float* logits, const WordState& state) const {
+  if (options_.independent) {
+    const auto like = best_.options();
+    const auto scores =
+        at::from_blob(const_cast<float*>(logits), {state.pixels}, like);
+    at::from_blob(state.label, {state.pixels}, like.dtype(at::kInt))
+        .masked_fill_(scores < static_cast<float>(options_.prob_threshold),
+                      below_threshold(options_));
+    return;
+  }
   DECLIP_RUN_TWIN(best_,
                   threshold_labels,
                   logits,
@@ -287,6 +308,11 @@ void Postprocess::grade(uint8_t* certainty) const {
   if (left_ == 0) {  // no word is left, nothing is known
     at::from_blob(certainty, label_.sizes(), label_.options().dtype(at::kByte))
         .zero_();
+    return;
+  }
+  if (options_.independent) {
+    at::from_blob(certainty, label_.sizes(), label_.options().dtype(at::kByte))
+        .copy_(best_.clamp_min(0).sqrt_().mul_(255).add_(0.5).clamp_(1, 255));
     return;
   }
   DECLIP_RUN_TWIN(best_, label_certainty, state_, certainty);
@@ -345,7 +371,9 @@ Segmentation Postprocess::scores() const {
     // The class planes are not needed afterwards unless they are a result.
     auto probabilities = options_.logits ? at::empty_like(planes_) : planes_;
     for (int64_t c = 0; c < classes_; ++c) {
-      if (keep_[c]) {
+      if (keep_[c] && options_.independent) {
+        if (options_.logits) probabilities[c].copy_(planes_[c]);
+      } else if (keep_[c]) {
         DECLIP_RUN_TWIN(best_,
                         class_probability,
                         planes_[c].const_data_ptr<float>(),

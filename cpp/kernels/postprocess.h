@@ -47,8 +47,16 @@ class Postprocess {
   }
   /// After every word: the largest probability of a word, by its plane.
   float largest_probability(const at::Tensor& plane) const;
-  /// plane: contiguous float32 [H, W], the logits of the next word.
+  /// plane: contiguous float32 [H, W], the logits of the next word, or its
+  /// probabilities with `independent`.
   void add(const at::Tensor& plane);
+  /// Whether a plane of zeros may be skipped: one that is nobody's best, as
+  /// other words have probabilities above 0, and not asked for.
+  bool skips_zeros() const {
+    return options_.independent && !filters() && !all_planes_.defined();
+  }
+  /// In place of add() for such a plane.
+  void skip() { ++next_; }
 
   /// After every word: pixels per class before filters and thresholds.
   std::vector<int64_t> counts() const { return count_labels(); }

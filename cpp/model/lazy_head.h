@@ -53,7 +53,7 @@ class LazyHead {
   std::vector<std::weak_ptr<const MappedFile>> files_;
   mutable std::mutex mutex_;
   mutable std::shared_ptr<const File> file_;  // until it is made
-  mutable std::unique_ptr<const Head> head_;
+  mutable std::shared_ptr<const Head> head_;
 };
 
 }  // namespace declip

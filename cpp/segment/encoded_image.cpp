@@ -16,6 +16,9 @@
 #include "model/recipe.h"
 #include "segment/aggregate.h"
 #include "segment/bank_support.h"
+#include "segment/cat_seg_input.h"
+#include "segment/cat_seg_planes.h"
+#include "segment/cat_seg_view.h"
 #include "segment/image_engineering.h"
 #include "segment/labels.h"
 #include "segment/peaks.h"
@@ -37,6 +40,7 @@ struct EncodedImage::State {
   at::Tensor features;  // float32 [nW, E, h, w], see encode_windows()
   std::optional<Talk2DinoWindows> talk2dino;  // shares `features`
   std::optional<BankSupport> support;
+  std::optional<CatSegView> cat_seg;  // then there are no `features`
 
   /// What a bank adds to the scores of words.
   std::optional<ScoreShare> score_share(const at::Tensor& text) const {
@@ -95,6 +99,30 @@ at::Tensor load_image(const Model& model,
                                byte_scale(stats.mean),
                                byte_scale(stats.std)),
                 model.device());
+}
+
+/// Pixels 0..255 as detectron2 reads a picture: float32 [1, 3, H, W].
+at::Tensor load_pixels(const Model& model,
+                       const Picture& picture,
+                       const EncodeOptions& options) {
+  const auto rgb = picture.size
+                       ? rgb_pixels(picture.pixels)
+                       : resize_to_working_size(picture.pixels, options);
+  return upload(rgb.permute({2, 0, 1}).unsqueeze(0).to(at::kFloat),
+                model.device())
+      .contiguous();
+}
+
+at::Tensor normal_pixels(const Model& model, const at::Tensor& pixels) {
+  const auto& stats = model.info().config.pixels;
+  const auto three = [&](const std::array<double, 3>& unit) {
+    auto out = at::empty({1, 3, 1, 1}, at::kFloat);
+    for (size_t c = 0; c < 3; ++c) {
+      out[0][static_cast<int64_t>(c)].fill_(unit[c] * 255.0);
+    }
+    return out.to(pixels.device());
+  };
+  return (pixels - three(stats.mean)).div_(three(stats.std));
 }
 
 void check_text(const at::Tensor& text, int64_t width) {
@@ -259,6 +287,11 @@ at::Tensor region_values(const Model& model,
                          const EncodeOptions& options,
                          const RegionRows& regions,
                          const Call& call) {
+  if (options.cat_seg) {
+    throw Error(ErrorCode::kInvalidArg,
+                "A bank is made of patch features, which method 'cat-seg' "
+                "does not compare with words. Take another method.");
+  }
   const auto image = load_image(model, picture, options);
   const auto plan = plan_of({image.size(2), image.size(3)}, options);
   check_proxy(options, plan.size());
@@ -280,11 +313,27 @@ at::Tensor region_values(const Model& model,
 
 Size working_size(Size picture, const EncodeOptions& options) {
   if (options.short_side == 0) return picture;
+  if (options.cat_seg) {
+    return cat_seg_size(
+        picture, options.short_side, options.long_side, options.enlarge);
+  }
   return keep_ratio_size(
       picture, options.short_side, options.long_side, options.enlarge);
 }
 
+at::Tensor resize_to_working_size(const at::Tensor& pixels,
+                                  const EncodeOptions& options) {
+  const Size to = working_size({pixels.size(0), pixels.size(1)}, options);
+  if (!options.cat_seg) return resize_linear_u8(pixels, to);
+  const auto rgb = rgb_pixels(pixels);
+  return resize_pillow(rgb.const_data_ptr<uint8_t>(),
+                       {rgb.size(0), rgb.size(1)},
+                       to,
+                       PillowFilter::kBilinear);
+}
+
 int64_t count_windows(Size picture, const EncodeOptions& options) {
+  if (options.cat_seg) return count_cat_seg_inputs(*options.cat_seg);
   return plan_of(aggregate_size(working_size(picture, options), options),
                  options)
       .size();
@@ -309,7 +358,12 @@ std::shared_ptr<const EncodedImage> EncodedImage::encode(
     throw Error(ErrorCode::kInvalidArg, "augmentWeight must be 0..1.");
   }
   auto state = std::make_unique<State>();
-  state->image = load_image(model, picture, options);
+  // CAT-Seg's head takes pixels as they are, and normalises what it cut.
+  const auto pixels = options.cat_seg && !picture.normalised.defined()
+                          ? load_pixels(model, picture, options)
+                          : at::Tensor();
+  state->image = pixels.defined() ? normal_pixels(model, pixels)
+                                  : load_image(model, picture, options);
   state->size = picture.normalised.defined()
                     ? Size{state->image.size(2), state->image.size(3)}
                     : picture.size.value_or(
@@ -318,6 +372,18 @@ std::shared_ptr<const EncodedImage> EncodedImage::encode(
     check_regions(options.regions, state->size);
     state->regions = options.regions.to(at::kCPU);
     state->smallest_abstains = options.dense.corrclip.smallest_is_unsegmented;
+  }
+  if (options.cat_seg) {
+    const bool normalised = !pixels.defined();
+    state->cat_seg.emplace(
+        see_with_cat_seg(model,
+                         normalised ? state->image : pixels,
+                         normalised,
+                         options,
+                         call));
+    state->windows = state->cat_seg->geometry().inputs();
+    return std::shared_ptr<const EncodedImage>(
+        new EncodedImage(std::move(state)));
   }
   if (options.talk2dino) {
     if (aggregates(options)) {
@@ -375,11 +441,17 @@ int64_t EncodedImage::width() const { return state_->size.width; }
 int64_t EncodedImage::windows() const { return state_->windows; }
 int64_t EncodedImage::bytes() const {
   const auto& regions = state_->regions;
-  const auto own = state_->talk2dino
-                       ? state_->talk2dino->bytes()
-                       : static_cast<int64_t>(state_->features.nbytes());
+  const auto own = state_->cat_seg     ? state_->cat_seg->bytes()
+                   : state_->talk2dino ? state_->talk2dino->bytes()
+                                       : static_cast<int64_t>(
+                                             state_->features.nbytes());
   return own + static_cast<int64_t>(state_->image.nbytes() +
                                     (regions.defined() ? regions.nbytes() : 0));
+}
+
+double EncodedImage::operations(int64_t words) const {
+  if (state_->cat_seg) return state_->cat_seg->operations(words);
+  return static_cast<double>(bytes()) / 2 * static_cast<double>(words);
 }
 
 at::Tensor EncodedImage::window_logits(const at::Tensor& text) const {
@@ -405,7 +477,21 @@ Segmentation EncodedImage::segment(const at::Tensor& text,
     throw Error(ErrorCode::kInvalidArg,
                 "refine: 'vote' needs regions; encode the picture with masks.");
   }
+  if (options.independent && !state_->cat_seg) {
+    throw Error(ErrorCode::kInvalidArg,
+                "post.independent needs scores that are probabilities, as a "
+                "CAT-Seg head makes them; cosines of patches are none.");
+  }
   auto result = [&] {
+    if (state_->cat_seg) {
+      PostOptions own = options;
+      own.independent = true;
+      return labels_from_planes(state_->cat_seg->planes(text, state_->size, call),
+                                state_->image,
+                                word_class,
+                                own,
+                                call);
+    }
     if (!state_->talk2dino) {
       const auto low = window_logits(text);
       const auto share = state_->score_share(text);
@@ -431,6 +517,10 @@ Segmentation EncodedImage::segment(const at::Tensor& text,
 at::Tensor EncodedImage::similarity(const at::Tensor& text,
                                     const Call& call) const {
   const c10::InferenceMode guard;
+  if (state_->cat_seg) {
+    return all_planes(state_->cat_seg->planes(text, state_->size, call), call)
+        .to(at::kCPU);
+  }
   const auto low = window_logits(text);
   const auto share = state_->score_share(text);
   return planes_from_windows(
@@ -438,34 +528,65 @@ at::Tensor EncodedImage::similarity(const at::Tensor& text,
       .to(at::kCPU);
 }
 
+namespace {
+
+/// Peaks of every plane, looked for in the planes' size.
+std::vector<Peak> peaks_of_planes(const WordPlanes& source,
+                                  Size picture,
+                                  const PeakOptions& options,
+                                  const Call& call) {
+  const Size size = source.size();
+  const auto plane = at::empty({size.height, size.width}, source.options());
+  at::Tensor scratch;
+  std::vector<Peak> all;
+  for (int64_t k = 0; k < source.words(); ++k) {
+    call.check();
+    source.write(k, {0, size.height}, plane, scratch);
+    for (auto peak : find_peaks(plane, picture, options)) {
+      peak.text = k;
+      all.push_back(peak);
+    }
+  }
+  return all;
+}
+
+}  // namespace
+
 std::vector<Peak> EncodedImage::peaks(const at::Tensor& text,
                                       const PeakOptions& options,
                                       const Call& call) const {
   const c10::InferenceMode guard;
+  PeakOptions own = options;
+  if (state_->cat_seg) {
+    const auto& geometry = state_->cat_seg->geometry();
+    if (own.min_distance < 0) {
+      own.min_distance = 2 * state_->cat_seg->patch(state_->size.width);
+    }
+    // As fine as windows are blended, or as the one map is.
+    const int64_t map = 4 * state_->cat_seg->maps().features.size(2);
+    const Size working = geometry.sliding
+                             ? Size{geometry.canvas.height, geometry.canvas.width}
+                             : Size{map, map};
+    return peaks_of_planes(state_->cat_seg->planes(text, working, call),
+                           state_->size,
+                           own,
+                           call);
+  }
   const auto& plan = state_->plan;
   const auto low = window_logits(text);
   const Size working{plan.height, plan.width};
   const auto share = state_->score_share(text);
-  const PlaneSource source(low, plan, working, share ? &*share : nullptr);
-  PeakOptions own = options;
   if (own.min_distance < 0) {
     const double patch = static_cast<double>(plan.padded_width()) /
                          static_cast<double>(low.size(3));
     own.min_distance = 2 * patch * static_cast<double>(state_->size.width) /
                        static_cast<double>(plan.width);
   }
-  const auto plane = at::empty({working.height, working.width}, low.options());
-  at::Tensor scratch;
-  std::vector<Peak> all;
-  for (int64_t k = 0; k < source.words(); ++k) {
-    call.check();
-    source.write(k, {0, working.height}, plane, scratch);
-    for (auto peak : find_peaks(plane, state_->size, own)) {
-      peak.text = k;
-      all.push_back(peak);
-    }
-  }
-  return all;
+  return peaks_of_planes(
+      PlaneSource(low, plan, working, share ? &*share : nullptr),
+      state_->size,
+      own,
+      call);
 }
 
 }  // namespace declip

@@ -9,6 +9,8 @@
 #include "declip/bank.h"
 #include "model/text_rows.h"
 #include "segment/aggregate.h"
+#include "segment/cat_seg_input.h"
+#include "segment/cat_seg_view.h"
 
 namespace declip {
 namespace {
@@ -73,6 +75,21 @@ JobSize pass(const Model& model, double pictures, double pixels) {
           pictures * (12 * pixels + kBytesPerTokenAndChannel * tokens * width)};
 }
 
+/// Inputs of the tower and their side; none for options that will be refused.
+struct SeenByCatSeg {
+  int64_t inputs = 0, side = 0;
+};
+
+SeenByCatSeg seen_by_cat_seg(const CatSegConfig& config,
+                             const EncodeOptions& options) {
+  try {
+    const auto geometry = cat_seg_geometry(config, *options.cat_seg, 0);
+    return {geometry.inputs(), geometry.side};
+  } catch (const Error&) {
+    return {};  // the job says the same, and no more than that
+  }
+}
+
 }  // namespace
 
 JobSize operator+(const JobSize& a, const JobSize& b) {
@@ -123,6 +140,17 @@ JobSize size_of_encoding(const Model& model,
                          bool resized,
                          const EncodeOptions& options) {
   if (!model.device().is_cpu()) return unknown_size();
+  if (options.cat_seg) {
+    const auto& config = model.info().cat_seg;
+    if (!config) return {};  // the job says so, and no more than that
+    const auto seen = seen_by_cat_seg(*config, options);
+    auto out = pass(model,
+                    static_cast<double>(seen.inputs),
+                    static_cast<double>(seen.side * seen.side));
+    out.operations += kPerPixel * area(picture);
+    out.bytes = 3 * area(picture);
+    return out;
+  }
   Size size = picture;
   if (resized && options.short_side > 0) {
     try {
@@ -184,9 +212,23 @@ JobSize size_of_labels(Size picture,
   return out;
 }
 
-JobSize size_of_query(const EncodedImage& view, int64_t words) {
-  return {static_cast<double>(view.bytes()) / 2 * static_cast<double>(words),
+JobSize size_of_asking(const Model& model,
+                       const EncodeOptions& options,
+                       int64_t words) {
+  const auto& config = model.info().cat_seg;
+  if (!options.cat_seg || !config || !model.device().is_cpu()) return {};
+  const auto seen = seen_by_cat_seg(*config, options);
+  const int64_t patch = std::max<int64_t>(model.info().config.vision.patch, 1);
+  return {cat_seg_operations(*config,
+                             options.cat_seg->question,
+                             seen.inputs,
+                             seen.side / patch,
+                             words),
           0};
+}
+
+JobSize size_of_query(const EncodedImage& view, int64_t words) {
+  return {view.operations(words), 0};
 }
 
 JobSize size_of_resizing(const at::Tensor& pixels) {

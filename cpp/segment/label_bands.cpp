@@ -72,13 +72,13 @@ struct Desk {
 
   Postprocess postprocess;
   at::Tensor plane;    // of a word
-  at::Tensor scratch;  // PlaneSource's
+  at::Tensor scratch;  // the planes'
   std::vector<int64_t> counts;
 };
 
 class BandLabels {
  public:
-  BandLabels(const PlaneSource& source,
+  BandLabels(const WordPlanes& source,
              const std::vector<int64_t>& word_class,
              const PostOptions& post,
              const Call& call)
@@ -145,8 +145,17 @@ class BandLabels {
 
   void add(Desk& desk, int64_t word, RowRange rows, bool missing) {
     call_.check();
+    const bool zero = source_.is_zero(word);
+    if (zero && !missing && desk.postprocess.skips_zeros()) {
+      desk.postprocess.skip();
+      return;
+    }
     const auto plane = desk.plane.narrow(0, 0, rows.size());
-    source_.write(word, rows, plane, desk.scratch);
+    if (zero) {
+      plane.zero_();
+    } else {
+      source_.write(word, rows, plane, desk.scratch);
+    }
     if (missing) {
       desk.postprocess.add_missing(word, plane);
     } else {
@@ -198,6 +207,7 @@ class BandLabels {
       const auto plane = desk.plane.narrow(0, 0, rows.size());
       for (int64_t q = 0; q < words; ++q) {
         if (found[q] || !desk.postprocess.may_leave_out(q)) continue;
+        if (post_.independent && source_.is_zero(q)) continue;
         call_.check();
         source_.write(q, rows, plane, desk.scratch);
         if (desk.postprocess.largest_probability(plane) >=
@@ -296,7 +306,7 @@ class BandLabels {
                       desk.counts.data());
   }
 
-  const PlaneSource& source_;
+  const WordPlanes& source_;
   const PostOptions& post_;
   const Call& call_;
   std::vector<RowRange> bands_;
@@ -307,7 +317,7 @@ class BandLabels {
 
 }  // namespace
 
-Segmentation label_in_bands(const PlaneSource& source,
+Segmentation label_in_bands(const WordPlanes& source,
                             const std::vector<int64_t>& word_class,
                             const PostOptions& post,
                             const Call& call) {

@@ -5,7 +5,7 @@
 
 #include "declip/call.h"
 #include "declip/pipeline.h"
-#include "segment/plane_source.h"
+#include "segment/word_planes.h"
 
 namespace declip {
 
@@ -14,7 +14,7 @@ namespace declip {
 /// that no plane of floats has more rows than a band. Of the whole picture
 /// there are the labels, kRanks + 1 bytes per pixel with an area filter, and
 /// the scores that `post` asks for. The labels are those of Postprocess.
-Segmentation label_in_bands(const PlaneSource& source,
+Segmentation label_in_bands(const WordPlanes& source,
                             const std::vector<int64_t>& word_class,
                             const PostOptions& post,
                             const Call& call);

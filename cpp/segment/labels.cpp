@@ -16,15 +16,10 @@ namespace declip {
 namespace {
 
 /// The picture that PAMR follows, in the size of the result.
-at::Tensor resize_image(const at::Tensor& image,
-                        const WindowPlan& plan,
-                        Size size,
-                        at::Device device) {
-  if (!image.defined() || image.dim() != 4 || image.size(1) != 3 ||
-      image.size(2) != plan.height || image.size(3) != plan.width) {
-    throw Error(
-        ErrorCode::kInternal,
-        "PAMR needs the normalised image [1, 3, H, W] of the plan's size.");
+at::Tensor resize_image(const at::Tensor& image, Size size, at::Device device) {
+  if (!image.defined() || image.dim() != 4 || image.size(1) != 3) {
+    throw Error(ErrorCode::kInternal,
+                "PAMR needs the normalised image [1, 3, H, W].");
   }
   const auto in = image.to(device, at::kFloat).contiguous();
   auto out = at::empty({1, 3, size.height, size.width}, in.options());
@@ -42,30 +37,44 @@ Segmentation labels_from_windows(const at::Tensor& low,
                                  Size size,
                                  const Call& call,
                                  const ScoreShare* share) {
-  const PlaneSource source(low, plan, size, share);
+  if (post.pamr_iterations > 0 && image.defined() && image.dim() == 4 &&
+      (image.size(2) != plan.height || image.size(3) != plan.width)) {
+    throw Error(ErrorCode::kInternal,
+                "PAMR needs the image in the plan's size.");
+  }
+  return labels_from_planes(
+      PlaneSource(low, plan, size, share), image, word_class, post, call);
+}
+
+Segmentation labels_from_planes(const WordPlanes& source,
+                                const at::Tensor& image,
+                                const std::vector<int64_t>& word_class,
+                                const PostOptions& post,
+                                const Call& call) {
   const int64_t words = source.words();
+  const Size size = source.size();
+  const at::Device device = source.options().device();
   if (static_cast<int64_t>(word_class.size()) != words) {
     throw Error(ErrorCode::kInvalidArg,
                 "wordClass must have one entry per word (" +
                     std::to_string(words) + "), received " +
                     std::to_string(word_class.size()) + ".");
   }
-  if (post.pamr_iterations == 0 && low.is_cpu()) {
+  if (post.pamr_iterations == 0 && device.is_cpu()) {
     return label_in_bands(source, word_class, post, call);
   }
-  Postprocess postprocess(
-      word_class, post, size.height, size.width, low.device());
+  Postprocess postprocess(word_class, post, size.height, size.width, device);
   PamrAffinity affinity;
   if (post.pamr_iterations > 0) {
     call.check();
-    affinity = pamr_affinity(resize_image(image, plan, size, low.device()),
+    affinity = pamr_affinity(resize_image(image, size, device),
                              post.pamr_dilations);
   }
   // Only PAMR gains from several planes at a time; each takes 4 bytes a pixel.
   const int64_t together =
       std::min(post.pamr_iterations > 0 ? kPamrPlanes : 1, words);
   const auto planes =
-      at::empty({together, size.height, size.width}, low.options());
+      at::empty({together, size.height, size.width}, source.options());
   at::Tensor scratch;
   const int64_t passes = post.word_threshold > 0 ? 3 : 1;
   int64_t done = 0;  // planes of those passes
@@ -117,9 +126,13 @@ at::Tensor planes_from_windows(const at::Tensor& low,
                                Size size,
                                const Call& call,
                                const ScoreShare* share) {
-  const PlaneSource source(low, plan, size, share);
+  return all_planes(PlaneSource(low, plan, size, share), call);
+}
+
+at::Tensor all_planes(const WordPlanes& source, const Call& call) {
+  const Size size = source.size();
   auto planes =
-      at::empty({source.words(), size.height, size.width}, low.options());
+      at::empty({source.words(), size.height, size.width}, source.options());
   at::Tensor scratch;
   for (int64_t q = 0; q < source.words(); ++q) {
     call.check();

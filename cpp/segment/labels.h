@@ -10,6 +10,7 @@
 #include "declip/size.h"
 #include "image/windows.h"
 #include "segment/plane_source.h"
+#include "segment/word_planes.h"
 
 namespace declip {
 
@@ -35,6 +36,16 @@ Segmentation labels_from_windows(const at::Tensor& low,
                                  Size size,
                                  const Call& call,
                                  const ScoreShare* share = nullptr);
+
+/// The same of any planes. image is a normalised picture of any size.
+Segmentation labels_from_planes(const WordPlanes& source,
+                                const at::Tensor& image,
+                                const std::vector<int64_t>& word_class,
+                                const PostOptions& post,
+                                const Call& call);
+
+/// The planes themselves, of all words: float32 [Q, H, W].
+at::Tensor all_planes(const WordPlanes& source, const Call& call);
 
 /// The same blending without refinement or labels: float32 [Q, H, W].
 at::Tensor planes_from_windows(const at::Tensor& low,

@@ -10,6 +10,7 @@
 #include "image/windows.h"
 #include "kernels/resize_plane.h"
 #include "kernels/window_blend.h"
+#include "segment/word_planes.h"
 
 namespace declip {
 
@@ -22,8 +23,8 @@ struct ScoreShare {
 };
 
 /// Makes the planes of words in the size of the result from the logits of their
-/// windows, whole or some rows at a time; every row comes out the same.
-class PlaneSource {
+/// windows.
+class PlaneSource final : public WordPlanes {
  public:
   /// low  float32 [nW, Q, h, w], logits of every window and word on the patch
   ///      grid of the padded window
@@ -33,16 +34,13 @@ class PlaneSource {
               Size size,
               const ScoreShare* share = nullptr);
 
-  int64_t words() const { return low_.size(1); }
-  Size size() const { return size_; }
-  at::TensorOptions options() const { return low_.options(); }
-
-  /// out is [rows.size(), size.width] on the device of the logits. `scratch`
-  /// is working memory that may serve any number of calls, one at a time.
+  int64_t words() const override { return low_.size(1); }
+  Size size() const override { return size_; }
+  at::TensorOptions options() const override { return low_.options(); }
   void write(int64_t word,
              RowRange rows,
              const at::Tensor& out,
-             at::Tensor& scratch) const;
+             at::Tensor& scratch) const override;
 
  private:
   void mix(int64_t word, RowRange rows, const at::Tensor& plane) const;

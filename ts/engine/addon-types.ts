@@ -1228,9 +1228,14 @@ export interface NativeAddon {
     options: NativeCall & { maps: readonly NativeTensor[]; dtype: 'float32' | 'bfloat16' },
   ): Promise<NativeTensor>
   preprocess(options: NativeCall & NativePixels & NativePreprocess): Promise<NativeTensor>
-  /** OpenCV's bilinear resize, as a pipeline begins with: uint8 [H, W, 3]. Beside running models. */
+  /**
+   * The resize that a pipeline begins with: uint8 [H, W, 3]. Beside running models. OpenCV's bilinear one, and
+   * Pillow's with `catSeg`.
+   */
   resize(
-    options: NativeCall & NativePixels & Pick<NativePipeline, 'shortSide' | 'longSide' | 'enlarge'>,
+    options: NativeCall &
+      NativePixels &
+      Pick<NativePipeline, 'shortSide' | 'longSide' | 'enlarge'> & { catSeg?: boolean | undefined },
   ): Promise<NativeTensor>
   /** The windows that a picture of this size has. */
   countWindows(options: Omit<NativePipeline, 'dense'> & { width: number; height: number }): number

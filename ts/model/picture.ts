@@ -34,14 +34,14 @@ export async function readyPicture(
   const { pixels, width, height } = await image.decode()
   warnOfWindows(addon, pipeline, width, height)
   const { shortSide, longSide, enlarge, proxySeesPicture = false } = pipeline
-  // A foundation model may see the picture in its own size, and a bank's does; CAT-Seg's is resized as Pillow does it.
-  const whole =
-    proxySeesPicture || pipeline.bank !== undefined || pipeline.catSeg !== undefined || call.whole
+  const catSeg = pipeline.catSeg !== undefined
+  // A foundation model may see the picture in its own size, and a bank's does.
+  const whole = proxySeesPicture || pipeline.bank !== undefined || call.whole
   if (whole || shortSide === 0 || Math.min(width, height) <= shortSide) {
     return { picture: pixels, dispose: () => {} }
   }
   const small = await callNative(addon, { ...call, onProgress: undefined }, job =>
-    addon.resize({ ...job, ...pixels, shortSide, longSide, enlarge }),
+    addon.resize({ ...job, ...pixels, shortSide, longSide, enlarge, catSeg }),
   )
   image.close()
   return { picture: { pixels: small, of: { width, height } }, dispose: () => small.dispose() }
@@ -55,7 +55,7 @@ function warnOfWindows(
 ): void {
   const windows = countWindows(addon, { ...pipeline, width, height })
   if (windows <= MANY_WINDOWS) return
-  const { window, stride, shortSide } = pipeline
+  const { window, stride, shortSide } = { ...pipeline, ...cutsOf(pipeline) }
   const resized = shortSide === 0 ? 'in its own size' : `with shortSide ${shortSide}`
   warnOnce(
     `A picture of ${width} x ${height} pixels ${resized} has ${windows} windows of ${window} pixels, every ` +
@@ -64,6 +64,11 @@ function warnOfWindows(
     MANY_WINDOWS_WARNING,
     MANY_WINDOWS_WARNING,
   )
+}
+
+/** What CAT-Seg's windows are called; those of its released heads where nothing is said. */
+function cutsOf({ catSeg }: Omit<NativePipeline, 'dense'>): { window?: number; stride?: number } {
+  return catSeg === undefined ? {} : { window: catSeg.cut ?? 384, stride: catSeg.stride ?? 256 }
 }
 
 function countWindows(

@@ -72,8 +72,9 @@ struct CatSegLogits {
   at::Tensor kept;
 };
 
-/// CAT-Seg's head. Immutable: calls may overlap.
-class CatSeg {
+/// CAT-Seg's head. Immutable: calls may overlap. What asks it later holds it
+/// by shared_from_this().
+class CatSeg : public std::enable_shared_from_this<CatSeg> {
  public:
   virtual ~CatSeg() = default;
   const CatSegConfig& config() const { return config_; }

@@ -55,7 +55,12 @@ struct EncodeOptions {
 /// The size that a picture has when windows are cut from it.
 Size working_size(Size picture, const EncodeOptions& options);
 
-/// The windows of a picture of this size.
+/// 8-bit pixels [H, W, C] in working_size(), as encode() would resize them.
+at::Tensor resize_to_working_size(const at::Tensor& pixels,
+                                  const EncodeOptions& options);
+
+/// The windows of a picture of this size. Of CAT-Seg's inputs, where options
+/// leave sides to the head, as many as released heads have.
 int64_t count_windows(Size picture, const EncodeOptions& options);
 
 /// A picture: 8-bit pixels of any size, or pixels that are already normalised
@@ -80,7 +85,7 @@ struct PeakOptions {
 struct Peak {
   int64_t text = 0;
   double x = 0, y = 0;
-  double score = 0;  // cosine
+  double score = 0;  // as similarity() has it
 };
 
 /// An encoded picture. Any number of vocabularies can be asked of it without
@@ -98,6 +103,8 @@ class EncodedImage {
   int64_t width() const;
   int64_t windows() const;
   int64_t bytes() const;
+  /// What asking so many words takes, without their planes' pixels.
+  double operations(int64_t words) const;
 
   /// text [Q, E], one row per word; word_class[q] is the class 0..C-1 of word
   /// q.
@@ -107,7 +114,8 @@ class EncodedImage {
                        const Call& call) const;
 
   /// Cosine of every pixel with every row of text [K, E]: float32 [K, H, W],
-  /// averaged over windows, upsampled, neither refined nor scaled.
+  /// averaged over windows, upsampled, neither refined nor scaled. With CAT-Seg
+  /// the probability that its head gives each row in the company of the others.
   at::Tensor similarity(const at::Tensor& text, const Call& call) const;
 
   /// The highest places of the similarity with every row of text [K, E], row

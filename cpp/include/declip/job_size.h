@@ -54,7 +54,13 @@ JobSize size_of_encoding(const Model& model,
 /// words and features.
 JobSize size_of_labels(Size picture, int64_t words, const PostOptions& options);
 
-/// The products of words and features: view.segment() and view.similarity().
+/// What a CAT-Seg head takes for so many words of a picture; nothing where
+/// `options` say another method.
+JobSize size_of_asking(const Model& model,
+                       const EncodeOptions& options,
+                       int64_t words);
+
+/// The products of words and features, or what a CAT-Seg head takes: view.segment() and view.similarity().
 JobSize size_of_query(const EncodedImage& view, int64_t words);
 
 /// Resizing and normalising 8-bit pixels.
