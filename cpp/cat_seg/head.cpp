@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "cat_seg/fused_head.h"
 #include "cat_seg/plain_head.h"
 #include "declip/error.h"
 
@@ -87,9 +88,11 @@ class Head final : public CatSeg {
   Head(const CatSegConfig& config,
        const Weights& weights,
        const Numerics& numerics)
-      : CatSeg(config),
-        numerics_(numerics),
-        weights_(all_tensors(config, weights)) {}
+      : CatSeg(config), weights_(all_tensors(config, weights)) {
+    if (FusedHead::fits(config_, weights_, numerics)) {
+      fused_ = std::make_unique<const FusedHead>(config_, weights_, numerics);
+    }
+  }
 
   CatSegMaps encode(const Stages& stages, const Call& call) const override {
     const c10::InferenceMode guard;
@@ -116,26 +119,34 @@ class Head final : public CatSeg {
     const int64_t count = maps.features.size(0);
     const bool chosen = limit > 0 && words.size(0) > limit;
     CatSegLogits out;
-    std::vector<at::Tensor> all, kept;
+    auto asked = words.unsqueeze(0).expand({count, -1, -1, -1});
+    if (chosen) {
+      std::vector<at::Tensor> kept;
+      for (int64_t i = 0; i < count; ++i) {
+        call.check();
+        kept.push_back(best_words(maps.features[i], words, limit));
+      }
+      out.kept = at::stack(kept);
+      asked = words.index_select(0, out.kept.flatten())
+                  .view({count, limit, words.size(1), words.size(2)});
+    }
+    if (fused_) {
+      out.maps = fused_->logits(maps, asked, question.pooling, limit, call);
+      return out;
+    }
+    std::vector<at::Tensor> all;
     for (int64_t i = 0; i < count; ++i) {
       call.check();
-      const auto window = window_of(maps, i);
-      auto own = words;
-      if (chosen) {
-        kept.push_back(best_words(window.features[0], words, limit));
-        own = words.index_select(0, kept.back());
-      }
       all.push_back(plain_logits(config_,
                                  weights_,
-                                 window,
-                                 own,
+                                 window_of(maps, i),
+                                 asked[i],
                                  question.pooling,
                                  limit,
                                  {},
                                  kWordBlock));
     }
     out.maps = at::cat(all);
-    if (chosen) out.kept = at::stack(kept);
     return out;
   }
 
@@ -194,8 +205,8 @@ class Head final : public CatSeg {
     return x / x.norm(2, {-1}, /*keepdim=*/true).clamp_min(1e-12);
   }
 
-  Numerics numerics_;
   Tensors weights_;
+  std::unique_ptr<const FusedHead> fused_;  // null: LibTorch's operators
 };
 
 }  // namespace

@@ -41,6 +41,7 @@ const CPP = {
   kernels: 'loops over pixels and tokens, CPU and CUDA',
   checkpoint: 'what a family is; configurations',
   model: 'towers, dense modes, the walk over blocks',
+  cat_seg: "CAT-Seg's head: costs aggregated over places and words",
   detect: "F-ViT's heads: pyramid, proposals, boxes, masks",
   families: 'one file a family of checkpoints',
   bank: "a bank's file and its search",
