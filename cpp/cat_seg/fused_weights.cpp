@@ -127,8 +127,8 @@ FusedClass::FusedClass(const Tensors& weights,
   const auto value = [&](const std::string& which) {
     return head_value(weights, which);
   };
-  norm1 = FusedNorm(weights, name + "norm1", shape.stride());
-  norm2 = FusedNorm(weights, name + "norm2", shape.stride());
+  norm1 = FusedNorm(weights, outer + "norm1", shape.stride());
+  norm2 = FusedNorm(weights, outer + "norm2", shape.stride());
   const auto three = three_products(weights, name, shape, 1);
   guide = three.guide;
   auto bias = at::zeros({3 * shape.all()}, at::kFloat);
@@ -138,15 +138,17 @@ FusedClass::FusedClass(const Tensors& weights,
         .copy_(head_rows(found->second.to(at::kFloat), shape));
   }
   qkv = FusedLayer(three.rows, bias, shape.bfloat16);
-  fc1 = FusedLayer(
-      value(name + "MLP.0.weight"), value(name + "MLP.0.bias"), shape.bfloat16);
-  fc2 = FusedLayer(
-      value(name + "MLP.2.weight"), value(name + "MLP.2.bias"), shape.bfloat16);
+  fc1 = FusedLayer(value(outer + "MLP.0.weight"),
+                   value(outer + "MLP.0.bias"),
+                   shape.bfloat16);
+  fc2 = FusedLayer(value(outer + "MLP.2.weight"),
+                   value(outer + "MLP.2.bias"),
+                   shape.bfloat16);
 
   const auto token = at::layer_norm(value(outer + "padding_tokens").flatten(),
                                     {shape.channels},
-                                    value(name + "norm1.weight"),
-                                    value(name + "norm1.bias"),
+                                    value(outer + "norm1.weight"),
+                                    value(outer + "norm1.bias"),
                                     kFillEpsilon);
   const auto products = at::mv(three.rows, token);
   const auto guided =

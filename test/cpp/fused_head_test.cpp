@@ -66,7 +66,7 @@ class RandomHead {
       layer(outer + "attention.q", c, c + sizes.text, 1);
       layer(outer + "attention.k", c, c + sizes.text, 1);
       layer(outer + "attention.v", c, c, 1);
-      feed_forward(outer + "attention.", "MLP.0", "MLP.2");
+      feed_forward(outer, "MLP.0", "MLP.2");
     }
     decoder("decoder1", c, sizes.first, sizes.guide1);
     decoder("decoder2", sizes.first, sizes.second, sizes.guide2);
@@ -263,7 +263,7 @@ class SlowHead {
     };
     p = at::cat({p, repeated("padding_tokens")}, 1);
     guidance = at::cat({guidance, repeated("padding_guidance")}, 1);
-    const auto h = norm(p, inner + "norm1");
+    const auto h = norm(p, name + "norm1");
     const auto u = at::cat({h, guidance}, -1);
     const auto q = heads(at::elu(linear(u, inner + "q")) + 1);
     const auto k = heads(at::elu(linear(u, inner + "k")) + 1);
@@ -272,8 +272,8 @@ class SlowHead {
     const auto attended =
         at::matmul(weights, v) / (weights.sum(-1, true) + 1e-6);
     p = p + attended.transpose(1, 2).flatten(2);
-    p = p + linear(at::relu(linear(norm(p, inner + "norm2"), inner + "MLP.0")),
-                   inner + "MLP.2");
+    p = p + linear(at::relu(linear(norm(p, name + "norm2"), name + "MLP.0")),
+                   name + "MLP.2");
     const auto back = p.narrow(1, 0, count_)
                           .unflatten(0, {images_, places})
                           .permute({0, 2, 3, 1})
