@@ -115,7 +115,8 @@ at::Tensor RecordedCatSeg::places(const std::string& block,
   const int64_t pictures = guidance.size(0);
   const bool whole = grid <= config_.window;
   const int64_t window = whole ? grid : config_.window;
-  const auto sides = tile_sides(grid, window, shifted && !whole ? window / 2 : 0);
+  const auto sides =
+      tile_sides(grid, window, shifted && !whole ? window / 2 : 0);
   const auto attention = block + "attn.";
   const auto& wq = weight(attention + "q.weight");
   const auto& wk = weight(attention + "k.weight");
@@ -135,16 +136,16 @@ at::Tensor RecordedCatSeg::places(const std::string& block,
               at::cat({at::zeros({2 * c}, x.options()),
                        weight(attention + "v.bias")}));  // (n, N, 3 C)
   const auto parts = own.split_with_sizes({2 * c, c}, 2);
-  const auto qk = (parts[0].unflatten(0, {pictures, n / pictures}) +
-                   common.unsqueeze(1))
-                      .flatten(0, 1)
-                      .chunk(2, 2);
+  const auto qk =
+      (parts[0].unflatten(0, {pictures, n / pictures}) + common.unsqueeze(1))
+          .flatten(0, 1)
+          .chunk(2, 2);
   const auto head = [&](const at::Tensor& t) {
     return t.unflatten(-1, {config_.heads, c / config_.heads});
   };
   const auto q = head(qk[0]), k = head(qk[1]), v = head(parts[1]);
-  const double scale =
-      1 / std::sqrt(static_cast<double>(c) / static_cast<double>(config_.heads));
+  const double scale = 1 / std::sqrt(static_cast<double>(c) /
+                                     static_cast<double>(config_.heads));
   std::vector<int64_t> sizes;
   for (const int64_t height : sides) {
     for (const int64_t width : sides) sizes.push_back(height * width);
@@ -190,8 +191,8 @@ at::Tensor RecordedCatSeg::words(const std::string& layer,
   const auto& wv = weight(attention + "v.weight");
   const auto& bv = weight(attention + "v.bias");
   const auto guided = at::cat({wq.slice(1, c), wk.slice(1, c)});
-  const auto guided_bias = at::cat(
-      {weight(attention + "q.bias"), weight(attention + "k.bias")});
+  const auto guided_bias =
+      at::cat({weight(attention + "q.bias"), weight(attention + "k.bias")});
   const auto stacked = at::cat({wq.slice(1, 0, c), wk.slice(1, 0, c), wv});
   const auto stacked_bias = at::cat({at::zeros({2 * c}, x.options()), bv});
   const auto project = [&](const at::Tensor& rows, const at::Tensor& guidance) {
@@ -250,13 +251,12 @@ at::Tensor RecordedCatSeg::decode(const std::string& step,
   const int64_t n = x.size(0), grid = x.size(1), c = x.size(3);
   const int64_t out = up.size(1), pictures = guidance.size(0);
   // Every place becomes four.
-  const auto wide =
-      product(x,
-              up.permute({2, 3, 1, 0}).reshape({4 * out, c}),
-              weight(step + "up.bias").repeat({4}))
-          .view({n, grid, grid, 2, 2, out})
-          .permute({0, 1, 3, 2, 4, 5})
-          .reshape({n, 2 * grid, 2 * grid, out});
+  const auto wide = product(x,
+                            up.permute({2, 3, 1, 0}).reshape({4 * out, c}),
+                            weight(step + "up.bias").repeat({4}))
+                        .view({n, grid, grid, 2, 2, out})
+                        .permute({0, 1, 3, 2, 4, 5})
+                        .reshape({n, 2 * grid, 2 * grid, out});
   const auto twice = step + "conv.double_conv.";
   const auto& first = weight(twice + "0.weight");
   const auto normed = [&](const std::string& name, const at::Tensor& y) {
@@ -310,9 +310,8 @@ at::Tensor RecordedCatSeg::logits(const at::Tensor& features,
   const auto cost = l2_normalize(text, 1)
                         .matmul(unit.flatten(2))  // (B, T, g g)
                         .view({pictures * count, 1, grid, grid});
-  auto x = as_rows(convolved(cost,
-                             weight(head + "conv1.weight"),
-                             weight(head + "conv1.bias")));
+  auto x = as_rows(convolved(
+      cost, weight(head + "conv1.weight"), weight(head + "conv1.bias")));
   for (int64_t i = 0; i < config_.layers; ++i) {
     const auto layer = head + "layers." + std::to_string(i) + ".";
     const auto normed =

@@ -15,8 +15,8 @@ namespace declip {
 namespace {
 
 constexpr int64_t kBaseWidth = 768, kLargeWidth = 1024;
-constexpr int64_t kHiddenTimes = 4;  // of both MLPs, relative to the channels
-constexpr int64_t kCostSide = 7;     // of the convolution over the cost
+constexpr int64_t kHiddenTimes = 4;    // of both MLPs, relative to the channels
+constexpr int64_t kCostSide = 7;       // of the convolution over the cost
 constexpr int64_t kNormChannels = 16;  // of a group of the decoder's norms
 
 void or_else(int64_t& value, int64_t usual) {
@@ -45,10 +45,7 @@ class NewCatSeg {
             int64_t in,
             int64_t side,
             bool bias = true) {
-    layer(name,
-          {out, in, side, side},
-          bias ? out : 0,
-          in * side * side);
+    layer(name, {out, in, side, side}, bias ? out : 0, in * side * side);
   }
   /// PyTorch takes a transposed convolution's outputs for its inputs.
   void transposed(const std::string& name,
@@ -133,8 +130,7 @@ void check_cat_seg_config(const CatSegConfig& c, const ModelConfig& model) {
   whole("head.canvas", c.canvas);
   whole("head.cut", c.cut);
   whole("head.stride", c.stride);
-  check_range(
-      "head.wordLimit", static_cast<double>(c.word_limit), 0, INFINITY);
+  check_range("head.wordLimit", static_cast<double>(c.word_limit), 0, INFINITY);
   if (c.prompts != 1) {
     refuse_size("A head that is trained has one prompt a word",
                 std::to_string(c.prompts));
@@ -157,15 +153,17 @@ void check_cat_seg_config(const CatSegConfig& c, const ModelConfig& model) {
   const std::array<int64_t, 2> inputs{c.channels, c.decoder[0]};
   for (size_t i = 0; i < 2; ++i) {
     if (c.decoder[i] % kNormChannels != 0) {
-      refuse_size("head.decoder must be multiples of 16, as groups of its "
-                  "norms are",
-                  std::to_string(c.decoder[i]));
+      refuse_size(
+          "head.decoder must be multiples of 16, as groups of its "
+          "norms are",
+          std::to_string(c.decoder[i]));
     }
     if (c.decoder_guidance[i] >= inputs[i]) {
-      refuse_size("head.decoderGuidance must be less than the channels that it "
-                  "joins, " +
-                      std::to_string(inputs[i]),
-                  std::to_string(c.decoder_guidance[i]));
+      refuse_size(
+          "head.decoderGuidance must be less than the channels that it "
+          "joins, " +
+              std::to_string(inputs[i]),
+          std::to_string(c.decoder_guidance[i]));
     }
   }
   const int64_t patch = model.vision.patch, layers = model.vision.layers;
@@ -203,8 +201,7 @@ std::map<std::string, at::Tensor> initial_cat_seg(const CatSegConfig& c,
   const std::string head = "transformer.";
   out.conv(head + "conv1", c.channels, c.prompts, kCostSide);
   out.conv(head + "guidance_projection.0", c.image_guidance, c.embed_dim, 3);
-  out.linear(
-      head + "text_guidance_projection.0", c.text_guidance, c.embed_dim);
+  out.linear(head + "text_guidance_projection.0", c.text_guidance, c.embed_dim);
   for (size_t i = 0; i < 2; ++i) {
     out.conv(head + "decoder_guidance_projection." + std::to_string(i) + ".0",
              c.decoder_guidance[i],

@@ -11,8 +11,7 @@ namespace {
 /// Numbers of resized logits in work, in floats; bounds memory alone.
 constexpr int64_t kNumbersAtATime = 1 << 22;
 
-struct CatSegLossFunction
-    : torch::autograd::Function<CatSegLossFunction> {
+struct CatSegLossFunction : torch::autograd::Function<CatSegLossFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* context,
                             const at::Tensor& logits,
                             const at::Tensor& labels) {

@@ -62,16 +62,16 @@ at::Tensor cat_seg_tokens(const CatSegTrainOptions& options) {
   if (!tokens.defined() || tokens.dim() != 2 ||
       !at::isIntegralType(tokens.scalar_type(), false) ||
       tokens.size(0) != classes || classes == 0) {
-    throw Error(ErrorCode::kInvalidArg,
-                c10::str("tokens must be whole numbers [T, L], the prompt of "
-                         "each of the ",
-                         classes,
-                         " classes, received ",
-                         tokens.defined() ? c10::str(tokens.scalar_type(),
-                                                     " ",
-                                                     tokens.sizes())
-                                          : std::string("nothing"),
-                         "."));
+    throw Error(
+        ErrorCode::kInvalidArg,
+        c10::str("tokens must be whole numbers [T, L], the prompt of "
+                 "each of the ",
+                 classes,
+                 " classes, received ",
+                 tokens.defined()
+                     ? c10::str(tokens.scalar_type(), " ", tokens.sizes())
+                     : std::string("nothing"),
+                 "."));
   }
   return tokens.to(at::kCPU, at::kLong).contiguous();
 }
@@ -125,10 +125,10 @@ struct CatSegTrainer::State {
   at::ScalarType products = at::kFloat;
   CatSegTowerTensors towers;  // float32; those that learn are leaves
   std::map<std::string, at::Tensor> head;  // leaves, by their short names
-  std::string print;          // of what of the towers stays
-  std::unique_ptr<VisionEncoder> frozen;  // where no tower learns
-  at::Tensor tokens;                      // int64 [T, L]
-  at::Tensor words;                       // unit [T, E], where no tower learns
+  std::string print;                       // of what of the towers stays
+  std::unique_ptr<VisionEncoder> frozen;   // where no tower learns
+  at::Tensor tokens;                       // int64 [T, L]
+  at::Tensor words;                        // unit [T, E], where no tower learns
   LearningState learned;
   Ranks ranks;
 
@@ -187,8 +187,7 @@ void CatSegTrainer::State::backward(const CatSegBatch& part,
       stages.blocks.push_back(std::move(stage));
     }
     stages.features =
-        finish_dense(*tower, trunk->output(), grid, config.mode)
-            .to(at::kFloat);
+        finish_dense(*tower, trunk->output(), grid, config.mode).to(at::kFloat);
   } else {
     const c10::NoGradGuard guard;
     StageOptions wanted;
@@ -239,8 +238,8 @@ void CatSegTrainer::State::accumulate(const std::vector<CatSegBatch>& parts,
     numerics.recorded = true;
     const auto tensors = towers.internal();
     const Weights weights(tensors, device, at::kFloat, quiet);
-    text = encode_words(
-        TextTower(*student.config.text, weights, numerics), quiet);
+    text =
+        encode_words(TextTower(*student.config.text, weights, numerics), quiet);
     leaf = text.detach().requires_grad_();
   }
   const double share = 1.0 / (static_cast<double>(parts.size()) * ranks.size());
@@ -328,10 +327,9 @@ CatSegTrainer::CatSegTrainer(const Checkpoint& student,
       }
     }
   } else if (!student.cat_seg_fault.empty()) {
-    throw Error(
-        ErrorCode::kWeights,
-        student.path + " holds a head that is not whole: " +
-            student.cat_seg_fault);
+    throw Error(ErrorCode::kWeights,
+                student.path + " holds a head that is not whole: " +
+                    student.cat_seg_fault);
   } else {
     s.config = new_cat_seg_config(options.head, model);
     head = initial_cat_seg(s.config, model.vision.width, options.seed);
@@ -457,10 +455,10 @@ TrainStep CatSegTrainer::step(const std::vector<CatSegBatch>& parts,
   const TrainingMode mode;
   auto& s = *state_;
   if (!s.kept) s.kept.emplace();
-  const auto result = update(s.learned.learning,
-                             s.learned.optimizer,
-                             s.options.clip_norm,
-                             [&] { return s.accumulate(parts, call); });
+  const auto result =
+      update(s.learned.learning, s.learned.optimizer, s.options.clip_norm, [&] {
+        return s.accumulate(parts, call);
+      });
   s.learned.advance(result.step, s.options.ema_decay);
   return result;
 }

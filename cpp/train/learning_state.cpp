@@ -73,10 +73,9 @@ void LearningState::save(
   write_safetensors(path, out, metadata);
 }
 
-void LearningState::load(
-    const std::string& path,
-    const std::string& format,
-    const std::function<void(const StateFile&)>& check) {
+void LearningState::load(const std::string& path,
+                         const std::string& format,
+                         const std::function<void(const StateFile&)>& check) {
   const c10::NoGradGuard guard;
   const StateFile file(path, format);
   check(file);
