@@ -7,6 +7,7 @@
 #include <cmath>
 #include <utility>
 
+#include "cat_seg/cat_seg_file.h"
 #include "checkpoint/family.h"
 #include "declip/error.h"
 #include "train/training_mode.h"
@@ -14,7 +15,6 @@
 namespace declip {
 namespace {
 
-constexpr int64_t kBaseWidth = 768, kLargeWidth = 1024;
 constexpr int64_t kHiddenTimes = 4;    // of both MLPs, relative to the channels
 constexpr int64_t kCostSide = 7;       // of the convolution over the cost
 constexpr int64_t kNormChannels = 16;  // of a group of the decoder's norms
@@ -95,19 +95,13 @@ CatSegConfig new_cat_seg_config(CatSegConfig c, const ModelConfig& model) {
   or_else(c.guidance, {256, 128});
   or_else(c.decoder, {64, 32});
   or_else(c.decoder_guidance, {32, 16});
-  or_else(c.side, tower.width == kLargeWidth ? 336 : 384);
+  or_else(c.side, usual_cat_seg_side(tower));
   or_else(c.canvas, 640);
   or_else(c.cut, 384);
   or_else(c.stride, 256);
   or_else(c.heads, 4);
   or_else(c.window, 12);
-  const int64_t layers = tower.layers;
-  or_else(c.blocks,
-          tower.width == kBaseWidth && layers == 12 ? std::vector<int64_t>{3, 7}
-          : tower.width == kLargeWidth && layers == 24
-              ? std::vector<int64_t>{7, 15}
-              : std::vector<int64_t>{(layers + 1) / 3 - 1,
-                                     (2 * layers + 1) / 3 - 1});
+  or_else(c.blocks, usual_guiding_blocks(tower.layers));
   if (!plain && c.mode == DenseMode::kCatSeg) {
     c.mode = DenseMode::kCsa;
     c.unit_patches = true;
