@@ -182,8 +182,10 @@ TEST(colours_go_through_hsv_and_back_as_the_cone_says) {
       }
     }
   }
-  CHECK(far_hue < 0.51);
-  CHECK(far_saturation < 0.51);
+  // Rounded, and OpenCV's factors are rounded to 1 / 4096 before: 255 of them
+  // are off by as much as 0.031.
+  CHECK(far_hue < 0.532);
+  CHECK(far_saturation < 0.532);
   CHECK(far_back < 0.501);
 }
 
