@@ -258,6 +258,12 @@ FusedHead::FusedHead(const CatSegConfig& config,
 
 FusedHead::~FusedHead() = default;
 
+bool FusedHead::takes(const CatSegMaps& maps) const {
+  const int64_t side = maps.features.size(2), window = parts_->config.window;
+  return side == maps.features.size(3) && window > 0 &&
+         (side <= window || side % window == 0);
+}
+
 at::Tensor FusedHead::logits(const CatSegMaps& maps,
                              const at::Tensor& text,
                              int64_t pooling,

@@ -29,6 +29,9 @@ class FusedHead {
             const Numerics& numerics);
   ~FusedHead();
 
+  /// Whether maps are square and windows of attention divide them.
+  bool takes(const CatSegMaps& maps) const;
+
   /// As plain_logits(), for any number of words: beside the result it keeps
   /// maps of the words of one window (295 KB for a word of the released heads),
   /// or of several windows where these have few.

@@ -130,7 +130,7 @@ class Head final : public CatSeg {
       asked = words.index_select(0, out.kept.flatten())
                   .view({count, limit, words.size(1), words.size(2)});
     }
-    if (fused_) {
+    if (fused_ && fused_->takes(maps)) {
       out.maps = fused_->logits(maps, asked, question.pooling, limit, call);
       return out;
     }
