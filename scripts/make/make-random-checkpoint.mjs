@@ -6,7 +6,8 @@
  *
  * name     vit-b-32, vit-b-16, vit-l-14, vit-l-14-336 (OpenAI's layout),
  *          eva02-b-16, eva02-l-14-336 (EVA-CLIP's layout), dino-b-8, sam-b (their authors' layouts),
- *          fvit-b-16, fvit-b-16-lvis, fvit-l-14-lvis (detectors, mmdetection's names)
+ *          fvit-b-16, fvit-b-16-lvis, fvit-l-14-lvis (detectors, mmdetection's names),
+ *          cat-seg-b-16, cat-seg-l-14-336 (CAT-Seg's names)
  * --out    default: declip-native-bench in the system's temporary folder
  * --dtype  float32 (default) or float16
  * --seed   default 0
@@ -56,6 +57,22 @@ export const ARCHITECTURES = {
   'fvit-b-16': fvit({ ...EVA_B, side: 640, classes: 65 }),
   'fvit-b-16-lvis': fvit({ ...EVA_B, side: 1024, classes: 1203, lvis: true }),
   'fvit-l-14-lvis': fvit({ ...EVA_L, side: 896, classes: 1203, lvis: true }),
+  'cat-seg-b-16': catSeg({
+    image: 224,
+    patch: 16,
+    width: 768,
+    layers: 12,
+    embed: 512,
+    text: TEXT_B,
+  }),
+  'cat-seg-l-14-336': catSeg({
+    image: 336,
+    patch: 14,
+    width: 1024,
+    layers: 24,
+    embed: 768,
+    text: TEXT_L,
+  }),
 }
 
 export const DEFAULT_FOLDER = join(tmpdir(), 'declip-native-bench')
@@ -285,6 +302,74 @@ function fvit(sizes) {
             ...larger(linear(`${mask}.conv_logits`, [1, channels, 1, 1]), 10),
           ]
         : []),
+    ],
+  }
+}
+
+/** CAT-Seg: OpenAI's CLIP with queries', keys' and values' weights apart, and the head as released. */
+function catSeg(sizes) {
+  const { width, embed } = sizes
+  const channels = 128
+  const clip = plain(sizes)
+  const head = 'sem_seg_head.predictor'
+  const inProjection = /in_proj_weight$/
+  const outer = `${head}.transformer`
+  const attention = (name, guidance, value) => [
+    ...linear(`${name}.q`, [channels, channels + guidance]),
+    ...linear(`${name}.k`, [channels, channels + guidance]),
+    ...value.flatMap(part => linear(`${name}.${part}`, [channels, channels])),
+  ]
+  const feedForward = (name, [first, second]) => [
+    ...layerNorm(`${name}.norm1`, channels),
+    ...layerNorm(`${name}.norm2`, channels),
+    ...linear(`${name}.${first}`, [4 * channels, channels]),
+    ...linear(`${name}.${second}`, [channels, 4 * channels]),
+  ]
+  const decoder = (name, from, to, up, guidance) => [
+    random(`${outer}.${name}.up.weight`, from, up, 2, 2),
+    random(`${outer}.${name}.up.bias`, up),
+    random(`${outer}.${name}.conv.double_conv.0.weight`, to, up + guidance, 3, 3),
+    ...layerNorm(`${outer}.${name}.conv.double_conv.1`, to),
+    random(`${outer}.${name}.conv.double_conv.3.weight`, to, to, 3, 3),
+    ...layerNorm(`${outer}.${name}.conv.double_conv.4`, to),
+  ]
+  return {
+    ...clip,
+    tensors: [
+      ...clip.tensors.flatMap(tensor => {
+        const name = `${head}.clip_model.${tensor.name}`
+        if (!inProjection.test(name)) return [{ ...tensor, name }]
+        const [rows, columns] = tensor.shape
+        return ['q', 'k', 'v'].map(part =>
+          random(name.replace(inProjection, `${part}_proj_weight`), rows / 3, columns),
+        )
+      }),
+      random('upsample1.weight', width, 256, 2, 2),
+      random('upsample1.bias', 256),
+      random('upsample2.weight', width, 128, 4, 4),
+      random('upsample2.bias', 128),
+      ...linear(`${outer}.conv1`, [channels, 1, 7, 7]),
+      ...linear(`${outer}.guidance_projection.0`, [128, embed, 3, 3]),
+      ...linear(`${outer}.text_guidance_projection.0`, [128, embed]),
+      ...linear(`${outer}.decoder_guidance_projection.0.0`, [32, 256, 3, 3]),
+      ...linear(`${outer}.decoder_guidance_projection.1.0`, [16, 128, 3, 3]),
+      ...[0, 1].flatMap(i => {
+        const layer = `${outer}.layers.${i}`
+        return [
+          ...layerNorm(`${layer}.swin_block.guidance_norm`, 128),
+          ...[1, 2].flatMap(block => [
+            ...attention(`${layer}.swin_block.block_${block}.attn`, 128, ['v', 'proj']),
+            ...feedForward(`${layer}.swin_block.block_${block}`, ['mlp.fc1', 'mlp.fc2']),
+          ]),
+          random(`${layer}.attention.padding_tokens`, 1, 1, channels),
+          random(`${layer}.attention.padding_guidance`, 1, 1, 128),
+          ...attention(`${layer}.attention.attention`, 128, ['v']),
+          ...feedForward(`${layer}.attention`, ['MLP.0', 'MLP.2']),
+        ]
+      }),
+      ...decoder('decoder1', channels, 64, 96, 32),
+      ...decoder('decoder2', 64, 32, 48, 16),
+      ...linear(`${outer}.head`, [1, 32, 3, 3]),
     ],
   }
 }
