@@ -64,6 +64,7 @@ CatSegTrainOptions to_cat_seg_train(const Napi::Object& o) {
   out.clip = get_string(o, "clip");
   out.clip_rate = get_number(o, "clipRate");
   out.pooling = get_integer(o, "pooling");
+  out.sampled_words = get_integer(o, "sampledWords");
   out.schedule = to_schedule(get_object(o, "schedule"));
   out.beta1 = find_number(o, "beta1").value_or(out.beta1);
   out.beta2 = find_number(o, "beta2").value_or(out.beta2);

@@ -22,6 +22,7 @@
 #include "train/cat_seg_loss.h"
 #include "train/cat_seg_names.h"
 #include "train/learning_state.h"
+#include "train/random.h"
 #include "train/ranks.h"
 #include "train/training_mode.h"
 #include "train/trunk.h"
@@ -47,6 +48,8 @@ void check_cat_seg_options(const CatSegTrainOptions& o) {
   check_range("clipNorm", o.clip_norm, 0, INFINITY);
   check_range("clipRate", o.clip_rate, 0, INFINITY);
   check_range("emaDecay", o.ema_decay, 0, 1);
+  check_range(
+      "sampledWords", static_cast<double>(o.sampled_words), 0, INFINITY);
   check_range("pooling", static_cast<double>(o.pooling), 1, INFINITY);
   if (o.clip != "attention" && o.clip != "none") {
     throw Error(
@@ -114,6 +117,41 @@ at::Tensor to_side(const at::Tensor& images, int64_t side) {
       /*align_corners=*/false);
 }
 
+/// What a part learns from.
+struct AskedWords {
+  at::Tensor words;   // int64 [K], in order; undefined: all
+  at::Tensor labels;  // int64 [B, H, W] of those words, -1 for none
+};
+
+/// The words that labels [B, H, W] have, and others of `count` up to `most`.
+AskedWords asked_words(const at::Tensor& labels,
+                       int64_t count,
+                       int64_t most,
+                       SplitMix& draws) {
+  if (most == 0 || most >= count) return {{}, labels};
+  const auto known = labels.ge(0).logical_and(labels.lt(count));
+  const auto there =
+      at::bincount(labels.masked_select(known).to(at::kCPU), {}, count);
+  std::vector<int64_t> chosen, others;
+  for (int64_t i = 0; i < count; ++i) {
+    (there[i].item<int64_t>() > 0 ? chosen : others).push_back(i);
+  }
+  const auto missing = most - static_cast<int64_t>(chosen.size());
+  for (const int64_t i :
+       draws.sample(std::move(others), std::max<int64_t>(missing, 0))) {
+    chosen.push_back(i);
+  }
+  std::sort(chosen.begin(), chosen.end());
+  const auto words = at::tensor(chosen, at::kLong);
+  auto place = at::full({count}, -1, at::kLong);
+  place.index_put_({words}, at::arange(words.size(0)));
+  const auto device = labels.device();
+  const auto moved = place.to(device)
+                         .index_select(0, labels.clamp(0, count - 1).flatten())
+                         .view_as(labels);
+  return {words.to(device), at::where(known, moved, at::full_like(moved, -1))};
+}
+
 }  // namespace
 
 struct CatSegTrainer::State {
@@ -137,6 +175,7 @@ struct CatSegTrainer::State {
   void backward(const CatSegBatch& part,
                 const at::Tensor& text,
                 double share,
+                int64_t place,
                 TrainStep& result,
                 const Call& call);
   void accumulate(const std::vector<CatSegBatch>& parts,
@@ -157,6 +196,7 @@ at::Tensor CatSegTrainer::State::encode_words(const TextTower& tower,
 void CatSegTrainer::State::backward(const CatSegBatch& part,
                                     const at::Tensor& text,
                                     double share,
+                                    int64_t place,
                                     TrainStep& result,
                                     const Call& call) {
   const auto images = to_side(part.images.to(device, at::kFloat), config.side);
@@ -199,13 +239,21 @@ void CatSegTrainer::State::backward(const CatSegBatch& part,
   }
   call.check();
   const RecordedCatSeg heads(config, head, products);
-  const auto loss = cat_seg_loss(heads.logits(stages.features,
-                                              stages.blocks[0].map,
-                                              stages.blocks[1].map,
-                                              text,
-                                              options.pooling,
-                                              call),
-                                 labels);
+  auto draws =
+      SplitMix(options.seed)
+          .fork(static_cast<uint64_t>(learned.step))
+          .fork(static_cast<uint64_t>(place * ranks.size() + ranks.rank()));
+  const auto asked =
+      asked_words(labels, tokens.size(0), options.sampled_words, draws);
+  const auto loss = cat_seg_loss(
+      heads.logits(
+          stages.features,
+          stages.blocks[0].map,
+          stages.blocks[1].map,
+          asked.words.defined() ? text.index_select(0, asked.words) : text,
+          options.pooling,
+          call),
+      asked.labels);
   const double value = loss.item<double>();
   if (!std::isfinite(value)) {
     throw Error(ErrorCode::kDiverged,
@@ -244,7 +292,7 @@ void CatSegTrainer::State::accumulate(const std::vector<CatSegBatch>& parts,
   }
   const double share = 1.0 / (static_cast<double>(parts.size()) * ranks.size());
   for (const auto& part : parts) {
-    backward(part, leaf, share, result, quiet);
+    backward(part, leaf, share, place.part, result, quiet);
     call.report(Step::kTrain, ++place.part, place.parts);
   }
   if (leaf.grad().defined()) text.backward(leaf.grad());

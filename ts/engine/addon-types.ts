@@ -906,6 +906,8 @@ export interface NativeCatSegTrainOptions {
   clip: 'attention' | 'none'
   clipRate: number
   pooling: number
+  /** Words that a batch learns from: those in its labels and others at random; 0: all. */
+  sampledWords: number
   schedule: NativeTrainOptions['schedule']
   beta1?: number | undefined
   beta2?: number | undefined

@@ -332,6 +332,11 @@ const catSeg = v.strictObject({
     2,
     'side in patches of what is averaged before words attend to each other, in evaluations on the way too',
   ),
+  sampledWords: preset(
+    whole(0),
+    0,
+    'words that a batch learns from: those in its labels and others at random; fewer make steps shorter. 0, as published: all',
+  ),
   prompt: optional(
     text,
     'around class names, {} for the name. Default: the model\u2019s, else `A photo of a {} in the scene`',

@@ -33,6 +33,9 @@ struct CatSegTrainOptions {
   std::string clip = "attention";
   double clip_rate = 0.01;  // share of the learning rate that they get
   int64_t pooling = 2;      // before attention over words
+  /// Words that a part of a step learns from: those that its labels have, and
+  /// others at random up to this many; 0, as published: all of them.
+  int64_t sampled_words = 0;
 
   Schedule schedule;
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;

@@ -350,7 +350,7 @@ function catSegOptions(
   catSeg: CatSegFields,
   prompt: string,
 ): Omit<NativeCatSegTrainOptions, 'tokens' | 'classes' | 'schedule'> {
-  const { clip, clipRate, pooling, head } = catSeg
+  const { clip, clipRate, pooling, sampledWords, head } = catSeg
   const { side, canvas, cut, stride, blocks, mode, unitPatches } = catSeg
   const given = { ...head, side, canvas, cut, stride, blocks, mode, unitPatches, prompt }
   return {
@@ -359,6 +359,7 @@ function catSegOptions(
     clip,
     clipRate,
     pooling,
+    sampledWords,
     ...optimizer,
     checkpointActivations,
     device,
