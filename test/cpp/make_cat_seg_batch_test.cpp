@@ -183,8 +183,8 @@ TEST(colours_go_through_hsv_and_back_as_the_cone_says) {
     }
   }
   // Rounded, and OpenCV's factors are rounded to 1 / 4096 before: 255 of them
-  // are off by as much as 0.031.
-  CHECK(far_hue < 0.532);
+  // are off by as much as 0.031, and the up to 5 times 255 of hues by 0.156.
+  CHECK(far_hue < 0.657);
   CHECK(far_saturation < 0.532);
   CHECK(far_back < 0.501);
 }
