@@ -44,6 +44,7 @@ export async function writeCatSeg(path: string, names = ['cat', 'dog', 'sky']): 
         clip: 'none',
         clipRate: 0.01,
         pooling: 2,
+        sampledWords: 0,
         schedule: {
           kind: 'constant',
           rate: 1e-4,
