@@ -198,6 +198,18 @@ void apply_told(const std::string& text,
   c.names = name_list(fields, "names");
 }
 
+/// The caller's own number, which no file of the authors tells.
+void apply_heads(int64_t given, CatSegConfig& c) {
+  if (given < 1 || c.channels % given != 0) {
+    throw Error(ErrorCode::kInvalidArg,
+                "config.decoderHeads must be a divisor of " +
+                    std::to_string(c.channels) +
+                    ", the channels of CAT-Seg's aggregator, received " +
+                    std::to_string(given) + ".");
+  }
+  c.heads = given;
+}
+
 /// What is not right about values that belong together.
 void check_values(const TowerTensors& weights,
                   const VisionConfig& tower,
@@ -258,9 +270,13 @@ void read_cat_seg(const CheckpointSource& source, Checkpoint& out) {
     if (source.files.cat_seg) {
       apply_told(*source.files.cat_seg, source.weights.path, tower, config);
     }
+    if (const auto& given = source.overrides.decoder_heads) {
+      apply_heads(*given, config);
+    }
     check_values(weights, tower, config);
     file->config = std::move(config);
   } catch (const Error& error) {
+    if (error.code() == ErrorCode::kInvalidArg) throw;
     out.cat_seg_fault = error.what();
     out.notes.push_back(
         "no CAT-Seg: its head is not whole, or not the one of 2024");

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import t from 'tap'
+import { writeCatSeg } from '../support/cat-seg-model.js'
 import { installedProject, runIn } from './support.mjs'
 
 const folder = installedProject(t)
@@ -18,11 +19,18 @@ for (const into of ['sound', 'mixed']) {
   }
 }
 writeFileSync(join(folder, 'mixed/damaged.png'), 'no picture')
+const catSeg = await writeCatSeg(join(folder, 'cat-seg.safetensors'))
 t.jobs = availableParallelism()
 
 /** Arguments, what is printed, and what is written. */
 const EXAMPLES = {
   'cancel.mjs': { prints: /ERR_DECLIP_ABORTED\nthe next call works: \d+ x \d+ labels/ },
+  'cat-seg.mjs': {
+    args: [catSeg, 'sound/park.png'],
+    prints:
+      /^5 inputs of 128 x 96 pixels\nperson \d+\.\d %, tree [^\n]* ms\ncup [^\n]* ms\ncat-seg\.png written\n$/,
+    writes: ['cat-seg.png'],
+  },
   'checkpoint.mjs': {
     prints:
       /openai file, family clip[\s\S]*million parameters[\s\S]*by default clipself[\s\S]* in \d+ ms\n[\s\S]*\ncat +\d+\.\d %/,

@@ -38,8 +38,8 @@ export const CONFIG_FIELDS = {
   textHeads: field(whole(1), 'Number of text attention heads', FOUND),
   decoderHeads: field(
     whole(1),
-    "Number of attention heads of SAM's mask decoder",
-    '8, or what `config.json` says',
+    "Number of attention heads of SAM's mask decoder, or of CAT-Seg's aggregator",
+    '8 and 4, or what `config.json` or the file says',
   ),
   activation: field(activation, "Activation of the vision tower's MLP", FOUND),
   textActivation: field(activation, "Activation of the text tower's MLP", FOUND),

@@ -11,8 +11,8 @@ export interface ConfigOptions {
   /** Number of text attention heads: a whole number of at least 1. Default: what the checkpoint says. */
   textHeads?: number
   /**
-   * Number of attention heads of SAM's mask decoder: a whole number of at least 1. Default: 8, or what `config.json`
-   * says.
+   * Number of attention heads of SAM's mask decoder, or of CAT-Seg's aggregator: a whole number of at least 1. Default:
+   * 8 and 4, or what `config.json` or the file says.
    */
   decoderHeads?: number
   /** Activation of the vision tower's MLP. Default: what the checkpoint says. */
