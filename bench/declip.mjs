@@ -82,6 +82,15 @@ const TASKS = {
     }
   },
 
+  'cat-seg': async (model, { pixels, size: [height, width], vocabulary: file }) => {
+    const photo = { data: await readRaw(pixels, Uint8Array), width, height, channels: 3 }
+    const vocabulary = await Vocabulary.load(file, { model })
+    return {
+      work: () => segment(photo, vocabulary, { model, method: 'cat-seg' }),
+      toTypedArray: takeLabels,
+    }
+  },
+
   masks: async (model, { pixels, size: [height, width], options }) => {
     const photo = { data: await readRaw(pixels, Uint8Array), width, height, channels: 3 }
     return {

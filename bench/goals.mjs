@@ -191,6 +191,29 @@ const detectorHeads = ['float32', 'bfloat16'].map(dtype => {
   }
 })
 
+/** CAT-Seg with 150 words on a photograph that it sees for the first time: four windows and the whole. */
+const catSeg = {
+  name: 'goals/cat-seg/b-16',
+  slow: '6 minutes',
+  task: { name: 'cat-seg', model: 'cat-seg-b-16', width: 640, height: 480, classes: 150 },
+  // Of random weights many words are nearly as good as each other.
+  programs: [pytorch, ours, { ...half, agree: 0.5 }],
+  agree: { measure: 'equal', atLeast: 0.98 },
+  warmUp: 0,
+  repeat: 2,
+  goals: [
+    { ours: 'declip', measure: 'time', atLeast: 2 },
+    { ours: 'declip bfloat16', measure: 'time', atLeast: 4 },
+    { ours: 'declip', measure: 'peak memory', atLeast: 2 },
+    { ours: 'declip bfloat16', measure: 'peak memory', atLeast: 2 },
+    { ours: 'declip', measure: 'agreement', atLeast: 0.98 },
+  ].map(goal => ({
+    ...goal,
+    theirs: 'PyTorch',
+    work: 'CAT-Seg, ViT-B/16, 150 words, one picture of 640 x 480',
+  })),
+}
+
 const click = {
   name: 'goals/click',
   task: { name: 'click', model: 'sam-b', width: 640, height: 480 },
@@ -400,6 +423,7 @@ export const goalCases = [
   masks,
   detect,
   ...detectorHeads,
+  catSeg,
   click,
   ...requery,
   text,

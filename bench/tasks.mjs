@@ -186,6 +186,30 @@ const TASKS = {
     }
   },
 
+  /** As many words as asked for, by CAT-Seg's head, on a picture that it has not seen. */
+  async 'cat-seg'({ model, width, height, classes }, files) {
+    const encoder = await weights(model, files)
+    const prompts = { templates: ['A photo of a {} in the scene'], background: false }
+    const words = WORDS171.slice(0, classes)
+    return {
+      ...encoder,
+      ...(await photo(width, height, files)),
+      ...(await savedVocabulary(encoder.checkpoint, words, prompts, files)),
+      // The released configuration of ViT-B/16.
+      options: {
+        shortSide: 640,
+        canvas: 640,
+        cut: 384,
+        stride: 256,
+        side: 384,
+        window: 12,
+        heads: 4,
+        wordLimit: 256,
+        blocks: [3, 7],
+      },
+    }
+  },
+
   /** The first words of a list on a picture that the model has encoded already. */
   async requery({ model, width, height, classes, options }, files) {
     const encoder = await weights(model, files)

@@ -7,6 +7,7 @@ import json
 import sys
 import time
 
+import cat_seg
 import corrclip
 import fvit
 import itaclip
@@ -118,6 +119,18 @@ def detect(request):
     return lambda: model.detect(photo, words, novel)
 
 
+def segment_cat_seg(request):
+    model = cat_seg.CatSeg(
+        request["checkpoint"],
+        getattr(torch, request["dtype"]),
+        request["heads"],
+        request["options"],
+    )
+    photo = read(request["pixels"], [*request["size"], 3], np.uint8).numpy()
+    text = read(request["text"], request["textShape"])
+    return lambda: model.segment(photo, text)
+
+
 TASKS = {
     "encode-image": encode_image,
     "encode-text": encode_text,
@@ -130,6 +143,7 @@ TASKS = {
     "masks": masks,
     "click": click,
     "detect": detect,
+    "cat-seg": segment_cat_seg,
     "train-declip": train.prepare,
 }
 
