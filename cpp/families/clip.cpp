@@ -4,8 +4,8 @@
 #include <cmath>
 #include <string>
 
-#include "checkpoint/tower_shapes.h"
 #include "cat_seg/cat_seg_file.h"
+#include "checkpoint/tower_shapes.h"
 #include "detect/detector_file.h"
 #include "families/clip_config.h"
 #include "families/clip_text.h"

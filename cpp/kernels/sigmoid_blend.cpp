@@ -80,9 +80,9 @@ void SigmoidBlend::by_operators(const std::vector<at::Tensor>& maps,
                                 RowRange rows,
                                 const at::Tensor& out) const {
   const auto enlarged = [](const at::Tensor& x, int64_t side) {
-    return at::upsample_bilinear2d(
-        x.unsqueeze(0).unsqueeze(0), {side, side}, /*align_corners=*/false)[0]
-                                                                           [0];
+    return at::upsample_bilinear2d(x.unsqueeze(0).unsqueeze(0),
+                                   {side, side},
+                                   /*align_corners=*/false)[0][0];
   };
   const auto sum = at::zeros({extent_, extent_}, out.options());
   const auto counts = at::zeros({extent_}, at::kFloat);

@@ -13,8 +13,8 @@ struct SigmoidBlendArgs {
   /// Of each window, row by row: [window.rows.in, window.rows.in]; null where
   /// the word has probability 0 in it.
   const float* const* maps = nullptr;
-  const float* whole = nullptr;  // the same of the whole picture
-  int64_t windows = 0;           // along a side
+  const float* whole = nullptr;     // the same of the whole picture
+  int64_t windows = 0;              // along a side
   const int32_t* starts = nullptr;  // [windows] first pixel of each, both ways
   ResizeAxisArgs window;            // from logits to pixels of a window
   ResizeAxisArgs canvas;  // from pixels of a window to those of the canvas

@@ -146,9 +146,8 @@ at::Tensor last_block(const VisionTower& tower,
   const bool residual = options.residual.value_or(recipe.residual);
   at::Tensor kept;
   if (residual) {
-    kept = recipe.class_residual
-               ? x.slice(1, 0, 1).expand_as(x).contiguous()
-               : x;
+    kept =
+        recipe.class_residual ? x.slice(1, 0, 1).expand_as(x).contiguous() : x;
   }
   const auto y = tower.output(i, merged, kept);
   // Without the residual path the MLP branch alone would be left; its own skip

@@ -136,8 +136,8 @@ at::Tensor CatSegInput::make(int64_t first, int64_t last) const {
   std::vector<at::Tensor> parts;
   const int64_t windows = geometry_.canvas.size();
   if (first < windows) {
-    parts.push_back(cut_windows(
-        canvas_, geometry_.canvas, first, std::min(last, windows)));
+    parts.push_back(
+        cut_windows(canvas_, geometry_.canvas, first, std::min(last, windows)));
   }
   if (last > windows) parts.push_back(whole_);
   const auto cut = parts.size() > 1 ? at::cat(parts) : parts.front();

@@ -103,8 +103,7 @@ CatSegLogits CatSegView::logits(const at::Tensor& text,
   }
   const int64_t inputs = maps_.features.size(0);
   const int64_t patches = maps_.features.size(2) * maps_.features.size(3);
-  const int64_t words =
-      aggregated(head_->config(), question_, text.size(0));
+  const int64_t words = aggregated(head_->config(), question_, text.size(0));
   const int64_t together =
       std::clamp<int64_t>(kCatSegTokens / (words * patches), 1, inputs);
   // Sub-steps would be told as steps of the whole.
@@ -113,8 +112,8 @@ CatSegLogits CatSegView::logits(const at::Tensor& text,
   for (int64_t first = 0; first < inputs; first += together) {
     call.check();
     const int64_t count = std::min(together, inputs - first);
-    const auto part = head_->logits(
-        maps_of(maps_, first, count), text, question_, quiet);
+    const auto part =
+        head_->logits(maps_of(maps_, first, count), text, question_, quiet);
     put_maps(all.maps, part.maps, first, inputs);
     if (part.kept.defined()) put_maps(all.kept, part.kept, first, inputs);
     call.report(Step::kPixels, first + count, 2 * inputs);
@@ -202,15 +201,14 @@ CatSegView see_with_cat_seg(const Model& model,
   const int64_t grid = geometry.side / patch;
   const int64_t together =
       std::max<int64_t>(1, model.tokens_per_pass() / (1 + grid * grid));
-  return {head,
-          geometry,
-          own.question,
-          CatSegInput(image, geometry, {model.info().config.pixels, normalised}),
-          [&](const at::Tensor& x) {
-            return model.encode_stages(x, stages, call);
-          },
-          together,
-          call};
+  return {
+      head,
+      geometry,
+      own.question,
+      CatSegInput(image, geometry, {model.info().config.pixels, normalised}),
+      [&](const at::Tensor& x) { return model.encode_stages(x, stages, call); },
+      together,
+      call};
 }
 
 }  // namespace declip

@@ -375,12 +375,8 @@ std::shared_ptr<const EncodedImage> EncodedImage::encode(
   }
   if (options.cat_seg) {
     const bool normalised = !pixels.defined();
-    state->cat_seg.emplace(
-        see_with_cat_seg(model,
-                         normalised ? state->image : pixels,
-                         normalised,
-                         options,
-                         call));
+    state->cat_seg.emplace(see_with_cat_seg(
+        model, normalised ? state->image : pixels, normalised, options, call));
     state->windows = state->cat_seg->geometry().inputs();
     return std::shared_ptr<const EncodedImage>(
         new EncodedImage(std::move(state)));
@@ -441,10 +437,10 @@ int64_t EncodedImage::width() const { return state_->size.width; }
 int64_t EncodedImage::windows() const { return state_->windows; }
 int64_t EncodedImage::bytes() const {
   const auto& regions = state_->regions;
-  const auto own = state_->cat_seg     ? state_->cat_seg->bytes()
-                   : state_->talk2dino ? state_->talk2dino->bytes()
-                                       : static_cast<int64_t>(
-                                             state_->features.nbytes());
+  const auto own = state_->cat_seg ? state_->cat_seg->bytes()
+                   : state_->talk2dino
+                       ? state_->talk2dino->bytes()
+                       : static_cast<int64_t>(state_->features.nbytes());
   return own + static_cast<int64_t>(state_->image.nbytes() +
                                     (regions.defined() ? regions.nbytes() : 0));
 }
@@ -486,11 +482,12 @@ Segmentation EncodedImage::segment(const at::Tensor& text,
     if (state_->cat_seg) {
       PostOptions own = options;
       own.independent = true;
-      return labels_from_planes(state_->cat_seg->planes(text, state_->size, call),
-                                state_->image,
-                                word_class,
-                                own,
-                                call);
+      return labels_from_planes(
+          state_->cat_seg->planes(text, state_->size, call),
+          state_->image,
+          word_class,
+          own,
+          call);
     }
     if (!state_->talk2dino) {
       const auto low = window_logits(text);
@@ -564,13 +561,11 @@ std::vector<Peak> EncodedImage::peaks(const at::Tensor& text,
     }
     // As fine as windows are blended, or as the one map is.
     const int64_t map = 4 * state_->cat_seg->maps().features.size(2);
-    const Size working = geometry.sliding
-                             ? Size{geometry.canvas.height, geometry.canvas.width}
-                             : Size{map, map};
-    return peaks_of_planes(state_->cat_seg->planes(text, working, call),
-                           state_->size,
-                           own,
-                           call);
+    const Size working =
+        geometry.sliding ? Size{geometry.canvas.height, geometry.canvas.width}
+                         : Size{map, map};
+    return peaks_of_planes(
+        state_->cat_seg->planes(text, working, call), state_->size, own, call);
   }
   const auto& plan = state_->plan;
   const auto low = window_logits(text);

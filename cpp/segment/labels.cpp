@@ -67,8 +67,8 @@ Segmentation labels_from_planes(const WordPlanes& source,
   PamrAffinity affinity;
   if (post.pamr_iterations > 0) {
     call.check();
-    affinity = pamr_affinity(resize_image(image, size, device),
-                             post.pamr_dilations);
+    affinity =
+        pamr_affinity(resize_image(image, size, device), post.pamr_dilations);
   }
   // Only PAMR gains from several planes at a time; each takes 4 bytes a pixel.
   const int64_t together =

@@ -178,16 +178,16 @@ TEST(cat_seg_file_whose_head_is_not_whole_keeps_its_towers) {
 TEST(cat_seg_file_with_metadata_that_cannot_be_keeps_its_towers) {
   const files::TempFolder temp;
   for (const std::string told : {"{\"side\":7}",
-                                  "{\"blocks\":[0]}",
-                                  "{\"blocks\":[0,99]}",
-                                  "{\"heads\":5}",
-                                  "{\"cut\":9999}",
-                                  "{\"stride\":9999}",
-                                  "{\"mode\":\"unheard-of\"}",
-                                  "{\"prompt\":\"no place\"}",
-                                  "{\"wordLimit\":-1}",
-                                  "{\"names\":3}",
-                                  "[]"}) {
+                                 "{\"blocks\":[0]}",
+                                 "{\"blocks\":[0,99]}",
+                                 "{\"heads\":5}",
+                                 "{\"cut\":9999}",
+                                 "{\"stride\":9999}",
+                                 "{\"mode\":\"unheard-of\"}",
+                                 "{\"prompt\":\"no place\"}",
+                                 "{\"wordLimit\":-1}",
+                                 "{\"names\":3}",
+                                 "[]"}) {
     const tap::Case in(told);
     const Checkpoint file =
         remade(temp, kCatSegFiles[0], kUnchanged, {{"declip.catSeg", told}});

@@ -98,8 +98,11 @@ class Golden {
     const auto allowed = tolerance("atol") + tolerance("rtol") * expected.abs();
     const auto stored = expected.isnan().logical_not();
     // Negated, so that NaN fails.
-    const double passed =
-        off.le(allowed).masked_select(stored).to(at::kDouble).mean().item<double>();
+    const double passed = off.le(allowed)
+                              .masked_select(stored)
+                              .to(at::kDouble)
+                              .mean()
+                              .item<double>();
     const auto* fraction = spec.find("fraction_must_pass");
     if (passed >= (fraction ? *fraction->number() : 1.0)) return;
     tap::fail(__FILE__,

@@ -60,7 +60,8 @@ JobSize size_of_asking(const Model& model,
                        const EncodeOptions& options,
                        int64_t words);
 
-/// The products of words and features, or what a CAT-Seg head takes: view.segment() and view.similarity().
+/// The products of words and features, or what a CAT-Seg head takes:
+/// view.segment() and view.similarity().
 JobSize size_of_query(const EncodedImage& view, int64_t words);
 
 /// Resizing and normalising 8-bit pixels.

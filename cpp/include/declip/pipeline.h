@@ -10,11 +10,11 @@ namespace declip {
 /// From the scores of every word to labels, in the order of steps of ITACLIP's
 /// code (arXiv:2411.12044).
 struct PostOptions {
-  double logit_scale = 40;      // > 0, factor before the softmax over words
+  double logit_scale = 40;  // > 0, factor before the softmax over words
   /// Scores are probabilities of each word on its own (CAT-Seg's sigmoids):
   /// they are taken as they are, without a softmax over words.
   bool independent = false;
-  int64_t pamr_iterations = 0;  // 0: no refinement
+  int64_t pamr_iterations = 0;                 // 0: no refinement
   std::vector<int64_t> pamr_dilations{8, 16};  // pixels
   double prob_threshold = 0;  // pixels below it become background
   double area_threshold = 0;  // share of the foreground a class must exceed

@@ -136,8 +136,7 @@ void sigmoid_blend(const SigmoidBlendArgs& args) {
           const int32_t* second = args.canvas.second;
           const float* right = args.canvas.weight;
           for (int64_t x = 0; x < width; ++x) {
-            row[x] +=
-                0.5f * lerp(mixed[first[x]], mixed[second[x]], right[x]);
+            row[x] += 0.5f * lerp(mixed[first[x]], mixed[second[x]], right[x]);
           }
         }
       });
