@@ -152,7 +152,8 @@ class Inflate {
   std::string out_;
 };
 
-/// [H, W, 3] uint8, or [H, W, 1] of a grey picture.
+/// [H, W, 3] uint8, or [H, W, 1] of a grey picture, and [H, W, 2] of one of 16
+/// bits, the high byte first.
 inline at::Tensor read(const std::string& path) {
   const std::string file = files::read(path);
   const auto number = [&](size_t at) {
@@ -163,9 +164,12 @@ inline at::Tensor read(const std::string& path) {
   };
   const int64_t width = number(16), height = number(20);
   const int color = file.at(25);
-  if (file.at(24) != 8 || (color != 0 && color != 2) || file.at(28) != 0)
-    throw std::runtime_error(path + ": not 8 bits RGB or grey");
-  const int64_t channels = color == 2 ? 3 : 1;
+  const int depth = file.at(24);
+  if ((depth != 8 && (depth != 16 || color != 0)) ||
+      (color != 0 && color != 2) || file.at(28) != 0)
+    throw std::runtime_error(path +
+                             ": not 8 bits RGB or grey, or 16 bits grey");
+  const int64_t channels = color == 2 ? 3 : depth / 8;
   std::string packed;
   for (size_t at = 8; at < file.size(); at += 12 + number(at)) {
     if (file.compare(at + 4, 4, "IDAT") == 0)
