@@ -54,6 +54,7 @@ const BLOCK_MODES = [
   'corrclip',
   'scra',
   'scclip',
+  'cat-seg',
 ] as const satisfies readonly DenseMode[]
 
 /** Random tensors by name. */

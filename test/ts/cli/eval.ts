@@ -33,7 +33,7 @@ t.test('figures, as people and as programs read them', async t => {
   t.equal(code, 0, err)
   t.match(text, /^folder, semantic, method clipself: 8 pictures\n/)
   t.match(text, /^ {2}class +IoU +Acc +pixels$/m)
-  t.match(text, /^ {2}mIoU +\d+\.\d\d$/m)
+  t.match(text, /^ {2}mIoU +\d+\.\d\d +\(mmsegmentation: /m)
   const { out: json } = await run('--json')
   t.strictSame(JSON.parse(json), JSON.parse(readFileSync(join(out, 'result.json'), 'utf8')))
   t.match(readFileSync(join(out, 'report.html'), 'utf8'), /Evaluation on folder/)

@@ -32,6 +32,9 @@ t.teardown(() => {
   model.dispose()
 })
 
+/** Of a DINOv2, and of a model with CAT-Seg's head. */
+const OTHERS: readonly string[] = ['talk2dino', 'cat-seg']
+
 t.test('info', async t => {
   const { path, notes, deviceReason, engine, ...info } = model.info
   t.match(info, {
@@ -50,7 +53,7 @@ t.test('info', async t => {
     device: 'cpu',
     denseMode: 'maskclip',
     denseModes: DENSE_MODES.slice(0, 12),
-    methods: METHOD_NAMES.filter(name => name !== 'talk2dino'), // which is of a DINOv2
+    methods: METHOD_NAMES.filter(name => !OTHERS.includes(name)),
     defaultMethod: 'clipself',
     license: 'apache-2.0',
     logitScale: info.logitScale,

@@ -1,12 +1,14 @@
 /** The sample configurations of examples/training run as they are, on small data and models. */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { packageRoot } from '../../../../ts/base/package-files.js'
 import { loadModel, train } from '../../../../ts/index.js'
 import { readConfig } from '../../../../ts/train/config.js'
 import { fixture } from '../../../support/calls.js'
+import { labelledPicture, writeLabelled } from '../../../support/labelled.js'
 import { writeRectangles } from '../../../support/objects.js'
+import { png } from '../../../support/png.js'
 import { writePictures, writeShards } from '../../../support/training.js'
 
 const folder = t.testdir()
@@ -29,6 +31,20 @@ writeFileSync(
 
 const scenes = join(folder, 'scenes')
 await writeRectangles(scenes, 8)
+
+const labelled = join(folder, 'labelled')
+await writeLabelled(labelled, 8)
+
+// COCO-Stuff as it is published: pictures, and the ids of its classes.
+const stuff = join(folder, 'coco_stuff164k')
+for (const name of ['images/train2017', 'stuffthingmaps/train2017']) {
+  mkdirSync(join(stuff, name), { recursive: true })
+}
+for (let i = 0; i < 8; i++) {
+  const { width, height, pixels, labels } = labelledPicture(i)
+  writeFileSync(join(stuff, `images/train2017/${i}.png`), png(width, height, pixels, { color: 2 }))
+  writeFileSync(join(stuff, `stuffthingmaps/train2017/${i}.png`), png(width, height, labels))
+}
 
 const student = fixture('train', 'student.safetensors')
 const shortened = ['steps=1', 'schedule.warmup=0', 'device=cpu']
@@ -53,7 +69,30 @@ const onScenes = [
   'detector.channels=16',
   'detector.hidden=32',
 ]
+/** A head for the bundled model's tower; the evaluation is of a folder. */
+const smallHead = [
+  'model=words-tiny',
+  'imageSize=96',
+  'batch=2',
+  'evaluate.dataset=folder',
+  `evaluate.data=${labelled}`,
+  'evaluate.limit=2',
+  'catSeg.side=96',
+  'catSeg.canvas=160',
+  'catSeg.cut=96',
+  'catSeg.stride=64',
+  'catSeg.head.window=6',
+  'catSeg.head.channels=48',
+  'catSeg.head.layers=1',
+]
 const CHANGES: Record<string, string[]> = {
+  'cat-seg-coco-stuff.json': [...smallHead, `data.path=${stuff}`],
+  'cat-seg-folder.json': [
+    ...smallHead,
+    `data.path=${labelled}`,
+    `classes=${join(labelled, 'classes.txt')}`,
+  ],
+  'cat-seg-small.json': [...smallHead, `data.path=${labelled}`],
   'contrastive.json': [
     `data.path=${join(folder, 'train-{0..1}.tar')}`,
     'newModel.imageSize=32',
