@@ -257,4 +257,4 @@ class CatSeg:
             count[:, :, y : y + o["cut"], x : x + o["cut"]] += 1
         merged = (total / count + to(scores[-1:], o["canvas"])) / 2
         out = F.interpolate(merged, size, mode="bilinear", align_corners=False)
-        return out[0].argmax(0).to(torch.uint8).numpy()
+        return out[0].argmax(0).to(torch.uint8)
