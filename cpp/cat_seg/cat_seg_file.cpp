@@ -1,6 +1,7 @@
 #include "cat_seg/cat_seg_file.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -139,6 +140,29 @@ void usual_values(const VisionConfig& tower, bool eva, CatSegConfig& c) {
   c.unit_patches = eva;
 }
 
+/// The masks of shifted windows, [windows, w w, w w], tell the window's side w
+/// and the grid that was trained: they are there if the grid is larger.
+void read_masks(const std::map<std::string, at::Tensor>& tensors,
+                int64_t patch,
+                CatSegConfig& c) {
+  const auto root = [](int64_t square) {
+    const auto side = static_cast<int64_t>(
+        std::lround(std::sqrt(static_cast<double>(square))));
+    return side * side == square ? side : 0;
+  };
+  for (const auto& [key, tensor] : tensors) {
+    if (!is_of_head(key) || !key.ends_with(kMask) || tensor.dim() != 3 ||
+        tensor.size(1) != tensor.size(2)) {
+      continue;
+    }
+    const int64_t window = root(tensor.size(1)), along = root(tensor.size(0));
+    if (window == 0 || along == 0) continue;
+    c.window = window;
+    c.side = patch * window * along;
+    return;
+  }
+}
+
 std::vector<std::string> name_list(const Fields& fields,
                                    const std::string& name) {
   const Json* found = fields.find(name);
@@ -267,6 +291,7 @@ void read_cat_seg(const CheckpointSource& source, Checkpoint& out) {
   try {
     CatSegConfig config = CatSegShapes(weights, tower).read();
     usual_values(tower, out.config.family->has_swiglu(out.config), config);
+    read_masks(source.weights.unused, tower.patch, config);
     if (source.files.cat_seg) {
       apply_told(*source.files.cat_seg, source.weights.path, tower, config);
     }

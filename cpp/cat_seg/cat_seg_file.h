@@ -10,8 +10,9 @@ namespace declip {
 /// wrong with a head that is not whole or not CAT-Seg's of 2024, whose towers
 /// can be used all the same.
 ///
-/// Sizes come from shapes; what shapes do not tell from the safetensors
-/// metadata `declip.catSeg`:
+/// Sizes come from shapes, also the window of attention over places and the
+/// side of the tower's input where the file has the masks of shifted windows;
+/// what shapes do not tell from the safetensors metadata `declip.catSeg`:
 ///   { side, canvas, cut, stride, heads, window, wordLimit, blocks, mode,
 ///     unitPatches, prompt, names }
 /// Fields may be missing. What nobody says is as the released configurations

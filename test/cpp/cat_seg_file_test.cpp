@@ -137,6 +137,38 @@ TEST(cat_seg_file_takes_bare_dicts_and_what_metadata_say) {
   }
 }
 
+TEST(cat_seg_file_tells_the_window_by_its_masks) {
+  const files::TempFolder temp;
+  for (const std::string& name : kCatSegFiles) {
+    const tap::Case in(name);
+    const int64_t patch = *told_of(name).find("patch")->integer();
+    const int64_t window = 5, along = 3;
+    const auto with_masks = [&](FileTensors& all) {
+      for (auto& [key, tensor] : all) {
+        if (!key.ends_with(".attn_mask")) continue;
+        tensor = at::zeros({along * along, window * window, window * window},
+                           at::kHalf);
+      }
+    };
+    const Checkpoint file = remade(temp, name, with_masks);
+    CHECK(file.cat_seg != nullptr);
+    if (file.cat_seg == nullptr) continue;
+    CHECK(file.cat_seg->config.window == window);
+    CHECK(file.cat_seg->config.side == patch * window * along);
+    const auto told =
+        remade(temp, name, with_masks, {{"declip.catSeg", "{\"window\":4}"}});
+    CHECK(told.cat_seg != nullptr && told.cat_seg->config.window == 4);
+    // Shapes that no window has say nothing.
+    const auto odd = remade(temp, name, [](FileTensors& all) {
+      for (auto& [key, tensor] : all) {
+        if (key.ends_with(".attn_mask"))
+          tensor = at::zeros({3, 7, 7}, at::kHalf);
+      }
+    });
+    CHECK(odd.cat_seg != nullptr && odd.cat_seg->config.window == 12);
+  }
+}
+
 TEST(cat_seg_file_whose_head_is_not_whole_keeps_its_towers) {
   const files::TempFolder temp;
   const std::string head = kPrefix + "transformer.";
