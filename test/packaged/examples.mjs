@@ -4,8 +4,11 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import t from 'tap'
-import { writeCatSeg } from '../support/cat-seg-model.js'
 import { installedProject, runIn } from './support.mjs'
+
+// Compiled with the other tests, which come before these.
+const compiled = new URL('../../build/test/test/support/cat-seg-model.js', import.meta.url)
+const { writeCatSeg } = await import(compiled.href)
 
 const folder = installedProject(t)
 const installed = join(folder, 'node_modules/declip-native')
