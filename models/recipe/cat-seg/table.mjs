@@ -3,18 +3,12 @@
  *
  *   node models/recipe/cat-seg/table.mjs [--figures models/recipe/cat-seg/figures.json]
  */
-import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
-import { endWith, Failure, root } from '../../../scripts/build/common.mjs'
+import { endWith, root } from '../../../scripts/build/common.mjs'
+import { percent, withMarkedTable, writeMarkedTable } from '../measure/marked-table.mjs'
 
-const BEGIN = '<!-- small cat-seg:begin -->'
-const END = '<!-- small cat-seg:end -->'
-const PAGE = join(root, 'docs', 'bundled-model.md')
-
-const percent = (/** @type {number | null | undefined} */ value) =>
-  value === null || value === undefined ? '–' : (100 * value).toFixed(1)
+const PLACE = { page: join(root, 'docs', 'bundled-model.md'), name: 'small cat-seg' }
 
 /**
  * A row for every way of naming pixels: mIoU of seen words, of unseen ones, of both, and of both with the background.
@@ -33,25 +27,11 @@ export function toTable({ rows }) {
 }
 
 /** The page with the table between its markers. @param {string} page @param {string} text */
-export function withTable(page, text) {
-  const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)]
-  if (begin < 0 || end < begin) throw new Failure(`${PAGE} has no ${BEGIN} ... ${END}.`)
-  return `${page.slice(0, begin)}${BEGIN}\n${text}\n${page.slice(end)}`
-}
-
-function main() {
-  const { values } = parseArgs({
-    options: {
-      figures: { type: 'string', default: join(root, 'models/recipe/cat-seg/figures.json') },
-    },
-  })
-  const text = toTable(JSON.parse(readFileSync(values.figures, 'utf8')))
-  writeFileSync(PAGE, withTable(readFileSync(PAGE, 'utf8'), text))
-}
+export const withTable = (page, text) => withMarkedTable(PLACE, page, text)
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
-    main()
+    writeMarkedTable(PLACE, join(root, 'models/recipe/cat-seg/figures.json'), toTable)
   } catch (error) {
     endWith(error)
   }
